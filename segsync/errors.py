@@ -1,0 +1,101 @@
+"""What can go wrong, sorted by how one recovers from it.
+
+========================  ===================================================================
+class                     way out
+========================  ===================================================================
+`SettingsError`           change a setting, start again
+`AccessError`             change a credential or the space id, then resume
+`QuotaError`              wait for the plan's next cycle or raise the plan, then resume
+`TransientError`          try the same call again; the transport does, until its time is up
+`RefusedError`            this payload or profile will never pass; the others may
+`StopError`               look into what it says, then resume
+`OutputError`             make room or a place for the files, then resume
+`AnswerError`             the service does not speak the API that segsync knows
+========================  ===================================================================
+
+Nothing in a message is personal or secret: no header, no query string, no request or answer body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SegsyncError(Exception):
+    """Root of everything that segsync raises on purpose."""
+
+
+class SettingsError(SegsyncError):
+    """One or more settings are missing or not allowed.
+
+    `problems` holds one sentence a problem, each naming its variable or flag.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class StopError(SegsyncError):
+    """The import stopped for a reason that is neither service's answer alone."""
+
+
+class OutputError(SegsyncError):
+    """A file that the import writes could not be written."""
+
+
+class CallError(SegsyncError):
+    """A call to one of the two services failed.
+
+    `service` is "Segment" or "Voucherify"; `status` is the HTTP status, or None when no answer came;
+    `request_id` is what the service's support asks for, where the service gave one.
+    """
+
+    def __init__(self, message: str, *, service: str, status: int | None = None, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.service = service
+        self.status = status
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        return f"{self.message} [request id {self.request_id}]" if self.request_id else self.message
+
+
+class AccessError(CallError):
+    """A credential was refused, or the space or host it was for does not exist."""
+
+
+class QuotaError(CallError):
+    """The plan's calls are used up: trying again in minutes will not help."""
+
+
+class TransientError(CallError):
+    """Worth trying again: a rate limit, a 5xx, a cut connection, a time-out.
+
+    `retry_after_seconds` is how long the service asked to wait, None where it did not say.
+    When it is raised to a caller the tries have run out, and `others_succeed` tells whether the same
+    service answered other calls in the meantime: then it is this call that is broken, not the service.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_seconds: float | None = None,
+        others_succeed: bool = False,
+    ) -> None:
+        super().__init__(message, service=service, status=status, request_id=request_id)
+        self.retry_after_seconds = retry_after_seconds
+        self.others_succeed = others_succeed
+
+
+class RefusedError(CallError):
+    """The service answered 4xx: it understood, and will answer the same again."""
+
+
+class AnswerError(CallError):
+    """An answer that is not what the API documents: HTML, cut JSON, a field of another type, a cursor that repeats."""
