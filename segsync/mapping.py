@@ -1,0 +1,138 @@
+"""Profile → customer: pure functions, no I/O.
+
+The rules are those of the Node script that segsync replaces (voucherifyio/segmentio-initial-sync), with one
+difference: what a profile does not have is left out instead of sent as null, so that an upsert never
+wipes what Voucherify knows already. An empty string counts as "does not have" too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec import UNSET, UnsetType
+
+from segsync.models import SYSTEM_METADATA, Address, Customer, Profile
+
+NAME_PARTS: Final = (("firstName", "first_name"), ("lastName", "last_name"))
+ADDRESS_TRAITS: Final = {
+    "city": ("city",),
+    "state": ("state",),
+    "country": ("country",),
+    "postal_code": ("postalCode", "postal_code"),
+    "line_1": ("street", "line_1"),
+}
+MAPPED_TRAITS: Final = (
+    "name",
+    *(trait for names in NAME_PARTS for trait in names),
+    "email",
+    "description",
+    "phone",
+    "birthdate",
+    "address",
+    *(trait for names in ADDRESS_TRAITS.values() for trait in names),
+    "metadata",
+)
+"""Every trait that a rule reads: what is asked of Segment, and nothing more."""
+
+Warn = Callable[[str, str], None]
+"""Told of a trait that was left out: its name, and what was wrong with it (never its value)."""
+
+_ISO_8601: Final = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:T(?:[01]\d|2[0-3])(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",
+    re.ASCII,
+)
+
+
+def to_customer(profile: Profile, warn: Warn) -> Customer:
+    """The customer that this profile becomes. Never raises, whatever the traits hold."""
+    traits = profile.traits
+    metadata = traits.get("metadata")
+    if metadata == "":
+        metadata = None
+    if metadata is not None and not isinstance(metadata, dict):
+        warn("metadata", f"is {_kind(metadata)}, not an object")
+        metadata = None
+    return Customer(
+        source_id=profile.source_id,
+        name=_name(traits, warn),
+        email=_text(traits, ("email",), warn),
+        description=_text(traits, ("description",), warn),
+        phone=_text(traits, ("phone",), warn),
+        birthdate=_birthdate(traits.get("birthdate"), warn),
+        address=_address(traits, warn),
+        metadata=UNSET if metadata is None else metadata,
+        system_metadata=SYSTEM_METADATA,
+    )
+
+
+def _text(traits: Mapping[str, Any], names: tuple[str, ...], warn: Warn, prefix: str = "") -> str | UnsetType:
+    """The first of these traits that can be said as a string."""
+    for name in names:
+        value = traits.get(name)
+        if type(value) is str:
+            if value:
+                return value
+        elif isinstance(value, bool):
+            return "true" if value else "false"
+        elif isinstance(value, int):
+            try:
+                return str(value)
+            except ValueError:  # Python writes no number of more than 4300 digits
+                warn(prefix + name, "is a number too long to be text")
+        elif isinstance(value, float):
+            return str(int(value)) if value.is_integer() else str(value)
+        elif value is not None:
+            warn(prefix + name, f"is {_kind(value)}, not text")
+    return UNSET
+
+
+def _name(traits: Mapping[str, Any], warn: Warn) -> str | UnsetType:
+    name = _text(traits, ("name",), warn)
+    if name is not UNSET:
+        return name
+    parts = (_text(traits, names, warn) for names in NAME_PARTS)
+    return " ".join(part for part in parts if part is not UNSET) or UNSET
+
+
+def _address(traits: Mapping[str, Any], warn: Warn) -> Address | UnsetType:
+    nested, prefix = traits.get("address"), ""
+    if isinstance(nested, dict):
+        traits, prefix = nested, "address."
+    elif nested not in (None, ""):
+        warn("address", f"is {_kind(nested)}, not an object")
+    found = {part: _text(traits, names, warn, prefix) for part, names in ADDRESS_TRAITS.items()}
+    if all(value is UNSET for value in found.values()):
+        return UNSET
+    return Address(**found)
+
+
+def _birthdate(value: object, warn: Warn) -> str | UnsetType | None:
+    """`YYYY-MM-DD` of an ISO 8601 date or date-time, as it was written there: no time zone moves a birthday."""
+    if value is None or value == "":
+        return UNSET
+    match = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
+    if match and _exists(match.group()):
+        return match.group(1)
+    warn("birthdate", "is no ISO 8601 date")
+    return None
+
+
+def _exists(timestamp: str) -> bool:
+    """Whether the calendar has this day and the day this time."""
+    try:
+        datetime.fromisoformat(timestamp)
+    except ValueError:
+        return False
+    return True
+
+
+def _kind(value: object) -> str:
+    """A JSON type in words."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return {bool: "true or false", int: "a number", float: "a number", str: "text"}.get(type(value), "of no known type")
