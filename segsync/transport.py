@@ -1,0 +1,325 @@
+"""One HTTP exchange: pace, call, decode, typed error; and tries again where that helps.
+
+Both clients go through here and nothing else does, so this is the one place that knows about rate limits,
+retries and what a status means. The first try takes no detour through the retry machinery: most calls
+need none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from random import Random
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+import tenacity
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
+from segsync.models import CallAnswered, CallRetried, OnEvent, ServicePaused
+from segsync.pacer import Pacer
+
+T = TypeVar("T")
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""No answer that the two APIs document comes near this; a larger one is not read to its end."""
+
+BACKOFF_START_SECONDS = 0.5
+BACKOFF_MAX_SECONDS = 30.0
+
+LONGEST_ANNOUNCED_WAIT_SECONDS = 3700.0
+"""Voucherify's longest rate window is an hour (sandbox projects). A longer wait is a plan that is used up."""
+
+_RETRIED_STATUSES = frozenset({408, 425, 429})
+
+
+class Transport:
+    """The calls to one service. Made for one event loop, shared by all workers.
+
+    `service` and `credentials` name it and its settings in messages; `headers` go to `base_url`'s host
+    alone, since redirects are not followed.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        service: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        credentials: str,
+        pacer: Pacer,
+        retry_seconds: float,
+        on_event: OnEvent,
+        random: Random | None = None,
+    ) -> None:
+        self.service = service
+        self.pacer = pacer
+        self._session = session
+        self._base_url = base_url
+        self._headers = headers
+        self._credentials = credentials
+        self._retry_seconds = retry_seconds
+        self._on_event = on_event
+        self._random = random or Random()
+        self._clock = asyncio.get_running_loop().time
+        self._answered_at = -math.inf
+
+    async def call(self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None = None) -> T:
+        """The decoded answer of `method` on `target` (path and query, percent-encoded already).
+
+        Raises one of the `CallError` classes; `TransientError` only when the tries have run out.
+        """
+        try:
+            return await self._try(method, target, answer, body)
+        except TransientError as first:
+            return await self._try_again(first, method, target, answer, body)
+
+    async def _try(self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None) -> T:
+        await self.pacer.turn()
+        started = self._clock()
+        status: int | None = None
+        try:
+            async with self._session.request(
+                method,
+                URL(self._base_url + target, encoded=True),
+                headers=self._headers,
+                data=body,
+                allow_redirects=False,
+            ) as response:
+                content = await self._read(response)
+                status = response.status
+        except TimeoutError:
+            raise self._cut(method, target, "no answer came in time") from None
+        except aiohttp.ClientConnectorError as error:
+            raise self._cut(method, target, _why_unreachable(error)) from None
+        except aiohttp.ClientPayloadError:
+            raise self._cut(method, target, "the answer was cut off") from None
+        except (aiohttp.ClientError, OSError):
+            raise self._cut(method, target, "the connection was cut") from None
+        finally:
+            self._on_event(CallAnswered(self.service, status, self._clock() - started))
+        if 200 <= status < 300:
+            self._answered_at = started
+            self._heed(response.headers)
+            return self._decode(response, content, answer)
+        raise self._error(response, _describe(method, target), content)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        length = response.content_length
+        if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
+            return await response.read()
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                response.close()
+                raise AnswerError(
+                    f"{self.service} answered more than {MAX_ANSWER_BYTES:,} bytes to {_describe_response(response)}",
+                    service=self.service,
+                    status=response.status,
+                    request_id=_request_id(response.headers),
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _decode(self, response: aiohttp.ClientResponse, content: bytes, answer: msgspec.json.Decoder[T]) -> T:
+        try:
+            return answer.decode(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            problem = f"not what its API documents: {error}"
+            if response.content_type != "application/json":
+                problem = f"{response.content_type} instead of JSON. Is the base URL right?"
+            raise AnswerError(
+                f"{self.service} answered {response.status} to {_describe_response(response)} with {problem}",
+                service=self.service,
+                status=response.status,
+                request_id=_request_id(response.headers),
+            ) from None
+
+    def _error(self, response: aiohttp.ClientResponse, call: str, content: bytes) -> CallError:
+        """The error that this status stands for."""
+        status, headers = response.status, response.headers
+        where: dict[str, Any] = {
+            "service": self.service,
+            "status": status,
+            "request_id": _request_id(headers) or _error_text(content, "request_id"),
+        }
+        said = _error_text(content, "key", "code")
+        message = f"{self.service} answered {status}{f' ({said})' if said else ''} to {call}"
+        if status in (401, 403):
+            return AccessError(f"{message}: it refuses {self._credentials}", **where)
+        if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
+            return QuotaError(f"{message}: the calls of the plan are used up for this cycle", **where)
+        if status in _RETRIED_STATUSES or status >= 500:
+            wait = _wait_seconds(headers)
+            if status == 429:
+                self.pacer.refused()
+                self._pause(wait or 0.0)
+            return TransientError(message, retry_after_seconds=wait, **where)
+        if 300 <= status < 400:
+            return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)
+        return RefusedError(message, **where)
+
+    def _heed(self, headers: CIMultiDictProxy[str]) -> None:
+        """Stop before the limit instead of at it, where the service says how much of it is left (Voucherify)."""
+        if headers.get("X-Rate-Limit-Remaining") == "0":
+            self._pause(_wait_seconds(headers) or 0.0)
+
+    def _pause(self, seconds: float) -> None:
+        if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
+            self.pacer.pause(seconds)
+            self._on_event(ServicePaused(self.service, seconds))
+
+    def _cut(self, method: str, target: str, problem: str) -> TransientError:
+        return TransientError(
+            f"{self.service} at {self._base_url} did not answer {_describe(method, target)}: {problem}",
+            service=self.service,
+        )
+
+    async def _try_again(
+        self,
+        first: TransientError,
+        method: str,
+        target: str,
+        answer: msgspec.json.Decoder[T],
+        body: bytes | None,
+    ) -> T:
+        """Full-jitter exponential back-off, never earlier than the service asked for."""
+        failed_at = self._clock()
+        pending: TransientError | None = first
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            doublings = min(state.attempt_number, 10)  # an outage of a day makes thousands of attempts
+            ceiling = min(BACKOFF_START_SECONDS * 2**doublings, BACKOFF_MAX_SECONDS)
+            return max(self._random.uniform(0, ceiling), _error_of(state).retry_after_seconds or 0.0)
+
+        def is_out_of_time(state: tenacity.RetryCallState) -> bool:
+            elapsed = self._clock() - failed_at
+            if announced := _error_of(state).retry_after_seconds:
+                # The service said when: waiting that long is no outage, however short the patience.
+                return elapsed > self._retry_seconds or announced > LONGEST_ANNOUNCED_WAIT_SECONDS
+            return elapsed + state.upcoming_sleep > self._retry_seconds
+
+        def tell(state: tenacity.RetryCallState) -> None:
+            self._on_event(
+                CallRetried(
+                    self.service,
+                    str(_error_of(state)),
+                    state.attempt_number,
+                    state.upcoming_sleep,
+                    self._clock() - failed_at,
+                )
+            )
+
+        async def attempt() -> T:
+            nonlocal pending
+            if pending is not None:  # the call that failed before we came here counts as the first attempt
+                error, pending = pending, None
+                raise error
+            return await self._try(method, target, answer, body)
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            wait=wait,
+            stop=is_out_of_time,
+            before_sleep=tell,
+            reraise=True,
+        )
+        try:
+            return await retrying(attempt)
+        except TransientError as last:
+            seconds = self._clock() - failed_at
+            raise TransientError(
+                f"{last.message}; given up after {seconds:.0f} s and {retrying.statistics['attempt_number']} attempts",
+                service=last.service,
+                status=last.status,
+                request_id=last.request_id,
+                retry_after_seconds=last.retry_after_seconds,
+                others_succeed=self._answered_at > failed_at,
+            ) from None
+
+
+def _error_of(state: tenacity.RetryCallState) -> TransientError:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, TransientError):
+        raise TypeError(f"only a TransientError is tried again, not {error!r}")
+    return error
+
+
+def _describe(method: str, target: str) -> str:
+    """The call without its query: a cursor or an identifier has no place in a message."""
+    return f"{method} {target.partition('?')[0]}"
+
+
+def _describe_response(response: aiohttp.ClientResponse) -> str:
+    return f"{response.method} {response.url.raw_path}"
+
+
+def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host name was not found. Is the network up, and the base URL right?"
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return "no trusted TLS connection could be made"
+    if error.errno:
+        return f"no connection ({os.strerror(error.errno).lower()}). Is the network up, and the base URL right?"
+    return "no connection. Is the network up, and the base URL right?"
+
+
+def _request_id(headers: CIMultiDictProxy[str]) -> str | None:
+    """Segment's `Request-Id` (Profile API, "Support"), or the customary spelling."""
+    return headers.get("Request-Id") or headers.get("X-Request-Id")
+
+
+def _error_text(content: bytes, *names: str) -> str | None:
+    """The first of these fields of an error answer that is a short string: `error.code` of Segment, `key` of
+    Voucherify. Their `message` and `details` can quote a customer, so they are left alone.
+    """
+    try:
+        fields = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
+        fields = fields["error"]
+    if not isinstance(fields, dict):
+        return None
+    found = (fields.get(name) for name in names)
+    return next((text for text in found if isinstance(text, str) and len(text) <= 100 and text.isprintable()), None)
+
+
+def _wait_seconds(headers: CIMultiDictProxy[str]) -> float | None:
+    """How long the service asks to wait: `Retry-After` (seconds or a date), else `X-Rate-Limit-Retry` (Unix seconds).
+
+    Both clocks are the service's: an absolute time is compared with the answer's `Date`, not with ours.
+    """
+    if after := headers.get("Retry-After"):
+        seconds = _number(after)
+        at = None if seconds is not None else _unix_seconds(after)
+    else:
+        seconds, at = None, _number(headers.get("X-Rate-Limit-Retry", ""))
+    if at is not None:
+        seconds = at - (_unix_seconds(headers.get("Date", "")) or time.time())
+    return None if seconds is None else max(seconds, 0.0)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _unix_seconds(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None

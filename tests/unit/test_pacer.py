@@ -1,0 +1,112 @@
+"""Calls leave evenly, never more than allowed in any second, and slow down together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from segsync.pacer import Pacer
+from tests.conftest import run_virtual
+
+
+async def _times_of(pacer: Pacer, calls: int, workers: int = 16) -> list[float]:
+    """When each of `calls` calls of that many workers left."""
+    clock, times = asyncio.get_running_loop().time, []
+    left = iter(range(calls))
+
+    async def work() -> None:
+        for _ in left:
+            await pacer.turn()
+            times.append(clock())
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return times
+
+
+def _most_in_any(seconds: float, times: list[float]) -> int:
+    return max(sum(start <= time < start + seconds for time in times) for start in times)
+
+
+@pytest.mark.parametrize("rate", [10, 100, 1000])
+@pytest.mark.parametrize("lateness_seconds", [0.0, 0.001, 0.003])
+def test_no_second_holds_more_calls_than_allowed_however_late_the_timers(rate: int, lateness_seconds: float) -> None:
+    async def run() -> list[float]:
+        return await _times_of(Pacer(rate), 4 * rate)
+
+    times = run_virtual(run(), lateness_seconds=lateness_seconds)
+
+    assert _most_in_any(1.0, times) <= rate
+
+
+@pytest.mark.parametrize("rate", [100, 1000])
+@pytest.mark.parametrize("lateness_seconds", [0.0, 0.001, 0.003])
+def test_late_timers_cost_no_throughput(rate: int, lateness_seconds: float) -> None:
+    async def run() -> list[float]:
+        return await _times_of(Pacer(rate), 10 * rate)
+
+    times = run_virtual(run(), lateness_seconds=lateness_seconds)
+
+    assert len(times) / times[-1] >= 0.985 * rate
+
+
+def test_a_burst_after_an_idle_while_is_no_burst() -> None:
+    async def run() -> list[float]:
+        pacer = Pacer(100)
+        await asyncio.sleep(60)
+        return await _times_of(pacer, 50)
+
+    times = run_virtual(run())
+
+    assert _most_in_any(0.1, times) <= 11
+
+
+def test_many_refusals_of_one_moment_slow_down_once_and_the_rate_comes_back_within_a_minute() -> None:
+    async def run() -> tuple[float, float]:
+        pacer = Pacer(100)
+        for _ in range(16):
+            pacer.refused()
+        slow = pacer.current_calls_per_second
+        await asyncio.sleep(30)
+        await pacer.turn()
+        return slow, pacer.current_calls_per_second
+
+    slow, later = run_virtual(run())
+
+    assert 80 <= slow < 100
+    assert later == 100
+
+
+def test_it_settles_just_below_a_true_limit_that_is_lower_than_the_configured_one() -> None:
+    async def run() -> tuple[int, int]:
+        pacer, clock = Pacer(100), asyncio.get_running_loop().time
+        allowed: list[float] = []
+        refusals: list[float] = []
+        while clock() < 120:
+            await pacer.turn()
+            recent = [time for time in allowed[-60:] if clock() - time < 1.0]
+            if len(recent) < 50:
+                allowed.append(clock())
+            else:
+                refusals.append(clock())
+                pacer.refused()
+        return sum(time > 60 for time in allowed), sum(time > 60 for time in refusals)
+
+    allowed, refused = run_virtual(run())
+
+    assert allowed >= 0.9 * 50 * 60
+    assert refused <= 0.02 * allowed
+
+
+def test_a_pause_holds_everybody_even_those_already_in_line() -> None:
+    async def run() -> list[float]:
+        pacer = Pacer(100)
+        line = asyncio.create_task(_times_of(pacer, 40))
+        await asyncio.sleep(0.1)
+        pacer.pause(20)
+        return await line
+
+    times = run_virtual(run())
+
+    assert not [time for time in times if 0.1 < time < 20.1]
+    assert _most_in_any(0.1, times) <= 11
