@@ -1,0 +1,200 @@
+"""The Segment Profile API: pages of profiles, a profile's identifier, its traits.
+
+Facts are from Segment's pages "Profile API" and "Unify limits":
+https://www.twilio.com/docs/segment/unify/profile-api
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Collection, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.models import Page, Profile
+from segsync.transport import Transport
+
+SERVICE = "Segment"
+
+EXTERNAL_IDS_A_CALL = 25
+"""The Profile API returns no more than this, whatever `limit` says."""
+
+
+class _Cursor(msgspec.Struct):
+    next: str | int | None = None
+    has_more: bool | None = None
+
+
+class _ListedProfile(msgspec.Struct):
+    segment_id: str
+
+
+class _ProfilesAnswer(msgspec.Struct):
+    data: list[_ListedProfile]
+    cursor: _Cursor
+
+
+class _ExternalId(msgspec.Struct):
+    id: str | int
+    type: str
+
+
+class _ExternalIdsAnswer(msgspec.Struct):
+    data: list[_ExternalId]
+    cursor: _Cursor = msgspec.field(default_factory=_Cursor)
+
+
+class _TraitsAnswer(msgspec.Struct):
+    traits: dict[str, Any]
+    cursor: _Cursor = msgspec.field(default_factory=_Cursor)
+
+
+_PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
+_EXTERNAL_IDS = msgspec.json.Decoder(_ExternalIdsAnswer)
+_TRAITS = msgspec.json.Decoder(_TraitsAnswer)
+
+
+def headers(access_token: str) -> Mapping[str, str]:
+    """HTTP Basic: the token is the user name, the password is empty."""
+    return {"Authorization": f"Basic {b64encode(f'{access_token}:'.encode()).decode()}"}
+
+
+class SegmentSource:
+    """A Segment space as a source of profiles.
+
+    `identifier_type` is the external id that makes a customer; `traits` are the ones that the mapping
+    reads. Both are asked for by name, which saves calls, but a server that returns more is understood.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        space_id: str,
+        identifier_type: str,
+        traits: Collection[str],
+        page_size: int = 100,
+        traits_limit: int = 200,
+    ) -> None:
+        self._call = transport.call
+        self._identifier_type = identifier_type
+        self._space_id = space_id
+        self._page_size = page_size
+        self._profiles = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
+        self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_A_CALL}"
+        self._traits_query = f"include={','.join(quote(name, safe='') for name in traits)}&limit={traits_limit}"
+
+    async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
+        """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.
+
+        Raises `AccessError` where the space does not exist, `AnswerError` where the cursor leads nowhere
+        or in a circle, and what `Transport.call` raises.
+        """
+        trail = _Trail("the list of profiles", offset)
+        cursor: str | None = offset
+        left = limit
+        while cursor is not None and left != 0:
+            size = self._page_size if left is None else min(self._page_size, left)
+            answer = await self._list(cursor, size)
+            page = Page(cursor, tuple(listed.segment_id for listed in answer.data), trail.after(answer.cursor))
+            if left is not None:
+                if len(page.segment_ids) > left:
+                    # More than was asked for: a resume has to begin with this page again.
+                    page = Page(cursor, page.segment_ids[:left], cursor)
+                left -= len(page.segment_ids)
+            yield page
+            cursor = page.next_cursor
+
+    async def _list(self, cursor: str, size: int) -> _ProfilesAnswer:
+        target = f"{self._profiles}?limit={size}&next={quote(cursor, safe='')}"
+        try:
+            return await self._call("GET", target, _PROFILES)
+        except RefusedError as error:
+            hint = f"Is '{cursor}' an offset or cursor of this space?"
+            kind: type[RefusedError | AccessError] = RefusedError
+            if error.status == 404:
+                kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self._space_id} in this SEGMENT_REGION?"
+            raise kind(
+                f"Segment answered {error.status} to the list of profiles. {hint}",
+                service=SERVICE,
+                status=error.status,
+                request_id=error.request_id,
+            ) from None
+
+    async def profile(self, segment_id: str) -> Profile | None:
+        """The profile with its identifier and the traits asked for, or None where it has no such identifier.
+
+        The identifier comes first: most profiles of a real space are anonymous and cost this one call.
+        Raises `RefusedError` (404: merged away or deleted since it was listed), `AnswerError`, and what
+        `Transport.call` raises.
+        """
+        path = f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
+        source_id = await self._identifier(path)
+        if source_id is None:
+            return None
+        return Profile(segment_id, source_id, await self._traits(path))
+
+    async def _identifier(self, path: str) -> str | None:
+        """The first external id of the type, in Segment's order."""
+        trail = _Trail("a profile's external ids")
+        cursor: str | None = ""
+        while cursor is not None:
+            target = _at(f"{path}/external_ids?{self._external_ids_query}", cursor)
+            answer = await self._call("GET", target, _EXTERNAL_IDS)
+            for external_id in answer.data:
+                if external_id.type == self._identifier_type and external_id.id != "":
+                    return str(external_id.id)
+            cursor = trail.after(answer.cursor)
+        return None
+
+    async def _traits(self, path: str) -> dict[str, Any]:
+        trail = _Trail("a profile's traits")
+        traits: dict[str, Any] = {}
+        cursor: str | None = ""
+        while cursor is not None:
+            answer = await self._call("GET", _at(f"{path}/traits?{self._traits_query}", cursor), _TRAITS)
+            traits.update(answer.traits)
+            cursor = trail.after(answer.cursor)
+        return traits
+
+
+def _at(target: str, cursor: str) -> str:
+    return f"{target}&next={quote(cursor, safe='')}" if cursor else target
+
+
+class _Trail:
+    """Follows the cursors of one listing to its end, and notices when it has none.
+
+    A cursor that comes back is found in constant memory, however long the listing (Brent's algorithm).
+    """
+
+    def __init__(self, listing: str, first: str = "") -> None:
+        self._listing = listing
+        self._current = self._anchor = first
+        self._steps_left = self._span = 1
+
+    def after(self, cursor: _Cursor) -> str | None:
+        """The next cursor, None at the end.
+
+        Raises `AnswerError` where there should be more but no way to it, since ending there would lose
+        the rest in silence, and where the cursor repeats, since that would never end.
+        """
+        following = "" if cursor.next is None else str(cursor.next)
+        if not following:
+            if cursor.has_more:
+                raise AnswerError(f"Segment says that {self._listing} goes on, but not where", service=SERVICE)
+            return None
+        if following in (self._current, self._anchor):
+            if cursor.has_more is False:
+                return None
+            raise AnswerError(f"Segment's cursor for {self._listing} repeats: it would never end", service=SERVICE)
+        self._current = following
+        self._steps_left -= 1
+        if self._steps_left == 0:
+            self._span *= 2
+            self._steps_left = self._span
+            self._anchor = following
+        return following
