@@ -1,0 +1,79 @@
+"""Which pages are done: each profile's fate is marked here, and pages settle in the order of the listing.
+
+The resume point only ever moves behind the truth. A page is settled when each of its profiles has met its
+fate, and every page before it is settled too; so a crash at any moment repeats a little and skips nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from segsync.models import Fates, OnEvent, Page, PageSettled
+
+MAX_OPEN_PAGES = 1000
+"""How far reading may run ahead of the oldest unsettled page, so that one profile that is tried again for
+minutes holds up nobody, and memory has a bound."""
+
+
+class OpenPage:
+    """A page some of whose profiles are still on their way."""
+
+    __slots__ = ("cursor", "next_cursor", "rejected", "sent", "to_do", "without_identifier")
+
+    def __init__(self, page: Page) -> None:
+        self.cursor = page.cursor
+        self.next_cursor = page.next_cursor
+        self.to_do = len(page.segment_ids)
+        self.sent = self.without_identifier = self.rejected = 0
+
+
+class PageBook:
+    """The open pages, oldest first; tells `PageSettled` as they settle."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self._on_event = on_event
+        self._pages: deque[OpenPage] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def room(self) -> None:
+        """Wait until one more page may be opened."""
+        await self._room.wait()
+
+    def open(self, page: Page) -> OpenPage:
+        opened = OpenPage(page)
+        self._pages.append(opened)
+        if len(self._pages) >= MAX_OPEN_PAGES:
+            self._room.clear()
+        if opened.to_do == 0:
+            self._settle()
+        return opened
+
+    def sent(self, page: OpenPage) -> None:
+        """A customer of this page was accepted by the sink."""
+        page.sent += 1
+        self._met_its_fate(page)
+
+    def without_identifier(self, page: OpenPage) -> None:
+        """A profile of this page has no identifier, and is not sent."""
+        page.without_identifier += 1
+        self._met_its_fate(page)
+
+    def rejected(self, page: OpenPage) -> None:
+        """A profile of this page will not become a customer."""
+        page.rejected += 1
+        self._met_its_fate(page)
+
+    def _met_its_fate(self, page: OpenPage) -> None:
+        page.to_do -= 1
+        if page.to_do == 0:
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._pages and self._pages[0].to_do == 0:
+            page = self._pages.popleft()
+            fates = Fates(page.sent, page.without_identifier, page.rejected)
+            self._on_event(PageSettled(page.cursor, page.next_cursor, fates))
+        if len(self._pages) < MAX_OPEN_PAGES:
+            self._room.set()

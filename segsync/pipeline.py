@@ -1,0 +1,260 @@
+"""The stages of an import and the bounded queues between them.
+
+    lister → ids → workers → customers → batcher → batches → uploaders
+
+It takes a source of profiles and a sink of customers, and knows neither Segment nor Voucherify, no SQL and
+no terminal. Every queue is bounded, so that a slow sink slows the source down instead of filling memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from segsync.batching import Batch, BatchBuilder, Item
+from segsync.errors import AnswerError, RefusedError, SegsyncError, StopError, TransientError
+from segsync.mapping import Warn
+from segsync.models import (
+    BatchSent,
+    Customer,
+    OnEvent,
+    Page,
+    PageListed,
+    Profile,
+    ProfileRead,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    Rejection,
+    Stage,
+    TraitLeftOut,
+)
+from segsync.pagebook import OpenPage, PageBook
+
+UPLOADS_IN_FLIGHT = 4
+BATCHES_WAITING = 8
+IDS_WAITING = 200
+
+IDLE_FLUSH_SECONDS = 10.0
+"""A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
+
+REJECTED_IN_A_ROW = 25
+"""So many refusals with no success between them are no accident of single profiles: the import stops
+instead of rejecting the whole space one by one."""
+
+E = TypeVar("E", bound=BaseException)
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Source(Protocol):
+    """Where profiles come from. Both methods raise `CallError` classes."""
+
+    def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
+        """Pages of ids from `offset` on, at most `limit` profiles in all."""
+
+    async def profile(self, segment_id: str) -> Profile | None:
+        """The profile, or None where it has no identifier."""
+
+
+class Sink(Protocol):
+    """Where customers go."""
+
+    max_body_bytes: int
+
+    async def upsert(self, body: bytes) -> str:
+        """Send a JSON array of customers; an id of the action. Raises `CallError` classes."""
+
+
+class Pipeline:
+    """One import, from `source` to `sink`.
+
+    `to_customer` maps a profile; `concurrency` is how many profiles are read at a time, `batch_size` how many
+    customers go in one upsert. `run()` may be called once.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        *,
+        to_customer: Callable[[Profile, Warn], Customer],
+        concurrency: int,
+        batch_size: int,
+        on_event: OnEvent,
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._to_customer = to_customer
+        self._concurrency = concurrency
+        self._on_event = on_event
+        self._book = PageBook(on_event)
+        self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
+        # None in a queue: there is no more.
+        self._ids: asyncio.Queue[tuple[OpenPage, str] | None] = asyncio.Queue(IDS_WAITING)
+        self._customers: asyncio.Queue[Item | None] = asyncio.Queue(batch_size)
+        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
+        self._stopping = False
+        self._read_error: SegsyncError | None = None
+        self._rejected_in_a_row: Counter[Stage] = Counter()
+
+    async def run(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
+        """Import everything from `offset` on, `limit` profiles at most.
+
+        Once `stop` is set no new profile is begun; those under way are finished and sent. After an error of
+        the source, what was read is still sent; an error of the sink ends everything at once. Raises the
+        error that stopped the import. How far it came is told by the events.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._write())
+                try:
+                    await self._read(offset, limit, stop)
+                except* SegsyncError as errors:
+                    self._read_error = self._read_error or _first(errors)
+                await self._customers.put(None)
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+        if self._read_error is not None:
+            raise self._read_error
+
+    # --- reading: lister → ids → workers → customers ------------------------------------------------------
+
+    async def _read(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            lister = group.create_task(self._list(offset, limit))
+            workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
+            stopper = group.create_task(self._stop_when(stop, lister))
+            await asyncio.wait({lister})
+            for _ in workers:
+                await self._ids.put(None)
+            await asyncio.wait(workers)
+            stopper.cancel()
+
+    async def _stop_when(self, stop: asyncio.Event, lister: asyncio.Task[None]) -> None:
+        await stop.wait()
+        self._stopping = True
+        lister.cancel()
+
+    async def _list(self, offset: str, limit: int | None) -> None:
+        async with aclosing(self._source.pages(offset, limit)) as pages:
+            try:
+                async for page in pages:
+                    await self._book.room()
+                    self._on_event(PageListed(page.cursor, len(page.segment_ids)))
+                    opened = self._book.open(page)
+                    for segment_id in page.segment_ids:
+                        await self._ids.put((opened, segment_id))
+            except SegsyncError as error:
+                self._read_error = error  # the pages listed before it are still worth finishing
+
+    async def _work(self) -> None:
+        while (entry := await self._ids.get()) is not None:
+            if not self._stopping:
+                await self._read_profile(*entry)
+
+    async def _read_profile(self, page: OpenPage, segment_id: str) -> None:
+        try:
+            profile = await self._source.profile(segment_id)
+        except (RefusedError, AnswerError, TransientError) as error:
+            if isinstance(error, TransientError) and not error.others_succeed:
+                raise  # it is not this profile: the source is away
+            self._reject(page, Rejection(segment_id, None, "read", str(error), error.request_id), error.status)
+            return
+        self._rejected_in_a_row["read"] = 0
+        if profile is None:
+            self._on_event(ProfileWithoutIdentifier(segment_id))
+            self._book.without_identifier(page)
+            return
+        encoded = self._encode(profile)
+        if isinstance(encoded, bytes):
+            self._on_event(ProfileRead(segment_id))
+            await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
+        else:
+            self._reject(page, encoded)
+
+    def _encode(self, profile: Profile) -> bytes | Rejection:
+        """The customer as JSON, or why there is none."""
+
+        def warn(trait: str, problem: str) -> None:
+            self._on_event(TraitLeftOut(profile.segment_id, trait, problem))
+
+        try:
+            encoded = _ENCODER.encode(self._to_customer(profile, warn))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            reason = f"cannot be said in JSON: {type(error).__name__}"
+        else:
+            if len(encoded) + 2 <= self._sink.max_body_bytes:
+                return encoded
+            reason = f"{len(encoded):,} bytes, more than the {self._sink.max_body_bytes:,} that a request may have"
+        return Rejection(profile.segment_id, profile.source_id, "map", reason)
+
+    def _reject(self, page: OpenPage, rejection: Rejection, status: int | None = None) -> None:
+        self._on_event(ProfileRejected(rejection))
+        self._book.rejected(page)
+        if status != 404:  # merged away or deleted since it was listed: nothing is wrong with the others
+            self._rejected_in_a_row[rejection.stage] += 1
+        if self._rejected_in_a_row[rejection.stage] >= REJECTED_IN_A_ROW:
+            raise StopError(
+                f"{REJECTED_IN_A_ROW} profiles in a row were rejected, so the import stopped instead of "
+                f"rejecting all the others too. The last one: {rejection.reason}"
+            )
+
+    # --- writing: customers → batcher → batches → uploaders -----------------------------------------------
+
+    async def _write(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(UPLOADS_IN_FLIGHT):
+                group.create_task(self._upload_batches())
+            while (item := await self._next_customer()) is not None:
+                await self._put(self._builder.add(item))
+            await self._put(self._builder.flush())
+            for _ in range(UPLOADS_IN_FLIGHT):
+                await self._batches.put(None)
+
+    async def _next_customer(self) -> Item | None:
+        while True:
+            if not self._customers.empty():
+                return self._customers.get_nowait()
+            try:
+                async with asyncio.timeout(None if self._builder.is_empty else IDLE_FLUSH_SECONDS):
+                    return await self._customers.get()
+            except TimeoutError:
+                await self._put(self._builder.flush())
+
+    async def _put(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            await self._batches.put(batch)
+
+    async def _upload_batches(self) -> None:
+        while (batch := await self._batches.get()) is not None:
+            await self._upload(batch)
+
+    async def _upload(self, batch: Batch) -> None:
+        try:
+            action_id = await self._sink.upsert(batch.body())
+        except RefusedError as error:
+            if error.status not in (400, 413):
+                raise
+            if len(batch.items) > 1:  # one bad customer costs one customer: halve until it stands alone
+                for half in batch.halves():
+                    await self._upload(half)
+                return
+            [item] = batch.items
+            reason = Rejection(item.segment_id, item.source_id, "upsert", str(error), error.request_id)
+            self._reject(item.page, reason, error.status)
+            return
+        self._rejected_in_a_row["upsert"] = 0
+        self._on_event(BatchSent(len(batch.items), action_id))
+        for item in batch.items:
+            self._book.sent(item.page)
+
+
+def _first(errors: BaseExceptionGroup[E]) -> E:
+    """The error that came first: the others are what it brought down."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,125 @@
+"""Pages settle in the order of the listing, whatever order their profiles' fates come in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from itertools import takewhile
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segsync.models import Event, Fates, Page, PageSettled
+from segsync.pagebook import MAX_OPEN_PAGES, OpenPage, PageBook
+from tests.conftest import run_virtual
+
+FATES = ("sent", "without_identifier", "rejected")
+SPACES = st.lists(st.lists(st.sampled_from(FATES), max_size=5), min_size=1, max_size=6)
+"""Pages, each a list of what will become of its profiles."""
+
+
+def page(number: int, profiles: int) -> Page:
+    return Page(f"c{number}", tuple(f"use_{number}_{each}" for each in range(profiles)), f"c{number + 1}")
+
+
+def settled(events: list[Event]) -> list[PageSettled]:
+    assert all(isinstance(event, PageSettled) for event in events)
+    return [event for event in events if isinstance(event, PageSettled)]
+
+
+@given(SPACES, st.data())
+def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[str]], data: st.DataObject) -> None:
+    events: list[Event] = []
+    book = PageBook(events.append)
+    left = Counter({number: len(fates) for number, fates in enumerate(space)})
+    order = data.draw(st.permutations([(number, fate) for number, fates in enumerate(space) for fate in fates]))
+    opened: list[OpenPage] = []
+
+    def open_up_to(number: int) -> None:
+        opened.extend(book.open(page(each, len(space[each]))) for each in range(len(opened), number + 1))
+
+    for number, fate in order:
+        open_up_to(number)
+        getattr(book, fate)(opened[number])
+        left[number] -= 1
+        complete = list(takewhile(lambda each: left[each] == 0, range(len(opened))))
+        assert [event.cursor for event in settled(events)] == [f"c{each}" for each in complete]
+    open_up_to(len(space) - 1)
+    assert settled(events) == [
+        PageSettled(f"c{each}", f"c{each + 1}", Fates(*(fates.count(fate) for fate in FATES)))
+        for each, fates in enumerate(space)
+    ]
+
+
+@given(SPACES)
+def test_the_fates_of_the_settled_pages_add_up_to_the_profiles_listed(space: list[list[str]]) -> None:
+    events: list[Event] = []
+    book = PageBook(events.append)
+    pages = [book.open(page(number, len(fates))) for number, fates in enumerate(space)]
+    for opened, fates in zip(pages, space, strict=True):
+        for fate in fates:
+            getattr(book, fate)(opened)
+    total = sum((event.fates for event in settled(events)), Fates())
+    assert total == Fates(*(sum(fates.count(fate) for fates in space) for fate in FATES))
+    assert total.profiles == sum(len(fates) for fates in space)
+
+
+def test_an_empty_page_settles_at_once_but_not_before_the_pages_before_it() -> None:
+    events: list[Event] = []
+    book = PageBook(events.append)
+    book.open(page(0, 0))
+    assert [event.cursor for event in settled(events)] == ["c0"]
+    first = book.open(page(1, 1))
+    book.open(page(2, 0))
+    assert [event.cursor for event in settled(events)] == ["c0"]
+    book.rejected(first)
+    assert [event.cursor for event in settled(events)] == ["c0", "c1", "c2"]
+
+
+def test_the_last_page_settles_with_nothing_to_resume_from() -> None:
+    events: list[Event] = []
+    book = PageBook(events.append)
+    book.sent(book.open(Page("c9", ("use_1",), None)))
+    assert events == [PageSettled("c9", None, Fates(sent=1))]
+
+
+async def has_room(book: PageBook) -> bool:
+    try:
+        async with asyncio.timeout(60):
+            await book.room()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_reading_waits_for_the_oldest_page_once_too_many_are_open() -> None:
+    async def scenario() -> None:
+        book = PageBook(lambda _: None)
+        opened: list[OpenPage] = []
+        for number in range(MAX_OPEN_PAGES):
+            assert await has_room(book)
+            opened.append(book.open(page(number, 1)))
+        assert not await has_room(book)
+        book.sent(opened[1])  # it cannot settle before the oldest
+        assert not await has_room(book)
+        waiting = asyncio.create_task(book.room())
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        book.sent(opened[0])
+        await waiting
+        for number in (MAX_OPEN_PAGES, MAX_OPEN_PAGES + 1):
+            assert await has_room(book)
+            book.open(page(number, 1))
+        assert not await has_room(book)
+
+    run_virtual(scenario())
+
+
+def test_empty_pages_take_no_room() -> None:
+    async def scenario() -> None:
+        book = PageBook(lambda _: None)
+        for number in range(MAX_OPEN_PAGES + 5):
+            book.open(page(number, 0))
+        assert await has_room(book)
+
+    run_virtual(scenario())

@@ -1,0 +1,356 @@
+"""The stages, with a source and a sink in memory, on a clock that costs no time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from segsync.errors import AccessError, AnswerError, RefusedError, SegsyncError, StopError, TransientError
+from segsync.mapping import to_customer
+from segsync.models import BatchSent, Event, Page, PageSettled, Profile, ProfileRejected
+from segsync.pipeline import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW, Pipeline
+from segsync.tally import Tally
+from tests.conftest import run_virtual
+
+READ_SECONDS = 0.1
+
+
+def refused(status: int) -> RefusedError:
+    return RefusedError(f"answered {status}", service="Test", status=status, request_id="req-1")
+
+
+class MemorySource:
+    """`profiles` of them, in pages of 100; every read takes a tenth of a second."""
+
+    def __init__(self, profiles: int, page_size: int = 100) -> None:
+        self.profiles = profiles
+        self.page_size = page_size
+        self.reads = 0
+        self.trouble: Callable[[int], SegsyncError | None] = lambda _index: None
+        self.listing_trouble: Callable[[int], SegsyncError | None] = lambda _offset: None
+        self.seconds: Callable[[int], float] = lambda _index: READ_SECONDS
+        self.source_id: Callable[[int], str | None] = lambda index: f"user-{index}"
+        self.traits: dict[str, Any] = {}
+
+    async def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
+        end = self.profiles if limit is None else min(self.profiles, int(offset) + limit)
+        for start in range(int(offset), end, self.page_size):
+            await asyncio.sleep(READ_SECONDS)
+            if trouble := self.listing_trouble(start):
+                raise trouble
+            stop = min(start + self.page_size, end)
+            ids = tuple(str(index) for index in range(start, stop))
+            yield Page(str(start), ids, None if stop == self.profiles else str(stop))
+
+    async def profile(self, segment_id: str) -> Profile | None:
+        index = int(segment_id)
+        self.reads += 1
+        await asyncio.sleep(self.seconds(index))
+        if trouble := self.trouble(index):
+            raise trouble
+        source_id = self.source_id(index)
+        return None if source_id is None else Profile(segment_id, source_id, self.traits)
+
+
+class MemorySink:
+    """Keeps the batches; every upsert takes `seconds`."""
+
+    max_body_bytes = 10_000_000
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.batches: list[list[str]] = []
+        self.times: list[float] = []
+        self.trouble: Callable[[list[str]], SegsyncError | None] = lambda _source_ids: None
+
+    async def upsert(self, body: bytes) -> str:
+        source_ids = [customer["source_id"] for customer in msgspec.json.decode(body)]
+        await asyncio.sleep(self.seconds)
+        if trouble := self.trouble(source_ids):
+            raise trouble
+        self.batches.append(source_ids)
+        self.times.append(asyncio.get_running_loop().time())
+        return f"aa_{len(self.batches)}"
+
+    @property
+    def received(self) -> list[str]:
+        return [source_id for batch in self.batches for source_id in batch]
+
+
+class Import:
+    """One import from memory to memory, with its tally and events."""
+
+    def __init__(self, source: MemorySource, sink: MemorySink, *, concurrency: int = 16, batch_size: int = 100) -> None:
+        self.source, self.sink = source, sink
+        self.tally = Tally("0")
+        self.events: list[Event] = []
+        self._options = {"concurrency": concurrency, "batch_size": batch_size}
+        self.stop: asyncio.Event | None = None
+
+    def _on_event(self, event: Event) -> None:
+        self.tally.count(event)
+        self.events.append(event)
+
+    async def _run(self, offset: str, limit: int | None, meanwhile: Coroutine[Any, Any, None] | None) -> None:
+        self.stop = asyncio.Event()
+        pipeline = Pipeline(self.source, self.sink, to_customer=to_customer, on_event=self._on_event, **self._options)
+        other = asyncio.create_task(meanwhile) if meanwhile else None
+        try:
+            await pipeline.run(offset, limit, self.stop)
+        finally:
+            if other:
+                other.cancel()
+
+    def run(
+        self, offset: str = "0", limit: int | None = None, meanwhile: Coroutine[Any, Any, None] | None = None
+    ) -> None:
+        self.tally = Tally(offset)
+        run_virtual(self._run(offset, limit, meanwhile))
+
+    def rejections(self) -> list[tuple[str, str]]:
+        return [(e.rejection.segment_id, e.rejection.stage) for e in self.events if isinstance(e, ProfileRejected)]
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"user-{number}" for number in numbers]
+
+
+def test_everything_arrives_once_in_batches_of_exactly_100_across_pages() -> None:
+    job = Import(MemorySource(1050, page_size=70), MemorySink())
+    job.run()
+    assert [len(batch) for batch in job.sink.batches] == [100] * 10 + [50]
+    assert sorted(job.sink.received) == sorted(ids(*range(1050)))
+    assert (job.tally.sent, job.tally.fates.to_do, job.tally.resume_offset) == (1050, 0, None)
+
+
+def test_an_offset_and_a_limit_take_exactly_their_share() -> None:
+    job = Import(MemorySource(1000), MemorySink())
+    job.run("400", 250)
+    assert sorted(job.sink.received) == sorted(ids(*range(400, 650)))
+    assert job.tally.resume_offset == "650"
+
+
+def test_an_empty_space_is_done_at_once() -> None:
+    job = Import(MemorySource(0), MemorySink())
+    job.run()
+    assert job.sink.batches == []
+    assert job.tally.fates.profiles == 0
+
+
+def test_profiles_without_identifier_are_not_sent_and_told() -> None:
+    source = MemorySource(500)
+    source.source_id = lambda index: None if index % 5 else f"user-{index}"
+    job = Import(source, MemorySink())
+    job.run()
+    assert (job.tally.sent, job.tally.without_identifier) == (100, 400)
+
+
+def test_the_same_source_id_is_never_twice_in_one_request() -> None:
+    source = MemorySource(600)
+    source.source_id = lambda index: f"user-{index % 150}"
+    job = Import(source, MemorySink())
+    job.run()
+    assert all(len(set(batch)) == len(batch) for batch in job.sink.batches)
+    assert len(job.sink.received) == job.tally.sent == 600
+
+
+def test_what_was_read_does_not_wait_for_a_batch_to_fill_while_nothing_comes() -> None:
+    source = MemorySource(30)
+    source.seconds = lambda index: 300.0 if index == 29 else READ_SECONDS
+    job = Import(source, MemorySink())
+    job.run()
+    assert [len(batch) for batch in job.sink.batches] == [29, 1]
+    assert job.sink.times[0] < IDLE_FLUSH_SECONDS + 2
+
+
+def test_slow_uploads_cost_no_read_throughput_while_the_queues_have_room() -> None:
+    fast, slow = Import(MemorySource(800), MemorySink()), Import(MemorySource(800), MemorySink(seconds=2.0))
+    fast.run()
+    slow.run()
+    assert slow.sink.times[-1] <= fast.sink.times[-1] + 2.1
+
+
+def test_a_sink_that_stands_still_stops_the_reading_instead_of_filling_memory() -> None:
+    job = Import(MemorySource(100_000), MemorySink(seconds=1e9))
+
+    async def look() -> None:
+        await asyncio.sleep(1000)
+        assert job.stop is not None
+        raise StopError("seen enough")
+
+    with pytest.raises(TimeoutError):
+        run_virtual(asyncio.wait_for(job._run("0", None, look()), 1001))
+    assert job.source.reads < 2000
+
+
+def test_one_slow_profile_holds_up_nobody_but_its_page() -> None:
+    source = MemorySource(3000)
+    source.seconds = lambda index: 100.0 if index == 150 else READ_SECONDS
+    job = Import(source, MemorySink())
+    job.run()
+    settled = [event.cursor for event in job.events if isinstance(event, PageSettled)]
+    assert settled == [str(start) for start in range(0, 3000, 100)]
+    assert sum(time < 30 for time in job.sink.times) >= 28
+
+
+def test_a_404_costs_that_profile_only_however_many_there_are() -> None:
+    source = MemorySource(500)
+    source.trouble = lambda index: refused(404) if index < 200 else None
+    job = Import(source, MemorySink())
+    job.run()
+    assert (job.tally.sent, job.tally.rejected) == (300, 200)
+    assert job.rejections()[0][1] == "read"
+
+
+def test_a_profile_that_fails_alone_is_rejected_and_the_others_go_on() -> None:
+    source = MemorySource(300)
+    alone = TransientError("answered 500", service="Test", others_succeed=True)
+    source.trouble = lambda index: alone if index == 7 else None
+    job = Import(source, MemorySink())
+    job.run()
+    assert job.rejections() == [("7", "read")]
+    assert job.tally.sent == 299
+
+
+def test_when_the_source_is_away_what_was_read_is_still_sent_and_the_first_open_page_is_the_resume_point() -> None:
+    source = MemorySource(1000)
+    source.trouble = lambda index: TransientError("away", service="Test") if index == 555 else None
+    job = Import(source, MemorySink())
+    with pytest.raises(TransientError, match="away"):
+        job.run()
+    assert job.tally.sent >= 500
+    assert job.tally.resume_offset == "500"
+    assert job.tally.fates.profiles == job.tally.listed
+
+
+def test_a_listing_that_breaks_lets_the_pages_before_it_finish() -> None:
+    source = MemorySource(1000)
+    source.listing_trouble = lambda start: AnswerError("repeats", service="Test") if start == 300 else None
+    job = Import(source, MemorySink())
+    with pytest.raises(AnswerError, match="repeats"):
+        job.run()
+    assert job.tally.sent == 300
+    assert job.tally.resume_offset == "300"
+
+
+def test_a_refused_credential_stops_at_once() -> None:
+    source = MemorySource(10_000)
+    source.trouble = lambda _index: AccessError("answered 401", service="Test", status=401)
+    job = Import(source, MemorySink())
+    with pytest.raises(AccessError):
+        job.run()
+    assert source.reads <= 16
+
+
+def test_a_sink_that_fails_ends_the_import_and_nothing_counts_as_sent_that_was_not() -> None:
+    sink = MemorySink()
+    sink.trouble = lambda source_ids: TransientError("away", service="Test") if "user-450" in source_ids else None
+    job = Import(MemorySource(2000), sink)
+    with pytest.raises(TransientError, match="away"):
+        job.run()
+    assert job.tally.sent == len(sink.received)
+    assert job.tally.resume_offset == "400"
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_one_bad_customer_costs_one_customer(status: int) -> None:
+    sink = MemorySink()
+    sink.trouble = lambda source_ids: refused(status) if "user-42" in source_ids else None
+    job = Import(MemorySource(300), sink)
+    job.run()
+    assert job.rejections() == [("42", "upsert")]
+    assert sorted(sink.received) == sorted(ids(*(n for n in range(300) if n != 42)))
+
+
+def test_a_poison_customer_in_every_tenth_batch_costs_just_those() -> None:
+    sink = MemorySink()
+    sink.trouble = lambda source_ids: refused(400) if any(s.endswith("000") for s in source_ids) else None
+    job = Import(MemorySource(4000), sink)
+    job.run()
+    assert sorted(segment_id for segment_id, _ in job.rejections()) == ["1000", "2000", "3000"]
+    assert job.tally.sent == 3997
+
+
+@pytest.mark.parametrize("where", ["source", "sink"])
+def test_when_everybody_is_refused_the_import_stops_instead_of_rejecting_the_whole_space(where: str) -> None:
+    source, sink = MemorySource(10_000), MemorySink()
+    if where == "source":
+        source.trouble = lambda _index: refused(400)
+    else:
+        sink.trouble = lambda _source_ids: refused(400)
+    job = Import(source, sink)
+    with pytest.raises(StopError, match=f"{REJECTED_IN_A_ROW} profiles in a row"):
+        job.run()
+    assert job.tally.rejected < 2 * REJECTED_IN_A_ROW
+    assert job.tally.resume_offset == "0"
+
+
+def test_other_refusals_of_a_batch_stop_the_import() -> None:
+    sink = MemorySink()
+    sink.trouble = lambda _source_ids: refused(404)
+    with pytest.raises(RefusedError):
+        Import(MemorySource(300), sink).run()
+
+
+def test_a_customer_larger_than_a_request_may_be_is_rejected_unsent() -> None:
+    source, sink = MemorySource(3), MemorySink()
+    source.traits = {"description": "x" * 1000}
+    sink.max_body_bytes = 500
+    job = Import(source, sink)
+    job.run()
+    assert job.rejections() == [(str(index), "map") for index in range(3)]
+    assert sink.batches == []
+
+
+def test_batches_stay_below_the_size_that_a_request_may_have() -> None:
+    source, sink = MemorySource(100), MemorySink()
+    source.traits = {"description": "x" * 1000}
+    sink.max_body_bytes = 12_000
+    job = Import(source, sink)
+    job.run()
+    assert max(len(batch) for batch in sink.batches) == 11
+    assert len(sink.received) == 100
+
+
+def test_once_it_is_asked_to_stop_no_new_profile_is_begun_and_what_is_under_way_is_sent() -> None:
+    job = Import(MemorySource(5000), MemorySink())
+
+    async def interrupt() -> None:
+        await asyncio.sleep(6)
+        assert job.stop is not None
+        self_reads.append(job.source.reads)
+        job.stop.set()
+
+    self_reads: list[int] = []
+    job.run(meanwhile=interrupt())
+    assert self_reads[0] <= job.source.reads <= self_reads[0] + 1
+    assert len(job.sink.received) == job.source.reads == job.tally.sent
+    assert job.tally.resume_offset == str(job.source.reads // 100 * 100)
+    assert job.tally.fates.to_do > 0
+
+
+def test_a_resume_from_the_resume_point_leaves_nobody_out() -> None:
+    first = Import(MemorySource(1000), MemorySink())
+    first.source.trouble = lambda index: TransientError("away", service="Test") if index == 777 else None
+    with pytest.raises(TransientError):
+        first.run()
+    second = Import(MemorySource(1000), MemorySink())
+    second.run(str(first.tally.resume_offset))
+    assert {*first.sink.received, *second.sink.received} == set(ids(*range(1000)))
+    assert len(first.sink.received) + len(second.sink.received) <= 1000 + 400
+
+
+def test_what_a_listener_raises_stops_the_import() -> None:
+    job = Import(MemorySource(1000), MemorySink())
+
+    def full_disk(event: Event) -> None:
+        if isinstance(event, BatchSent):
+            raise StopError("disk full")
+
+    job._on_event = full_disk  # type: ignore[method-assign]
+    with pytest.raises(StopError, match="disk full"):
+        job.run()
