@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from random import Random
 from typing import Any, TypeVar
 
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """No answer that the two APIs document comes near this; a larger one is not read to its end."""
+
+LARGE_BODY_BYTES = 1 << 20
+"""aiohttp writes bytes at once and a stream in pieces: a larger body would hold up the loop."""
 
 BACKOFF_START_SECONDS = 0.5
 BACKOFF_MAX_SECONDS = 30.0
@@ -91,7 +95,7 @@ class Transport:
                 method,
                 URL(self._base_url + target, encoded=True),
                 headers=self._headers,
-                data=body,
+                data=BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body,
                 allow_redirects=False,
             ) as response:
                 content = await self._read(response)

@@ -261,3 +261,11 @@ def _date(unix_seconds: float) -> str:
     from email.utils import formatdate
 
     return formatdate(unix_seconds, usegmt=True)
+
+
+async def test_a_large_body_is_sent_whole_and_again() -> None:
+    script = Script(TOO_MANY, FINE)
+    body = b"[" + b"1," * 1_500_000 + b"1]"
+    async with transport_to(script) as transport:
+        await transport.call("POST", "/v1/things", ANYTHING, body)
+    assert script.bodies == [body, body]

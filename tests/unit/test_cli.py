@@ -1,0 +1,123 @@
+"""The command line before an import begins: its help, its version, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import segsync
+
+CREDENTIALS = {
+    "SEGMENT_ACCESS_TOKEN": "token-of-segment",
+    "SEGMENT_SPACE_ID": "spa_1",
+    "VOUCHERIFY_APPLICATION_ID": "id-of-the-application",
+    "VOUCHERIFY_SECRET_KEY": "key-of-voucherify",
+}
+FLAGS = [
+    *("--offset", "--limit", "--concurrency", "--batch-size", "--env-file", "--sandbox"),
+    *("--quiet", "--verbose", "--no-input", "--version", "--help"),
+]
+
+
+def call(directory: Path, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """`python -m segsync` in `directory`, with none of this process's settings."""
+    ours = ("SEGMENT", "VOUCHERIFY", "SEGSYNC", "IDENTIFIER")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "segsync", *arguments],
+        cwd=directory,
+        env=own | {"PYTHONUTF8": "1", "COLUMNS": "100"} | (environ or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def refusal(directory: Path, *arguments: str, environ: dict[str, str] | None = None) -> str:
+    """What is said about arguments or settings that are refused: with exit code 2, in words, leaving nothing."""
+    before = sorted(directory.iterdir())
+    ended = call(directory, *arguments, environ=environ)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert sorted(directory.iterdir()) == before
+    return ended.stderr
+
+
+def test_help_names_every_flag_and_what_each_exit_code_means(tmp_path: Path) -> None:
+    ended = call(tmp_path, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [flag for flag in FLAGS if not re.search(rf"{flag}\b", ended.stdout)] == []
+    words = " ".join(ended.stdout.split())
+    for meaning in ("0 done", "1 stopped early", "2 wrong usage", "3 done, but some", "130 or 143 ended by Ctrl-C"):
+        assert meaning in words
+    assert ".env-example" in words.replace("- ", "-")
+
+
+def test_help_of_the_sandbox_names_its_flags(tmp_path: Path) -> None:
+    ended = call(tmp_path, "sandbox", "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for flag in ("--port", "--profiles", "--requests-per-second", "--seed"):
+        assert flag in ended.stdout
+
+
+def test_version_is_that_of_the_package(tmp_path: Path) -> None:
+    ended = call(tmp_path, "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"segsync {segsync.__version__}\n")
+
+
+def test_without_settings_all_four_credentials_are_asked_for_at_once(tmp_path: Path) -> None:
+    said = refusal(tmp_path)
+    assert [variable for variable in CREDENTIALS if f"{variable} is missing" not in said] == []
+    assert ".env-example" in said
+
+
+def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("VOUCHERIFY_SECRET_KEY=öffentlich\nSEGSYNC_BATCH_SIZE=0\n", encoding="utf-8")
+    said = refusal(
+        tmp_path,
+        *("--concurrency", "lots"),
+        environ=CREDENTIALS | {"VOUCHERIFY_SECRET_KEY": "", "SEGMENT_BASE_URL": "http://x.io", "SEGMENT_SPACE_ID": ""},
+    )
+    _, *problems = said.splitlines()
+    assert [problem.split()[0] for problem in problems] == [
+        *("SEGMENT_SPACE_ID", "VOUCHERIFY_SECRET_KEY", "SEGMENT_BASE_URL=http://x.io"),
+        *("--concurrency=lots", "SEGSYNC_BATCH_SIZE=0"),
+    ]
+    assert "öffentlich" not in said
+    assert not [value for name, value in CREDENTIALS.items() if value in said and name != "SEGMENT_SPACE_ID"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--concurrency", "0"], "--concurrency=0 must be a whole number from 1 to 1,000"),
+        (["--batch-size", "1001"], "--batch-size=1001 must be a whole number from 1 to 1,000"),
+        (["--batch-size", ""], "--batch-size= must be a whole number"),
+        (["--limit", "0"], "--limit"),
+        (["--limit", "all"], "--limit"),
+        (["--env-file", "nowhere.env"], "--env-file nowhere.env cannot be read: No such file"),
+        (["--quiet", "--verbose"], "--quiet and --verbose exclude each other"),
+        (["--nonsense"], "--nonsense"),
+        (["--offset"], "--offset"),
+        (["import"], "import"),
+        (["sandbox", "--port", "70000"], "--port"),
+        (["sandbox", "--hang", "2"], "--hang"),
+    ],
+)
+def test_arguments_that_are_not_allowed_are_named(tmp_path: Path, arguments: list[str], named: str) -> None:
+    assert named in refusal(tmp_path, *arguments, environ=CREDENTIALS)
+
+
+def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("segsync.exe" if os.name == "nt" else "segsync")
+    ended = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == f"segsync {segsync.__version__}\n"

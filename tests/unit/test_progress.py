@@ -1,0 +1,297 @@
+"""What the terminal shows: log lines with rates, retries and rejections told sparingly, a summary that adds up."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from segsync.errors import StopError
+from segsync.models import (
+    BatchSent,
+    CallAnswered,
+    CallRetried,
+    Event,
+    Fates,
+    PageListed,
+    PageSettled,
+    ProfileRead,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    Rejection,
+    ServicePaused,
+    TraitLeftOut,
+)
+from segsync.progress import LINE_SECONDS, REJECTIONS_SHOWN, Mode, Progress, summary
+from segsync.report import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ImportReport, Outcome, ServiceCalls
+from segsync.settings import Settings
+from segsync.tally import Tally
+from tests.conftest import run_virtual
+
+SETTINGS = Settings(
+    segment_access_token="token",
+    segment_space_id="spa_1",
+    voucherify_application_id="id",
+    voucherify_secret_key="key",
+    voucherify_requests_per_minute=2000,
+)
+Tell = Callable[[Event], None]
+
+
+def shown(
+    scenario: Callable[[Tell], Awaitable[None]], mode: Mode = "lines", *, verbose: bool = False, width: int = 300
+) -> list[str]:
+    """The lines that are shown while `scenario` tells its events."""
+    console = Console(file=StringIO(), width=width, force_terminal=mode == "live", color_system=None)
+
+    async def main() -> None:
+        tally = Tally("0")
+        with Progress(SETTINGS, tally, console, mode, verbose=verbose) as progress:
+
+            def tell(event: Event) -> None:
+                tally.count(event)
+                progress.on_event(event)
+
+            await scenario(tell)
+
+    run_virtual(main())
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()
+
+
+async def twenty_profiles_a_second(tell: Tell) -> None:
+    """For 32 seconds; every tenth has no identifier, every second a batch of 18 is sent."""
+    tell(PageListed("0", 1000))
+    await asyncio.sleep(LINE_SECONDS / 10)
+    for _ in range(32):
+        for number in range(20):
+            tell(CallAnswered("Segment", 200, 0.1))
+            if number % 10 == 0:
+                tell(ProfileWithoutIdentifier("use_1"))
+            else:
+                tell(CallAnswered("Segment", 200, 0.1))
+                tell(ProfileRead("use_1"))
+        tell(CallAnswered("Voucherify", 202, 0.1))
+        tell(BatchSent(18, "aa_1"))
+        await asyncio.sleep(1)
+
+
+# --- log lines ------------------------------------------------------------------------------------------------
+
+
+def test_a_line_every_few_seconds_tells_how_far_it_is_and_how_fast() -> None:
+    lines = shown(twenty_profiles_a_second)
+    assert len(lines) == 32 // LINE_SECONDS
+    assert re.match(
+        r"\d\d:\d\d:\d\d 600 profiles read \(20/s\), 540 customers sent, 60 without identifier, ", lines[-1]
+    )
+    assert "0 rejected; Segment 38.0 calls/s of 100, Voucherify 60/min of 2000; 0 retries, 0 x 429" in lines[-1]
+
+
+def test_a_line_tells_where_a_resume_would_begin_for_as_long_as_there_is_such_a_place() -> None:
+    async def scenario(tell: Tell) -> None:
+        await asyncio.sleep(LINE_SECONDS + 1)
+        for next_cursor in ("100", "[/b]", None):
+            tell(PageSettled("0", next_cursor, Fates(sent=100)))
+            await asyncio.sleep(LINE_SECONDS)
+
+    lines = shown(scenario)
+    assert [line.partition("offset ")[2] for line in lines[:3]] == ["0", "100", "[/b]"]
+    assert "None" not in lines[3]
+
+
+def test_the_rates_are_those_of_the_last_seconds_not_of_the_whole_run() -> None:
+    async def scenario(tell: Tell) -> None:
+        await twenty_profiles_a_second(tell)
+        await asyncio.sleep(20)
+
+    lines = shown(scenario)
+    assert "640 profiles read (0/s)" in lines[-1]
+    assert "Segment 0.0 calls/s of 100, Voucherify 0/min" in lines[-1]
+
+
+def test_a_quiet_run_says_nothing_but_problems() -> None:
+    async def scenario(tell: Tell) -> None:
+        await twenty_profiles_a_second(tell)
+        tell(ProfileRejected(Rejection("use_9", None, "read", "answered 404")))
+
+    [line] = shown(scenario, "quiet")
+    assert line.endswith("Rejected: use_9 (read): answered 404")
+
+
+# --- retries, rejections, warnings ----------------------------------------------------------------------------
+
+
+async def an_outage_of_a_minute(tell: Tell) -> None:
+    """Sixteen workers try again every second."""
+    for second in range(60):
+        for attempt in range(16):
+            tell(CallAnswered("Segment", 429, 0.1))
+            tell(CallRetried("Segment", "Segment answered 429", attempt, 1.0, float(second)))
+        await asyncio.sleep(1)
+
+
+def test_an_outage_is_told_now_and_then_and_not_recited() -> None:
+    lines = [line for line in shown(an_outage_of_a_minute) if "attempt" in line]
+    assert len(lines) == 60 // LINE_SECONDS
+    assert lines[0].endswith("Segment answered 429; attempt 1 in 1.0 s, 0 s so far")
+    assert lines[-1].endswith("55 s so far")
+
+
+def test_the_trouble_of_one_service_does_not_hide_that_of_the_other() -> None:
+    async def scenario(tell: Tell) -> None:
+        for service in ("Segment", "Voucherify") * 2:
+            tell(CallRetried(service, f"{service} answered 503", 1, 2.0, 0.5))
+            tell(ServicePaused(service, 60.0))
+
+    told = [line.split(" ", 1)[1] for line in shown(scenario)]
+    assert [line[: line.index("answered" if "answered" in line else "asks") - 1] for line in told] == [
+        *("Segment", "Segment", "Voucherify", "Voucherify")
+    ]
+
+
+def test_retries_and_429s_are_counted_in_the_log_lines() -> None:
+    assert "960 retries, 960 x 429" in [line for line in shown(an_outage_of_a_minute) if "profiles read" in line][-1]
+
+
+async def many_rejections_and_warnings(tell: Tell) -> None:
+    for number in range(50):
+        tell(ProfileRejected(Rejection(f"use_{number}", None, "upsert", "Voucherify answered 400")))
+        tell(TraitLeftOut(f"use_{number}", "birthdate", "is not an ISO 8601 date"))
+        tell(TraitLeftOut(f"use_{number}", "name", "is a list, not text"))
+
+
+def test_the_first_rejections_are_told_and_then_once_the_file_that_has_them_all() -> None:
+    lines = shown(many_rejections_and_warnings)
+    told = [line for line in lines if "Rejected: " in line]
+    assert len(told) == REJECTIONS_SHOWN
+    assert "Rejected: use_0 (upsert): Voucherify answered 400" in told[0]
+    assert sum(REJECTED in line for line in lines) == 1
+
+
+def test_one_warning_a_trait_says_what_became_of_it_and_once_where_the_others_are() -> None:
+    lines = shown(many_rejections_and_warnings)
+    birthdate, name = (line for line in lines if "Warning: " in line)
+    assert re.search("use_0.* birthdate is not an ISO 8601 date.* sent as null", birthdate)
+    assert re.search("use_0.* name is a list, not text.* left out", name)
+    assert sum(WARNINGS in line for line in lines) == 1
+
+
+def test_a_verbose_run_tells_of_every_one() -> None:
+    assert sum("Rejected" in line for line in shown(many_rejections_and_warnings, verbose=True)) == 50
+    assert sum("Warning" in line for line in shown(many_rejections_and_warnings, verbose=True)) == 100
+    assert sum("attempt" in line for line in shown(an_outage_of_a_minute, verbose=True)) == 16 * 60
+
+
+def test_what_a_service_says_is_shown_as_it_is_and_not_as_markup() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(ProfileRejected(Rejection("use_[/red]", None, "read", "[bold]no[/nothing]")))
+
+    assert shown(scenario)[0].endswith("use_[/red] (read): [bold]no[/nothing]")
+
+
+# --- the live display -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_the_live_display_keeps_up_whatever_a_cursor_holds(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+    async def scenario(tell: Tell) -> None:
+        await twenty_profiles_a_second(tell)
+        await many_rejections_and_warnings(tell)
+        tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 0.5))
+        tell(ServicePaused("Voucherify", 60.0))
+        tell(PageSettled("0", "[/b]:key:", Fates(sent=100)))
+        await asyncio.sleep(1)
+        tell(PageListed("[/b]:key:", 1))
+        tell(ProfileRead("use_1"))
+        await asyncio.sleep(1)
+
+    lines = shown(scenario, "live", width=width)
+    read = [int(match[1]) for line in lines if (match := re.match(r"Profiles(?: read)? +(\d+)", line))]
+    assert (read[0], read[-1]) == (0, 641)
+    assert read == sorted(read)
+    assert [line for line in lines if "Rejected" in line and "50" in line]
+    assert [line for line in lines if "[/b]:key:" in line]
+    assert [line for line in lines if "waiting for Voucherify until" in line]
+
+
+# --- the summary ----------------------------------------------------------------------------------------------
+
+
+def report(fates: Fates, outcome: Outcome = "done", resume_offset: str | None = None) -> ImportReport:
+    return ImportReport(
+        outcome=outcome,
+        error=StopError("enough") if outcome == "stopped" else None,
+        fates=fates,
+        settled=fates,
+        offset="0",
+        resume_offset=resume_offset,
+        seconds=3725.4,
+        calls={"Segment": ServiceCalls(2_345_678, 1_234, 56), "Voucherify": ServiceCalls(12_345, 7, 8)},
+        warnings={"birthdate": 1_200, "name": 34},
+    )
+
+
+def printed(result: ImportReport) -> str:
+    console = Console(width=80, file=StringIO(), color_system=None)
+    console.print(summary(result))
+    assert isinstance(console.file, StringIO)
+    assert max(map(len, console.file.getvalue().splitlines())) <= 80
+    return console.file.getvalue()
+
+
+def rows(result: ImportReport) -> dict[str, list[str]]:
+    """The cells of each row by its first one."""
+    cells = [re.split(r" {2,}", line.strip()) for line in printed(result).splitlines()]
+    return {first: others for first, *others in cells}
+
+
+FATE_ROWS = ("Profiles listed", "Customers sent", "Without identifier", "Rejected", "Still to do")
+
+
+def test_the_summary_shows_every_fate_and_they_add_up_to_the_profiles() -> None:
+    table = rows(report(Fates(1_234_567, 89_012, 345, 67), outcome="stopped", resume_offset="1323900"))
+    counts = [int(table[name][0].replace(",", "")) for name in FATE_ROWS]
+    assert counts == [1_234_567 + 89_012 + 345 + 67, 1_234_567, 89_012, 345, 67]
+    assert table["Without identifier"][1] == WITHOUT_IDENTIFIER
+    assert table["Rejected"][1] == REJECTED
+    assert table["Still to do"][1] == "from offset 1323900"
+
+
+def test_the_summary_shows_calls_warnings_time_and_pace() -> None:
+    table = rows(report(Fates(sent=90_000, without_identifier=10_000)))
+    assert table["Segment calls"] == ["2,345,678", "1,234 retries, 56 answered 429"]
+    assert table["Voucherify calls"] == ["12,345", "7 retries, 8 answered 429"]
+    assert table["Warnings"] == ["1,234", WARNINGS]
+    assert table["Time"] == ["1:02:05"]
+    assert table["per 100 customers"] == ["4.14 s"]
+    assert table["per 100 profiles"] == ["3.73 s"]
+
+
+def test_the_summary_of_nothing_names_no_file_and_no_pace() -> None:
+    text = printed(report(Fates()))
+    assert [words for words in ("per 100", WITHOUT_IDENTIFIER, REJECTED) if words in text] == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "rejected", "title"),
+    [
+        ("done", 0, "Done"),
+        ("done", 1, "Done, with rejected profiles"),
+        ("interrupted", 0, "Interrupted"),
+        ("stopped", 1, "Stopped early"),
+    ],
+)
+def test_the_summary_is_titled_by_how_it_ended(outcome: Outcome, rejected: int, title: str) -> None:
+    assert printed(report(Fates(sent=1, rejected=rejected), outcome=outcome)).splitlines()[0].strip() == title
+
+
+@pytest.mark.parametrize("cursor", ["[/b]", "a[red]b", "[link=x]", ":key:"])
+def test_a_cursor_is_shown_as_it_is_whatever_it_holds(cursor: str) -> None:
+    assert f"from offset {cursor}" in printed(report(Fates(to_do=1), outcome="stopped", resume_offset=cursor))
