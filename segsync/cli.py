@@ -1,0 +1,201 @@
+"""The flags. What they mean is decided elsewhere: `settings`, `terminal` and `sandbox`.
+
+Heavy imports wait until a command needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segsync import __version__
+
+if TYPE_CHECKING:
+    from segsync.settings import Settings
+    from segsync.terminal import Request
+
+HELP = """Move a company's customers from a Twilio Segment space into Voucherify.
+
+Credentials and settings come from the environment or from .env; .env-example lists them all.
+"""
+
+EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings or credentials.
+3 done, but some profiles were rejected: see rejected-profiles.csv. 130 or 143 ended by Ctrl-C or SIGTERM, after
+what was under way had been finished and sent.
+
+A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles-with-warnings.csv in the working
+directory, each only if there is something to say.
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+SANDBOX_PROFILES = 500
+
+
+@app.callback(invoke_without_command=True, help=HELP, epilog=EPILOG)
+def import_command(
+    context: typer.Context,
+    offset: Annotated[
+        str,
+        typer.Option(metavar="OFFSET", help="Where to begin: a number of profiles to skip, or a cursor of Segment's."),
+    ] = "0",
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Import the first N profiles only.")] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(metavar="N", help="Profiles fetched at a time. [SEGSYNC_CONCURRENCY, 16]")
+    ] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(metavar="N", help="Customers a bulk upsert. [SEGSYNC_BATCH_SIZE, 100]")
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read settings from FILE instead of .env.")
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help=f"Import {SANDBOX_PROFILES} invented profiles, no account needed.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only problems and the summary.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, warning.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Flags → settings → import."""
+    if version:
+        typer.echo(f"segsync {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand:
+        return
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose exclude each other.")
+    if not offset.strip():
+        raise typer.BadParameter("--offset must not be empty: 0 is the beginning.")
+    given = {"SEGSYNC_CONCURRENCY": ("--concurrency", concurrency), "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size)}
+    flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
+    with _errors_in_words():
+        from segsync.settings import Settings
+        from segsync.terminal import Request, import_at_terminal
+
+        def request(settings: Settings) -> Request:
+            return Request(
+                settings=settings,
+                offset=offset,
+                limit=limit,
+                mode="quiet" if quiet else "live" if sys.stderr.isatty() else "lines",
+                verbose=verbose,
+                may_ask=not no_input and sys.stdin.isatty() and sys.stderr.isatty(),
+                command=_command(),
+                resume_flags=_resume_flags(flags, env_file, quiet=quiet, verbose=verbose, no_input=no_input),
+            )
+
+        if sandbox:
+            code = _import_sandbox(request, flags)
+        else:
+            _, code = import_at_terminal(request(Settings.load(flags=flags, env_file=env_file)))
+        raise typer.Exit(code)
+
+
+@app.command("sandbox")
+def sandbox_command(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+    profiles: Annotated[int, typer.Option(help="Profiles in the space.", min=0)] = 500,
+    seed: Annotated[int, typer.Option(help="Same seed, same profiles.")] = 1,
+    identifier: Annotated[str, typer.Option(help="External id type that customers are known by.")] = "user_id",
+    anonymous: Annotated[float, typer.Option(help="Share of profiles without it.", min=0, max=1)] = 0.15,
+    requests_per_second: Annotated[int, typer.Option(help="Segment's limit; 0 for none.", min=0)] = 100,
+    requests_per_minute: Annotated[int, typer.Option(help="Voucherify's limit; 0 for none.", min=0)] = 100,
+    latency_ms: Annotated[float, typer.Option(help="Median latency of a call.", min=0)] = 20.0,
+    action_seconds: Annotated[float, typer.Option(help="How long a bulk upsert takes to be done.", min=0)] = 0.5,
+    too_many: Annotated[float, typer.Option(help="Share of calls answered 429.", min=0, max=1)] = 0.0,
+    server_error: Annotated[float, typer.Option(help="Share of calls answered 5xx.", min=0, max=1)] = 0.0,
+    cut: Annotated[float, typer.Option(help="Share of calls whose connection is cut.", min=0, max=1)] = 0.0,
+    hang: Annotated[float, typer.Option(help="Share of calls that are never answered.", min=0, max=1)] = 0.0,
+    missing: Annotated[float, typer.Option(help="Share of profiles listed, then answered 404.", min=0, max=1)] = 0.0,
+    refused_at_once: Annotated[float, typer.Option(help="Share of customers answered 400.", min=0, max=1)] = 0.0,
+    refused_later: Annotated[float, typer.Option(help="Share of customers refused after 202.", min=0, max=1)] = 0.0,
+    defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
+    ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
+) -> None:
+    """Serve both APIs on this machine until Ctrl-C, to try segsync against."""
+    with _errors_in_words():
+        from segsync.sandbox.command import serve_until_signal
+        from segsync.sandbox.options import Faults, SandboxOptions
+
+        faults = Faults(too_many=too_many, server_error=server_error, cut=cut, hang=hang)
+        options = SandboxOptions(
+            profiles=profiles,
+            seed=seed,
+            identifier=identifier,
+            anonymous=anonymous,
+            missing=missing,
+            refused_at_once=refused_at_once,
+            refused_later=refused_later,
+            defined_metadata_only=defined_metadata_only,
+            ignore_include=ignore_include,
+            latency_ms=latency_ms,
+            action_seconds=action_seconds,
+            segment_requests_per_second=requests_per_second,
+            voucherify_requests_per_minute=requests_per_minute,
+            segment_faults=faults,
+            voucherify_faults=faults,
+        )
+        serve_until_signal(options, port)
+
+
+def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]]) -> int:
+    """Import from a sandbox of our own, and show that what arrived is what should have."""
+    from segsync.sandbox.command import say_verdict
+    from segsync.sandbox.options import SandboxOptions
+    from segsync.sandbox.process import SandboxProcess
+    from segsync.settings import Settings
+    from segsync.terminal import EXIT_DONE, EXIT_STOPPED, import_at_terminal
+
+    with SandboxProcess(SandboxOptions(profiles=SANDBOX_PROFILES)) as sandbox:
+        # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
+        own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
+        settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
+        report, code = import_at_terminal(request(settings))
+        if report.outcome != "done":
+            return code
+        first = int(report.offset)
+        is_right = say_verdict(sandbox.verdict(first, first + report.fates.profiles))
+        return code if is_right or code != EXIT_DONE else EXIT_STOPPED
+
+
+def _command() -> str:
+    """How this program was called, for the command that resumes."""
+    name = Path(sys.argv[0]).name
+    return "python -m segsync" if name == "__main__.py" else name
+
+
+def _resume_flags(
+    flags: Mapping[str, tuple[str, str]], env_file: Path | None, *, quiet: bool, verbose: bool, no_input: bool
+) -> list[str]:
+    """What was said on the command line and has to be said again."""
+    switches = {"--quiet": quiet, "--verbose": verbose, "--no-input": no_input}
+    return [
+        *(word for pair in flags.values() for word in pair),
+        *(("--env-file", str(env_file)) if env_file else ()),
+        *(switch for switch, is_on in switches.items() if is_on),
+    ]
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """Whatever goes wrong, a user reads a sentence and the shell gets an exit code."""
+    from segsync.errors import SegsyncError, SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        typer.echo(f"Settings are missing or not allowed (see .env-example):\n{lines}", err=True)
+        raise typer.Exit(2) from None
+    except SegsyncError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,233 @@
+"""What the terminal shows while an import runs and when it ends, from its events and numbers alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Literal, Self
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from segsync.models import CallRetried, Event, Fates, ProfileRejected, ServicePaused, TraitLeftOut
+from segsync.report import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ImportReport
+from segsync.settings import Settings
+from segsync.tally import Tally
+
+Mode = Literal["live", "lines", "quiet"]
+"""A display that is drawn anew in place, a log line every few seconds, or nothing but problems."""
+
+LIVE_SECONDS = 0.25
+LINE_SECONDS = 5.0
+RATE_WINDOW_SECONDS = 10.0
+REJECTIONS_SHOWN = 10
+
+
+class Progress:
+    """Shows one import on `console` (standard error), in one of the modes; `verbose` tells every single event.
+
+    It is a context manager around the import, and its `on_event` wants the import's events.
+    """
+
+    def __init__(
+        self, settings: Settings, tally: Tally, console: Console, mode: Mode, *, verbose: bool = False
+    ) -> None:
+        self.tally = tally
+        self._settings = settings
+        self._console = console
+        self._mode: Mode = mode
+        self._verbose = verbose
+        self._state = "reading profiles"
+        self._told: dict[str, float] = {}
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+        self._started = self._clock()
+        self._history: deque[tuple[float, int, int, int]] = deque()
+        self._live = Live(console=console, auto_refresh=False, transient=True) if mode == "live" else None
+        self._ticker: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        if self._mode != "quiet":
+            self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._ticker:
+            self._ticker.cancel()
+        if self._live:
+            self._live.stop()
+
+    def say(self, message: str) -> None:
+        """A line of its own, with the time."""
+        self._console.print(Text(f"{datetime.now():%H:%M:%S} {message}"), soft_wrap=True)
+
+    def is_stopping(self) -> None:
+        """The import was asked to end."""
+        self._state = "finishing what is under way"
+        self.say("Stopping: what is under way is finished and sent. Press Ctrl-C again to stop at once.")
+
+    def on_event(self, event: Event) -> None:
+        """Tell what is worth a line of its own."""
+        match event:
+            case CallRetried(service, reason, attempt, wait_seconds, elapsed_seconds):
+                self._state = f"{service} is not answering well, trying again for {elapsed_seconds:.0f} s so far"
+                self._say_now_and_then(
+                    service,
+                    f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far",
+                )
+            case ServicePaused(service, seconds):
+                until = datetime.now() + timedelta(seconds=seconds)
+                self._state = f"waiting for {service} until {until:%H:%M:%S}"
+                self._say_now_and_then(f"{service} pause", f"{service} asks to wait until {until:%H:%M:%S}")
+            case ProfileRejected(rejection):
+                self._say_first(
+                    "rejected",
+                    REJECTIONS_SHOWN,
+                    f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}",
+                    REJECTED,
+                )
+            case TraitLeftOut(segment_id, trait, problem):
+                sent = "sent as null" if trait == "birthdate" else "left out"
+                self._say_first(trait, 1, f"Warning: {segment_id} {trait} {problem}: {sent}", WARNINGS)
+
+    def _say_now_and_then(self, topic: str, message: str) -> None:
+        """At most one line a topic in `LINE_SECONDS`: an outage is told, not recited."""
+        now = self._clock()
+        if self._verbose or now - self._told.get(topic, -LINE_SECONDS) >= LINE_SECONDS:
+            self._told[topic] = now
+            self.say(message)
+
+    def _say_first(self, topic: str, most: int, message: str, file: str) -> None:
+        """The first few of a kind; the others are in the file."""
+        count = self._told[topic] = self._told.get(topic, 0) + 1
+        if self._verbose or count <= most:
+            self.say(message)
+        elif file not in self._told:
+            self._told[file] = 1
+            self.say(f"More of these are in {file}")
+
+    # --- what is drawn ------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        """Draw until the import ends."""
+        while True:
+            self._remember()
+            if self._live:
+                self._live.update(self._picture(), refresh=True)
+                await asyncio.sleep(LIVE_SECONDS)
+            else:
+                await asyncio.sleep(LINE_SECONDS)
+                self._remember()
+                self.say(self._line())
+
+    def _remember(self) -> None:
+        now, fates = self._clock(), self.tally.fates
+        services = self.tally.services
+        done = fates.profiles - fates.to_do
+        self._history.append((now, done, services["Segment"].calls, services["Voucherify"].calls))
+        while now - self._history[0][0] > RATE_WINDOW_SECONDS:
+            self._history.popleft()
+
+    def _rates(self) -> tuple[float, float, float]:
+        """Profiles, Segment calls and Voucherify calls a second, over the last ten seconds."""
+        first, last = self._history[0], self._history[-1]
+        seconds = last[0] - first[0]
+        if not seconds:
+            return 0.0, 0.0, 0.0
+        return tuple((after - before) / seconds for before, after in zip(first[1:], last[1:], strict=True))  # type: ignore[return-value]
+
+    def _line(self) -> str:
+        profiles, segment, voucherify = self._rates()
+        tally, services = self.tally, self.tally.services
+        offset = "" if tally.resume_offset is None else f"; offset {tally.resume_offset}"
+        return (
+            f"{tally.read + tally.without_identifier} profiles read ({profiles:.0f}/s), {tally.sent} customers sent, "
+            f"{tally.without_identifier} without identifier, {tally.rejected} rejected; "
+            f"Segment {segment:.1f} calls/s of {self._settings.segment_requests_per_second:g}, "
+            f"Voucherify {voucherify * 60:.0f}/min of {self._settings.voucherify_requests_per_minute:g}; "
+            f"{sum(service.retries for service in services.values())} retries, "
+            f"{sum(service.rate_limited for service in services.values())} x 429{offset}"
+        )
+
+    def _picture(self) -> RenderableType:
+        profiles, segment, voucherify = self._rates()
+        tally = self.tally
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold")
+        grid.add_column(justify="right")
+        grid.add_column(style="dim")
+        grid.add_row("Profiles read", f"{tally.read + tally.without_identifier:,}", f"{profiles:.1f} a second")
+        grid.add_row("Customers sent", f"[green]{tally.sent:,}[/]")
+        grid.add_row("Without identifier", f"{tally.without_identifier:,}")
+        grid.add_row("Rejected", f"[red]{tally.rejected:,}[/]" if tally.rejected else "0")
+        grid.add_row(*self._budget("Segment", f"{segment:.1f}", self._settings.segment_requests_per_second, "second"))
+        per_minute = self._settings.voucherify_requests_per_minute
+        grid.add_row(*self._budget("Voucherify", f"{voucherify * 60:.0f}", per_minute, "minute"))
+        elapsed = _duration(self._clock() - self._started)
+        settings = self._settings
+        route = Text(f"Segment space {settings.segment_space_id} → {settings.voucherify_url}", style="dim")
+        if tally.resume_offset is not None:
+            grid.add_row("Offset so far", Text(tally.resume_offset))
+        return Group(route, Text.assemble((f"{elapsed}  ", "bold cyan"), (self._state, "cyan")), grid)
+
+    def _budget(self, service: str, rate: str, allowed: float, unit: str) -> tuple[str, str, str]:
+        calls = self.tally.services[service]
+        return (
+            f"{service} calls",
+            f"{calls.calls:,}",
+            f"{rate} of {allowed:g} a {unit}, {calls.retries} retries, {calls.rate_limited} x 429",
+        )
+
+
+def summary(report: ImportReport) -> Table:
+    """What an import did, as a table in which the fates add up to the profiles."""
+    fates: Fates = report.fates
+    table = Table(box=box.SIMPLE, show_header=False, title=_title(report), title_justify="left", title_style="bold")
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("Profiles listed", f"{fates.profiles:,}", "")
+    table.add_row("  Customers sent", f"{fates.sent:,}", "accepted by Voucherify")
+    table.add_row(
+        "  Without identifier", f"{fates.without_identifier:,}", WITHOUT_IDENTIFIER if fates.without_identifier else ""
+    )
+    table.add_row("  Rejected", f"{fates.rejected:,}", REJECTED if fates.rejected else "")
+    table.add_row("  Still to do", f"{fates.to_do:,}", _from_offset(report) if fates.to_do else "")
+    table.add_section()
+    left_out = sum(report.warnings.values())
+    table.add_row("Warnings", f"{left_out:,}", WARNINGS if left_out else "")
+    for name, service in report.calls.items():
+        notes = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
+        table.add_row(f"{name} calls", f"{service.calls:,}", notes)
+    table.add_row("Time", _duration(report.seconds), "")
+    for what, seconds in (
+        ("customers", report.seconds_per_100_customers),
+        ("profiles", report.seconds_per_100_profiles),
+    ):
+        if seconds is not None:
+            table.add_row(f"  per 100 {what}", f"{seconds:.2f} s", "")
+    return table
+
+
+def _from_offset(report: ImportReport) -> Text:
+    """As it is: brackets in a cursor are no markup."""
+    return Text(f"from offset {report.resume_offset}")
+
+
+def _title(report: ImportReport) -> str:
+    if report.outcome == "done":
+        return "Done, with rejected profiles" if report.fates.rejected else "Done"
+    return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
+
+
+def _duration(seconds: float) -> str:
+    return f"{timedelta(seconds=round(seconds))}"
