@@ -1,0 +1,31 @@
+"""A sandbox in a process of its own, for a parent that started it with `SandboxProcess`.
+
+The options come as JSON in the one argument; the URL goes out as a line of standard output; and the
+process ends when its standard input does: when the parent closes it, or dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import msgspec
+
+from segsync.sandbox.options import SandboxOptions
+from segsync.sandbox.server import serve_until
+
+
+async def _serve(options: SandboxOptions) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def wait_for_the_parent() -> None:
+        sys.stdin.buffer.read()
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait_for_the_parent, daemon=True).start()
+    await serve_until(stop, options, 0, lambda url: print(url, flush=True))
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(msgspec.json.decode(sys.argv[1], type=SandboxOptions)))

@@ -1,0 +1,145 @@
+"""The sandbox as a server, and its verdict on what it received."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from segsync.sandbox.options import Faults, SandboxOptions
+from segsync.sandbox.profiles import Space
+from segsync.sandbox.segment import SegmentSandbox
+from segsync.sandbox.service import json_response
+from segsync.sandbox.voucherify import MAX_BODY_BYTES, VoucherifySandbox
+
+HOST = "127.0.0.1"
+
+EXAMPLES = 5
+"""How many source ids a verdict names of each kind."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a sandbox received from the profiles `first` up to `last`, against what it should have.
+
+    `expected` profiles have the identifier and were to become customers; `arrived` of them did, with
+    exactly the right attributes. `refused` ones were not written because the sandbox was asked to refuse
+    them. `missing`, `wrong` and `unexpected` hold source ids, the first few; the counts are of all.
+    """
+
+    expected: int
+    arrived: int
+    refused: int
+    missing_count: int
+    wrong_count: int
+    unexpected_count: int
+    missing: list[str]
+    wrong: list[str]
+    unexpected: list[str]
+    repeated_in_a_request: int
+    accepted: int
+    pending_actions: int
+    batch_sizes: list[int]
+    segment_calls: int
+    segment_rate_limited: int
+    voucherify_calls: int
+    voucherify_rate_limited: int
+
+    @property
+    def is_right(self) -> bool:
+        """Nothing missing, nothing wrong, nothing else, and nothing still to be written."""
+        problems = self.missing_count + self.wrong_count + self.unexpected_count + self.repeated_in_a_request
+        return problems == 0 and self.pending_actions == 0
+
+
+class Sandbox:
+    """Both services over one space."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.space = Space(options)
+        self.segment = SegmentSandbox(self.space, options)
+        self.voucherify = VoucherifySandbox(self.space, options)
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes([*self.segment.routes(), *self.voucherify.routes()])
+        app.router.add_get("/sandbox/verdict", self._verdict)
+        app.router.add_put("/sandbox/faults", self._faults)
+        return app
+
+    def verdict(self, first: int = 0, last: int | None = None) -> Verdict:
+        """Compare what was written with the profiles from `first` up to, not including, `last`."""
+        pending = self.voucherify.pending
+        received = dict(self.voucherify.customers)
+        expected = refused = 0
+        missing, wrong = [], []
+        for index in range(first, len(self.space) if last is None else min(last, len(self.space))):
+            customer = self.space.profile(index).customer
+            if customer is None or self.space.is_missing(index):
+                continue
+            expected += 1
+            source_id = customer["source_id"]
+            got = received.pop(source_id, None)
+            if self.voucherify.is_refused_later(source_id) or self.voucherify.is_refused_at_once(source_id):
+                refused += 1
+                if got is not None:
+                    wrong.append(source_id)
+            elif got is None:
+                missing.append(source_id)
+            elif got != customer:
+                wrong.append(source_id)
+        return Verdict(
+            expected=expected,
+            arrived=expected - refused - len(missing) - len(wrong),
+            refused=refused,
+            missing_count=len(missing),
+            wrong_count=len(wrong),
+            unexpected_count=len(received),
+            missing=missing[:EXAMPLES],
+            wrong=wrong[:EXAMPLES],
+            unexpected=sorted(received)[:EXAMPLES],
+            repeated_in_a_request=self.voucherify.repeated_in_a_request,
+            accepted=self.voucherify.accepted,
+            pending_actions=pending,
+            batch_sizes=self.voucherify.batch_sizes,
+            segment_calls=self.segment.calls,
+            segment_rate_limited=self.segment.rate_limited,
+            voucherify_calls=self.voucherify.calls,
+            voucherify_rate_limited=self.voucherify.rate_limited,
+        )
+
+    async def _verdict(self, request: web.Request) -> web.Response:
+        first, last = request.query.get("first", "0"), request.query.get("last")
+        return json_response(self.verdict(int(first), None if last is None else int(last)), 200, "verdict")
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        """Change the faults of both services while they run: `{"segment": {…}, "voucherify": {…}}`."""
+        faults = msgspec.json.decode(await request.read(), type=dict[str, Faults])
+        self.segment.faults = faults.get("segment", self.segment.faults)
+        self.voucherify.faults = faults.get("voucherify", self.voucherify.faults)
+        return json_response({"segment": self.segment.faults, "voucherify": self.voucherify.faults}, 200, "faults")
+
+
+@asynccontextmanager
+async def serve(options: SandboxOptions, port: int = 0) -> AsyncGenerator[tuple[Sandbox, str], None]:
+    """A sandbox on 127.0.0.1 and its URL; `port` 0 takes a free one. It ends with the context."""
+    sandbox = Sandbox(options)
+    runner = web.AppRunner(sandbox.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, HOST, port, backlog=1024)
+        await site.start()
+        addresses: list[Any] = runner.addresses
+        yield sandbox, f"http://{HOST}:{addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def serve_until(stop: asyncio.Event, options: SandboxOptions, port: int, ready: Any) -> None:
+    """Serve a sandbox until `stop` is set; `ready` is called with its URL."""
+    async with serve(options, port) as (_, url):
+        ready(url)
+        await stop.wait()
