@@ -44,6 +44,8 @@ class Progress:
         self._mode: Mode = mode
         self._verbose = verbose
         self._state = "reading profiles"
+        self._trouble = ""
+        self._trouble_until = 0.0
         self._told: dict[str, float] = {}
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._started = self._clock()
@@ -79,14 +81,16 @@ class Progress:
         """Tell what is worth a line of its own."""
         match event:
             case CallRetried(service, reason, attempt, wait_seconds, elapsed_seconds):
-                self._state = f"{service} is not answering well, trying again for {elapsed_seconds:.0f} s so far"
+                self._is_in_trouble(
+                    f"{service} is not answering well, trying again for {elapsed_seconds:.0f} s so far", wait_seconds
+                )
                 self._say_now_and_then(
                     service,
                     f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far",
                 )
             case ServicePaused(service, seconds):
                 until = datetime.now() + timedelta(seconds=seconds)
-                self._state = f"waiting for {service} until {until:%H:%M:%S}"
+                self._is_in_trouble(f"waiting for {service} until {until:%H:%M:%S}", seconds)
                 self._say_now_and_then(f"{service} pause", f"{service} asks to wait until {until:%H:%M:%S}")
             case ProfileRejected(rejection):
                 self._say_first(
@@ -98,6 +102,11 @@ class Progress:
             case TraitLeftOut(segment_id, trait, problem):
                 sent = "sent as null" if trait == "birthdate" else "left out"
                 self._say_first(trait, 1, f"Warning: {segment_id} {trait} {problem}: {sent}", WARNINGS)
+
+    def _is_in_trouble(self, trouble: str, seconds: float) -> None:
+        """Show this as the state for that long, and a moment more: then it has passed, or it is told again."""
+        self._trouble = trouble
+        self._trouble_until = self._clock() + seconds + LIVE_SECONDS
 
     def _say_now_and_then(self, topic: str, message: str) -> None:
         """At most one line a topic in `LINE_SECONDS`: an outage is told, not recited."""
@@ -174,10 +183,11 @@ class Progress:
         grid.add_row(*self._budget("Voucherify", f"{voucherify * 60:.0f}", per_minute, "minute"))
         elapsed = _duration(self._clock() - self._started)
         settings = self._settings
+        state = self._trouble if self._clock() < self._trouble_until else self._state
         route = Text(f"Segment space {settings.segment_space_id} → {settings.voucherify_url}", style="dim")
         if tally.resume_offset is not None:
             grid.add_row("Offset so far", Text(tally.resume_offset))
-        return Group(route, Text.assemble((f"{elapsed}  ", "bold cyan"), (self._state, "cyan")), grid)
+        return Group(route, Text.assemble((f"{elapsed}  ", "bold cyan"), (state, "cyan")), grid)
 
     def _budget(self, service: str, rate: str, allowed: float, unit: str) -> tuple[str, str, str]:
         calls = self.tally.services[service]

@@ -221,6 +221,16 @@ def test_the_live_display_keeps_up_whatever_a_cursor_holds(width: int, monkeypat
     assert [line for line in lines if "waiting for Voucherify until" in line]
 
 
+def test_trouble_that_has_passed_is_no_longer_the_state() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 0.5))
+        await asyncio.sleep(10)
+
+    states = [line for line in shown(scenario, "live", width=100) if re.match(r"0:00:\d\d ", line)]
+    assert "Segment is not answering well" in states[0]
+    assert "reading profiles" in states[-1]
+
+
 # --- the summary ----------------------------------------------------------------------------------------------
 
 
