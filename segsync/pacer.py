@@ -21,17 +21,17 @@ minute) holds no more than the allowed calls even where the network delivers som
 CARRY_SECONDS = 0.004
 """How late a timer may fire without a call being lost: an event loop's timers are about 1 ms late, more under load."""
 
-SLOWER = 0.85
-"""Factor on the rate when the service says "too many"."""
+SLOWER = 0.98
+"""Factor on the rate for every call that was answered "too many": one by chance costs little, and where the
+true limit is half of ours, the refusals of one second are enough."""
 
-RECOVERY_PER_SECOND = 0.02
-"""How much of the configured rate comes back with every second without a refusal."""
+RECOVERY = 0.002
+MOST_RECOVERY = 0.02
+"""A second brings back `RECOVERY` of the configured rate for every second that has passed since the last
+refusal, and no more than `MOST_RECOVERY`: near the true limit the rate creeps, far below it it is back soon."""
 
 LOWEST_SHARE = 0.02
 """The rate never falls below this share of the configured one."""
-
-SETTLE_SECONDS = 1.0
-"""Refusals this close together are one event: the calls had left before the first of them was answered."""
 
 
 class Pacer:
@@ -43,10 +43,12 @@ class Pacer:
     def __init__(self, calls_per_second: float, *, clock: Callable[[], float] | None = None) -> None:
         self.calls_per_second = calls_per_second
         self._clock = clock or asyncio.get_running_loop().time
+        pace = calls_per_second * (1 - MARGIN)
+        capacity = 1 + CARRY_SECONDS * pace
+        self._limiter = AsyncLimiter(capacity, capacity / pace)
         self._share = 1.0
-        self._limiter = _even(calls_per_second)
-        self._slowed_at = -SETTLE_SECONDS
-        self._sped_up_at = 0.0
+        self._owed_turns = 0.0
+        self._refused_at = self._looked_at = 0.0
         self._paused_until = 0.0
 
     @property
@@ -59,38 +61,28 @@ class Pacer:
         while True:
             if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
                 await asyncio.sleep(wait)
+            await self._limiter.acquire()
             if self._share < 1.0:
-                self._recover()
-            limiter = self._limiter
-            await limiter.acquire()
-            # The rate may have changed, or a pause begun, while this call stood in line.
-            if limiter is self._limiter and self._paused_until <= self._clock():
+                await self._give_up_turns()
+            if self._paused_until <= self._clock():  # else a pause began while this call stood in line
                 return
 
     def refused(self) -> None:
-        """The service answered "too many": everybody slows down, once for all calls that were under way."""
-        now = self._clock()
-        if now - self._slowed_at >= SETTLE_SECONDS:
-            self._slowed_at = self._sped_up_at = now
-            self._set_share(max(self._share * SLOWER, LOWEST_SHARE))
+        """The service answered "too many": everybody slows down."""
+        self._refused_at = self._looked_at = self._clock()
+        self._share = max(self._share * SLOWER, LOWEST_SHARE)
 
     def pause(self, seconds: float) -> None:
         """Nobody calls for this long: the service said when the next call may go."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def _recover(self) -> None:
+    async def _give_up_turns(self) -> None:
+        """At half the rate every call gives up one turn for the one it takes, and so on."""
         now = self._clock()
-        if (waited := now - self._sped_up_at) >= SETTLE_SECONDS:
-            self._sped_up_at = now
-            self._set_share(min(self._share + waited * RECOVERY_PER_SECOND, 1.0))
-
-    def _set_share(self, share: float) -> None:
-        self._share = share
-        self._limiter = _even(self.current_calls_per_second)
-
-
-def _even(calls_per_second: float) -> AsyncLimiter:
-    """A leaky bucket that holds one call and `CARRY_SECONDS` worth of more."""
-    pace = calls_per_second * (1 - MARGIN)
-    capacity = 1 + CARRY_SECONDS * pace
-    return AsyncLimiter(capacity, capacity / pace)
+        recovery = min(RECOVERY * (now - self._refused_at), MOST_RECOVERY)
+        self._share = min(self._share + recovery * (now - self._looked_at), 1.0)
+        self._looked_at = now
+        self._owed_turns += 1 / self._share - 1
+        while self._owed_turns >= 1:
+            self._owed_turns -= 1
+            await self._limiter.acquire()
