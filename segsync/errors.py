@@ -63,7 +63,7 @@ class CallError(SegsyncError):
 
 
 class AccessError(CallError):
-    """A credential was refused, or the space or host it was for does not exist."""
+    """A credential was refused, or what a setting or `--offset` names does not exist."""
 
 
 class QuotaError(CallError):
@@ -75,7 +75,7 @@ class TransientError(CallError):
 
     `retry_after_seconds` is how long the service asked to wait, None where it did not say.
     When it is raised to a caller the tries have run out, and `others_succeed` tells whether the same
-    service answered other calls in the meantime: then it is this call that is broken, not the service.
+    service answered other calls between the last tries: then it is this call that is broken, not the service.
     """
 
     def __init__(

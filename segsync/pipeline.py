@@ -9,7 +9,6 @@ no terminal. Every queue is bounded, so that a slow sink slows the source down i
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol, TypeVar
@@ -60,6 +59,9 @@ class Source(Protocol):
     async def profile(self, segment_id: str) -> Profile | None:
         """The profile, or None where it has no identifier."""
 
+    async def answers(self) -> bool:
+        """Whether the source answers at all, asked when a profile has been tried for long enough."""
+
 
 class Sink(Protocol):
     """Where customers go."""
@@ -100,7 +102,7 @@ class Pipeline:
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._stopping = False
         self._read_error: SegsyncError | None = None
-        self._rejected_in_a_row: Counter[Stage] = Counter()
+        self._streaks: dict[Stage, list[tuple[OpenPage, Rejection]]] = {"read": [], "upsert": []}
 
     async def run(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
         """Import everything from `offset` on, `limit` profiles at most.
@@ -121,6 +123,9 @@ class Pipeline:
             raise _first(errors) from None
         if self._read_error is not None:
             raise self._read_error
+        if not self._stopping:
+            self._end_streak("read")
+            self._end_streak("upsert")
 
     # --- reading: lister → ids → workers → customers ------------------------------------------------------
 
@@ -161,11 +166,15 @@ class Pipeline:
         try:
             profile = await self._source.profile(segment_id)
         except (RefusedError, AnswerError, TransientError) as error:
-            if isinstance(error, TransientError) and not error.others_succeed:
+            if isinstance(error, TransientError) and not await self._source.answers():
                 raise  # it is not this profile: the source is away
-            self._reject(page, Rejection(segment_id, None, "read", str(error), error.request_id), error.status)
+            rejection = Rejection(segment_id, None, "read", str(error), error.request_id)
+            if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
+                self._reject(page, rejection)
+            else:
+                self._lengthen_streak(page, rejection)
             return
-        self._rejected_in_a_row["read"] = 0
+        self._end_streak("read")
         if profile is None:
             self._on_event(ProfileWithoutIdentifier(segment_id))
             self._book.without_identifier(page)
@@ -193,16 +202,31 @@ class Pipeline:
             reason = f"{len(encoded):,} bytes, more than the {self._sink.max_body_bytes:,} that a request may have"
         return Rejection(profile.segment_id, profile.source_id, "map", reason)
 
-    def _reject(self, page: OpenPage, rejection: Rejection, status: int | None = None) -> None:
+    # --- rejecting ----------------------------------------------------------------------------------------
+
+    def _reject(self, page: OpenPage, rejection: Rejection) -> None:
         self._on_event(ProfileRejected(rejection))
         self._book.rejected(page)
-        if status != 404:  # merged away or deleted since it was listed: nothing is wrong with the others
-            self._rejected_in_a_row[rejection.stage] += 1
-        if self._rejected_in_a_row[rejection.stage] >= REJECTED_IN_A_ROW:
+
+    def _lengthen_streak(self, page: OpenPage, rejection: Rejection) -> None:
+        """Hold a rejection back until a success shows that it is an accident of this profile.
+
+        If none comes, something is wrong with all of them: the import stops, and the resume point is still
+        before the first of them.
+        """
+        streak = self._streaks[rejection.stage]
+        streak.append((page, rejection))
+        if len(streak) >= REJECTED_IN_A_ROW:
             raise StopError(
                 f"{REJECTED_IN_A_ROW} profiles in a row were rejected, so the import stopped instead of "
                 f"rejecting all the others too. The last one: {rejection.reason}"
             )
+
+    def _end_streak(self, stage: Stage) -> None:
+        if streak := self._streaks[stage]:
+            self._streaks[stage] = []
+            for page, rejection in streak:
+                self._reject(page, rejection)
 
     # --- writing: customers → batcher → batches → uploaders -----------------------------------------------
 
@@ -237,18 +261,19 @@ class Pipeline:
     async def _upload(self, batch: Batch) -> None:
         try:
             action_id = await self._sink.upsert(batch.body())
-        except RefusedError as error:
-            if error.status not in (400, 413):
+        except (RefusedError, TransientError) as error:
+            is_about_these = error.others_succeed if isinstance(error, TransientError) else error.status in (400, 413)
+            if not is_about_these:
                 raise
             if len(batch.items) > 1:  # one bad customer costs one customer: halve until it stands alone
                 for half in batch.halves():
                     await self._upload(half)
                 return
             [item] = batch.items
-            reason = Rejection(item.segment_id, item.source_id, "upsert", str(error), error.request_id)
-            self._reject(item.page, reason, error.status)
+            rejection = Rejection(item.segment_id, item.source_id, "upsert", str(error), error.request_id)
+            self._lengthen_streak(item.page, rejection)
             return
-        self._rejected_in_a_row["upsert"] = 0
+        self._end_streak("upsert")
         self._on_event(BatchSent(len(batch.items), action_id))
         for item in batch.items:
             self._book.sent(item.page)

@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
 from segsync.models import Page, Profile
 from segsync.transport import Transport
 
 SERVICE = "Segment"
+
+PROBE_SECONDS = 10.0
 
 EXTERNAL_IDS_A_CALL = 25
 """The Profile API returns no more than this, whatever `limit` says."""
@@ -38,18 +40,18 @@ class _ProfilesAnswer(msgspec.Struct):
 
 
 class _ExternalId(msgspec.Struct):
-    id: str | int
-    type: str
+    id: Any = None
+    type: str | None = None
 
 
 class _ExternalIdsAnswer(msgspec.Struct):
     data: list[_ExternalId]
-    cursor: _Cursor = msgspec.field(default_factory=_Cursor)
+    cursor: _Cursor | None = None
 
 
 class _TraitsAnswer(msgspec.Struct):
     traits: dict[str, Any]
-    cursor: _Cursor = msgspec.field(default_factory=_Cursor)
+    cursor: _Cursor | None = None
 
 
 _PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
@@ -98,8 +100,14 @@ class SegmentSource:
         left = limit
         while cursor is not None and left != 0:
             size = self._page_size if left is None else min(self._page_size, left)
-            answer = await self._list(cursor, size)
-            page = Page(cursor, tuple(listed.segment_id for listed in answer.data), trail.after(answer.cursor))
+            answer = await self._list(cursor, size, is_first=cursor == offset)
+            segment_ids = tuple(listed.segment_id for listed in answer.data)
+            try:
+                page = Page(cursor, segment_ids, trail.after(answer.cursor))
+            except AnswerError:
+                # Who is on this page is known all the same; a resume has to begin with it again.
+                yield Page(cursor, segment_ids if left is None else segment_ids[:left], cursor)
+                raise
             if left is not None:
                 if len(page.segment_ids) > left:
                     # More than was asked for: a resume has to begin with this page again.
@@ -108,7 +116,15 @@ class SegmentSource:
             yield page
             cursor = page.next_cursor
 
-    async def _list(self, cursor: str, size: int) -> _ProfilesAnswer:
+    async def answers(self) -> bool:
+        """Whether Segment answers at all: asked when one profile has failed for as long as there is patience."""
+        try:
+            await self._call("GET", f"{self._profiles}?limit=1&next=0", _PROFILES, retry_seconds=PROBE_SECONDS)
+        except TransientError:
+            return False
+        return True
+
+    async def _list(self, cursor: str, size: int, *, is_first: bool) -> _ProfilesAnswer:
         target = f"{self._profiles}?limit={size}&next={quote(cursor, safe='')}"
         try:
             return await self._call("GET", target, _PROFILES)
@@ -117,6 +133,8 @@ class SegmentSource:
             kind: type[RefusedError | AccessError] = RefusedError
             if error.status == 404:
                 kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self._space_id} in this SEGMENT_REGION?"
+            elif is_first:
+                kind = AccessError  # the offset is the user's own
             raise kind(
                 f"Segment answered {error.status} to the list of profiles. {hint}",
                 service=SERVICE,
@@ -145,8 +163,8 @@ class SegmentSource:
             target = _at(f"{path}/external_ids?{self._external_ids_query}", cursor)
             answer = await self._call("GET", target, _EXTERNAL_IDS)
             for external_id in answer.data:
-                if external_id.type == self._identifier_type and external_id.id != "":
-                    return str(external_id.id)
+                if external_id.type == self._identifier_type and (source_id := _as_source_id(external_id.id)):
+                    return source_id
             cursor = trail.after(answer.cursor)
         return None
 
@@ -159,6 +177,13 @@ class SegmentSource:
             traits.update(answer.traits)
             cursor = trail.after(answer.cursor)
         return traits
+
+
+def _as_source_id(value: object) -> str | None:
+    """The value of an external id: text, though a number can be said as text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
 
 
 def _at(target: str, cursor: str) -> str:
@@ -176,12 +201,14 @@ class _Trail:
         self._current = self._anchor = first
         self._steps_left = self._span = 1
 
-    def after(self, cursor: _Cursor) -> str | None:
+    def after(self, cursor: _Cursor | None) -> str | None:
         """The next cursor, None at the end.
 
         Raises `AnswerError` where there should be more but no way to it, since ending there would lose
         the rest in silence, and where the cursor repeats, since that would never end.
         """
+        if cursor is None:
+            return None
         following = "" if cursor.next is None else str(cursor.next)
         if not following:
             if cursor.has_more:

@@ -11,7 +11,8 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from random import Random
@@ -76,15 +77,25 @@ class Transport:
         self._clock = asyncio.get_running_loop().time
         self._answered_at = -math.inf
 
-    async def call(self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None = None) -> T:
+    async def call(
+        self,
+        method: str,
+        target: str,
+        answer: msgspec.json.Decoder[T],
+        body: bytes | None = None,
+        *,
+        retry_seconds: float | None = None,
+    ) -> T:
         """The decoded answer of `method` on `target` (path and query, percent-encoded already).
 
-        Raises one of the `CallError` classes; `TransientError` only when the tries have run out.
+        `retry_seconds` is the patience with this call, where it is not the transport's own. Raises one of the
+        `CallError` classes; `TransientError` only when the tries have run out.
         """
         try:
             return await self._try(method, target, answer, body)
         except TransientError as first:
-            return await self._try_again(first, method, target, answer, body)
+            patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
+            return await self._try_again(first, patience, lambda: self._try(method, target, answer, body))
 
     async def _try(self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None) -> T:
         await self.pacer.turn()
@@ -189,29 +200,24 @@ class Transport:
             service=self.service,
         )
 
-    async def _try_again(
-        self,
-        first: TransientError,
-        method: str,
-        target: str,
-        answer: msgspec.json.Decoder[T],
-        body: bytes | None,
-    ) -> T:
-        """Full-jitter exponential back-off, never earlier than the service asked for."""
+    async def _try_again(self, first: TransientError, patience_seconds: float, call: Callable[[], Awaitable[T]]) -> T:
+        """Full-jitter exponential back-off, never earlier than the service asked for, with a last try at the end."""
         failed_at = self._clock()
+        tries = deque([failed_at], maxlen=2)
         pending: TransientError | None = first
 
         def wait(state: tenacity.RetryCallState) -> float:
+            if announced := _error_of(state).retry_after_seconds:
+                return announced
             doublings = min(state.attempt_number, 10)  # an outage of a day makes thousands of attempts
             ceiling = min(BACKOFF_START_SECONDS * 2**doublings, BACKOFF_MAX_SECONDS)
-            return max(self._random.uniform(0, ceiling), _error_of(state).retry_after_seconds or 0.0)
+            left = max(failed_at + patience_seconds - self._clock(), 0.0)
+            return min(self._random.uniform(0, ceiling), left)
 
         def is_out_of_time(state: tenacity.RetryCallState) -> bool:
-            elapsed = self._clock() - failed_at
-            if announced := _error_of(state).retry_after_seconds:
-                # The service said when: waiting that long is no outage, however short the patience.
-                return elapsed > self._retry_seconds or announced > LONGEST_ANNOUNCED_WAIT_SECONDS
-            return elapsed + state.upcoming_sleep > self._retry_seconds
+            # The service may say when: waiting that long is no outage, however short the patience.
+            announced = _error_of(state).retry_after_seconds or 0.0
+            return self._clock() - failed_at >= patience_seconds or announced > LONGEST_ANNOUNCED_WAIT_SECONDS
 
         def tell(state: tenacity.RetryCallState) -> None:
             self._on_event(
@@ -229,7 +235,8 @@ class Transport:
             if pending is not None:  # the call that failed before we came here counts as the first attempt
                 error, pending = pending, None
                 raise error
-            return await self._try(method, target, answer, body)
+            tries.append(self._clock())
+            return await call()
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(TransientError),
@@ -241,14 +248,17 @@ class Transport:
         try:
             return await retrying(attempt)
         except TransientError as last:
-            seconds = self._clock() - failed_at
+            asked = last.retry_after_seconds or 0.0
             raise TransientError(
-                f"{last.message}; given up after {seconds:.0f} s and {retrying.statistics['attempt_number']} attempts",
+                f"{last.message}; given up after {self._clock() - failed_at:.0f} s and "
+                f"{retrying.statistics['attempt_number']} attempts"
+                + (f", since it asks to wait {asked:,.0f} s" if asked > LONGEST_ANNOUNCED_WAIT_SECONDS else ""),
                 service=last.service,
                 status=last.status,
                 request_id=last.request_id,
                 retry_after_seconds=last.retry_after_seconds,
-                others_succeed=self._answered_at > failed_at,
+                # Since the last try but one: earlier successes may be from before an outage.
+                others_succeed=len(tries) == 2 and self._answered_at > tries[0],
             ) from None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from segsync.errors import AccessError, RefusedError
 from segsync.transport import Transport
 
 SERVICE = "Voucherify"
@@ -44,5 +45,15 @@ class VoucherifySink:
         Sending a customer twice is harmless: unknown ones are created, known ones updated, by `source_id`.
         Raises `RefusedError` (400: a customer that is not valid, 413: too large), and what `Transport.call` raises.
         """
-        answer = await self._call("POST", "/v1/customers/bulk/async", _ACCEPTED, body)
+        try:
+            answer = await self._call("POST", "/v1/customers/bulk/async", _ACCEPTED, body)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            raise AccessError(
+                f"{error.message}. Is VOUCHERIFY_BASE_URL right?",
+                service=SERVICE,
+                status=404,
+                request_id=error.request_id,
+            ) from None
         return answer.async_action_id

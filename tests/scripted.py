@@ -93,6 +93,7 @@ async def transport_to(
     timeout_seconds: float = 5.0,
     on_event: OnEvent = ignore,
     service: str = "Segment",
+    random: Random | None = None,
 ) -> AsyncGenerator[Transport, None]:
     """A transport to a scripted server that does not wait between its tries, except where it is told to."""
     async with (
@@ -110,7 +111,7 @@ async def transport_to(
             pacer=Pacer(UNLIMITED),
             retry_seconds=retry_seconds,
             on_event=on_event,
-            random=NoJitter(),
+            random=random or NoJitter(),
         )
 
 

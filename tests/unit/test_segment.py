@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.errors import AccessError, AnswerError
 from segsync.models import Page, Profile
 from segsync.segment import SegmentSource
 from tests.scripted import Script, answer, transport_to
@@ -99,13 +99,21 @@ async def test_a_listing_that_leads_nowhere_is_an_error_not_an_early_end(answers
         await _pages(Script(*answers * 4))
 
 
+async def test_who_is_on_a_page_whose_cursor_leads_nowhere_is_not_thrown_away() -> None:
+    async with _source(Script(_ids("a", "b", then={"next": "", "has_more": True}))) as source:
+        pages = source.pages("0")
+        assert await anext(pages) == Page("0", ("a", "b"), "0"), "a resume has to begin with this page again"
+        with pytest.raises(AnswerError):
+            await anext(pages)
+
+
 async def test_a_space_that_does_not_exist_is_named() -> None:
     with pytest.raises(AccessError, match="SEGMENT_SPACE_ID=spa/1"):
         await _pages(Script(answer({"error": {"code": "not_found"}}, 404)))
 
 
 async def test_an_offset_that_is_no_cursor_is_named() -> None:
-    with pytest.raises(RefusedError, match="Is 'abc' an offset or cursor"):
+    with pytest.raises(AccessError, match="Is 'abc' an offset or cursor"):
         await _pages(Script(answer({"error": {"code": "validation_error"}}, 400)), offset="abc")
 
 
@@ -132,6 +140,20 @@ async def test_the_first_identifier_that_segment_lists_counts() -> None:
     profile = await _profile(script)
     assert profile is not None
     assert profile.source_id == "1st"
+
+
+async def test_what_segment_says_about_other_external_ids_does_not_matter() -> None:
+    odd = answer({"data": [{"type": "x", "id": None}, {"id": 1}, {"type": "user_id", "id": 42}], "cursor": None})
+    profile = await _profile(Script(odd, answer({"traits": {}, "cursor": None})))
+    assert profile is not None
+    assert profile.source_id == "42"
+
+
+@pytest.mark.parametrize(("status", "is_there"), [(200, True), (503, False)])
+async def test_it_can_tell_whether_segment_answers_at_all(status: int, is_there: bool) -> None:
+    async with transport_to(Script(answer({"data": [], "cursor": END}, status)), retry_seconds=0.1) as transport:
+        source = SegmentSource(transport, space_id="spa", identifier_type="user_id", traits=())
+        assert await source.answers() is is_there
 
 
 async def test_an_identifier_behind_the_first_25_external_ids_is_found_where_include_is_ignored() -> None:

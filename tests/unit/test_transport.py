@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from random import Random
 
 import aiohttp
 import msgspec
@@ -219,17 +220,47 @@ async def test_the_last_call_of_a_window_pauses_everybody_until_the_next_one() -
     assert [event.seconds for event in events.of(ServicePaused)] == [30.0]
 
 
+class _Steady(Random):
+    """Back-off of 50 ms."""
+
+    def uniform(self, _low: float, _high: float) -> float:
+        return 0.05
+
+
+async def test_a_last_try_is_made_when_the_patience_ends() -> None:
+    script = Script(answer({}, 503))
+    async with transport_to(script, retry_seconds=0.12, random=_Steady()) as transport:
+        with pytest.raises(TransientError, match="4 attempts"):
+            await _get(transport)
+    assert len(script.calls) == 4, "at 0, 50, 100 and 120 ms"
+
+
+async def test_a_success_before_an_outage_is_no_success_of_others() -> None:
+    is_away = False
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        return await (answer({}, 503) if is_away or "broken" in request.path else FINE)(request)
+
+    async with transport_to(Script(respond), retry_seconds=0.5, random=_Steady()) as transport:
+        broken = asyncio.create_task(transport.call("GET", "/broken", ANYTHING))
+        await asyncio.sleep(0.08)
+        await transport.call("GET", "/other", ANYTHING)
+        is_away = True
+        with pytest.raises(TransientError) as caught:
+            await broken
+    assert not caught.value.others_succeed
+
+
 async def test_others_success_tells_a_broken_call_from_a_broken_service() -> None:
     async def by_path(request: web.Request) -> web.StreamResponse:
         respond: Callable[[web.Request], object] = FINE if "good" in request.path else answer({}, 500)
         return await respond(request)  # type: ignore[misc,no-any-return]
 
-    async with transport_to(Script(by_path), retry_seconds=0.2) as transport:
+    async with transport_to(Script(by_path), retry_seconds=0.3, random=_Steady()) as transport:
 
         async def good_calls() -> None:
             while True:
                 await transport.call("GET", "/good", ANYTHING)
-                await asyncio.sleep(0.01)
 
         others = asyncio.create_task(good_calls())
         with pytest.raises(TransientError) as alone:
