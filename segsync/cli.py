@@ -36,6 +36,8 @@ directory, each only if there is something to say.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 SANDBOX_PROFILES = 500
+SANDBOX_DIRECTORY = "segsync-sandbox"
+"""Where `--sandbox` leaves its files, so that those of a real import are safe from it."""
 
 
 @app.callback(invoke_without_command=True, help=HELP, epilog=EPILOG)
@@ -71,6 +73,8 @@ def import_command(
         return
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other.")
+    if sandbox and env_file:
+        raise typer.BadParameter("--sandbox uses no settings but its own: leave out --env-file.")
     if not offset.strip():
         raise typer.BadParameter("--offset must not be empty: 0 is the beginning.")
     given = {"SEGSYNC_CONCURRENCY": ("--concurrency", concurrency), "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size)}
@@ -88,7 +92,10 @@ def import_command(
                 verbose=verbose,
                 may_ask=not no_input and sys.stdin.isatty() and sys.stderr.isatty(),
                 command=_command(),
-                resume_flags=_resume_flags(flags, env_file, quiet=quiet, verbose=verbose, no_input=no_input),
+                resume_flags=_resume_flags(
+                    flags, env_file, sandbox=sandbox, quiet=quiet, verbose=verbose, no_input=no_input
+                ),
+                directory=Path(SANDBOX_DIRECTORY if sandbox else "."),
             )
 
         if sandbox:
@@ -153,6 +160,7 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
     from segsync.settings import Settings
     from segsync.terminal import EXIT_DONE, EXIT_STOPPED, import_at_terminal
 
+    Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
     with SandboxProcess(SandboxOptions(profiles=SANDBOX_PROFILES)) as sandbox:
         # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
@@ -165,21 +173,18 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
 
 
-def _command() -> str:
+def _command() -> list[str]:
     """How this program was called, for the command that resumes."""
-    name = Path(sys.argv[0]).name
-    return "python -m segsync" if name == "__main__.py" else name
+    is_module = Path(sys.argv[0]).name == "__main__.py"
+    return [sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1]
 
 
-def _resume_flags(
-    flags: Mapping[str, tuple[str, str]], env_file: Path | None, *, quiet: bool, verbose: bool, no_input: bool
-) -> list[str]:
+def _resume_flags(flags: Mapping[str, tuple[str, str]], env_file: Path | None, **switches: bool) -> list[str]:
     """What was said on the command line and has to be said again."""
-    switches = {"--quiet": quiet, "--verbose": verbose, "--no-input": no_input}
     return [
         *(word for pair in flags.values() for word in pair),
         *(("--env-file", str(env_file)) if env_file else ()),
-        *(switch for switch, is_on in switches.items() if is_on),
+        *(f"--{name.replace('_', '-')}" for name, is_on in switches.items() if is_on),
     ]
 
 

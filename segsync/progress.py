@@ -15,8 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.models import CallRetried, Event, Fates, ProfileRejected, ServicePaused, TraitLeftOut
-from segsync.report import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ImportReport
+from segsync.report import ImportReport
 from segsync.settings import Settings
 from segsync.tally import Tally
 

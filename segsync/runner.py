@@ -13,12 +13,13 @@ import aiohttp
 
 import segsync
 from segsync import segment, voucherify
-from segsync.errors import SegsyncError, StopError
+from segsync.errors import SegsyncError, SettingsError, StopError
+from segsync.files import RunFiles
 from segsync.mapping import MAPPED_TRAITS, to_customer
 from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
 from segsync.pacer import Pacer
 from segsync.pipeline import UPLOADS_IN_FLIGHT, Pipeline
-from segsync.report import ImportReport, Outcome, RunFiles, make_report
+from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
 from segsync.tally import Tally
 from segsync.transport import Transport
@@ -33,7 +34,7 @@ SESSION_HEADERS: Final[Mapping[str, str]] = {
 async def run_import(
     settings: Settings,
     *,
-    offset: str = FIRST_OFFSET,
+    offset: str | int = FIRST_OFFSET,
     limit: int | None = None,
     on_event: OnEvent = ignore,
     stop: asyncio.Event | None = None,
@@ -47,9 +48,13 @@ async def run_import(
     identifier, rejected ones and warnings are written into `directory`; None writes no files.
 
     What stops the import is in the report's `error` and not raised, because what was reached until then
-    counts too. Cancelling ends it at once.
+    counts too. Raises `SettingsError` for a `limit` below 1. Cancelling ends it at once.
     """
-    return await run_counted(settings, Tally(offset), limit=limit, on_event=on_event, stop=stop, directory=directory)
+    if limit is not None and limit < 1:
+        raise SettingsError([f"limit={limit} must be 1 or more"])
+    return await run_counted(
+        settings, Tally(str(offset)), limit=limit, on_event=on_event, stop=stop, directory=directory
+    )
 
 
 async def run_counted(
@@ -83,9 +88,8 @@ async def run_counted(
         outcome, failure = "stopped", error
     except Exception as error:  # noqa: BLE001 - whatever it is, how far the import came must still be told
         outcome, failure = "stopped", _defect(error)
-    else:
-        if stop.is_set() and tally.resume_offset is not None:
-            outcome = "interrupted"
+    if stop.is_set() and tally.resume_offset is not None:
+        outcome = "interrupted"
     return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started)
 
 

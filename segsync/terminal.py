@@ -6,8 +6,8 @@ import asyncio
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from segsync.errors import AccessError
+from segsync.files import REJECTED
+from segsync.models import FIRST_OFFSET
 from segsync.progress import Mode, Progress, summary
 from segsync.report import ImportReport, make_report
 from segsync.runner import run_counted
@@ -31,7 +33,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for. `resume_flags` are those to repeat in the command that resumes."""
+    """What the command line asks for.
+
+    `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
+    the files that name profiles go into `directory`.
+    """
 
     settings: Settings
     offset: str
@@ -39,8 +45,9 @@ class Request:
     mode: Mode
     verbose: bool
     may_ask: bool
-    command: str
+    command: Sequence[str]
     resume_flags: Sequence[str] = ()
+    directory: Path = Path()
 
 
 def import_at_terminal(request: Request) -> tuple[ImportReport, int]:
@@ -49,8 +56,9 @@ def import_at_terminal(request: Request) -> tuple[ImportReport, int]:
     After an error the user is asked once whether to go on from where it happened, where there is a user.
     """
     said = Console(stderr=True)
+    has_earlier_rejections = request.offset != FIRST_OFFSET and _has_content(request.directory / REJECTED)
     report, signal_number = _run(request, request.offset, request.limit, said)
-    if report.outcome == "stopped" and request.may_ask and not isinstance(report.error, AccessError):
+    if report.outcome == "stopped" and request.may_ask and _could_go_on(request, report):
         said.print(Text(f"Error: {report.error}", style="bold red"), soft_wrap=True)
         if _answers_yes(report.resume_offset):
             later, signal_number = _run(request, str(report.resume_offset), _left(request, report), said)
@@ -59,7 +67,11 @@ def import_at_terminal(request: Request) -> tuple[ImportReport, int]:
         Console().print(summary(report))
     for line in _conclusion(request, report):
         said.print(line, soft_wrap=True)
-    return report, _exit_code(report, signal_number)
+    code = _exit_code(report, signal_number)
+    if code == EXIT_DONE and has_earlier_rejections:
+        said.print(f"{REJECTED} names profiles that an earlier run rejected")
+        code = EXIT_REJECTED
+    return report, code
 
 
 def _run(request: Request, offset: str, limit: int | None, console: Console) -> tuple[ImportReport, int]:
@@ -79,7 +91,7 @@ async def _watched(request: Request, offset: str, limit: int | None, console: Co
                 limit=limit,
                 on_event=progress.on_event,
                 stop=stop,
-                directory=Path(),
+                directory=request.directory,
             )
         )
 
@@ -91,22 +103,33 @@ async def _watched(request: Request, offset: str, limit: int | None, console: Co
                 progress.is_stopping()
             received.append(number)
 
-        _on_signals(loop, on_signal)
-        try:
-            report = await running
-        except asyncio.CancelledError:
-            if not received:
-                raise
-            report = make_report(tally, outcome="interrupted", error=None, seconds=loop.time() - started)
+        with _signals_to(on_signal):
+            try:
+                report = await running
+            except asyncio.CancelledError:
+                if not received:
+                    raise
+                report = make_report(tally, outcome="interrupted", error=None, seconds=loop.time() - started)
     return report, received[0] if received else 0
 
 
-def _on_signals(loop: asyncio.AbstractEventLoop, handler: Any) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+@contextmanager
+def _signals_to(handler: Callable[[int], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM go to `handler`, and in the end where they went before: a question can be interrupted."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         try:
             loop.add_signal_handler(number, handler, number)
         except NotImplementedError:  # Windows' event loop
             signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(handler, got))
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, previous)
 
 
 def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
@@ -128,6 +151,19 @@ def _answers_yes(offset: str | None) -> bool:
         return False
 
 
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _could_go_on(request: Request, report: ImportReport) -> bool:
+    """Whether a resume in this process makes sense: the settings that it began with cannot change."""
+    return _is_anything_left(request, report) and not isinstance(report.error, AccessError)
+
+
+def _is_anything_left(request: Request, report: ImportReport) -> bool:
+    return report.resume_offset is not None and _left(request, report) != 0
+
+
 def _left(request: Request, report: ImportReport) -> int | None:
     """What is left of --limit behind the resume point."""
     return None if request.limit is None else request.limit - report.settled.profiles
@@ -138,7 +174,7 @@ def _conclusion(request: Request, report: ImportReport) -> list[Text]:
     fates, lines = report.fates, []
     if report.error:
         lines.append(Text(f"Error: {report.error}", style="bold red"))
-    if report.outcome != "done":
+    if report.outcome != "done" and _is_anything_left(request, report):
         lines.append(Text(f"The current offset is: {report.resume_offset}. To resume from it, run:"))
         lines.append(Text(f"  {_resume_command(request, report)}", style="bold"))
     elif report.resume_offset is not None:
@@ -166,7 +202,7 @@ def _conclusion(request: Request, report: ImportReport) -> list[Text]:
 def _resume_command(request: Request, report: ImportReport) -> str:
     left = _left(request, report)
     flags = [*request.resume_flags, *(() if left is None else ("--limit", str(left)))]
-    return shlex.join([*request.command.split(), "--offset", str(report.resume_offset), *flags])
+    return shlex.join([*request.command, "--offset", str(report.resume_offset), *flags])
 
 
 def _exit_code(report: ImportReport, signal_number: int) -> int:

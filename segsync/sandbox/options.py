@@ -53,6 +53,10 @@ SECRET_KEY = "sandbox-secret-key"  # noqa: S105
 
 def connection(url: str, options: SandboxOptions) -> dict[str, str]:
     """The settings with which to use a sandbox at `url`, by variable."""
+    limits = {
+        "SEGMENT_REQUESTS_PER_SECOND": options.segment_requests_per_second,
+        "VOUCHERIFY_REQUESTS_PER_MINUTE": options.voucherify_requests_per_minute,
+    }
     return {
         "SEGMENT_ACCESS_TOKEN": ACCESS_TOKEN,
         "SEGMENT_SPACE_ID": SPACE_ID,
@@ -61,4 +65,5 @@ def connection(url: str, options: SandboxOptions) -> dict[str, str]:
         "VOUCHERIFY_SECRET_KEY": SECRET_KEY,
         "VOUCHERIFY_BASE_URL": url,
         "IDENTIFIER_SAVED_AS_SOURCE_ID": options.identifier,
+        **{variable: str(limit) for variable, limit in limits.items() if limit},
     }

@@ -133,6 +133,36 @@ def test_what_a_newcomer_gets_wrong_is_said_in_words(
     assert said in run.stderr
 
 
+@pytest.mark.parametrize("offset", ["abc", "-5"])
+def test_an_offset_that_is_none_is_a_usage_error(segsync: Segsync, start_sandbox: StartSandbox, offset: str) -> None:
+    run = segsync(f"--offset={offset}", sandbox=start_sandbox(fast(100)))
+    assert run.code == 2
+    assert f"Is '{offset}' an offset or cursor of this space?" in run.stderr
+
+
+def test_a_resume_does_not_forget_what_was_rejected_before_it(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(400, missing=0.1))
+    assert segsync("--limit", "200", sandbox=sandbox).code == 3
+    (segsync.directory / "profiles-without-identifier.txt").unlink()
+    sound = start_sandbox(fast(400))
+    run = segsync("--offset", "200", sandbox=sound)
+    assert run.row("Rejected") == 0
+    assert run.code == 3
+    assert "an earlier run rejected" in run.stderr
+
+
+def test_the_files_of_a_real_import_are_safe_from_the_sandbox_and_from_a_failed_start(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(200, missing=0.1))
+    segsync(sandbox=sandbox)
+    before = segsync.lines("rejected-profiles.csv")
+    assert segsync(sandbox=sandbox, SEGMENT_ACCESS_TOKEN="wrong").code == 2
+    assert segsync("--sandbox", "--limit", "20").code == 0
+    assert segsync.lines("rejected-profiles.csv") == before
+    assert segsync.lines("segsync-sandbox/profiles-with-warnings.csv")
+
+
 def test_an_empty_space_is_done_and_says_so(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     run = segsync(sandbox=start_sandbox(fast(0)))
     assert run.code == 0

@@ -111,6 +111,9 @@ class _Terminal:
     def answer(self, text: str) -> None:
         self._child.sendline(text)
 
+    def press_ctrl_c(self) -> None:
+        self._child.sendintr()
+
     def ends(self) -> tuple[int | None, str]:
         """The exit code, and what was said since the question."""
         self._child.expect(pexpect.EOF)
@@ -145,6 +148,31 @@ def test_after_an_error_no_ends_with_the_command_that_resumes(segsync: Segsync, 
     code, said = terminal.ends()
     assert code == 1
     assert f"python -m segsync --offset {offset} --batch-size 50" in said
+
+
+def test_ctrl_c_at_the_question_ends_with_the_command_that_resumes(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(_sandbox(1500))
+    sandbox.set_faults(segment=AWAY)
+    terminal = _Terminal(segsync, sandbox)
+    terminal.asks_to_resume()
+    terminal.press_ctrl_c()
+    code, said = terminal.ends()
+    assert code == 1
+    assert "python -m segsync --offset 0" in said
+
+
+def test_ctrl_c_during_an_outage_is_an_interruption(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(_sandbox(2000))
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600", SEGSYNC_RETRY_SECONDS="2")
+    _wait_until(sandbox, accepted=200)
+    sandbox.set_faults(segment=AWAY)
+    time.sleep(0.09)
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert re.search(r"python -m segsync --offset \d+", stderr)
 
 
 def test_a_second_error_ends_with_the_command_that_resumes(segsync: Segsync, start_sandbox: StartSandbox) -> None:

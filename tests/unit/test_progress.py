@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from segsync.errors import StopError
+from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.models import (
     BatchSent,
     CallAnswered,
@@ -27,7 +28,7 @@ from segsync.models import (
     TraitLeftOut,
 )
 from segsync.progress import LINE_SECONDS, REJECTIONS_SHOWN, Mode, Progress, summary
-from segsync.report import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ImportReport, Outcome, ServiceCalls
+from segsync.report import ImportReport, Outcome, ServiceCalls
 from segsync.settings import Settings
 from segsync.tally import Tally
 from tests.conftest import run_virtual
