@@ -3,120 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
 
-import msgspec
 import pytest
 
-from segsync.errors import AccessError, AnswerError, RefusedError, SegsyncError, StopError, TransientError
-from segsync.mapping import to_customer
-from segsync.models import BatchSent, Event, Page, PageSettled, Profile, ProfileRejected
-from segsync.pipeline import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW, Pipeline
-from segsync.tally import Tally
+from segsync.errors import AccessError, AnswerError, RefusedError, StopError, TransientError
+from segsync.models import BatchSent, Event, PageSettled
+from segsync.pipeline import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
-
-READ_SECONDS = 0.1
-
-
-def refused(status: int) -> RefusedError:
-    return RefusedError(f"answered {status}", service="Test", status=status, request_id="req-1")
-
-
-class MemorySource:
-    """`profiles` of them, in pages of 100; every read takes a tenth of a second."""
-
-    def __init__(self, profiles: int, page_size: int = 100) -> None:
-        self.profiles = profiles
-        self.page_size = page_size
-        self.reads = 0
-        self.trouble: Callable[[int], SegsyncError | None] = lambda _index: None
-        self.listing_trouble: Callable[[int], SegsyncError | None] = lambda _offset: None
-        self.seconds: Callable[[int], float] = lambda _index: READ_SECONDS
-        self.source_id: Callable[[int], str | None] = lambda index: f"user-{index}"
-        self.traits: dict[str, Any] = {}
-        self.is_away = False
-
-    async def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
-        end = self.profiles if limit is None else min(self.profiles, int(offset) + limit)
-        for start in range(int(offset), end, self.page_size):
-            await asyncio.sleep(READ_SECONDS)
-            if trouble := self.listing_trouble(start):
-                raise trouble
-            stop = min(start + self.page_size, end)
-            ids = tuple(str(index) for index in range(start, stop))
-            yield Page(str(start), ids, None if stop == self.profiles else str(stop))
-
-    async def answers(self) -> bool:
-        return not self.is_away
-
-    async def profile(self, segment_id: str) -> Profile | None:
-        index = int(segment_id)
-        self.reads += 1
-        await asyncio.sleep(self.seconds(index))
-        if trouble := self.trouble(index):
-            raise trouble
-        source_id = self.source_id(index)
-        return None if source_id is None else Profile(segment_id, source_id, self.traits)
-
-
-class MemorySink:
-    """Keeps the batches; every upsert takes `seconds`."""
-
-    max_body_bytes = 10_000_000
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
-        self.batches: list[list[str]] = []
-        self.times: list[float] = []
-        self.trouble: Callable[[list[str]], SegsyncError | None] = lambda _source_ids: None
-
-    async def upsert(self, body: bytes) -> str:
-        source_ids = [customer["source_id"] for customer in msgspec.json.decode(body)]
-        await asyncio.sleep(self.seconds)
-        if trouble := self.trouble(source_ids):
-            raise trouble
-        self.batches.append(source_ids)
-        self.times.append(asyncio.get_running_loop().time())
-        return f"aa_{len(self.batches)}"
-
-    @property
-    def received(self) -> list[str]:
-        return [source_id for batch in self.batches for source_id in batch]
-
-
-class Import:
-    """One import from memory to memory, with its tally and events."""
-
-    def __init__(self, source: MemorySource, sink: MemorySink, *, concurrency: int = 16, batch_size: int = 100) -> None:
-        self.source, self.sink = source, sink
-        self.tally = Tally("0")
-        self.events: list[Event] = []
-        self._options = {"concurrency": concurrency, "batch_size": batch_size}
-        self.stop: asyncio.Event | None = None
-
-    def _on_event(self, event: Event) -> None:
-        self.tally.count(event)
-        self.events.append(event)
-
-    async def _run(self, offset: str, limit: int | None, meanwhile: Coroutine[Any, Any, None] | None) -> None:
-        self.stop = asyncio.Event()
-        pipeline = Pipeline(self.source, self.sink, to_customer=to_customer, on_event=self._on_event, **self._options)
-        other = asyncio.create_task(meanwhile) if meanwhile else None
-        try:
-            await pipeline.run(offset, limit, self.stop)
-        finally:
-            if other:
-                other.cancel()
-
-    def run(
-        self, offset: str = "0", limit: int | None = None, meanwhile: Coroutine[Any, Any, None] | None = None
-    ) -> None:
-        self.tally = Tally(offset)
-        run_virtual(self._run(offset, limit, meanwhile))
-
-    def rejections(self) -> list[tuple[str, str]]:
-        return [(e.rejection.segment_id, e.rejection.stage) for e in self.events if isinstance(e, ProfileRejected)]
+from tests.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
 
 
 def ids(*numbers: int) -> list[str]:
