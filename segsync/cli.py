@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from segsync import __version__
 
@@ -33,7 +34,17 @@ A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles
 directory, each only if there is something to say.
 """
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+class Commands(TyperGroup):
+    """Who comes from the Node script may type its offset as it was typed there."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 SANDBOX_PROFILES = 500
 SANDBOX_DIRECTORY = "segsync-sandbox"
@@ -154,13 +165,17 @@ def sandbox_command(
 
 def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]]) -> int:
     """Import from a sandbox of our own, and show that what arrived is what should have."""
+    from segsync.errors import OutputError
     from segsync.sandbox.command import say_verdict
     from segsync.sandbox.options import SandboxOptions
     from segsync.sandbox.process import SandboxProcess
     from segsync.settings import Settings
     from segsync.terminal import EXIT_DONE, EXIT_STOPPED, import_at_terminal
 
-    Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
+    try:
+        Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {SANDBOX_DIRECTORY} cannot be made: {error.strerror}") from None
     with SandboxProcess(SandboxOptions(profiles=SANDBOX_PROFILES)) as sandbox:
         # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}

@@ -102,14 +102,15 @@ class Pipeline:
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._stopping = False
         self._read_error: SegsyncError | None = None
+        self._upserts = 0
         self._streaks: dict[Stage, list[tuple[OpenPage, Rejection]]] = {"read": [], "upsert": []}
 
     async def run(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
         """Import everything from `offset` on, `limit` profiles at most.
 
         Once `stop` is set no new profile is begun; those under way are finished and sent. After an error of
-        the source, what was read is still sent; an error of the sink ends everything at once. Raises the
-        error that stopped the import. How far it came is told by the events.
+        the source, what the workers have handed on is still sent; an error of the sink ends everything at
+        once. Raises the error that stopped the import. How far it came is told by the events.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -118,6 +119,10 @@ class Pipeline:
                     await self._read(offset, limit, stop)
                 except* SegsyncError as errors:
                     self._read_error = self._read_error or _first(errors)
+                if (task := asyncio.current_task()) and task.cancelling():
+                    # The writing has failed too, or all was cancelled, while the reading was already failing: the
+                    # inner group reports its own errors alone, and nobody is left to take what is put now.
+                    raise asyncio.CancelledError
                 await self._customers.put(None)
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
@@ -172,7 +177,8 @@ class Pipeline:
             if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
                 self._reject(page, rejection)
             else:
-                self._lengthen_streak(page, rejection)
+                self._hold(page, rejection)
+                self._judge_streak("read")
             return
         self._end_streak("read")
         if profile is None:
@@ -208,18 +214,19 @@ class Pipeline:
         self._on_event(ProfileRejected(rejection))
         self._book.rejected(page)
 
-    def _lengthen_streak(self, page: OpenPage, rejection: Rejection) -> None:
-        """Hold a rejection back until a success shows that it is an accident of this profile.
+    def _hold(self, page: OpenPage, rejection: Rejection) -> None:
+        """Hold a rejection back until it is known whether it is an accident of this profile."""
+        self._streaks[rejection.stage].append((page, rejection))
 
-        If none comes, something is wrong with all of them: the import stops, and the resume point is still
-        before the first of them.
+    def _judge_streak(self, stage: Stage) -> None:
+        """Stop where so many were rejected with no success between them that something is wrong with all.
+
+        The resume point is still before the first of them, since what is held back has not met its fate.
         """
-        streak = self._streaks[rejection.stage]
-        streak.append((page, rejection))
-        if len(streak) >= REJECTED_IN_A_ROW:
+        if len(streak := self._streaks[stage]) >= REJECTED_IN_A_ROW:
             raise StopError(
-                f"{REJECTED_IN_A_ROW} profiles in a row were rejected, so the import stopped instead of "
-                f"rejecting all the others too. The last one: {rejection.reason}"
+                f"{len(streak)} profiles in a row were rejected, so the import stopped instead of "
+                f"rejecting all the others too. The last one: {streak[-1][1].reason}"
             )
 
     def _end_streak(self, stage: Stage) -> None:
@@ -256,7 +263,12 @@ class Pipeline:
 
     async def _upload_batches(self) -> None:
         while (batch := await self._batches.get()) is not None:
+            upserts_before = self._upserts
             await self._upload(batch)
+            if self._upserts > upserts_before:
+                self._end_streak("upsert")
+            else:
+                self._judge_streak("upsert")
 
     async def _upload(self, batch: Batch) -> None:
         try:
@@ -271,9 +283,11 @@ class Pipeline:
                 return
             [item] = batch.items
             rejection = Rejection(item.segment_id, item.source_id, "upsert", str(error), error.request_id)
-            self._lengthen_streak(item.page, rejection)
+            self._hold(item.page, rejection)
+            if not self._upserts:  # neighbours in a batch may all be bad, but not everybody from the start
+                self._judge_streak("upsert")
             return
-        self._end_streak("upsert")
+        self._upserts += 1
         self._on_event(BatchSent(len(batch.items), action_id))
         for item in batch.items:
             self._book.sent(item.page)

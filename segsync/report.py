@@ -27,7 +27,8 @@ class ImportReport(Struct, frozen=True):
 
     `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `fates` add up to the
     profiles listed. `resume_offset` is where the next import goes on, None where nothing is left; what lies
-    before it is counted in `settled`. `warnings` counts by trait what was left out of customers that were sent.
+    before it is counted in `settled`. `warnings` counts by trait what was left out of customers; a resume counts
+    those again that it repeats.
     """
 
     outcome: Outcome

@@ -111,6 +111,8 @@ async def _pipeline(settings: Settings, on_event: OnEvent) -> AsyncGenerator[Pip
         headers=SESSION_HEADERS,
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds),
     ) as session:
+        # aiohttp repeats a cut GET by itself, past the pacer and uncounted; the transport does that better.
+        session._retry_connection = False
         to_segment = Transport(
             session,
             service=segment.SERVICE,

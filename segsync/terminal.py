@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from segsync.errors import AccessError
@@ -64,7 +67,7 @@ def import_at_terminal(request: Request) -> tuple[ImportReport, int]:
             later, signal_number = _run(request, str(report.resume_offset), _left(request, report), said)
             report = report.then(later)
     if report.fates.profiles or report.outcome == "done":
-        Console().print(summary(report))
+        _write_out(summary(report))
     for line in _conclusion(request, report):
         said.print(line, soft_wrap=True)
     code = _exit_code(report, signal_number)
@@ -151,6 +154,18 @@ def _answers_yes(offset: str | None) -> bool:
         return False
 
 
+def _write_out(table: Table) -> None:
+    """To standard output. That may be closed or full: what comes after it still has to be said."""
+    terminal, drawn = Console(), StringIO()
+    Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(table)
+    try:
+        sys.stdout.write(drawn.getvalue())
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
+        Console(stderr=True).print(f"The summary could not be written: {error.strerror}")
+
+
 def _has_content(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
@@ -174,7 +189,9 @@ def _conclusion(request: Request, report: ImportReport) -> list[Text]:
     fates, lines = report.fates, []
     if report.error:
         lines.append(Text(f"Error: {report.error}", style="bold red"))
-    if report.outcome != "done" and _is_anything_left(request, report):
+    if isinstance(report.error, AccessError) and not fates.profiles:
+        lines.append(Text("Nothing has been imported. Set that right, then run the same again."))
+    elif report.outcome != "done" and _is_anything_left(request, report):
         lines.append(Text(f"The current offset is: {report.resume_offset}. To resume from it, run:"))
         lines.append(Text(f"  {_resume_command(request, report)}", style="bold"))
     elif report.resume_offset is not None:

@@ -175,7 +175,8 @@ class Transport:
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: the calls of the plan are used up for this cycle", **where)
         if status in _RETRIED_STATUSES or status >= 500:
-            wait = _wait_seconds(headers)
+            # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
+            wait = _limit_wait_seconds(headers) if status == 429 else _retry_after_seconds(headers)
             if status == 429:
                 self.pacer.refused()
                 self._pause(wait or 0.0)
@@ -187,7 +188,7 @@ class Transport:
     def _heed(self, headers: CIMultiDictProxy[str]) -> None:
         """Stop before the limit instead of at it, where the service says how much of it is left (Voucherify)."""
         if headers.get("X-Rate-Limit-Remaining") == "0":
-            self._pause(_wait_seconds(headers) or 0.0)
+            self._pause(_limit_wait_seconds(headers) or 0.0)
 
     def _pause(self, seconds: float) -> None:
         if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
@@ -203,6 +204,8 @@ class Transport:
     async def _try_again(self, first: TransientError, patience_seconds: float, call: Callable[[], Awaitable[T]]) -> T:
         """Full-jitter exponential back-off, never earlier than the service asked for, with a last try at the end."""
         failed_at = self._clock()
+        deadline = failed_at + patience_seconds
+        has_waited_longer = False
         tries = deque([failed_at], maxlen=2)
         pending: TransientError | None = first
 
@@ -211,13 +214,20 @@ class Transport:
                 return announced
             doublings = min(state.attempt_number, 10)  # an outage of a day makes thousands of attempts
             ceiling = min(BACKOFF_START_SECONDS * 2**doublings, BACKOFF_MAX_SECONDS)
-            left = max(failed_at + patience_seconds - self._clock(), 0.0)
-            return min(self._random.uniform(0, ceiling), left)
+            return min(self._random.uniform(0, ceiling), max(deadline - self._clock(), 0.0))
 
         def is_out_of_time(state: tenacity.RetryCallState) -> bool:
-            # The service may say when: waiting that long is no outage, however short the patience.
-            announced = _error_of(state).retry_after_seconds or 0.0
-            return self._clock() - failed_at >= patience_seconds or announced > LONGEST_ANNOUNCED_WAIT_SECONDS
+            nonlocal deadline, has_waited_longer
+            announced, now = _error_of(state).retry_after_seconds or 0.0, self._clock()
+            if now >= deadline or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
+                return True
+            if now + announced > deadline:
+                # The service says when. To wait that long is no outage: the patience begins again after it, once.
+                if has_waited_longer:
+                    return True
+                has_waited_longer = True
+                deadline = now + announced + patience_seconds
+            return False
 
         def tell(state: tenacity.RetryCallState) -> None:
             self._on_event(
@@ -309,19 +319,25 @@ def _error_text(content: bytes, *names: str) -> str | None:
     return next((text for text in found if isinstance(text, str) and len(text) <= 100 and text.isprintable()), None)
 
 
-def _wait_seconds(headers: CIMultiDictProxy[str]) -> float | None:
-    """How long the service asks to wait: `Retry-After` (seconds or a date), else `X-Rate-Limit-Retry` (Unix seconds).
+def _limit_wait_seconds(headers: CIMultiDictProxy[str]) -> float | None:
+    """How long a service that is at its limit asks to wait: `Retry-After`, else `X-Rate-Limit-Retry` (Unix seconds)."""
+    if "Retry-After" in headers:
+        return _retry_after_seconds(headers)
+    return _seconds_until(_number(headers.get("X-Rate-Limit-Retry", "")), headers)
 
-    Both clocks are the service's: an absolute time is compared with the answer's `Date`, not with ours.
-    """
-    if after := headers.get("Retry-After"):
-        seconds = _number(after)
-        at = None if seconds is not None else _unix_seconds(after)
-    else:
-        seconds, at = None, _number(headers.get("X-Rate-Limit-Retry", ""))
-    if at is not None:
-        seconds = at - (_unix_seconds(headers.get("Date", "")) or time.time())
-    return None if seconds is None else max(seconds, 0.0)
+
+def _retry_after_seconds(headers: CIMultiDictProxy[str]) -> float | None:
+    """`Retry-After`, in seconds or as a date; None where it is neither."""
+    after = headers.get("Retry-After", "")
+    seconds = _number(after)
+    return _seconds_until(_unix_seconds(after), headers) if seconds is None else max(seconds, 0.0)
+
+
+def _seconds_until(unix_seconds: float | None, headers: CIMultiDictProxy[str]) -> float | None:
+    """Until a time of the service's clock, so compared with its `Date` and not with our clock."""
+    if unix_seconds is None:
+        return None
+    return max(unix_seconds - (_unix_seconds(headers.get("Date", "")) or time.time()), 0.0)
 
 
 def _number(text: str) -> float | None:

@@ -98,7 +98,7 @@ class Import:
         self.tally.count(event)
         self.events.append(event)
 
-    async def _run(self, offset: str, limit: int | None, meanwhile: Coroutine[Any, Any, None] | None) -> None:
+    async def start(self, offset: str, limit: int | None, meanwhile: Coroutine[Any, Any, None] | None) -> None:
         self.stop = asyncio.Event()
         pipeline = Pipeline(self.source, self.sink, to_customer=to_customer, on_event=self._on_event, **self._options)
         other = asyncio.create_task(meanwhile) if meanwhile else None
@@ -112,7 +112,7 @@ class Import:
         self, offset: str = "0", limit: int | None = None, meanwhile: Coroutine[Any, Any, None] | None = None
     ) -> None:
         self.tally = Tally(offset)
-        run_virtual(self._run(offset, limit, meanwhile))
+        run_virtual(self.start(offset, limit, meanwhile))
 
     def rejections(self) -> list[tuple[str, str]]:
         return [(e.rejection.segment_id, e.rejection.stage) for e in self.events if isinstance(e, ProfileRejected)]

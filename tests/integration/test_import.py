@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import Faults
 from tests.conftest import StartSandbox
-from tests.integration.conftest import Segsync
+from tests.integration.conftest import SEGSYNC, Segsync
 
 
 def fast(profiles: int = 500, **options: object) -> SandboxOptions:
@@ -66,6 +69,7 @@ def test_through_errors_cuts_and_time_outs_every_customer_arrives(
     assert run.code == 0, run.stderr
     assert sandbox.verdict().is_right
     assert run.row("Customers sent") + run.row("Without identifier") == 1000
+    assert run.row("Segment calls") == sandbox.verdict().segment_calls, "no call goes past the pacer and the count"
 
 
 def test_a_server_that_ignores_include_gives_the_same_customers(segsync: Segsync, start_sandbox: StartSandbox) -> None:
@@ -161,6 +165,39 @@ def test_the_files_of_a_real_import_are_safe_from_the_sandbox_and_from_a_failed_
     assert segsync("--sandbox", "--limit", "20").code == 0
     assert segsync.lines("rejected-profiles.csv") == before
     assert segsync.lines("segsync-sandbox/profiles-with-warnings.csv")
+
+
+def test_a_summary_that_cannot_be_written_does_not_hide_the_way_back(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    environment = segsync.environment(start_sandbox(fast(100)))
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        run = subprocess.run(
+            [*SEGSYNC, "--limit", "50"],
+            cwd=segsync.directory,
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 0
+    assert "Traceback" not in run.stderr
+    assert "The summary could not be written: No space left on device" in run.stderr
+    assert "--offset 50" in run.stderr
+
+
+def test_a_file_where_the_sandbox_wants_its_folder_is_named(segsync: Segsync) -> None:
+    (segsync.directory / "segsync-sandbox").touch()
+    run = segsync("--sandbox")
+    assert run.code == 1
+    assert "The folder segsync-sandbox cannot be made: File exists" in run.stderr
+
+
+def test_an_offset_typed_as_for_the_node_script_gets_a_hint(segsync: Segsync) -> None:
+    run = segsync("400")
+    assert run.code == 2
+    assert "--offset 400" in run.stderr
 
 
 def test_an_empty_space_is_done_and_says_so(segsync: Segsync, start_sandbox: StartSandbox) -> None:

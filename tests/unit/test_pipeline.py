@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from segsync.errors import AccessError, AnswerError, RefusedError, StopError, TransientError
-from segsync.models import BatchSent, Event, PageSettled
+from segsync.models import BatchSent, Event, PageSettled, Profile
 from segsync.pipeline import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
@@ -81,7 +81,7 @@ def test_a_sink_that_stands_still_stops_the_reading_instead_of_filling_memory() 
         raise StopError("seen enough")
 
     with pytest.raises(TimeoutError):
-        run_virtual(asyncio.wait_for(job._run("0", None, look()), 1001))
+        run_virtual(asyncio.wait_for(job.start("0", None, look()), 1001))
     assert job.source.reads < 2000
 
 
@@ -291,3 +291,39 @@ def test_what_a_listener_raises_stops_the_import() -> None:
     job._on_event = full_disk  # type: ignore[method-assign]
     with pytest.raises(StopError, match="disk full"):
         job.run()
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_any_number_of_bad_neighbours_in_a_batch_cost_just_themselves(status: int) -> None:
+    sink = MemorySink()
+    sink.trouble = lambda source_ids: refused(status) if any(310 <= int(s[5:]) < 360 for s in source_ids) else None
+    job = Import(MemorySource(500), sink, concurrency=1)
+    job.run()
+    assert sorted(segment_id for segment_id, _ in job.rejections()) == [str(index) for index in range(310, 360)]
+    assert job.tally.sent == 450
+
+
+def test_reading_and_writing_that_fail_at_the_same_moment_end_the_import() -> None:
+    async def at_the_same_moment() -> float:
+        moment = asyncio.Event()
+
+        class FailingSource(MemorySource):
+            async def profile(self, segment_id: str) -> Profile | None:
+                if segment_id != "7":
+                    return Profile(segment_id, segment_id, {})
+                await moment.wait()
+                raise AccessError("401", service="Test")
+
+        class FailingSink(MemorySink):
+            async def upsert(self, body: bytes) -> str:
+                await moment.wait()
+                raise AccessError("401", service="Test")
+
+        # Until then the queues fill up, so that nothing more can be put.
+        asyncio.get_running_loop().call_later(10, moment.set)
+        with pytest.raises(AccessError):
+            async with asyncio.timeout(60):
+                await Import(FailingSource(5000), FailingSink(), batch_size=10).start("0", None, None)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(at_the_same_moment()) < 11

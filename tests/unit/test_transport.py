@@ -195,6 +195,26 @@ async def test_it_never_comes_back_earlier_than_it_was_asked_to(status: int) -> 
     assert times[1] - times[0] >= 0.3
 
 
+async def test_after_an_announced_wait_the_patience_begins_again() -> None:
+    script = Script(answer({}, 429, Retry_After="0.3"), answer({}, 503), FINE)
+    async with transport_to(script, retry_seconds=0.1) as transport:
+        await _get(transport)
+
+
+async def test_announced_waits_that_never_end_are_given_up() -> None:
+    script = Script(answer({}, 429, Retry_After="0.2"))
+    async with transport_to(script, retry_seconds=0.1) as transport:
+        with pytest.raises(TransientError):
+            await _get(transport)
+    assert len(script.calls) == 2
+
+
+async def test_the_end_of_a_rate_window_is_no_reason_to_wait_when_the_limit_was_not_reached() -> None:
+    trouble = answer({}, 503, X_Rate_Limit_Remaining="99", X_Rate_Limit_Retry="1000000030", Date=_date(1_000_000_000))
+    async with transport_to(Script(trouble, FINE)) as transport:
+        await asyncio.wait_for(_get(transport), 5)
+
+
 async def test_a_wait_that_no_rate_limit_explains_is_not_waited_for() -> None:
     async with transport_to(Script(answer({}, 429, Retry_After="999999"))) as transport:
         with pytest.raises(TransientError):
