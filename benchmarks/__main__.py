@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
@@ -34,7 +35,7 @@ class Cost:
 def run(module: tuple[str, ...], sandbox: SandboxProcess, **settings: str) -> Cost:
     """Run a module against a sandbox, and account for its process."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    root = os.getcwd()  # noqa: PTH109 - goes into PYTHONPATH as text
+    root = str(Path.cwd())
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(
             [sys.executable, "-m", *module],

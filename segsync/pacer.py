@@ -9,7 +9,6 @@ what a few milliseconds of lateness are worth: calls leave evenly, and a late on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from aiolimiter import AsyncLimiter
 
@@ -40,9 +39,9 @@ class Pacer:
     `refused()` slows everybody down, and the rate comes back by itself; `pause()` holds everybody.
     """
 
-    def __init__(self, calls_per_second: float, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, calls_per_second: float) -> None:
         self.calls_per_second = calls_per_second
-        self._clock = clock or asyncio.get_running_loop().time
+        self._clock = asyncio.get_running_loop().time
         pace = calls_per_second * (1 - MARGIN)
         capacity = 1 + CARRY_SECONDS * pace
         self._limiter = AsyncLimiter(capacity, capacity / pace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.models import CallRetried, Event, Fates, ProfileRejected, ServicePaused, TraitLeftOut
+from segsync.models import CallRetried, Event, ProfileRejected, ServicePaused, TraitLeftOut
 from segsync.report import ImportReport
 from segsync.settings import Settings
 from segsync.tally import Tally
@@ -149,11 +150,10 @@ class Progress:
 
     def _rates(self) -> tuple[float, float, float]:
         """Profiles, Segment calls and Voucherify calls a second, over the last ten seconds."""
-        first, last = self._history[0], self._history[-1]
-        seconds = last[0] - first[0]
-        if not seconds:
-            return 0.0, 0.0, 0.0
-        return tuple((after - before) / seconds for before, after in zip(first[1:], last[1:], strict=True))  # type: ignore[return-value]
+        (start, *before), (end, *after) = self._history[0], self._history[-1]
+        seconds = end - start or math.inf
+        profiles, segment, voucherify = (new - old for old, new in zip(before, after, strict=True))
+        return profiles / seconds, segment / seconds, voucherify / seconds
 
     def _line(self) -> str:
         profiles, segment, voucherify = self._rates()
@@ -201,7 +201,7 @@ class Progress:
 
 def summary(report: ImportReport) -> Table:
     """What an import did, as a table in which the fates add up to the profiles."""
-    fates: Fates = report.fates
+    fates = report.fates
     table = Table(box=box.SIMPLE, show_header=False, title=_title(report), title_justify="left", title_style="bold")
     table.add_column()
     table.add_column(justify="right")

@@ -136,7 +136,7 @@ def _signals_to(handler: Callable[[int], None]) -> Iterator[None]:
 
 
 def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, on uvloop where there is one: it halves the cost of a call."""
+    """`asyncio.run`, on uvloop where there is one."""
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):  # there is no uvloop on Windows
         from uvloop import new_event_loop as loop_factory  # noqa: PLC0415

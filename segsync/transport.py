@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from random import Random
 from typing import Any, TypeVar
@@ -24,6 +22,7 @@ import tenacity
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from segsync import answers
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
 from segsync.models import CallAnswered, CallRetried, OnEvent, ServicePaused
 from segsync.pacer import Pacer
@@ -141,7 +140,7 @@ class Transport:
                     f"{self.service} answered more than {MAX_ANSWER_BYTES:,} bytes to {_describe_response(response)}",
                     service=self.service,
                     status=response.status,
-                    request_id=_request_id(response.headers),
+                    request_id=answers.request_id(response.headers),
                 )
             chunks.append(chunk)
         return b"".join(chunks)
@@ -157,7 +156,7 @@ class Transport:
                 f"{self.service} answered {response.status} to {_describe_response(response)} with {problem}",
                 service=self.service,
                 status=response.status,
-                request_id=_request_id(response.headers),
+                request_id=answers.request_id(response.headers),
             ) from None
 
     def _error(self, response: aiohttp.ClientResponse, call: str, content: bytes) -> CallError:
@@ -166,9 +165,9 @@ class Transport:
         where: dict[str, Any] = {
             "service": self.service,
             "status": status,
-            "request_id": _request_id(headers) or _error_text(content, "request_id"),
+            "request_id": answers.request_id(headers) or answers.error_text(content, "request_id"),
         }
-        said = _error_text(content, "key", "code")
+        said = answers.error_text(content, "key", "code")
         message = f"{self.service} answered {status}{f' ({said})' if said else ''} to {call}"
         if status in (401, 403):
             return AccessError(f"{message}: it refuses {self._credentials}", **where)
@@ -176,7 +175,7 @@ class Transport:
             return QuotaError(f"{message}: the calls of the plan are used up for this cycle", **where)
         if status in _RETRIED_STATUSES or status >= 500:
             # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
-            wait = _limit_wait_seconds(headers) if status == 429 else _retry_after_seconds(headers)
+            wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
                 self.pacer.refused()
                 self._pause(wait or 0.0)
@@ -188,7 +187,7 @@ class Transport:
     def _heed(self, headers: CIMultiDictProxy[str]) -> None:
         """Stop before the limit instead of at it, where the service says how much of it is left (Voucherify)."""
         if headers.get("X-Rate-Limit-Remaining") == "0":
-            self._pause(_limit_wait_seconds(headers) or 0.0)
+            self._pause(answers.limit_wait_seconds(headers) or 0.0)
 
     def _pause(self, seconds: float) -> None:
         if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
@@ -296,60 +295,3 @@ def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
     if error.errno:
         return f"no connection ({os.strerror(error.errno).lower()}). Is the network up, and the base URL right?"
     return "no connection. Is the network up, and the base URL right?"
-
-
-def _request_id(headers: CIMultiDictProxy[str]) -> str | None:
-    """Segment's `Request-Id` (Profile API, "Support"), or the customary spelling."""
-    return headers.get("Request-Id") or headers.get("X-Request-Id")
-
-
-def _error_text(content: bytes, *names: str) -> str | None:
-    """The first of these fields of an error answer that is a short string: `error.code` of Segment, `key` of
-    Voucherify. Their `message` and `details` can quote a customer, so they are left alone.
-    """
-    try:
-        fields = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
-        fields = fields["error"]
-    if not isinstance(fields, dict):
-        return None
-    found = (fields.get(name) for name in names)
-    return next((text for text in found if isinstance(text, str) and len(text) <= 100 and text.isprintable()), None)
-
-
-def _limit_wait_seconds(headers: CIMultiDictProxy[str]) -> float | None:
-    """How long a service that is at its limit asks to wait: `Retry-After`, else `X-Rate-Limit-Retry` (Unix seconds)."""
-    if "Retry-After" in headers:
-        return _retry_after_seconds(headers)
-    return _seconds_until(_number(headers.get("X-Rate-Limit-Retry", "")), headers)
-
-
-def _retry_after_seconds(headers: CIMultiDictProxy[str]) -> float | None:
-    """`Retry-After`, in seconds or as a date; None where it is neither."""
-    after = headers.get("Retry-After", "")
-    seconds = _number(after)
-    return _seconds_until(_unix_seconds(after), headers) if seconds is None else max(seconds, 0.0)
-
-
-def _seconds_until(unix_seconds: float | None, headers: CIMultiDictProxy[str]) -> float | None:
-    """Until a time of the service's clock, so compared with its `Date` and not with our clock."""
-    if unix_seconds is None:
-        return None
-    return max(unix_seconds - (_unix_seconds(headers.get("Date", "")) or time.time()), 0.0)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _unix_seconds(date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except ValueError:
-        return None
