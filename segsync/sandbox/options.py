@@ -24,7 +24,10 @@ class SandboxOptions(Struct, frozen=True):
     `anonymous` is the share of profiles without the identifier, `missing` of those that are listed but
     answered 404 afterwards. Voucherify answers 400 to a request with one of the `refused_at_once` share
     of customers in it, and reports those of `refused_later` as failed when their action has ended,
-    `action_seconds` after it was accepted. Rates of 0 mean no limit. Same seed, same space.
+    `action_seconds` after it was accepted. An action names `errors_listed` of them at most; its report,
+    at another host than the API with `foreign_reports`, names all. `failed_actions` is the share of actions
+    that end FAILED and write nothing: whether one does depends on its number, so the same customers may
+    fare better in the next. Rates of 0 mean no limit. Same seed, same space.
     """
 
     profiles: int = 500
@@ -34,6 +37,9 @@ class SandboxOptions(Struct, frozen=True):
     missing: float = 0.0
     refused_at_once: float = 0.0
     refused_later: float = 0.0
+    failed_actions: float = 0.0
+    errors_listed: int = 1000
+    foreign_reports: bool = False
     defined_metadata_only: bool = False
     ignore_include: bool = False
     latency_ms: float = 20.0

@@ -14,7 +14,7 @@ from segsync.sandbox.options import Faults, SandboxOptions
 from segsync.sandbox.profiles import Space
 from segsync.sandbox.segment import SegmentSandbox
 from segsync.sandbox.service import json_response
-from segsync.sandbox.voucherify import MAX_BODY_BYTES, VoucherifySandbox
+from segsync.sandbox.voucherify import ACTION, ACTIONS, MAX_BODY_BYTES, VoucherifySandbox
 
 HOST = "127.0.0.1"
 
@@ -28,6 +28,9 @@ class Verdict(msgspec.Struct, frozen=True):
     `expected` profiles have the identifier and were to become customers; `arrived` of them did, with
     exactly the right attributes. `refused` ones were not written because the sandbox was asked to refuse
     them. `missing`, `wrong` and `unexpected` hold source ids, the first few; the counts are of all.
+    What an action that ended FAILED should have written is missing until another action writes it.
+    `action_reads` and `action_listings` count the calls that came, refused ones too; `leaked_credentials`
+    those of a report at another host than the API that came with credentials.
     """
 
     expected: int
@@ -47,12 +50,16 @@ class Verdict(msgspec.Struct, frozen=True):
     segment_rate_limited: int
     voucherify_calls: int
     voucherify_rate_limited: int
+    failed_actions: int
+    action_reads: int
+    action_listings: int
+    leaked_credentials: int
 
     @property
     def is_right(self) -> bool:
-        """Nothing missing, nothing wrong, nothing else, and nothing still to be written."""
+        """Nothing missing, nothing wrong, nothing else, nothing still to be written, and no credentials leaked."""
         problems = self.missing_count + self.wrong_count + self.unexpected_count + self.repeated_in_a_request
-        return problems == 0 and self.pending_actions == 0
+        return problems == 0 and self.pending_actions == 0 and self.leaked_credentials == 0
 
 
 class Sandbox:
@@ -109,6 +116,10 @@ class Sandbox:
             segment_rate_limited=self.segment.rate_limited,
             voucherify_calls=self.voucherify.calls,
             voucherify_rate_limited=self.voucherify.rate_limited,
+            failed_actions=self.voucherify.failed_actions,
+            action_reads=self.voucherify.calls_of[ACTION],
+            action_listings=self.voucherify.calls_of[ACTIONS],
+            leaked_credentials=self.voucherify.leaked_credentials,
         )
 
     async def _verdict(self, request: web.Request) -> web.Response:

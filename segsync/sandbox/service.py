@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from random import Random
@@ -44,6 +45,7 @@ class Service(ABC):
         self.window = SlidingWindow(limit, seconds, asyncio.get_running_loop().time)
         self.faults = faults
         self.calls = 0
+        self.calls_of: Counter[str] = Counter()  # by the path of their route
         self.rate_limited = 0
         self._answers = count(1)
         self._latency_seconds = latency_ms / 1000
@@ -73,6 +75,8 @@ class Service(ABC):
 
         async def handle(request: web.Request) -> web.StreamResponse:
             self.calls += 1
+            resource = request.match_info.route.resource
+            self.calls_of[resource.canonical if resource else ""] += 1
             response = await self._answer(request, answer)
             if response.status == 429:
                 self.rate_limited += 1

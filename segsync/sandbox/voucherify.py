@@ -1,4 +1,4 @@
-"""The sandbox's Voucherify API: bulk upserts, async actions, customers, the metadata schema."""
+"""The sandbox's Voucherify API: bulk upserts, async actions and reports, customers, the metadata schema."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from types import UnionType
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from segsync.sandbox.actions import Action, Customer, quoted
 from segsync.sandbox.limits import SlidingWindow
 from segsync.sandbox.options import APPLICATION_ID, SECRET_KEY, SandboxOptions
 from segsync.sandbox.profiles import Space
 from segsync.sandbox.service import Handler, Service, json_response
 
 BULK_UPSERT = "/v1/customers/bulk/async"
+ACTIONS = "/v1/async-actions"
+ACTION = "/v1/async-actions/{id}"
+REPORT = "/reports/{id}.csv"
+
+FOREIGN_HOST = "localhost"
+"""Another name of 127.0.0.1, and so to a client another host than the API's."""
+
+CREDENTIALS = ("X-App-Id", "X-App-Token", "Authorization")
+"""Headers that a host which is not the API's must never see."""
+
 MAX_BODY_BYTES = 10 * 1024 * 1024
 BIRTHDATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 TEXTS = ("name", "email", "description", "phone")
@@ -33,30 +44,6 @@ METADATA_TYPES: dict[str, tuple[str, type | UnionType, bool]] = {
     "nested": ("object", dict, False),
 }
 """The defined metadata: Voucherify's name of the type, ours, and whether it is an array of them."""
-
-Customer = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Action:
-    """One accepted bulk upsert. Its customers are written when it is due."""
-
-    id: str
-    accepted_at: datetime
-    due: float
-    customers: list[Customer]
-    failed: list[Customer]
-
-    def errors(self) -> list[dict[str, str]]:
-        return [
-            {
-                "source_id": customer["source_id"],
-                "key": "invalid_customer",
-                "message": "Customer was refused",
-                "details": "The sandbox was asked to refuse this customer.",
-            }
-            for customer in self.failed
-        ]
 
 
 class VoucherifySandbox(Service):
@@ -79,14 +66,16 @@ class VoucherifySandbox(Service):
         self._customers: dict[str, Customer] = {}
         self.accepted = 0
         self.repeated_in_a_request = 0
+        self.leaked_credentials = 0
         self.batch_sizes: list[int] = []
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post(BULK_UPSERT, self.handler(self._upsert)),
             web.get("/v1/customers/{source_id}", self.handler(self._customer)),
-            web.get("/v1/async-actions", self.handler(self._list_actions)),
-            web.get("/v1/async-actions/{id}", self.handler(self._action)),
+            web.get(ACTIONS, self.handler(self._list_actions)),
+            web.get(ACTION, self.handler(self._action)),
+            web.get(REPORT, self._report),  # a file, no call of the API: no credentials, no limit, no faults
             web.get("/v1/metadata-schemas/customer", self.handler(self._metadata_schema)),
             web.route("*", "/v1/{path:.*}", self.handler(self.unknown)),
         ]
@@ -103,10 +92,16 @@ class VoucherifySandbox(Service):
         self._write_what_is_due()
         return len(self._queue)
 
+    @property
+    def failed_actions(self) -> int:
+        """Actions that have ended FAILED: they wrote nothing."""
+        now = self._clock()
+        return sum(action.fails and action.due <= now for action in self._actions.values())
+
     def _write_what_is_due(self) -> None:
         now = self._clock()
         while self._queue and self._queue[0].due <= now:
-            for customer in self._queue.popleft().customers:
+            for customer in self._queue.popleft().written:
                 source_id = customer["source_id"]
                 # An upsert changes what it names and leaves the rest alone.
                 self._customers[source_id] = {**self._customers.get(source_id, {}), **customer}
@@ -137,10 +132,17 @@ class VoucherifySandbox(Service):
             return self.window, "bulk_api_calls"
         return self._reads, "api_calls"
 
-    def error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    def error(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        details: str | None = None,
+    ) -> web.Response:
         request_id = self.request_id()
-        fields = {"code": status, "key": code, "message": message, "details": message, "request_id": request_id}
-        return json_response(fields, status, request_id, headers)
+        fields = {"code": status, "key": code, "message": message, "details": details or message}
+        return json_response({**fields, "request_id": request_id}, status, request_id, headers)
 
     def handler(self, answer: Handler) -> Handler:
         handle = super().handler(answer)
@@ -170,7 +172,8 @@ class VoucherifySandbox(Service):
             return self.error(400, "invalid_payload", "The request is not a JSON array of objects.")
         for position, customer in enumerate(customers):
             if problem := self._problem(customer):
-                return self.error(400, "invalid_customer", f"Customer {position}: {problem}")
+                details = f"{quoted(customer) or 'The customer'} was refused: {problem}"
+                return self.error(400, "invalid_customer", f"Customer {position}: {problem}", details=details)
         self._accept(customers)
         return self._answer_with({"async_action_id": next(reversed(self._actions))}, 202)
 
@@ -196,12 +199,14 @@ class VoucherifySandbox(Service):
         self.repeated_in_a_request += len(source_ids) - len(set(source_ids))
         self.accepted += len(customers)
         self.batch_sizes.append(len(customers))
+        number = len(self._actions)
         action = Action(
-            id=f"aa_{len(self._actions):010d}",
+            id=f"aa_{number:010d}",
             accepted_at=datetime.now(UTC),
             due=self._clock() + self._options.action_seconds,
-            customers=[entry for entry in customers if not self.is_refused_later(entry["source_id"])],
-            failed=[entry for entry in customers if self.is_refused_later(entry["source_id"])],
+            customers=customers,
+            refused=frozenset(filter(self.is_refused_later, source_ids)),
+            fails=self._space.draw("failed action", number) < self._options.failed_actions,
         )
         self._actions[action.id] = action
         self._queue.append(action)
@@ -217,7 +222,8 @@ class VoucherifySandbox(Service):
         limit = request.query.get("limit", "10")
         if not limit.isdecimal() or not 1 <= int(limit) <= 100:
             return self.error(400, "invalid_query_params", "limit must be from 1 to 100.")
-        newest = [self._describe(action) for action in reversed(self._actions.values())][: int(limit)]
+        now = self._clock()
+        newest = [action.describe(now) for action in islice(reversed(self._actions.values()), int(limit))]
         has_more = len(self._actions) > int(limit)
         return self._answer_with(
             {"object": "list", "data_ref": "async_actions", "async_actions": newest, "has_more": has_more}
@@ -227,29 +233,25 @@ class VoucherifySandbox(Service):
         action = self._actions.get(request.match_info["id"])
         if action is None:
             return self.error(404, "not_found", "Async action was not found.")
-        described = self._describe(action)
-        if described["status"] == "DONE":
-            errors = action.errors()
-            described["result"] = {
-                "done_count": len(action.customers),
-                "failed_count": len(errors),
-                "reports": [],
-                "errors": errors,
-            }
+        now = self._clock()
+        described = action.describe(now)
+        if action.due <= now:
+            described["result"] = action.result(self._report_url(request, action), self._options.errors_listed)
         return self._answer_with(described)
 
-    def _describe(self, action: Action) -> dict[str, Any]:
-        is_done = action.due <= self._clock()
-        outcome = "UNKNOWN" if not is_done else "FAILED" if action.failed else "SUCCESS"
-        return {
-            "id": action.id,
-            "object": "async_action",
-            "type": "CUSTOMERS_BULK_UPDATE",
-            "status": "DONE" if is_done else "IN_PROGRESS",
-            "operation_status": outcome,
-            "created_at": action.accepted_at.isoformat(),
-            "progress": 100 if is_done else 0,
-        }
+    def _report_url(self, request: web.Request, action: Action) -> str:
+        origin = request.url.origin()
+        host = origin.with_host(FOREIGN_HOST) if self._options.foreign_reports else origin
+        return str(host.with_path(REPORT.format(id=action.id)))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        is_foreign = self._options.foreign_reports and request.url.host == FOREIGN_HOST
+        if is_foreign and any(name in request.headers for name in CREDENTIALS):
+            self.leaked_credentials += 1
+        action = self._actions.get(request.match_info["id"])
+        if action is None or not action.has_report or action.due > self._clock():
+            return self.error(404, "not_found", "Report was not found.")
+        return web.Response(text=action.report(), content_type="text/csv")
 
     async def _metadata_schema(self, _request: web.Request) -> web.Response:
         return self._answer_with(

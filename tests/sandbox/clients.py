@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -47,7 +48,7 @@ class Client:
 
     def __init__(self, session: aiohttp.ClientSession, url: str, sandbox: Sandbox | None = None) -> None:
         self._session = session
-        self._url = url
+        self.url = url
         self._sandbox = sandbox
 
     @property
@@ -64,7 +65,13 @@ class Client:
         data: Any = None,
     ) -> Answer:
         """`path` goes out as it is: what needs to be percent-encoded is so already."""
-        url = URL(self._url + path, encoded=True).with_query(query or {})
+        return await self._fetch(method, URL(self.url + path, encoded=True).with_query(query or {}), headers, data)
+
+    async def download(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET of a URL that the sandbox gave."""
+        return await self._fetch("GET", URL(url), headers or {})
+
+    async def _fetch(self, method: str, url: URL, headers: Mapping[str, str], data: Any = None) -> Answer:
         async with self._session.request(method, url, headers=headers, data=data) as response:
             text = await response.text()
             body = msgspec.json.decode(text) if response.content_type == "application/json" else text
@@ -90,6 +97,17 @@ class Client:
 
     async def upsert(self, *customers: object) -> Answer:
         return await self.post(msgspec.json.encode(customers))
+
+    async def customer(self, source_id: str) -> Answer:
+        return await self.voucherify(f"/v1/customers/{quote(source_id, safe='')}")
+
+    async def action(self, accepted: Answer) -> dict[str, Any]:
+        """How the action of an accepted upsert stands."""
+        assert accepted.status == 202
+        answer = await self.voucherify(f"/v1/async-actions/{accepted.body['async_action_id']}")
+        assert answer.status == 200
+        body: dict[str, Any] = answer.body
+        return body
 
 
 def segment_error(answer: Answer) -> tuple[int, str]:

@@ -186,6 +186,17 @@ async def test_a_verdict_counts_the_calls_of_each_service(connect: Connect) -> N
     assert (verdict.voucherify_calls, verdict.voucherify_rate_limited) == (3, 2)
 
 
+async def test_a_verdict_counts_how_often_actions_were_read_and_listed(connect: Connect) -> None:
+    client = await connect(quick(voucherify_requests_per_minute=4))
+    await client.action(await client.upsert({"source_id": "ada"}))
+    assert (await client.voucherify("/v1/async-actions/aa_unknown")).status == 404
+    listings = [await client.voucherify("/v1/async-actions", limit=limit) for limit in (1, 100, 1)]
+    assert [listing.status for listing in listings] == [200, 200, 429], "those that are refused came, too"
+    verdict = client.sandbox.verdict()
+    assert (verdict.action_reads, verdict.action_listings) == (2, 3)
+    assert verdict.voucherify_calls == 6
+
+
 async def test_the_verdict_of_a_process_waits_until_what_it_received_is_written(
     start_sandbox: StartSandbox, session: aiohttp.ClientSession
 ) -> None:

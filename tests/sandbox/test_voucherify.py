@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 import pytest
 
-from tests.sandbox.clients import BULK, VOUCHERIFY_HEADERS, Answer, Client, basic, quick, voucherify_error
+from tests.sandbox.clients import BULK, VOUCHERIFY_HEADERS, Client, basic, quick, voucherify_error
 from tests.sandbox.conftest import Connect
 
 ADA = {"source_id": "ada", "name": "Ada Lovelace"}
@@ -19,18 +18,6 @@ PATHS = [BULK, "/v1/customers/ada", "/v1/async-actions", "/v1/async-actions/aa_1
 @pytest.fixture
 async def client(connect: Connect) -> Client:
     return await connect(quick())
-
-
-async def _customer(client: Client, source_id: str) -> Answer:
-    return await client.voucherify(f"/v1/customers/{quote(source_id, safe='')}")
-
-
-async def _action(client: Client, accepted: Answer) -> dict[str, Any]:
-    assert accepted.status == 202
-    answer = await client.voucherify(f"/v1/async-actions/{accepted.body['async_action_id']}")
-    assert answer.status == 200
-    body: dict[str, Any] = answer.body
-    return body
 
 
 # --- who may call -------------------------------------------------------------------------------------
@@ -62,11 +49,11 @@ async def test_an_upsert_is_accepted_before_it_is_done(connect: Connect) -> None
     client = await connect(quick(action_seconds=60))
     accepted = await client.upsert(ADA)
     assert set(accepted.body) == {"async_action_id"}
-    action = await _action(client, accepted)
+    action = await client.action(accepted)
     assert (action["id"], action["status"]) == (accepted.body["async_action_id"], "IN_PROGRESS")
     assert action["operation_status"] == "UNKNOWN"
     assert "result" not in action
-    assert voucherify_error(await _customer(client, "ada")) == (404, "not_found")
+    assert voucherify_error(await client.customer("ada")) == (404, "not_found")
 
 
 async def test_a_customer_can_be_read_when_its_action_is_done_and_not_before(connect: Connect) -> None:
@@ -74,9 +61,9 @@ async def test_a_customer_can_be_read_when_its_action_is_done_and_not_before(con
     accepted = await client.upsert(ADA)
     statuses = []
     for _ in range(500):
-        before = (await _customer(client, "ada")).status
-        statuses.append((await _action(client, accepted))["status"])
-        after = (await _customer(client, "ada")).status
+        before = (await client.customer("ada")).status
+        statuses.append((await client.action(accepted))["status"])
+        after = (await client.customer("ada")).status
         if statuses[-1] == "DONE":
             assert after == 200
             break
@@ -86,7 +73,7 @@ async def test_a_customer_can_be_read_when_its_action_is_done_and_not_before(con
 
 
 async def test_an_action_that_is_done_tells_how_many_customers_were_written(client: Client) -> None:
-    action = await _action(client, await client.upsert(ADA, {"source_id": "grace"}))
+    action = await client.action(await client.upsert(ADA, {"source_id": "grace"}))
     assert (action["status"], action["operation_status"]) == ("DONE", "SUCCESS")
     assert action["result"] == {"done_count": 2, "failed_count": 0, "reports": [], "errors": []}
 
@@ -94,14 +81,14 @@ async def test_an_action_that_is_done_tells_how_many_customers_were_written(clie
 async def test_customers_refused_later_are_named_by_their_action_and_never_written(connect: Connect) -> None:
     client = await connect(quick(refused_later=0.3))
     source_ids = [f"person {number}" for number in range(60)]
-    action = await _action(client, await client.upsert(*({"source_id": source_id} for source_id in source_ids)))
+    action = await client.action(await client.upsert(*({"source_id": source_id} for source_id in source_ids)))
     errors = action["result"]["errors"]
     refused = {error["source_id"] for error in errors}
     assert 5 < len(refused) < 40
     assert all(set(error) == {"source_id", "key", "message", "details"} for error in errors)
     assert action["operation_status"] == "FAILED"
     assert (action["result"]["done_count"], action["result"]["failed_count"]) == (60 - len(refused), len(refused))
-    readable = {source_id for source_id in source_ids if (await _customer(client, source_id)).status == 200}
+    readable = {source_id for source_id in source_ids if (await client.customer(source_id)).status == 200}
     assert readable == set(source_ids) - refused
 
 
@@ -112,7 +99,7 @@ async def test_a_request_with_a_customer_refused_at_once_writes_nothing_of_it(co
     refused = next(n for n, status in alone.items() if status == 400)
     answer = await client.upsert({"source_id": "unheard of"}, {"source_id": f"person {refused}"})
     assert voucherify_error(answer) == (400, "invalid_customer")
-    assert (await _customer(client, "unheard of")).status == 404
+    assert (await client.customer("unheard of")).status == 404
 
 
 async def test_what_was_written_is_read_as_it_was_sent(client: Client) -> None:
@@ -125,7 +112,7 @@ async def test_what_was_written_is_read_as_it_was_sent(client: Client) -> None:
         "system_metadata": {"source": "segmentio"},
     }
     assert (await client.upsert(customer)).status == 202
-    read = (await _customer(client, customer["source_id"])).body
+    read = (await client.customer(customer["source_id"])).body
     assert customer.items() <= read.items()
     assert read["object"] == "customer"
 
@@ -133,7 +120,7 @@ async def test_what_was_written_is_read_as_it_was_sent(client: Client) -> None:
 async def test_an_upsert_changes_what_it_names_and_leaves_the_rest(client: Client) -> None:
     await client.upsert({**ADA, "email": "old@example.com", "phone": "1"})
     await client.upsert({"source_id": "ada", "email": "new@example.com", "phone": None})
-    read = (await _customer(client, "ada")).body
+    read = (await client.customer("ada")).body
     assert (read["name"], read["email"], read["phone"]) == ("Ada Lovelace", "new@example.com", None)
 
 
@@ -196,7 +183,7 @@ async def test_one_invalid_customer_fails_its_whole_request(client: Client, inva
     answer = await client.upsert(ADA, invalid)
     assert voucherify_error(answer) == (400, "invalid_customer")
     assert "1" in answer.body["message"], "it names the customer by its position"
-    assert (await _customer(client, "ada")).status == 404
+    assert (await client.customer("ada")).status == 404
     assert (await client.voucherify("/v1/async-actions")).body["async_actions"] == []
 
 
@@ -213,7 +200,7 @@ def _body_of(size_bytes: int) -> bytes:
 async def test_a_request_may_have_10_mb_and_not_a_byte_more(client: Client) -> None:
     limit = 10 * 1024 * 1024
     assert voucherify_error(await client.post(_body_of(limit + 1))) == (413, "payload_too_large")
-    assert (await _customer(client, "ada")).status == 404
+    assert (await client.customer("ada")).status == 404
     assert (await client.post(_body_of(limit))).status == 202
 
 
@@ -253,4 +240,4 @@ async def test_defined_metadata_of_another_type_is_never_written(
 ) -> None:
     client = await connect(quick(defined_metadata_only=defined_only))
     await client.upsert({**ADA, "metadata": metadata})
-    assert (await _customer(client, "ada")).status == 404
+    assert (await client.customer("ada")).status == 404

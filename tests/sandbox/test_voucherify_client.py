@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from voucherify.models.customers_update_in_bulk_request_body import CustomersUpd
 from voucherify.models.customers_update_in_bulk_request_body_address import CustomersUpdateInBulkRequestBodyAddress
 
 from segsync.sandbox import SandboxOptions
+from segsync.sandbox.actions import Action
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
@@ -43,13 +44,13 @@ class Vendor:
         assert action_id
         return action_id
 
-    def when_done(self, action_id: str) -> AsyncActionGetResponseBody:
+    def when_done(self, action_id: str, status: str = "DONE") -> AsyncActionGetResponseBody:
         for _ in range(500):
             action = self.actions.get_async_action(action_id)
-            if action.status == "DONE":
+            if action.status == status:
                 return action
             time.sleep(0.02)
-        raise AssertionError(f"Action {action_id} is not done")
+        raise AssertionError(f"Action {action_id} is not {status}")
 
 
 OpenVendor = Callable[..., Vendor]
@@ -136,6 +137,17 @@ def test_an_action_names_the_customers_that_were_refused_later(
     assert action.operation_status == "FAILED"
     assert action.result
     assert [error["source_id"] for error in action.result["errors"]] == ["ada"]
+    assert len(action.result["reports"]) == 1
+    with pytest.raises(NotFoundException):
+        vendor.customers.get_customer("ada")
+
+
+def test_an_action_that_failed_wrote_nobody(start_sandbox: StartSandbox, vendor_of: OpenVendor) -> None:
+    vendor = vendor_of(start_sandbox(quick(failed_actions=1.0)))
+    action = vendor.when_done(vendor.upsert(CustomersUpdateInBulkRequestBody(source_id="ada")), "FAILED")
+    assert (action.operation_status, action.result) == ("FAILED", None)
+    [listed] = vendor.actions.list_async_actions(limit=100).async_actions or []
+    assert (listed.id, listed.status, listed.operation_status) == (action.id, "FAILED", "FAILED")
     with pytest.raises(NotFoundException):
         vendor.customers.get_customer("ada")
 
@@ -178,7 +190,31 @@ def test_a_call_beyond_the_limit_says_when_to_come_back(start_sandbox: StartSand
     assert refused.value.headers["X-Rate-Limit-Type"] == "bulk_api_calls"
 
 
-# --- the vendor's model of a customer -----------------------------------------------------------------
+# --- the vendor's models of an action and of a customer -----------------------------------------------
+
+
+STATES = {
+    "in progress": (59.0, False, set[str](), "IN_PROGRESS", "UNKNOWN"),
+    "done": (60.0, False, set[str](), "DONE", "SUCCESS"),
+    "done, one refused": (60.0, False, {"ada"}, "DONE", "FAILED"),
+    "failed": (60.0, True, set[str](), "FAILED", "FAILED"),
+    "failed, one would have been refused": (60.0, True, {"ada"}, "FAILED", "FAILED"),
+}
+
+
+@pytest.mark.parametrize(("now", "fails", "refused", "status", "operation_status"), STATES.values(), ids=STATES)
+def test_an_action_is_one_to_the_vendors_model_however_it_stands(
+    now: float, fails: bool, refused: set[str], status: str, operation_status: str
+) -> None:
+    customers = [{"source_id": "ada"}, {"source_id": "grace"}]
+    action = Action("aa_1", datetime(2026, 1, 2, tzinfo=UTC), 60.0, customers, frozenset(refused), fails)
+    fields = {**action.describe(now), "result": action.result("http://localhost/reports/aa_1.csv", 1000)}
+    assert set(fields) <= set(AsyncActionGetResponseBody.model_fields)
+    model = AsyncActionGetResponseBody.from_json(json.dumps(fields))
+    assert model
+    assert (model.id, model.status, model.operation_status) == ("aa_1", status, operation_status)
+    assert model.created_at == action.accepted_at
+    assert (model.result is None) == fails
 
 
 @pytest.mark.parametrize("seed", [1, 2])
