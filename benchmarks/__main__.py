@@ -1,4 +1,4 @@
-"""How fast is an import at the rate limit, and what does it cost the machine that runs it?
+"""How fast is an import at the rate limit, and what does it and its ledger cost the machine that runs it?
 
 Every contestant runs in a process of its own, and its CPU time is the operating system's account of that process.
 Machines differ and are noisy: read the ratios, not the milliseconds. The sandbox runs beside the contestant on the
@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
@@ -72,18 +73,26 @@ def own_cost(rounds: int = 3, profiles: int = 10_000) -> None:
         segment_requests_per_second=0,
         voucherify_requests_per_minute=0,
     )
-    ratios = []
+    ratios, ledger_shares = [], []
     for _ in range(rounds):
         with SandboxProcess(options) as sandbox:
             floor, whole = run(FLOOR, sandbox), run(SEGSYNC, sandbox, **UNLIMITED)
+            ledger_shares.append(ledger_cpu_seconds(profiles) / whole.cpu_seconds)
             arrived = "all arrived" if sandbox.verdict().is_right else "NOT all arrived"
         ratios.append(whole.cpu_seconds / floor.cpu_seconds)
         print(
             f"{profiles:,} customers: segsync {1000 * whole.cpu_seconds / profiles:.3f} ms CPU a customer, "
             f"the two bare calls {1000 * floor.cpu_seconds / profiles:.3f} ms, ratio {ratios[-1]:.2f}; "
+            f"the ledger {ledger_shares[-1]:.1%} of it; "
             f"{profiles / whole.wall_seconds:,.0f} customers a second; {arrived}"
         )
-    print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.2f}")
+    print(f"median ratio {median(ratios):.2f}, median share of the ledger {median(ledger_shares):.1%}")
+
+
+def ledger_cpu_seconds(customers: int) -> float:
+    """CPU seconds of writing a ledger for an import of so many customers, outcomes included."""
+    command = [sys.executable, "-m", "benchmarks.ledger", str(customers)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 if __name__ == "__main__":

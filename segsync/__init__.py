@@ -14,17 +14,29 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from segsync.errors import SegsyncError, SettingsError
+    from segsync.errors import LedgerError, OutputError, SegsyncError, SettingsError
     from segsync.models import Event
     from segsync.report import ImportReport
     from segsync.runner import run_import
     from segsync.settings import Settings
 
-__all__ = ["Event", "ImportReport", "SegsyncError", "Settings", "SettingsError", "__version__", "run_import"]
+__all__ = [
+    "Event",
+    "ImportReport",
+    "LedgerError",
+    "OutputError",
+    "SegsyncError",
+    "Settings",
+    "SettingsError",
+    "__version__",
+    "run_import",
+]
 
 _HOMES = {
     "Event": "models",
     "ImportReport": "report",
+    "LedgerError": "errors",
+    "OutputError": "errors",
     "SegsyncError": "errors",
     "Settings": "settings",
     "SettingsError": "errors",

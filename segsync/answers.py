@@ -3,32 +3,74 @@
 from __future__ import annotations
 
 import math
+import re
 import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import msgspec
 from multidict import CIMultiDictProxy
 
+from segsync.redact import redacted
+
+_IDENTIFIER = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/=+-]{0,99}")
+
+A_YEAR_SECONDS = 366 * 86_400.0
+
 
 def request_id(headers: CIMultiDictProxy[str]) -> str | None:
     """Segment's `Request-Id` (Profile API, "Support"), or the customary spelling."""
-    return headers.get("Request-Id") or headers.get("X-Request-Id")
+    return identifier(headers.get("Request-Id")) or identifier(headers.get("X-Request-Id"))
 
 
-def error_text(content: bytes, *names: str) -> str | None:
-    """The first of these fields of an error answer that is a short string: `error.code` of Segment, `key` of
-    Voucherify. Their `message` and `details` can quote a customer, so they are left alone.
-    """
+def error_code(content: bytes) -> str | None:
+    """What kind of error an error answer tells of: `key` of Voucherify's, `error.code` of Segment's."""
+    fields = _error_fields(content)
+    return identifier(fields.get("key")) or identifier(fields.get("code"))
+
+
+def error_request_id(content: bytes) -> str | None:
+    """Voucherify's `request_id`, where no header says it."""
+    return identifier(_error_fields(content).get("request_id"))
+
+
+def error_texts(content: bytes) -> tuple[object, object]:
+    """What an error answer says about the reason, as it is: it can quote a customer."""
+    fields = _error_fields(content)
+    return fields.get("message"), fields.get("details")
+
+
+def reason(*said: object, hidden: Iterable[str] = ()) -> str:
+    """What a service said in one or several fields of an error, as one redacted line; nothing `hidden` is in it."""
+    parts = dict.fromkeys(text.strip() for text in said if isinstance(text, str) and text.strip())
+    return redacted(": ".join(parts), *hidden)
+
+
+def identifier(value: object) -> str | None:
+    """A request id, an error code or the like, if it looks as one does: what else may come there may be personal."""
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
+
+
+def _error_fields(content: bytes) -> dict[str, object]:
     try:
         fields = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        return {}
     if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
         fields = fields["error"]
-    if not isinstance(fields, dict):
-        return None
-    found = (fields.get(name) for name in names)
-    return next((text for text in found if isinstance(text, str) and len(text) <= 100 and text.isprintable()), None)
+    return fields if isinstance(fields, dict) else {}
+
+
+def spent_cycle(headers: CIMultiDictProxy[str]) -> str:
+    """What is used up when the plan's calls are, and until when, as far as the headers say so."""
+    kinds = (headers.get("X-Rate-Limit-Type"), headers.get("X-Rate-Limit-Limit"))
+    kind = ", ".join(filter(None, map(identifier, kinds)))
+    used_up = f"the calls of the plan are used up for this cycle{f' ({kind})' if kind else ''}"
+    wait = limit_wait_seconds(headers)
+    if not wait or wait > A_YEAR_SECONDS:
+        return used_up
+    return f"{used_up}; it says that the next one may go at {datetime.now(UTC) + timedelta(seconds=wait):%F %R} UTC"
 
 
 def limit_wait_seconds(headers: CIMultiDictProxy[str]) -> float | None:

@@ -18,8 +18,8 @@ from typer.core import TyperGroup
 from segsync import __version__
 
 if TYPE_CHECKING:
+    from segsync.request import Request
     from segsync.settings import Settings
-    from segsync.terminal import Request
 
 HELP = """Move a company's customers from a Twilio Segment space into Voucherify.
 
@@ -55,10 +55,22 @@ SANDBOX_DIRECTORY = "segsync-sandbox"
 def import_command(
     context: typer.Context,
     offset: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="OFFSET", help="Where to begin: a number of profiles to skip, or a cursor of Segment's."),
-    ] = "0",
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Import the first N profiles only.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the last import stood, or begin if there was none.")
+    ] = False,
+    retry_rejected: Annotated[
+        bool, typer.Option("--retry-rejected", help="Take just the rejected profiles through again.")
+    ] = False,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="Do not ask what became of customers that were accepted.")
+    ] = False,
+    ledger: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Remembers the import. [SEGSYNC_LEDGER, segsync.db]")
+    ] = None,
     concurrency: Annotated[
         str | None, typer.Option(metavar="N", help="Profiles fetched at a time. [SEGSYNC_CONCURRENCY, 16]")
     ] = None,
@@ -81,30 +93,52 @@ def import_command(
         typer.echo(f"segsync {__version__}")
         raise typer.Exit
     if context.invoked_subcommand:
+        if ledger or env_file:
+            raise typer.BadParameter(f"--ledger and --env-file go behind the command: {context.invoked_subcommand} --…")
         return
-    if quiet and verbose:
-        raise typer.BadParameter("--quiet and --verbose exclude each other.")
+    _exclude({"--quiet": quiet, "--verbose": verbose})
     if sandbox and env_file:
         raise typer.BadParameter("--sandbox uses no settings but its own: leave out --env-file.")
-    if not offset.strip():
-        raise typer.BadParameter("--offset must not be empty: 0 is the beginning.")
-    given = {"SEGSYNC_CONCURRENCY": ("--concurrency", concurrency), "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size)}
+    if offset is not None and not (offset.strip() and offset.isprintable()):
+        raise typer.BadParameter("--offset must be a number or a cursor: 0 is the beginning.")
+    _exclude(
+        {"--resume": resume, "--retry-rejected": retry_rejected, "--offset": offset is not None},
+        {"--sandbox": sandbox, "--resume": resume, "--retry-rejected": retry_rejected},
+        {"--retry-rejected": retry_rejected, "--limit": limit is not None},
+    )
+    given = {
+        "SEGSYNC_CONCURRENCY": ("--concurrency", concurrency),
+        "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size),
+        "SEGSYNC_LEDGER": ("--ledger", ledger),
+    }
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words():
+        from segsync.request import Request
         from segsync.settings import Settings
-        from segsync.terminal import Request, import_at_terminal
+        from segsync.terminal import import_at_terminal
 
         def request(settings: Settings) -> Request:
             return Request(
                 settings=settings,
+                ledger=Path(settings.ledger),
                 offset=offset,
+                resume=resume,
+                retry_rejected=retry_rejected,
+                confirm=not no_confirm,
+                begins_anew=sandbox,
                 limit=limit,
                 mode="quiet" if quiet else "live" if sys.stderr.isatty() else "lines",
                 verbose=verbose,
                 may_ask=not no_input and sys.stdin.isatty() and sys.stderr.isatty(),
                 command=_command(),
                 resume_flags=_resume_flags(
-                    flags, env_file, sandbox=sandbox, quiet=quiet, verbose=verbose, no_input=no_input
+                    flags,
+                    env_file,
+                    sandbox=sandbox,
+                    no_confirm=no_confirm,
+                    quiet=quiet,
+                    verbose=verbose,
+                    no_input=no_input,
                 ),
                 directory=Path(SANDBOX_DIRECTORY if sandbox else "."),
             )
@@ -114,6 +148,22 @@ def import_command(
         else:
             _, code = import_at_terminal(request(Settings.load(flags=flags, env_file=env_file)))
         raise typer.Exit(code)
+
+
+@app.command("status")
+def status_command(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    ledger: Annotated[str | None, typer.Option(metavar="FILE", help="The ledger. [SEGSYNC_LEDGER, segsync.db]")] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read settings from FILE instead of .env.")
+    ] = None,
+) -> None:
+    """Tell what the ledger knows: the runs, how far they came, what is unconfirmed, what to do next."""
+    with _errors_in_words():
+        from segsync.settings import one_setting
+        from segsync.status import say_status
+
+        say_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
 
 
 @app.command("sandbox")
@@ -134,6 +184,9 @@ def sandbox_command(
     missing: Annotated[float, typer.Option(help="Share of profiles listed, then answered 404.", min=0, max=1)] = 0.0,
     refused_at_once: Annotated[float, typer.Option(help="Share of customers answered 400.", min=0, max=1)] = 0.0,
     refused_later: Annotated[float, typer.Option(help="Share of customers refused after 202.", min=0, max=1)] = 0.0,
+    failed_actions: Annotated[float, typer.Option(help="Share of bulk upserts that end FAILED.", min=0, max=1)] = 0.0,
+    errors_listed: Annotated[int, typer.Option(help="Refused customers that a result names at most.", min=0)] = 1000,
+    foreign_reports: Annotated[bool, typer.Option("--foreign-reports", help="Reports are on another host.")] = False,
     defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
     ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
 ) -> None:
@@ -151,6 +204,9 @@ def sandbox_command(
             missing=missing,
             refused_at_once=refused_at_once,
             refused_later=refused_later,
+            failed_actions=failed_actions,
+            errors_listed=errors_listed,
+            foreign_reports=foreign_reports,
             defined_metadata_only=defined_metadata_only,
             ignore_include=ignore_include,
             latency_ms=latency_ms,
@@ -165,12 +221,13 @@ def sandbox_command(
 
 def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]]) -> int:
     """Import from a sandbox of our own, and show that what arrived is what should have."""
+    from segsync.conclusion import EXIT_DONE, EXIT_STOPPED
     from segsync.errors import OutputError
     from segsync.sandbox.command import say_verdict
     from segsync.sandbox.options import SandboxOptions
     from segsync.sandbox.process import SandboxProcess
     from segsync.settings import Settings
-    from segsync.terminal import EXIT_DONE, EXIT_STOPPED, import_at_terminal
+    from segsync.terminal import import_at_terminal
 
     try:
         Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
@@ -179,13 +236,22 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
     with SandboxProcess(SandboxOptions(profiles=SANDBOX_PROFILES)) as sandbox:
         # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
+        own["SEGSYNC_LEDGER"] = str(Path(SANDBOX_DIRECTORY, "segsync.db"))
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
         report, code = import_at_terminal(request(settings))
-        if report.outcome != "done":
+        if report is None or report.outcome != "done":
             return code
-        first = int(report.offset)
+        first = int(report.offset or 0)
         is_right = say_verdict(sandbox.verdict(first, first + report.fates.profiles))
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
+
+
+def _exclude(*groups: Mapping[str, bool]) -> None:
+    """Of each of these groups of flags one may be given, no more."""
+    for group in groups:
+        given = [flag for flag, is_given in group.items() if is_given]
+        if len(given) > 1:
+            raise typer.BadParameter(f"{' and '.join(given)} exclude each other.")
 
 
 def _command() -> list[str]:
@@ -206,7 +272,8 @@ def _resume_flags(flags: Mapping[str, tuple[str, str]], env_file: Path | None, *
 @contextmanager
 def _errors_in_words() -> Iterator[None]:
     """Whatever goes wrong, a user reads a sentence and the shell gets an exit code."""
-    from segsync.errors import SegsyncError, SettingsError
+    from segsync.errors import LedgerError, SegsyncError, SettingsError
+    from segsync.printable import printable
 
     try:
         yield
@@ -214,8 +281,11 @@ def _errors_in_words() -> Iterator[None]:
         lines = "\n".join(f"  {problem}" for problem in error.problems)
         typer.echo(f"Settings are missing or not allowed (see .env-example):\n{lines}", err=True)
         raise typer.Exit(2) from None
+    except LedgerError as error:
+        typer.echo(printable(f"Error: {error}"), err=True)
+        raise typer.Exit(2) from None
     except SegsyncError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(printable(f"Error: {error}"), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

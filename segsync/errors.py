@@ -10,6 +10,7 @@ class                     way out
 `RefusedError`            this payload or profile will never pass; the others may
 `StopError`               look into what it says, then resume
 `OutputError`             make room or a place for the files, then resume
+`LedgerError`             use another ledger, or wait for the run that uses this one
 `AnswerError`             the service does not speak the API that segsync knows
 ========================  ===================================================================
 
@@ -19,6 +20,7 @@ Nothing in a message is personal or secret: no header, no query string, no reque
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 
 class SegsyncError(Exception):
@@ -41,7 +43,11 @@ class StopError(SegsyncError):
 
 
 class OutputError(SegsyncError):
-    """A file that the import writes could not be written."""
+    """A file that the import writes, or its ledger, could not be written."""
+
+
+class LedgerError(SegsyncError):
+    """The ledger is no ledger, damaged, of a newer segsync, of another space or project, or in use."""
 
 
 class CallError(SegsyncError):
@@ -99,3 +105,12 @@ class RefusedError(CallError):
 
 class AnswerError(CallError):
     """An answer that is not what the API documents: HTML, cut JSON, a field of another type, a cursor that repeats."""
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def first_of(errors: BaseExceptionGroup[E]) -> E:
+    """The error that came first: the others are what it brought down."""
+    error = errors.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
+from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Self
 
 from segsync.errors import OutputError
 from segsync.models import (
-    FIRST_OFFSET,
+    ActionEnded,
     Event,
     PageListed,
     PageSettled,
@@ -21,22 +22,28 @@ from segsync.models import (
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
+from segsync.printable import printable
 
 WITHOUT_IDENTIFIER = "profiles-without-identifier.txt"
 REJECTED = "rejected-profiles.csv"
 WARNINGS = "profiles-with-warnings.csv"
 
 
+MOST_CHARACTERS = 1000
+"""Of a value: real ones are far shorter."""
+
+
 class RunFiles:
     """The three files that name profiles, written while the import runs, in `directory`.
 
-    An import from the first page begins them anew once that page is there, one that resumes adds to them.
+    An import that `begins_anew` does so with them once its first page is there, any other adds to them; one that
+    `may_repeat` rejections says them anew.
     They are readable by their owner alone, hold ids but no traits, and one with nothing to say is not left
     behind. A page's lines are on disk before the page counts as settled. Raises `OutputError`.
     """
 
-    def __init__(self, directory: Path, offset: str) -> None:
-        self._is_to_begin_anew = offset == FIRST_OFFSET
+    def __init__(self, directory: Path, *, begins_anew: bool, may_repeat: bool = False) -> None:
+        self._is_to_begin_anew = begins_anew
         with ExitStack() as stack:
 
             def opened(name: str, *header: str, key: int = 1) -> _Lines:
@@ -48,6 +55,8 @@ class RunFiles:
             self._rejected = opened(REJECTED, "segment_id", "source_id", "stage", "reason", "request_id")
             self._warnings = opened(WARNINGS, "segment_id", "trait", "problem", key=2)
             self._all = (self._without_identifier, self._rejected, self._warnings)
+            if may_repeat:
+                self._rejected.forget()
             self._close = stack.pop_all().close
 
     def write(self, event: Event) -> None:
@@ -69,9 +78,19 @@ class RunFiles:
                 )
             case TraitLeftOut(segment_id, trait, problem):
                 self._warnings.add(segment_id, trait, problem)
-            case PageSettled():
+            case PageSettled() | ActionEnded():
                 for lines in self._all:
                     lines.flush()
+
+    def keep_rejected(self, segment_ids: Iterable[str]) -> None:
+        """Leave just these profiles in the list of the rejected ones, each with what was said of it last."""
+        kept = set(map(_one_line, segment_ids))
+        self._rejected.keep(kept.__contains__)
+
+    def drop_rejected(self, segment_ids: Iterable[str]) -> None:
+        """Take these profiles off the list of the rejected ones."""
+        dropped = set(map(_one_line, segment_ids))
+        self._rejected.keep(lambda segment_id: segment_id not in dropped)
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +129,10 @@ class _Lines:
         self._seen.clear()
         self._is_empty = True
 
+    def forget(self) -> None:
+        """What is in the file already may be added once more."""
+        self._seen.clear()
+
     def add(self, *row: str) -> None:
         row = tuple(_one_line(value) for value in row)
         if row[: self._key] in self._seen:
@@ -121,6 +144,26 @@ class _Lines:
         except OSError as error:
             raise self._unwritable(error) from None
         self._is_empty = False
+
+    def keep(self, is_kept: Callable[[str], bool]) -> None:
+        """Keep the rows with these first columns, the last one of each, and no others."""
+        self.flush()
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            # Somebody may have saved it from a spreadsheet: what is no UTF-8 then stays as it is.
+            with self._path.open(encoding="utf-8", errors="surrogateescape", newline="") as old:
+                rows = [row for line in old if (row := _row(line))][1:]
+            last = {row[0]: row for row in rows if is_kept(row[0])}
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.writelines(map(_csv_line, [self._header, *last.values()] if last else ()))
+            new.replace(self._path)
+            self._file.close()
+            self._file = self._path.open("a", encoding="utf-8", newline="")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._seen = {row[: self._key] for row in map(tuple, last.values())}
+        self._is_empty = not last
 
     def flush(self) -> None:
         try:
@@ -153,12 +196,19 @@ class _Lines:
             file.truncate(start + len(whole))
         lines = whole.decode("utf-8", errors="replace").splitlines()
         # Line by line: no value has a line break, and a quote that is not closed must not swallow what follows.
-        rows = [next(csv.reader([line]), []) if self._header else [line] for line in lines]
+        rows = [_row(line) if self._header else [line] for line in lines]
         return {tuple(row[: self._key]) for row in rows}
 
     def _unwritable(self, error: OSError) -> OutputError:
         self._has_failed = True
         return OutputError(f"{self._path} cannot be written: {error.strerror}")
+
+
+def _row(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:  # more than 128 KB in a field: something else wrote that
+        return line.rstrip("\r\n").split(",")
 
 
 def _csv_line(row: Sequence[str]) -> str:
@@ -168,6 +218,10 @@ def _csv_line(row: Sequence[str]) -> str:
 
 
 def _one_line(value: str) -> str:
-    """The value without what would break a line, or make a spreadsheet run it as a formula."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+    """The value without what would break a line, or make a spreadsheet run it as a formula; not too long for one."""
+    if len(value) > MOST_CHARACTERS:
+        whole = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        value = f"{value[:MOST_CHARACTERS]}… {whole}"
+    # Two values never become the same: backslashes and quotes that were there are told from those put there.
+    shown = printable(value.replace("\\", r"\\"))
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "'")) else shown

@@ -13,8 +13,9 @@ from msgspec import UNSET, Struct, UnsetType
 FIRST_OFFSET = "0"
 """The cursor of a space's first page."""
 
-Stage = Literal["read", "map", "upsert"]
-"""Where a profile was rejected: reading it from Segment, mapping it, or upserting it into Voucherify."""
+Stage = Literal["read", "map", "upsert", "confirm"]
+"""Where a profile was rejected: reading it from Segment, mapping it, upserting it into Voucherify, or in the
+outcome of an upsert that Voucherify had accepted."""
 
 
 class Page(Struct, frozen=True):
@@ -78,8 +79,13 @@ class Rejection(Struct, frozen=True):
 
 
 class Fates(Struct, frozen=True):
-    """How many profiles met each fate. They add up to the profiles listed."""
+    """How many profiles met each fate. They add up to the profiles listed.
 
+    A profile that was upserted is `confirmed` once Voucherify has said that it wrote the customer; until then,
+    or where nobody asks, it is `sent`.
+    """
+
+    confirmed: int = 0
     sent: int = 0
     without_identifier: int = 0
     rejected: int = 0
@@ -87,6 +93,7 @@ class Fates(Struct, frozen=True):
 
     def __add__(self, other: Fates) -> Fates:
         return Fates(
+            self.confirmed + other.confirmed,
             self.sent + other.sent,
             self.without_identifier + other.without_identifier,
             self.rejected + other.rejected,
@@ -94,9 +101,19 @@ class Fates(Struct, frozen=True):
         )
 
     @property
+    def customers(self) -> int:
+        """Those that were upserted, confirmed or not."""
+        return self.confirmed + self.sent
+
+    @property
+    def done(self) -> int:
+        """Those that have met their fate."""
+        return self.customers + self.without_identifier + self.rejected
+
+    @property
     def profiles(self) -> int:
         """All of them, whatever became of each."""
-        return self.sent + self.without_identifier + self.rejected + self.to_do
+        return self.done + self.to_do
 
 
 # --- Events: what an import tells while it runs, in the order in which it happens ---------------------
@@ -109,6 +126,13 @@ class PageListed(Struct, frozen=True):
     profiles: int
 
 
+class PageTakenAgain(Struct, frozen=True):
+    """`profiles` of earlier pages are read once more: their upsert failed as a whole, or they `were_rejected`."""
+
+    profiles: int
+    were_rejected: bool
+
+
 class ProfileWithoutIdentifier(Struct, frozen=True):
     """The profile has no external id of the configured type, so there is nothing to send."""
 
@@ -116,9 +140,10 @@ class ProfileWithoutIdentifier(Struct, frozen=True):
 
 
 class ProfileRejected(Struct, frozen=True):
-    """The profile did not become a customer; `rejection` says why."""
+    """A profile of the page with this number did not become a customer; `rejection` says why."""
 
     rejection: Rejection
+    page: int
 
 
 class TraitLeftOut(Struct, frozen=True):
@@ -135,22 +160,50 @@ class ProfileRead(Struct, frozen=True):
     segment_id: str
 
 
-class BatchSent(Struct, frozen=True):
-    """Voucherify accepted `customers` of them as one async action."""
+class SentProfile(Struct, frozen=True):
+    """A profile whose customer was sent, and the number of its page."""
 
-    customers: int
+    page: int
+    segment_id: str
+    source_id: str
+
+
+class BatchSent(Struct, frozen=True):
+    """Voucherify accepted the customers of these profiles as one async action."""
+
     action_id: str
+    profiles: tuple[SentProfile, ...]
 
 
 class PageSettled(Struct, frozen=True):
     """Every profile up to the end of this page has met its fate; an import can resume from `next_cursor`.
 
-    Pages settle in the order in which they were listed. `next_cursor` is None at the end of the space.
+    Pages settle in the order in which they were listed, which is the order of their numbers, from 1 on.
+    `next_cursor` is None at the end of the space.
     """
 
+    number: int
     cursor: str
     next_cursor: str | None
     fates: Fates
+
+
+class ReadingEnded(Struct, frozen=True):
+    """All profiles are read and sent; what is left is to hear what became of `open_actions` async actions."""
+
+    open_actions: int
+
+
+class ActionEnded(Struct, frozen=True):
+    """Voucherify carried out an async action of `customers`: it wrote `confirmed` of them and `rejected` others.
+
+    Each of these has been told as `ProfileRejected` before; the rest is taken again.
+    """
+
+    action_id: str
+    customers: int
+    confirmed: int
+    rejected: int = 0
 
 
 class CallAnswered(Struct, frozen=True):
@@ -180,12 +233,15 @@ class ServicePaused(Struct, frozen=True):
 
 Event = (
     PageListed
+    | PageTakenAgain
     | ProfileWithoutIdentifier
     | ProfileRejected
     | TraitLeftOut
     | ProfileRead
     | BatchSent
     | PageSettled
+    | ReadingEnded
+    | ActionEnded
     | CallAnswered
     | CallRetried
     | ServicePaused

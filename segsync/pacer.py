@@ -49,6 +49,7 @@ class Pacer:
         self._owed_turns = 0.0
         self._refused_at = self._looked_at = 0.0
         self._paused_until = 0.0
+        self._in_line = 0
 
     @property
     def current_calls_per_second(self) -> float:
@@ -57,14 +58,24 @@ class Pacer:
 
     async def turn(self) -> None:
         """Wait until the next call may go."""
-        while True:
-            if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
-                await asyncio.sleep(wait)
-            await self._limiter.acquire()
-            if self._share < 1.0:
-                await self._give_up_turns()
-            if self._paused_until <= self._clock():  # else a pause began while this call stood in line
-                return
+        self._in_line += 1
+        try:
+            while True:
+                if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
+                    await asyncio.sleep(wait)
+                await self._limiter.acquire()
+                if self._share < 1.0:
+                    await self._give_up_turns()
+                if self._paused_until <= self._clock():  # else a pause began while this call stood in line
+                    return
+        finally:
+            self._in_line -= 1
+
+    async def spare_turn(self) -> None:
+        """Wait until a call may go and no other wants to."""
+        while self._in_line:  # noqa: ASYNC110 - an event would cost every turn of the others something
+            await asyncio.sleep(1 / self.current_calls_per_second)
+        await self.turn()
 
     def refused(self) -> None:
         """The service answered "too many": everybody slows down."""

@@ -19,9 +19,10 @@ minutes holds up nobody, and memory has a bound."""
 class OpenPage:
     """A page some of whose profiles are still on their way."""
 
-    __slots__ = ("cursor", "next_cursor", "rejected", "sent", "to_do", "without_identifier")
+    __slots__ = ("cursor", "next_cursor", "number", "rejected", "sent", "to_do", "without_identifier")
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, number: int) -> None:
+        self.number = number
         self.cursor = page.cursor
         self.next_cursor = page.next_cursor
         self.to_do = len(page.segment_ids)
@@ -34,6 +35,7 @@ class PageBook:
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
         self._pages: deque[OpenPage] = deque()
+        self._opened = 0
         self._room = asyncio.Event()
         self._room.set()
 
@@ -42,7 +44,8 @@ class PageBook:
         await self._room.wait()
 
     def open(self, page: Page) -> OpenPage:
-        opened = OpenPage(page)
+        self._opened += 1
+        opened = OpenPage(page, self._opened)
         self._pages.append(opened)
         if len(self._pages) >= MAX_OPEN_PAGES:
             self._room.clear()
@@ -73,7 +76,7 @@ class PageBook:
     def _settle(self) -> None:
         while self._pages and self._pages[0].to_do == 0:
             page = self._pages.popleft()
-            fates = Fates(page.sent, page.without_identifier, page.rejected)
-            self._on_event(PageSettled(page.cursor, page.next_cursor, fates))
+            fates = Fates(sent=page.sent, without_identifier=page.without_identifier, rejected=page.rejected)
+            self._on_event(PageSettled(page.number, page.cursor, page.next_cursor, fates))
         if len(self._pages) < MAX_OPEN_PAGES:
             self._room.set()

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
 from segsync.batching import Batch, BatchBuilder, Item
-from segsync.errors import AnswerError, RefusedError, SegsyncError, StopError, TransientError
+from segsync.errors import AnswerError, RefusedError, SegsyncError, StopError, TransientError, first_of
 from segsync.mapping import Warn
 from segsync.models import (
     BatchSent,
@@ -29,10 +29,12 @@ from segsync.models import (
     ProfileRejected,
     ProfileWithoutIdentifier,
     Rejection,
+    SentProfile,
     Stage,
     TraitLeftOut,
 )
 from segsync.pagebook import OpenPage, PageBook
+from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 4
 BATCHES_WAITING = 8
@@ -44,8 +46,6 @@ IDLE_FLUSH_SECONDS = 10.0
 REJECTED_IN_A_ROW = 25
 """So many refusals with no success between them are no accident of single profiles: the import stops
 instead of rejecting the whole space one by one."""
-
-E = TypeVar("E", bound=BaseException)
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -76,7 +76,8 @@ class Pipeline:
     """One import, from `source` to `sink`.
 
     `to_customer` maps a profile; `concurrency` is how many profiles are read at a time, `batch_size` how many
-    customers go in one upsert. `run()` may be called once.
+    customers go in one upsert. `rejected_in_a_row` profiles with no success between them stop the import; None
+    is for profiles that were chosen because they failed before. `run()` may be called once.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class Pipeline:
         concurrency: int,
         batch_size: int,
         on_event: OnEvent,
+        rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
     ) -> None:
         self._source = source
         self._sink = sink
         self._to_customer = to_customer
         self._concurrency = concurrency
         self._on_event = on_event
+        self._rejected_in_a_row = rejected_in_a_row
         self._book = PageBook(on_event)
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue: there is no more.
@@ -118,14 +121,14 @@ class Pipeline:
                 try:
                     await self._read(offset, limit, stop)
                 except* SegsyncError as errors:
-                    self._read_error = self._read_error or _first(errors)
+                    self._read_error = self._read_error or first_of(errors)
                 if (task := asyncio.current_task()) and task.cancelling():
                     # The writing has failed too, or all was cancelled, while the reading was already failing: the
                     # inner group reports its own errors alone, and nobody is left to take what is put now.
                     raise asyncio.CancelledError
                 await self._customers.put(None)
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            raise first_of(errors) from None
         if self._read_error is not None:
             raise self._read_error
         if not self._stopping:
@@ -173,7 +176,7 @@ class Pipeline:
         except (RefusedError, AnswerError, TransientError) as error:
             if isinstance(error, TransientError) and not await self._source.answers():
                 raise  # it is not this profile: the source is away
-            rejection = Rejection(segment_id, None, "read", str(error), error.request_id)
+            rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
             if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
                 self._reject(page, rejection)
             else:
@@ -211,19 +214,23 @@ class Pipeline:
     # --- rejecting ----------------------------------------------------------------------------------------
 
     def _reject(self, page: OpenPage, rejection: Rejection) -> None:
-        self._on_event(ProfileRejected(rejection))
+        self._on_event(ProfileRejected(rejection, page.number))
         self._book.rejected(page)
 
     def _hold(self, page: OpenPage, rejection: Rejection) -> None:
         """Hold a rejection back until it is known whether it is an accident of this profile."""
-        self._streaks[rejection.stage].append((page, rejection))
+        if self._rejected_in_a_row is None:
+            self._reject(page, rejection)
+        else:
+            self._streaks[rejection.stage].append((page, rejection))
 
     def _judge_streak(self, stage: Stage) -> None:
         """Stop where so many were rejected with no success between them that something is wrong with all.
 
         The resume point is still before the first of them, since what is held back has not met its fate.
         """
-        if len(streak := self._streaks[stage]) >= REJECTED_IN_A_ROW:
+        streak = self._streaks[stage]
+        if self._rejected_in_a_row is not None and len(streak) >= self._rejected_in_a_row:
             raise StopError(
                 f"{len(streak)} profiles in a row were rejected, so the import stopped instead of "
                 f"rejecting all the others too. The last one: {streak[-1][1].reason}"
@@ -282,18 +289,14 @@ class Pipeline:
                     await self._upload(half)
                 return
             [item] = batch.items
-            rejection = Rejection(item.segment_id, item.source_id, "upsert", str(error), error.request_id)
+            reason = redacted(error.message, item.source_id)
+            rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, error.request_id)
             self._hold(item.page, rejection)
             if not self._upserts:  # neighbours in a batch may all be bad, but not everybody from the start
                 self._judge_streak("upsert")
             return
         self._upserts += 1
-        self._on_event(BatchSent(len(batch.items), action_id))
+        sent = tuple([SentProfile(item.page.number, item.segment_id, item.source_id) for item in batch.items])
+        self._on_event(BatchSent(action_id, sent))
         for item in batch.items:
             self._book.sent(item.page)
-
-
-def _first(errors: BaseExceptionGroup[E]) -> E:
-    """The error that came first: the others are what it brought down."""
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Literal, Self
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.models import CallRetried, Event, ProfileRejected, ServicePaused, TraitLeftOut
-from segsync.report import ImportReport
+from segsync.files import REJECTED, WARNINGS
+from segsync.models import CallRetried, Event, ProfileRejected, ReadingEnded, ServicePaused, TraitLeftOut
+from segsync.printable import printable
 from segsync.settings import Settings
+from segsync.summary import duration
 from segsync.tally import Tally
 
 Mode = Literal["live", "lines", "quiet"]
@@ -72,7 +72,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """A line of its own, with the time."""
-        self._console.print(Text(f"{datetime.now():%H:%M:%S} {message}"), soft_wrap=True)
+        self._console.print(Text(f"{datetime.now():%H:%M:%S} {printable(message)}"), soft_wrap=True)
 
     def is_stopping(self) -> None:
         """The import was asked to end."""
@@ -101,6 +101,9 @@ class Progress:
                     f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}",
                     REJECTED,
                 )
+            case ReadingEnded(open_actions) if open_actions:
+                self._state = "hearing from Voucherify what became of the customers"
+                self.say(f"All is sent. Waiting for the outcome of {open_actions:,} bulk upserts")
             case TraitLeftOut(segment_id, trait, problem):
                 sent = "sent as null" if trait == "birthdate" else "left out"
                 self._say_first(trait, 1, f"Warning: {segment_id} {trait} {problem}: {sent}", WARNINGS)
@@ -141,10 +144,11 @@ class Progress:
                 self.say(self._line())
 
     def _remember(self) -> None:
-        now, fates = self._clock(), self.tally.fates
-        services = self.tally.services
-        done = fates.profiles - fates.to_do
-        self._history.append((now, done, services["Segment"].calls, services["Voucherify"].calls))
+        now, tally = self._clock(), self.tally
+        services = tally.services
+        self._history.append(
+            (now, tally.read + tally.without_identifier, services["Segment"].calls, services["Voucherify"].calls)
+        )
         while now - self._history[0][0] > RATE_WINDOW_SECONDS:
             self._history.popleft()
 
@@ -160,7 +164,9 @@ class Progress:
         tally, services = self.tally, self.tally.services
         offset = "" if tally.resume_offset is None else f"; offset {tally.resume_offset}"
         return (
-            f"{tally.read + tally.without_identifier} profiles read ({profiles:.0f}/s), {tally.sent} customers sent, "
+            f"{tally.read + tally.without_identifier} profiles read ({profiles:.0f}/s), "
+            f"{tally.confirmed + tally.sent} customers sent, "
+            f"{tally.confirmed} of them confirmed, "
             f"{tally.without_identifier} without identifier, {tally.rejected} rejected; "
             f"Segment {segment:.1f} calls/s of {self._settings.segment_requests_per_second:g}, "
             f"Voucherify {voucherify * 60:.0f}/min of {self._settings.voucherify_requests_per_minute:g}; "
@@ -176,18 +182,18 @@ class Progress:
         grid.add_column(justify="right")
         grid.add_column(style="dim")
         grid.add_row("Profiles read", f"{tally.read + tally.without_identifier:,}", f"{profiles:.1f} a second")
-        grid.add_row("Customers sent", f"[green]{tally.sent:,}[/]")
+        grid.add_row("Customers sent", f"{tally.confirmed + tally.sent:,}", f"[green]{tally.confirmed:,} confirmed[/]")
         grid.add_row("Without identifier", f"{tally.without_identifier:,}")
         grid.add_row("Rejected", f"[red]{tally.rejected:,}[/]" if tally.rejected else "0")
         grid.add_row(*self._budget("Segment", f"{segment:.1f}", self._settings.segment_requests_per_second, "second"))
         per_minute = self._settings.voucherify_requests_per_minute
         grid.add_row(*self._budget("Voucherify", f"{voucherify * 60:.0f}", per_minute, "minute"))
-        elapsed = _duration(self._clock() - self._started)
+        elapsed = duration(self._clock() - self._started)
         settings = self._settings
         state = self._trouble if self._clock() < self._trouble_until else self._state
         route = Text(f"Segment space {settings.segment_space_id} → {settings.voucherify_url}", style="dim")
         if tally.resume_offset is not None:
-            grid.add_row("Offset so far", Text(tally.resume_offset))
+            grid.add_row("Offset so far", Text(printable(tally.resume_offset)))
         return Group(route, Text.assemble((f"{elapsed}  ", "bold cyan"), (state, "cyan")), grid)
 
     def _budget(self, service: str, rate: str, allowed: float, unit: str) -> tuple[str, str, str]:
@@ -197,48 +203,3 @@ class Progress:
             f"{calls.calls:,}",
             f"{rate} of {allowed:g} a {unit}, {calls.retries} retries, {calls.rate_limited} x 429",
         )
-
-
-def summary(report: ImportReport) -> Table:
-    """What an import did, as a table in which the fates add up to the profiles."""
-    fates = report.fates
-    table = Table(box=box.SIMPLE, show_header=False, title=_title(report), title_justify="left", title_style="bold")
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    table.add_row("Profiles listed", f"{fates.profiles:,}", "")
-    table.add_row("  Customers sent", f"{fates.sent:,}", "accepted by Voucherify")
-    table.add_row(
-        "  Without identifier", f"{fates.without_identifier:,}", WITHOUT_IDENTIFIER if fates.without_identifier else ""
-    )
-    table.add_row("  Rejected", f"{fates.rejected:,}", REJECTED if fates.rejected else "")
-    table.add_row("  Still to do", f"{fates.to_do:,}", _from_offset(report) if fates.to_do else "")
-    table.add_section()
-    left_out = sum(report.warnings.values())
-    table.add_row("Warnings", f"{left_out:,}", WARNINGS if left_out else "")
-    for name, service in report.calls.items():
-        notes = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
-        table.add_row(f"{name} calls", f"{service.calls:,}", notes)
-    table.add_row("Time", _duration(report.seconds), "")
-    for what, seconds in (
-        ("customers", report.seconds_per_100_customers),
-        ("profiles", report.seconds_per_100_profiles),
-    ):
-        if seconds is not None:
-            table.add_row(f"  per 100 {what}", f"{seconds:.2f} s", "")
-    return table
-
-
-def _from_offset(report: ImportReport) -> Text:
-    """As it is: brackets in a cursor are no markup."""
-    return Text(f"from offset {report.resume_offset}")
-
-
-def _title(report: ImportReport) -> str:
-    if report.outcome == "done":
-        return "Done, with rejected profiles" if report.fates.rejected else "Done"
-    return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
-
-
-def _duration(seconds: float) -> str:
-    return f"{timedelta(seconds=round(seconds))}"

@@ -26,16 +26,19 @@ class ImportReport(Struct, frozen=True):
     """What an import did.
 
     `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `fates` add up to the
-    profiles listed. `resume_offset` is where the next import goes on, None where nothing is left; what lies
-    before it is counted in `settled`. `warnings` counts by trait what was left out of customers; a resume counts
-    those again that it repeats.
+    profiles listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed`
+    says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
+    goes on, None where nothing is left to list; what lies before it is counted in `settled`. `warnings` counts by
+    trait what was left out of customers; a resume counts those again that it repeats.
     """
 
     outcome: Outcome
     error: SegsyncError | None
     fates: Fates
+    before: Fates
     settled: Fates
-    offset: str
+    is_confirmed: bool
+    offset: str | None
     resume_offset: str | None
     seconds: float
     calls: Mapping[str, ServiceCalls]
@@ -43,23 +46,24 @@ class ImportReport(Struct, frozen=True):
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
-        """Wall-clock seconds for 100 profiles, None where there were none."""
-        done = self.fates.profiles - self.fates.to_do
-        return 100 * self.seconds / done if done else None
+        """Wall-clock seconds for 100 profiles of this process, None where there were none."""
+        return _seconds_per_100(self.seconds, self.fates.done - self.before.done)
 
     @property
     def seconds_per_100_customers(self) -> float | None:
-        """Wall-clock seconds for 100 customers sent, None where there were none."""
-        return 100 * self.seconds / self.fates.sent if self.fates.sent else None
+        """Wall-clock seconds for 100 customers that this process sent, None where there were none."""
+        return _seconds_per_100(self.seconds, self.fates.customers - self.before.customers)
 
     def then(self, later: ImportReport) -> ImportReport:
-        """This import and the one that resumed it, as one: what is beyond the resume point was done again."""
+        """This process and the one that resumed its import, as one: `later` knows what became of all profiles."""
         services = {*self.calls, *later.calls}
         return ImportReport(
             outcome=later.outcome,
             error=later.error,
-            fates=self.settled + later.fates,
-            settled=self.settled + later.settled,
+            fates=later.fates,
+            before=self.before,
+            settled=later.settled,
+            is_confirmed=later.is_confirmed,
             offset=self.offset,
             resume_offset=later.resume_offset,
             seconds=self.seconds + later.seconds,
@@ -71,6 +75,10 @@ class ImportReport(Struct, frozen=True):
         )
 
 
+def _seconds_per_100(seconds: float, done: int) -> float | None:
+    return 100 * seconds / done if done > 0 else None
+
+
 def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCalls:
     first, second = first or ServiceCalls(), second or ServiceCalls()
     return ServiceCalls(
@@ -78,12 +86,16 @@ def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCa
     )
 
 
-def make_report(tally: Tally, *, outcome: Outcome, error: SegsyncError | None, seconds: float) -> ImportReport:
+def make_report(
+    tally: Tally, *, outcome: Outcome, error: SegsyncError | None, seconds: float, is_confirmed: bool
+) -> ImportReport:
     """The report of an import whose events `tally` counted."""
     return ImportReport(
         outcome=outcome,
         error=error,
         fates=tally.fates,
+        before=tally.before,
+        is_confirmed=is_confirmed,
         settled=tally.settled,
         offset=tally.offset,
         resume_offset=tally.resume_offset,

@@ -1,24 +1,29 @@
-"""Puts an import together: the two services, the pipeline between them, and what is told of it."""
+"""Puts an import together: the two services, the ledger, the files, and what is told of it in the end."""
 
 from __future__ import annotations
 
 import asyncio
 import traceback
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
 import segsync
-from segsync import segment, voucherify
+from segsync import accounts, segment, voucherify
+from segsync.accounts import State
 from segsync.errors import SegsyncError, SettingsError, StopError
 from segsync.files import RunFiles
-from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.job import Job
+from segsync.ledger import Ledger
+from segsync.mapping import MAPPED_TRAITS
 from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
 from segsync.pacer import Pacer
-from segsync.pipeline import UPLOADS_IN_FLIGHT, Pipeline
+from segsync.pipeline import UPLOADS_IN_FLIGHT, Source
+from segsync.plan import Plan, plan_new, plan_resume, plan_retry
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
 from segsync.tally import Tally
@@ -36,6 +41,10 @@ async def run_import(
     *,
     offset: str | int = FIRST_OFFSET,
     limit: int | None = None,
+    resume: bool = False,
+    retry_rejected: bool = False,
+    confirm: bool = True,
+    ledger: Path | None = None,
     on_event: OnEvent = ignore,
     stop: asyncio.Event | None = None,
     directory: Path | None = None,
@@ -43,70 +52,130 @@ async def run_import(
     """Import the profiles of a Segment space into Voucherify; what became of each is in the report.
 
     `offset` is where to begin: a number of profiles to skip, or any cursor that Segment gave; `limit` is the
-    number of profiles to import at most. `on_event` is called with every event of `segsync.models`. Setting
-    `stop` ends the import early: what is under way is finished and sent. The files that name profiles without
-    identifier, rejected ones and warnings are written into `directory`; None writes no files.
+    number of profiles to import at most, in all of an import that is resumed. `resume` goes on where the last import
+    on the `ledger` stood, and begins at `offset` if there was none; `retry_rejected` takes the profiles through
+    again that the ledger knows as rejected, and no others. `confirm` reads what became of the customers that
+    Voucherify accepted. A `ledger` of None is a temporary one: then nothing can be resumed later.
+
+    `on_event` is called with every event of `segsync.models`. Setting `stop` ends the import early: what is under
+    way is finished and sent. The files that name profiles without identifier, rejected ones and warnings are
+    written into `directory`; None writes no files.
 
     What stops the import is in the report's `error` and not raised, because what was reached until then
-    counts too. Raises `SettingsError` for a `limit` below 1. Cancelling ends it at once.
+    counts too. Raises `SettingsError` for a `limit` below 1 or an `offset` that cannot be one, `LedgerError` and
+    `OutputError` for a ledger that cannot be used. Cancelling ends it at once.
     """
     if limit is not None and limit < 1:
         raise SettingsError([f"limit={limit} must be 1 or more"])
-    return await run_counted(
-        settings, Tally(str(offset)), limit=limit, on_event=on_event, stop=stop, directory=directory
-    )
+    if not str(offset).isprintable():
+        raise SettingsError([f"offset={offset!r} must be a number or a cursor of Segment's"])
+    with open_ledger(settings, ledger) as opened:
+        plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
+        plan = plan or plan_new(opened, str(offset))
+        return await run_plan(
+            settings,
+            plan,
+            Tally(plan.offset, plan.before),
+            ledger=opened,
+            limit=plan.left_of(limit),
+            confirm=confirm,
+            on_event=on_event,
+            stop=stop,
+            directory=directory,
+        )
 
 
-async def run_counted(
+def open_ledger(settings: Settings, path: Path | None) -> Ledger:
+    """The ledger at `path`, for the import of these settings."""
+    return Ledger(path, space_id=settings.segment_space_id, application_id=settings.voucherify_application_id)
+
+
+async def run_plan(
     settings: Settings,
+    plan: Plan,
     tally: Tally,
     *,
+    ledger: Ledger,
     limit: int | None,
+    confirm: bool,
     on_event: OnEvent,
     stop: asyncio.Event | None,
     directory: Path | None,
 ) -> ImportReport:
-    """`run_import`, for a caller that watches the numbers, or wants them even if it is cancelled."""
+    """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
+
+    `limit` is what is left of it.
+    """
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
     outcome: Outcome = "done"
     failure: SegsyncError | None = None
     started = clock()
+
+    def tell(event: Event) -> None:
+        tally.count(event)
+        on_event(event)
+
     try:
-        with ExitStack() as stack:
-            files = stack.enter_context(RunFiles(directory, tally.offset)) if directory else None
-
-            def tell(event: Event) -> None:
-                if files:
-                    files.write(event)
-                tally.count(event)
-                on_event(event)
-
-            async with _pipeline(settings, tell) as pipeline:
-                await pipeline.run(tally.offset, limit, stop)
+        with _files(directory, plan) as files:
+            rejected = await ledger.ask(accounts.rejected_now)
+            if files and plan.kind == "resume" and plan.followed_since:
+                files.keep_rejected(rejected)  # without those whose page comes again
+            async with _services(settings, tell) as (source, sink):
+                job = Job(
+                    settings, plan, source, sink, ledger=ledger, confirm=confirm, tell=tell, files=files, stop=stop
+                )
+                # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
+                await asyncio.ensure_future(job.run(limit))
+            if files and plan.kind == "retry":
+                files.drop_rejected(rejected - await ledger.ask(accounts.rejected_now))
     except SegsyncError as error:
         outcome, failure = "stopped", error
+    except asyncio.CancelledError:
+        _queue_end(ledger, plan, "interrupted", None)
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it is, how far the import came must still be told
         outcome, failure = "stopped", _defect(error)
-    if stop.is_set() and tally.resume_offset is not None:
+    is_anything_left = tally.resume_offset is not None or tally.fates.to_do or (confirm and tally.fates.sent)
+    if stop.is_set() and is_anything_left:
         outcome = "interrupted"
-    return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started)
+    try:
+        _queue_end(
+            ledger, plan, "limited" if outcome == "done" and tally.resume_offset is not None else outcome, failure
+        )
+        await ledger.keep_up(0)
+    except SegsyncError as error:
+        outcome, failure = "stopped", failure or error
+    return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started, is_confirmed=confirm)
+
+
+def _files(directory: Path | None, plan: Plan) -> AbstractContextManager[RunFiles | None]:
+    if directory is None:
+        return nullcontext()
+    return RunFiles(directory, begins_anew=plan.begins_anew, may_repeat=plan.kind == "retry")
+
+
+def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None) -> None:
+    """Have the ledger say how the run ended. A retry changes nothing about how far its runs came."""
+    for run in () if plan.kind == "retry" else plan.runs:
+        ledger.write(partial(accounts.end_run, run=run, state=state, error=None if failure is None else str(failure)))
 
 
 def _defect(error: Exception) -> StopError:
-    """An exception that nobody expected, without its text, which may quote a customer; it is the cause."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
-    stop = StopError(f"unexpected {type(error).__name__} at {where}. This is a defect: please report it with this line")
-    stop.__cause__ = error
-    return stop
+    """An exception that nobody expected, by its kind and place: its text may quote a customer."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]]
+    return StopError(
+        f"unexpected {type(error).__name__} at {' > '.join(places)}. This is a defect: please report it with this line"
+    )
 
 
 @asynccontextmanager
-async def _pipeline(settings: Settings, on_event: OnEvent) -> AsyncGenerator[Pipeline, None]:
-    """The pipeline from Segment to Voucherify, with its connections."""
+async def _services(
+    settings: Settings, on_event: OnEvent
+) -> AsyncGenerator[tuple[Source, voucherify.VoucherifySink], None]:
+    """Segment and Voucherify, with their connections."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.concurrency + 1 + UPLOADS_IN_FLIGHT),
+        connector=aiohttp.TCPConnector(limit=settings.concurrency + UPLOADS_IN_FLIGHT + 2),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=SESSION_HEADERS,
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds),
@@ -141,11 +210,4 @@ async def _pipeline(settings: Settings, on_event: OnEvent) -> AsyncGenerator[Pip
             page_size=settings.segment_request_limit,
             traits_limit=settings.segment_traits_limit,
         )
-        yield Pipeline(
-            source,
-            voucherify.VoucherifySink(to_voucherify),
-            to_customer=to_customer,
-            concurrency=settings.concurrency,
-            batch_size=settings.batch_size,
-            on_event=on_event,
-        )
+        yield source, voucherify.VoucherifySink(to_voucherify)

@@ -17,6 +17,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from segsync.errors import SettingsError
+from segsync.printable import printable
 
 # Segment, "Profile API: regional endpoints"; Voucherify, "API overview: API endpoint".
 SEGMENT_HOSTS = {"us": "https://profiles.segment.com", "eu": "https://profiles.euw1.segment.com"}
@@ -96,14 +97,15 @@ def _base_url(value: object) -> str:
         host, parts = None, urlsplit("")
     if not host or parts.scheme not in ("http", "https"):
         raise ValueError("must be a URL such as https://profiles.segment.com")
-    if parts.scheme == "http" and not _is_this_machine(host):
+    if parts.scheme == "http" and not is_this_machine(host):
         raise ValueError("must begin with https://: over plain http the credentials could be read on the way")
     if parts.username is not None or not _PLAIN_URL.fullmatch(url):
         raise ValueError("must be a plain URL: no user name, query, fragment or space")
     return url
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -199,6 +201,15 @@ class Settings:
         "Seconds for which one failing call is tried again before it is given up.",
         default=300.0,
     )
+    confirm_seconds: float = _setting(
+        "SEGSYNC_CONFIRM_SECONDS",
+        _number(0, 604_800),
+        "Seconds to wait in the end while Voucherify ends no bulk upsert at all.",
+        default=3600.0,
+    )
+    ledger: str = _setting(
+        "SEGSYNC_LEDGER", _text, "File that remembers the import, so that it can be resumed.", default="segsync.db"
+    )
 
     def __post_init__(self) -> None:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
@@ -251,6 +262,13 @@ class Settings:
         return cls(**checked)
 
 
+def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> str:
+    """A setting that has a default and is text, for who needs no other."""
+    sources = (os.environ if environ is None else environ, _read_env_file(env_file))
+    [default] = [entry.default for entry in fields(Settings) if entry.metadata["variable"] == variable]
+    return next((text for source in sources if (text := source.get(variable, "").strip())), str(default))
+
+
 def _checked(values: Mapping[str, object], labels: Mapping[str, str]) -> dict[str, object]:
     """The values as their fields want them. Raises `SettingsError` naming every one that is not allowed."""
     checked: dict[str, object] = {}
@@ -273,7 +291,7 @@ def _checked(values: Mapping[str, object], labels: Mapping[str, str]) -> dict[st
 def _shown(value: object) -> str:
     """A value without a password that a URL may hold, and without what a terminal takes for a command."""
     text = re.sub(r"//[^/]*@", "//…@", str(value))
-    return text if text.isprintable() else repr(text)
+    return printable(text)
 
 
 def is_required(entry: Field[Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from segsync.models import (
+    ActionEnded,
     BatchSent,
     CallAnswered,
     CallRetried,
@@ -12,11 +13,14 @@ from segsync.models import (
     Fates,
     PageListed,
     PageSettled,
+    PageTakenAgain,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
+
+NOTHING_BEFORE = Fates()
 
 
 class ServiceTally:
@@ -29,17 +33,23 @@ class ServiceTally:
 
 
 class Tally:
-    """Counts events. `resume_offset` is where an import can go on; None at the end of the space."""
+    """Counts events. `resume_offset` is where an import can go on; None at the end of the space.
 
-    def __init__(self, offset: str) -> None:
+    `before` is what became of the profiles that earlier processes of the same import took care of.
+    """
+
+    def __init__(self, offset: str | None, before: Fates = NOTHING_BEFORE) -> None:
         self.offset = offset
-        self.resume_offset: str | None = offset
-        self.listed = self.read = self.sent = self.without_identifier = self.rejected = 0
-        self.settled = Fates()
+        self.resume_offset = offset
+        self.before = self.settled = before
+        self.listed = before.profiles
+        self.confirmed, self.sent = before.confirmed, before.sent
+        self.without_identifier, self.rejected = before.without_identifier, before.rejected
+        self.read = before.done - before.without_identifier
         self.left_out: Counter[str] = Counter()
         self.services: defaultdict[str, ServiceTally] = defaultdict(ServiceTally)
 
-    def count(self, event: Event) -> None:
+    def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch an event
         match event:
             case CallAnswered(service, status):
                 calls = self.services[service]
@@ -50,15 +60,23 @@ class Tally:
                 self.read += 1
             case ProfileWithoutIdentifier():
                 self.without_identifier += 1
-            case BatchSent(customers):
-                self.sent += customers
+            case BatchSent(_, profiles):
+                self.sent += len(profiles)
+            case ActionEnded(_, customers, confirmed, rejected):
+                self.sent -= customers - rejected
+                self.confirmed += confirmed
             case PageListed(_, profiles):
                 self.listed += profiles
-            case PageSettled(_, next_cursor, fates):
+            case PageTakenAgain(profiles, were_rejected):
+                if were_rejected:
+                    self.rejected -= profiles
+            case PageSettled(_, _, next_cursor, fates):
                 self.resume_offset = next_cursor
                 self.settled += fates
-            case ProfileRejected():
+            case ProfileRejected(rejection):
                 self.rejected += 1
+                if rejection.stage == "confirm":
+                    self.sent -= 1
             case TraitLeftOut(_, trait):
                 self.left_out[trait] += 1
             case CallRetried(service):
@@ -67,5 +85,10 @@ class Tally:
     @property
     def fates(self) -> Fates:
         """What became of the profiles listed so far."""
-        to_do = self.listed - self.sent - self.without_identifier - self.rejected
-        return Fates(self.sent, self.without_identifier, self.rejected, to_do)
+        known = Fates(
+            confirmed=self.confirmed,
+            sent=self.sent,
+            without_identifier=self.without_identifier,
+            rejected=self.rejected,
+        )
+        return known + Fates(to_do=self.listed - known.done)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections import deque
+import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
 from random import Random
@@ -18,14 +19,15 @@ from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
-import tenacity
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from segsync import answers
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
-from segsync.models import CallAnswered, CallRetried, OnEvent, ServicePaused
+from segsync.models import CallAnswered, OnEvent, ServicePaused
 from segsync.pacer import Pacer
+from segsync.retries import LONGEST_ANNOUNCED_WAIT_SECONDS, Retries
+from segsync.settings import is_this_machine
 
 T = TypeVar("T")
 
@@ -35,11 +37,12 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 LARGE_BODY_BYTES = 1 << 20
 """aiohttp writes bytes at once and a stream in pieces: a larger body would hold up the loop."""
 
-BACKOFF_START_SECONDS = 0.5
-BACKOFF_MAX_SECONDS = 30.0
+DOWNLOAD_RETRY_SECONDS = 60.0
 
-LONGEST_ANNOUNCED_WAIT_SECONDS = 3700.0
-"""Voucherify's longest rate window is an hour (sandbox projects). A longer wait is a plan that is used up."""
+_ABOUT = re.compile("(?<=/segment_id:)[^/]+")
+"""Whom a call is about: that has no place in a message, as its query has none."""
+
+_CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
 _RETRIED_STATUSES = frozenset({408, 425, 429})
 
@@ -69,10 +72,11 @@ class Transport:
         self._session = session
         self._base_url = base_url
         self._headers = headers
+        self._secrets = _secrets_in(headers)
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
-        self._random = random or Random()
+        self._retries = Retries(service, on_event, random or Random())
         self._clock = asyncio.get_running_loop().time
         self._answered_at = -math.inf
 
@@ -84,49 +88,108 @@ class Transport:
         body: bytes | None = None,
         *,
         retry_seconds: float | None = None,
+        is_urgent: bool = True,
     ) -> T:
         """The decoded answer of `method` on `target` (path and query, percent-encoded already).
 
-        `retry_seconds` is the patience with this call, where it is not the transport's own. Raises one of the
-        `CallError` classes; `TransientError` only when the tries have run out.
+        `retry_seconds` is the patience with this call, where it is not the transport's own; one that is not
+        urgent lets the others go first. Raises one of the `CallError` classes; `TransientError` only when the
+        tries have run out.
         """
+        return await self._with_patience(
+            lambda: self._try(method, target, answer, body, is_urgent=is_urgent), retry_seconds
+        )
+
+    async def download(self, url: str) -> bytes:
+        """The content of a file that an answer names, wherever that lies.
+
+        The credentials go to the API's own host and to no other. Raises `AnswerError` for a URL that is not
+        https, `RefusedError` where there is no such file, `TransientError` when the tries have run out.
+        """
+        where = _file_url(url, self._base_url)
+        if where is None:
+            raise AnswerError(f"{self.service} names a report file that is not at an https URL", service=self.service)
+        return await self._with_patience(lambda: self._try_download(where), DOWNLOAD_RETRY_SECONDS)
+
+    async def _with_patience(self, call: Callable[[], Awaitable[T]], retry_seconds: float | None) -> T:
         try:
-            return await self._try(method, target, answer, body)
+            return await call()
         except TransientError as first:
             patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
-            return await self._try_again(first, patience, lambda: self._try(method, target, answer, body))
+            return await self._retries.again(
+                first, call, patience_seconds=patience, last_answer_at=lambda: self._answered_at
+            )
 
-    async def _try(self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None) -> T:
-        await self.pacer.turn()
+    async def _try(
+        self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None, *, is_urgent: bool
+    ) -> T:
+        await (self.pacer.turn() if is_urgent else self.pacer.spare_turn())
+        started = self._clock()
+        url = URL(self._base_url + target, encoded=True)
+        call = f"{method} {_ABOUT.sub('…', url.raw_path)}"
+        response, content = await self._exchange(method, url, self._headers, call, body)
+        if 200 <= response.status < 300:
+            self._answered_at = started
+            self._heed(response.headers)
+            return self._decode(response, content, call, answer)
+        raise self._error(response, content, call)
+
+    async def _try_download(self, url: URL) -> bytes:
+        is_own = url.origin() == URL(self._base_url).origin()
+        if is_own:
+            await self.pacer.spare_turn()
+        call = "the call for a report file"
+        headers = {**(self._headers if is_own else {}), "Accept": "*/*"}
+        response, content = await self._exchange("GET", url, headers, call)
+        if 200 <= response.status < 300:
+            return content
+        message = f"{url.host} answered {response.status} to {call} of {self.service}"
+        if is_own and response.status == 429:
+            self.pacer.refused()
+        if response.status in _RETRIED_STATUSES or response.status >= 500:
+            raise TransientError(message, service=self.service, status=response.status)
+        raise RefusedError(message, service=self.service, status=response.status)
+
+    async def _exchange(
+        self, method: str, url: URL, headers: Mapping[str, str], call: str, body: bytes | None = None
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """One HTTP exchange; `call` says in a message which it was."""
         started = self._clock()
         status: int | None = None
         try:
             async with self._session.request(
                 method,
-                URL(self._base_url + target, encoded=True),
-                headers=self._headers,
+                url,
+                headers=headers,
                 data=BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body,
                 allow_redirects=False,
             ) as response:
-                content = await self._read(response)
+                content = await self._read(response, call)
                 status = response.status
-        except TimeoutError:
-            raise self._cut(method, target, "no answer came in time") from None
-        except aiohttp.ClientConnectorError as error:
-            raise self._cut(method, target, _why_unreachable(error)) from None
-        except aiohttp.ClientPayloadError:
-            raise self._cut(method, target, "the answer was cut off") from None
-        except (aiohttp.ClientError, OSError):
-            raise self._cut(method, target, "the connection was cut") from None
+                return response, content
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = self._failure(error, url, call)
         finally:
             self._on_event(CallAnswered(self.service, status, self._clock() - started))
-        if 200 <= status < 300:
-            self._answered_at = started
-            self._heed(response.headers)
-            return self._decode(response, content, answer)
-        raise self._error(response, _describe(method, target), content)
+        raise failure  # out here, where nothing is chained to it: aiohttp's errors quote what was sent and answered
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    def _failure(self, error: Exception, url: URL, call: str) -> CallError:
+        if isinstance(error, ValueError):  # the host is none; aiohttp finds that out late
+            return AnswerError(
+                f"{self.service} is at no address that can be called. Is the base URL right?", service=self.service
+            )
+        problem = "the connection was cut"
+        if isinstance(error, TimeoutError):
+            problem = "no answer came in time"
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            problem = _why_unreachable(error)
+        elif isinstance(error, aiohttp.ClientPayloadError):
+            problem = "the answer was cut off"
+        return TransientError(
+            f"{self.service} at {url.origin()} did not answer {call}: {problem}", service=self.service
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse, call: str) -> bytes:
         length = response.content_length
         if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
             return await response.read()
@@ -137,7 +200,7 @@ class Transport:
             if size > MAX_ANSWER_BYTES:
                 response.close()
                 raise AnswerError(
-                    f"{self.service} answered more than {MAX_ANSWER_BYTES:,} bytes to {_describe_response(response)}",
+                    f"{self.service} answered more than {MAX_ANSWER_BYTES:,} bytes to {call}",
                     service=self.service,
                     status=response.status,
                     request_id=answers.request_id(response.headers),
@@ -145,34 +208,47 @@ class Transport:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _decode(self, response: aiohttp.ClientResponse, content: bytes, answer: msgspec.json.Decoder[T]) -> T:
+    def _decode(
+        self, response: aiohttp.ClientResponse, content: bytes, call: str, answer: msgspec.json.Decoder[T]
+    ) -> T:
         try:
             return answer.decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            problem = f"not what its API documents: {error}"
-            if response.content_type != "application/json":
-                problem = f"{response.content_type} instead of JSON. Is the base URL right?"
-            raise AnswerError(
-                f"{self.service} answered {response.status} to {_describe_response(response)} with {problem}",
-                service=self.service,
-                status=response.status,
-                request_id=answers.request_id(response.headers),
-            ) from None
+            is_text = not isinstance(error, UnicodeDecodeError)  # which quotes the answer
+            problem = f"not what its API documents: {error if is_text else 'it is not UTF-8'}"
+        kind = response.content_type
+        if kind != "application/json":
+            problem = (
+                f"{kind if _CONTENT_TYPE.fullmatch(kind) else 'something'} instead of JSON. Is the base URL right?"
+            )
+        raise AnswerError(
+            f"{self.service} answered {response.status} to {call} with {problem}",
+            service=self.service,
+            status=response.status,
+            request_id=answers.request_id(response.headers),
+        )
 
-    def _error(self, response: aiohttp.ClientResponse, call: str, content: bytes) -> CallError:
+    def reason(self, *said: object, hidden: str = "") -> str:
+        """What the service said in one or several fields of an error, as one line without what is personal or secret.
+
+        `hidden` is known to be; so are the credentials, which a service may quote.
+        """
+        return answers.reason(*said, hidden=(hidden, *self._secrets))
+
+    def _error(self, response: aiohttp.ClientResponse, content: bytes, call: str) -> CallError:
         """The error that this status stands for."""
         status, headers = response.status, response.headers
         where: dict[str, Any] = {
             "service": self.service,
             "status": status,
-            "request_id": answers.request_id(headers) or answers.error_text(content, "request_id"),
+            "request_id": answers.request_id(headers) or answers.error_request_id(content),
         }
-        said = answers.error_text(content, "key", "code")
+        said = answers.error_code(content)
         message = f"{self.service} answered {status}{f' ({said})' if said else ''} to {call}"
         if status in (401, 403):
             return AccessError(f"{message}: it refuses {self._credentials}", **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
-            return QuotaError(f"{message}: the calls of the plan are used up for this cycle", **where)
+            return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
         if status in _RETRIED_STATUSES or status >= 500:
             # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
@@ -182,7 +258,8 @@ class Transport:
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)
-        return RefusedError(message, **where)
+        reason = self.reason(*answers.error_texts(content))
+        return RefusedError(f"{message}: {reason}" if reason else message, **where)
 
     def _heed(self, headers: CIMultiDictProxy[str]) -> None:
         """Stop before the limit instead of at it, where the service says how much of it is left (Voucherify)."""
@@ -194,97 +271,32 @@ class Transport:
             self.pacer.pause(seconds)
             self._on_event(ServicePaused(self.service, seconds))
 
-    def _cut(self, method: str, target: str, problem: str) -> TransientError:
-        return TransientError(
-            f"{self.service} at {self._base_url} did not answer {_describe(method, target)}: {problem}",
-            service=self.service,
-        )
 
-    async def _try_again(self, first: TransientError, patience_seconds: float, call: Callable[[], Awaitable[T]]) -> T:
-        """Full-jitter exponential back-off, never earlier than the service asked for, with a last try at the end."""
-        failed_at = self._clock()
-        deadline = failed_at + patience_seconds
-        has_waited_longer = False
-        tries = deque([failed_at], maxlen=2)
-        pending: TransientError | None = first
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            if announced := _error_of(state).retry_after_seconds:
-                return announced
-            doublings = min(state.attempt_number, 10)  # an outage of a day makes thousands of attempts
-            ceiling = min(BACKOFF_START_SECONDS * 2**doublings, BACKOFF_MAX_SECONDS)
-            return min(self._random.uniform(0, ceiling), max(deadline - self._clock(), 0.0))
-
-        def is_out_of_time(state: tenacity.RetryCallState) -> bool:
-            nonlocal deadline, has_waited_longer
-            announced, now = _error_of(state).retry_after_seconds or 0.0, self._clock()
-            if now >= deadline or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
-                return True
-            if now + announced > deadline:
-                # The service says when. To wait that long is no outage: the patience begins again after it, once.
-                if has_waited_longer:
-                    return True
-                has_waited_longer = True
-                deadline = now + announced + patience_seconds
-            return False
-
-        def tell(state: tenacity.RetryCallState) -> None:
-            self._on_event(
-                CallRetried(
-                    self.service,
-                    str(_error_of(state)),
-                    state.attempt_number,
-                    state.upcoming_sleep,
-                    self._clock() - failed_at,
-                )
-            )
-
-        async def attempt() -> T:
-            nonlocal pending
-            if pending is not None:  # the call that failed before we came here counts as the first attempt
-                error, pending = pending, None
-                raise error
-            tries.append(self._clock())
-            return await call()
-
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
-            wait=wait,
-            stop=is_out_of_time,
-            before_sleep=tell,
-            reraise=True,
-        )
-        try:
-            return await retrying(attempt)
-        except TransientError as last:
-            asked = last.retry_after_seconds or 0.0
-            raise TransientError(
-                f"{last.message}; given up after {self._clock() - failed_at:.0f} s and "
-                f"{retrying.statistics['attempt_number']} attempts"
-                + (f", since it asks to wait {asked:,.0f} s" if asked > LONGEST_ANNOUNCED_WAIT_SECONDS else ""),
-                service=last.service,
-                status=last.status,
-                request_id=last.request_id,
-                retry_after_seconds=last.retry_after_seconds,
-                # Since the last try but one: earlier successes may be from before an outage.
-                others_succeed=len(tries) == 2 and self._answered_at > tries[0],
-            ) from None
+def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The credentials in headers, as they are there and, for HTTP Basic, as they are."""
+    secrets: list[str] = []
+    for name, value in headers.items():
+        kind, _, encoded = value.rpartition(" ")
+        if name in ("X-App-Id", "X-App-Token", "Authorization"):
+            secrets.append(encoded)
+        if kind == "Basic":
+            secrets += b64decode(encoded).decode(errors="replace").split(":")
+    return tuple(secrets)
 
 
-def _error_of(state: tenacity.RetryCallState) -> TransientError:
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, TransientError):
-        raise TypeError(f"only a TransientError is tried again, not {error!r}")
-    return error
+def _file_url(url: str, base_url: str) -> URL | None:
+    """An https URL, or an http one of this machine if the API is there too."""
+    try:
+        where = URL(url, encoded=True)
+        host = where.host or ""
+    except ValueError:
+        return None
+    is_safe = where.scheme == "https" or (where.scheme == "http" and _is_here(where) and _is_here(URL(base_url)))
+    return where if is_safe and host and host.isprintable() else None
 
 
-def _describe(method: str, target: str) -> str:
-    """The call without its query: a cursor or an identifier has no place in a message."""
-    return f"{method} {target.partition('?')[0]}"
-
-
-def _describe_response(response: aiohttp.ClientResponse) -> str:
-    return f"{response.method} {response.url.raw_path}"
+def _is_here(url: URL) -> bool:
+    return is_this_machine(url.host or "")
 
 
 def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:

@@ -1,16 +1,23 @@
-"""The Voucherify API: bulk upserts of customers.
+"""The Voucherify API: bulk upserts of customers, and what became of them.
 
-Facts are from Voucherify's OpenAPI and its pages "Import and Update Customers" and "Limits":
+Facts are from Voucherify's OpenAPI and its pages "Import and Update Customers", "Async Action Object" and "Limits":
 https://docs.voucherify.io/api-reference/customers/import-and-update-customers-asynchronously
+https://docs.voucherify.io/api-reference/async-actions/async-action-object
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping
+from io import StringIO
+from typing import Any, Protocol
+from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
-from segsync.errors import AccessError, RefusedError
+from segsync import answers
+from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.transport import Transport
 
 SERVICE = "Voucherify"
@@ -19,11 +26,82 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """A larger bulk request is answered 413."""
 
 
-class _Accepted(msgspec.Struct):
+LISTED_ACTIONS = 100
+"""A listing of async actions tells the status of no more than this, the newest ones."""
+
+ENDED = frozenset({"DONE", "FAILED"})
+"""Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
+
+_FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
+_SOURCE_ID_COLUMNS = ("source_id", "sourceid", "customer_source_id")
+_REASON_COLUMNS = ("key", "message", "details", "error", "error_key", "error_message", "error_details", "reason")
+
+
+class Reason(Protocol):
+    """Makes one redacted line of what a service said; `hidden` is known to be personal."""
+
+    def __call__(self, *said: object, hidden: str) -> str: ...
+
+
+class RefusedCustomer(Struct, frozen=True):
+    """A customer that an async action did not write, and Voucherify's reason, redacted."""
+
+    source_id: str
+    reason: str
+
+
+class ActionOutcome(Struct, frozen=True):
+    """How an async action stands. `failed_count` is None where it does not say; `refused` may be shorter than that.
+
+    `reports` are URLs of CSV files that name all customers that were refused.
+    """
+
+    status: str
+    is_success: bool
+    done_count: int | None
+    failed_count: int | None
+    refused: tuple[RefusedCustomer, ...]
+    reports: tuple[str, ...]
+    request_id: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class _Accepted(Struct):
     async_action_id: str
 
 
+class _ActionError(Struct):
+    source_id: str | None = None
+    key: Any = None
+    message: Any = None
+    details: Any = None
+
+
+class _Result(Struct):
+    done_count: int | None = None
+    failed_count: int | None = None
+    reports: list[str] | None = None
+    errors: list[_ActionError] | None = None
+
+
+class _Action(Struct):
+    status: str
+    id: str | None = None
+    operation_status: str | None = None
+    request_id: str | None = None
+    result: _Result | None = None
+
+
+class _Actions(Struct):
+    async_actions: list[_Action]
+
+
 _ACCEPTED = msgspec.json.Decoder(_Accepted)
+_ACTION = msgspec.json.Decoder(_Action)
+_ACTIONS = msgspec.json.Decoder(_Actions)
 
 
 def headers(application_id: str, secret_key: str) -> Mapping[str, str]:
@@ -38,6 +116,8 @@ class VoucherifySink:
 
     def __init__(self, transport: Transport) -> None:
         self._call = transport.call
+        self._download = transport.download
+        self._reason = transport.reason
 
     async def upsert(self, body: bytes) -> str:
         """Queue the upsert of a JSON array of customers; the id of the async action that will do it.
@@ -56,4 +136,74 @@ class VoucherifySink:
                 status=404,
                 request_id=error.request_id,
             ) from None
+        if not answers.identifier(answer.async_action_id):
+            raise AnswerError("Voucherify accepted customers, but the id of the async action is none", service=SERVICE)
         return answer.async_action_id
+
+    async def action_statuses(self) -> dict[str, str]:
+        """The status of the newest async actions, by id: one call for up to 100 of them.
+
+        This and the calls below are made when no upsert waits. They raise what `Transport.call` raises.
+        """
+        answer = await self._call("GET", f"/v1/async-actions?limit={LISTED_ACTIONS}", _ACTIONS, is_urgent=False)
+        return {action.id: action.status for action in answer.async_actions if action.id}
+
+    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
+        """How an async action stands; None where Voucherify does not know it."""
+        try:
+            action = await self._call("GET", f"/v1/async-actions/{quote(action_id, safe='')}", _ACTION, is_urgent=False)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            return None
+        result = action.result or _Result()
+        return ActionOutcome(
+            status=action.status,
+            is_success=action.operation_status == "SUCCESS",
+            done_count=result.done_count,
+            failed_count=result.failed_count,
+            refused=tuple(
+                _refused(error.source_id, (error.key, error.message, error.details), self._reason)
+                for error in result.errors or ()
+                if error.source_id
+            ),
+            reports=tuple(result.reports or ()),
+            request_id=answers.identifier(action.request_id),
+        )
+
+    async def reported(self, url: str) -> list[RefusedCustomer]:
+        """The customers that a report file says were refused. Raises what `Transport.download` raises."""
+        return refused_in_report(await self._download(url), self._reason)
+
+
+def refused_in_report(content: bytes, reason: Reason | None = None) -> list[RefusedCustomer]:
+    """The customers that a report (CSV with a header) says were refused.
+
+    The columns are not documented, so they are known by their names: one has the source id; rows are of refused
+    customers if a status column says so, or, without one, if there is a reason in the row or in none at all.
+    """
+    text = content.decode("utf-8-sig", errors="replace").replace("\0", "")
+    rows = csv.reader(StringIO(text, newline=""))
+    try:
+        header = [name.strip().lower().replace(" ", "_") for name in next(rows, [])]
+        named = [dict(zip(header, row, strict=False)) for row in rows]
+    except csv.Error:  # a field of more than 128 KB: no report
+        return []
+    has_reasons = any(column in header for column in _REASON_COLUMNS)
+    refused = []
+    for row in named:
+        source_id = next((row[column] for column in _SOURCE_ID_COLUMNS if row.get(column)), None)
+        said = [row[column] for column in _REASON_COLUMNS if row.get(column)]
+        status = row.get("status", row.get("result"))
+        is_refused = bool(said) or not has_reasons if status is None else status.strip().upper() in _FAILED
+        if source_id and is_refused:
+            refused.append(_refused(source_id, said, reason or _without_credentials))
+    return refused
+
+
+def _without_credentials(*said: object, hidden: str) -> str:
+    return answers.reason(*said, hidden=(hidden,))
+
+
+def _refused(source_id: str, said: Iterable[object], reason: Reason) -> RefusedCustomer:
+    return RefusedCustomer(source_id, reason(*said, hidden=source_id) or "Voucherify gives no reason")

@@ -11,15 +11,16 @@ import msgspec
 from segsync.errors import RefusedError, SegsyncError
 from segsync.mapping import to_customer
 from segsync.models import Event, Page, Profile, ProfileRejected
-from segsync.pipeline import Pipeline
+from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
 from segsync.tally import Tally
 from tests.conftest import run_virtual
 
 READ_SECONDS = 0.1
 
 
-def refused(status: int) -> RefusedError:
-    return RefusedError(f"answered {status}", service="Test", status=status, request_id="req-1")
+def refused(status: int, reason: str = "") -> RefusedError:
+    message = f"answered {status}: {reason}" if reason else f"answered {status}"
+    return RefusedError(message, service="Test", status=status, request_id="req-1")
 
 
 class MemorySource:
@@ -87,11 +88,20 @@ class MemorySink:
 class Import:
     """One import from memory to memory, with its tally and events."""
 
-    def __init__(self, source: MemorySource, sink: MemorySink, *, concurrency: int = 16, batch_size: int = 100) -> None:
+    def __init__(
+        self,
+        source: MemorySource,
+        sink: MemorySink,
+        *,
+        concurrency: int = 16,
+        batch_size: int = 100,
+        rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
+    ) -> None:
         self.source, self.sink = source, sink
         self.tally = Tally("0")
         self.events: list[Event] = []
-        self._options = {"concurrency": concurrency, "batch_size": batch_size}
+        self._concurrency, self._batch_size = concurrency, batch_size
+        self._rejected_in_a_row = rejected_in_a_row
         self.stop: asyncio.Event | None = None
 
     def _on_event(self, event: Event) -> None:
@@ -100,7 +110,15 @@ class Import:
 
     async def start(self, offset: str, limit: int | None, meanwhile: Coroutine[Any, Any, None] | None) -> None:
         self.stop = asyncio.Event()
-        pipeline = Pipeline(self.source, self.sink, to_customer=to_customer, on_event=self._on_event, **self._options)
+        pipeline = Pipeline(
+            self.source,
+            self.sink,
+            to_customer=to_customer,
+            on_event=self._on_event,
+            concurrency=self._concurrency,
+            batch_size=self._batch_size,
+            rejected_in_a_row=self._rejected_in_a_row,
+        )
         other = asyncio.create_task(meanwhile) if meanwhile else None
         try:
             await pipeline.run(offset, limit, self.stop)

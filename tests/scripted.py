@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
+from typing import Any, Self, cast
 
 import aiohttp
 import msgspec
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from segsync.models import Event, OnEvent, ignore
 from segsync.pacer import Pacer
@@ -18,6 +23,9 @@ from segsync.transport import Transport
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 UNLIMITED = 100_000.0
+
+CREDENTIALS = {"Authorization": "Basic c2VjcmV0Og==", "X-App-Id": "id-of-app", "X-App-Token": "key-of-app"}
+"""Those of both services, so that none of them goes where it should not."""
 
 
 def answer(fields: object, status: int = 200, **headers: str) -> Answer:
@@ -86,6 +94,37 @@ class NoJitter(Random):
 
 
 @asynccontextmanager
+async def transport_at(
+    url: str,
+    *,
+    retry_seconds: float = 60.0,
+    timeout_seconds: float = 5.0,
+    on_event: OnEvent = ignore,
+    service: str = "Segment",
+    random: Random | None = None,
+    resolver: AbstractResolver | None = None,
+) -> AsyncGenerator[Transport, None]:
+    """A transport to a server that does not wait between its tries, except where it is told to."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=resolver),
+        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        session._retry_connection = False  # as in the program: the transport counts its tries itself
+        yield Transport(
+            session,
+            service=service,
+            base_url=url,
+            headers=CREDENTIALS,
+            credentials="SEGMENT_ACCESS_TOKEN",
+            pacer=Pacer(UNLIMITED),
+            retry_seconds=retry_seconds,
+            on_event=on_event,
+            random=random or NoJitter(),
+        )
+
+
+@asynccontextmanager
 async def transport_to(
     script: Script,
     *,
@@ -95,24 +134,88 @@ async def transport_to(
     service: str = "Segment",
     random: Random | None = None,
 ) -> AsyncGenerator[Transport, None]:
-    """A transport to a scripted server that does not wait between its tries, except where it is told to."""
+    """The same, to a scripted server of its own."""
     async with (
         scripted_server(script) as url,
-        aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_seconds), cookie_jar=aiohttp.DummyCookieJar()
-        ) as session,
-    ):
-        yield Transport(
-            session,
-            service=service,
-            base_url=url,
-            headers={"Authorization": "Basic c2VjcmV0Og=="},
-            credentials="SEGMENT_ACCESS_TOKEN",
-            pacer=Pacer(UNLIMITED),
+        transport_at(
+            url,
             retry_seconds=retry_seconds,
+            timeout_seconds=timeout_seconds,
             on_event=on_event,
-            random=random or NoJitter(),
+            service=service,
+            random=random,
+        ) as transport,
+    ):
+        yield transport
+
+
+class _SilentResponse:
+    """An answer without a body to speak of."""
+
+    content_length = 2
+    content_type = "application/json"
+    method = "GET"
+    url = URL("http://127.0.0.1/v1")
+
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        self.status = status
+        self.headers = CIMultiDictProxy(CIMultiDict(headers))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        pass
+
+    async def read(self) -> bytes:
+        return b"{}"
+
+
+class SilentSession:
+    """Answers at once, without a socket, so that waits can be those of a clock that costs no time.
+
+    `calls` are the paths that were called, and when; `answer` gives status and headers for a path.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float]] = []
+        self.answer: Callable[[str], tuple[int, dict[str, str]]] = lambda _path: (200, {})
+        self._clock = asyncio.get_running_loop().time
+
+    def request(self, _method: str, url: URL, **_more: object) -> _SilentResponse:
+        self.calls.append((url.path, self._clock()))
+        return _SilentResponse(*self.answer(url.path))
+
+    def transport(
+        self, retry_seconds: float = 0, calls_per_second: float = UNLIMITED, random: Random | None = None
+    ) -> Transport:
+        return Transport(
+            cast(aiohttp.ClientSession, self),
+            service="Voucherify",
+            base_url="http://127.0.0.1",
+            headers={},
+            credentials="",
+            pacer=Pacer(calls_per_second),
+            retry_seconds=retry_seconds,
+            on_event=lambda _event: None,
+            random=random,
         )
+
+
+class NoNames(AbstractResolver):
+    """Knows no host; remembers which ones it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        raise OSError("there are no names in a test")
+
+    async def close(self) -> None:
+        pass
 
 
 class Events(list[Event]):

@@ -3,19 +3,75 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
+import msgspec
+import pexpect
 import pytest
 
+from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
+from segsync.sandbox.server import Verdict
+from segsync.status import Status
 
 SEGSYNC = (sys.executable, "-m", "segsync")
 
 RATES = {"SEGMENT_REQUESTS_PER_SECOND": "5000", "VOUCHERIFY_REQUESTS_PER_MINUTE": "100000"}
 """For sandboxes without limits."""
+
+QUESTION = r"Do you wish to resume the process from the offset: (\w+)\? "
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def fast(profiles: int = 500, **options: object) -> SandboxOptions:
+    """A sandbox without limits that answers at once, and whose actions end at once."""
+    defaults = {
+        "segment_requests_per_second": 0,
+        "voucherify_requests_per_minute": 0,
+        "latency_ms": 1.0,
+        "action_seconds": 0.0,
+    }
+    return SandboxOptions(profiles=profiles, **{**defaults, **options})  # type: ignore[arg-type]
+
+
+def moment(sandbox: SandboxProcess) -> Verdict:
+    """What the sandbox has counted by now, with no regard to customers and actions that are still on their way."""
+    with urlopen(f"{sandbox.url}/sandbox/verdict?last=0") as answer:  # noqa: S310 - our own
+        return msgspec.json.decode(answer.read(), type=Verdict)
+
+
+def calls(sandbox: SandboxProcess) -> int:
+    """The calls to either service until now."""
+    seen = moment(sandbox)
+    return seen.segment_calls + seen.voucherify_calls
+
+
+def written(sandbox: SandboxProcess) -> int:
+    """The customers that are in Voucherify by now."""
+    return moment(sandbox).unexpected_count  # of no profiles
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "what the test waits for does not happen"
+        time.sleep(0.01)
+
+
+def wait_until_accepted(sandbox: SandboxProcess, customers: int) -> None:
+    """Until the sandbox has accepted that many customers."""
+    wait_until(lambda: moment(sandbox).accepted >= customers)
+
+
+_STARTED: list[subprocess.Popen[str]] = []
 
 
 @dataclass(frozen=True)
@@ -31,12 +87,22 @@ class Run:
         [line] = [line for line in self.stdout.splitlines() if line.strip().startswith(label)]
         return int(line.removeprefix("  ").strip().removeprefix(label).split()[0].replace(",", ""))
 
+    def has_row(self, label: str) -> bool:
+        return any(line.strip().startswith(label) for line in self.stdout.splitlines())
+
+    @property
+    def customers(self) -> int:
+        """All that were upserted, whether their outcome was read or not."""
+        labels = ("Customers confirmed", "Customers sent")
+        return sum(self.row(label) for label in labels if self.has_row(label))
+
 
 @dataclass(frozen=True)
 class Segsync:
     """`python -m segsync` in a directory of its own, with no settings but those given."""
 
     directory: Path
+    command: tuple[str, ...] = SEGSYNC
 
     def environment(self, sandbox: SandboxProcess | None, **settings: str) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("SEG", "VOUCHERIFY_"))}
@@ -44,7 +110,7 @@ class Segsync:
 
     def __call__(self, *arguments: str, sandbox: SandboxProcess | None = None, **settings: str) -> Run:
         done = subprocess.run(
-            [*SEGSYNC, *arguments],
+            [*self.command, *arguments],
             cwd=self.directory,
             env=self.environment(sandbox, **settings),
             capture_output=True,
@@ -57,9 +123,9 @@ class Segsync:
         return Run(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, sandbox: SandboxProcess, **settings: str) -> subprocess.Popen[str]:
-        """The same in the background."""
-        return subprocess.Popen(
-            [*SEGSYNC, *arguments],
+        """The same in the background, for as long as the test lasts."""
+        running = subprocess.Popen(
+            [*self.command, *arguments],
             cwd=self.directory,
             env=self.environment(sandbox, **settings),
             stdout=subprocess.PIPE,
@@ -67,11 +133,67 @@ class Segsync:
             stdin=subprocess.DEVNULL,
             text=True,
         )
+        _STARTED.append(running)
+        return running
+
+    def status(self) -> Status:
+        """What `status --json` tells."""
+        return msgspec.json.decode(self("status", "--json").stdout, type=Status)
 
     def lines(self, name: str) -> list[str]:
         """The lines of a file that the run left; none where it left none."""
         path = self.directory / name
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def ended(running: subprocess.Popen[str], seconds: float = 30) -> Run:
+    """How a run in the background ends."""
+    stdout, stderr = running.communicate(timeout=seconds)
+    assert "Traceback" not in stderr, stderr
+    return Run(running.returncode, stdout, stderr)
+
+
+class Terminal:
+    """segsync at a terminal, with somebody to answer."""
+
+    def __init__(self, segsync: Segsync, sandbox: SandboxProcess, *arguments: str, **settings: str) -> None:
+        command, *others = segsync.command
+        self._child = pexpect.spawn(
+            command,
+            [*others, *arguments],
+            cwd=segsync.directory,
+            env=segsync.environment(sandbox, **settings),
+            encoding="utf-8",
+            timeout=30,
+        )
+        self._child.setwinsize(50, 200)
+
+    def asks_to_resume(self) -> int:
+        """The offset that it asks about."""
+        self._child.expect(QUESTION)
+        match = self._child.match
+        assert isinstance(match, re.Match)
+        return int(match[1])
+
+    def answer(self, text: str) -> None:
+        self._child.sendline(text)
+
+    def press_ctrl_c(self) -> None:
+        self._child.sendintr()
+
+    def ends(self) -> tuple[int | None, str]:
+        """The exit code, and what was said since the question, without colours."""
+        self._child.expect(pexpect.EOF)
+        self._child.close()
+        return self._child.exitstatus, _ESCAPES.sub("", str(self._child.before))
+
+
+@pytest.fixture(autouse=True)
+def _end_what_was_started() -> Iterator[None]:
+    yield
+    while _STARTED:
+        with _STARTED.pop() as running:
+            running.kill()
 
 
 @pytest.fixture

@@ -7,35 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import Faults
 from tests.conftest import StartSandbox
-from tests.integration.conftest import SEGSYNC, Segsync
-
-
-def fast(profiles: int = 500, **options: object) -> SandboxOptions:
-    """A sandbox without limits that answers at once."""
-    defaults = {"segment_requests_per_second": 0, "voucherify_requests_per_minute": 0, "latency_ms": 1.0}
-    return SandboxOptions(profiles=profiles, action_seconds=0.05, **{**defaults, **options})  # type: ignore[arg-type]
+from tests.integration.conftest import SEGSYNC, Segsync, fast
 
 
 def test_the_sandbox_flag_needs_no_account_and_ends_with_counts_that_match(segsync: Segsync) -> None:
     run = segsync("--sandbox")
     assert run.code == 0, run.stderr
     assert run.row("Profiles listed") == 500
-    assert run.row("Customers sent") + run.row("Without identifier") == 500
+    assert run.row("Customers confirmed") + run.row("Without identifier") == 500
     assert "that matches" in run.stdout
 
 
 def test_every_profile_meets_a_fate_and_every_customer_arrives_as_it_should(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
-    sandbox = start_sandbox(fast(1000))
+    sandbox = start_sandbox(fast(1000, action_seconds=0.05))
     run = segsync(sandbox=sandbox)
     verdict = sandbox.verdict()
     assert run.code == 0
     assert verdict.is_right
-    assert run.row("Customers sent") == verdict.expected == verdict.accepted
+    assert run.row("Customers confirmed") == verdict.expected == verdict.accepted
+    assert not run.has_row("Customers sent"), "nobody's outcome is open"
     assert run.row("Without identifier") == len(set(segsync.lines("profiles-without-identifier.txt")))
     assert run.row("Profiles listed") == 1000
     assert verdict.batch_sizes[:-1] == [100] * (verdict.expected // 100)
@@ -64,11 +58,12 @@ def test_through_errors_cuts_and_time_outs_every_customer_arrives(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     faults = Faults(too_many=0.02, server_error=0.02, cut=0.02, hang=0.02)
-    sandbox = start_sandbox(fast(1000, segment_faults=faults, voucherify_faults=faults))
+    sandbox = start_sandbox(fast(1000, action_seconds=0.05, segment_faults=faults, voucherify_faults=faults))
     run = segsync(sandbox=sandbox, SEGSYNC_REQUEST_TIMEOUT="0.5", SEGSYNC_CONCURRENCY="64", SEGSYNC_BATCH_SIZE="20")
     assert run.code == 0, run.stderr
     assert sandbox.verdict().is_right
-    assert run.row("Customers sent") + run.row("Without identifier") == 1000
+    assert run.row("Customers confirmed") == sandbox.verdict().expected
+    assert run.row("Customers confirmed") + run.row("Without identifier") == 1000
     assert run.row("Segment calls") == sandbox.verdict().segment_calls, "no call goes past the pacer and the count"
 
 
@@ -100,7 +95,8 @@ def test_deleted_profiles_and_refused_customers_cost_just_themselves(
     assert header == "segment_id,source_id,stage,reason,request_id"
     assert len(rejected) == run.row("Rejected") > verdict.refused > 0
     assert {row.split(",")[2] for row in rejected} == {"read", "upsert"}
-    assert run.row("Customers sent") + run.row("Without identifier") + run.row("Rejected") == 500
+    assert run.row("Customers confirmed") == verdict.expected - verdict.refused
+    assert run.row("Customers confirmed") + run.row("Without identifier") + run.row("Rejected") == 500
 
 
 def test_warnings_name_the_profile_and_the_trait_but_never_its_value(

@@ -14,7 +14,7 @@ from segsync.batching import Batch, BatchBuilder, Item
 from segsync.models import Page
 from segsync.pagebook import OpenPage
 
-PAGE = OpenPage(Page("0", (), None))
+PAGE = OpenPage(Page("0", (), None), 1)
 LARGEST = 40
 """Bytes of the largest customer below, so that every one fits alone into `MAX_BYTES`."""
 
@@ -79,7 +79,7 @@ def test_a_batch_falls_short_only_where_the_next_customer_would_not_fit_and_at_t
 
 
 def test_batches_are_full_across_pages_and_only_the_last_is_not() -> None:
-    pages = [OpenPage(Page(str(number), (), None)) for number in range(4)]
+    pages = [OpenPage(Page(str(number), (), None), number + 1) for number in range(4)]
     items = [Item(pages[number // 70], f"use_{number}", f"u{number}", b"{}") for number in range(250)]
     assert [len(batch.items) for batch in batched(items, 100)] == [100, 100, 50]
 

@@ -19,7 +19,8 @@ CREDENTIALS = {
     "VOUCHERIFY_SECRET_KEY": "key-of-voucherify",
 }
 FLAGS = [
-    *("--offset", "--limit", "--concurrency", "--batch-size", "--env-file", "--sandbox"),
+    *("--offset", "--limit", "--resume", "--retry-rejected", "--no-confirm", "--ledger"),
+    *("--concurrency", "--batch-size", "--env-file", "--sandbox"),
     *("--quiet", "--verbose", "--no-input", "--version", "--help"),
 ]
 
@@ -106,6 +107,19 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
         (["--limit", "all"], "--limit"),
         (["--env-file", "nowhere.env"], "--env-file nowhere.env cannot be read: No such file"),
         (["--quiet", "--verbose"], "--quiet and --verbose exclude each other"),
+        (["--resume", "--retry-rejected"], "--resume and --retry-rejected exclude each other"),
+        (["--resume", "--offset", "0"], "--resume and --offset exclude each other"),
+        (["--offset", "100", "--retry-rejected"], "--retry-rejected and --offset exclude each other"),
+        (["--sandbox", "--resume"], "--sandbox and --resume exclude each other"),
+        (["--sandbox", "--retry-rejected"], "--sandbox and --retry-rejected exclude each other"),
+        (["--retry-rejected", "--limit", "5"], "--retry-rejected and --limit exclude each other"),
+        (["--sandbox", "--env-file", "x.env"], "--sandbox uses no settings but its own"),
+        (["--offset", ""], "--offset must be a number or a cursor"),
+        (["--offset", "a\nb"], "--offset must be a number or a cursor"),
+        (["--ledger", ""], "--ledger= must not be empty"),
+        (["--ledger", "a\tb.db"], "must not contain control characters"),
+        (["status", "--ledger", "nowhere.db"], "There is no ledger at nowhere.db"),
+        (["status", "--env-file", "nowhere.env"], "--env-file nowhere.env cannot be read: No such file"),
         (["--nonsense"], "--nonsense"),
         (["--offset"], "--offset"),
         (["import"], "import"),
@@ -115,6 +129,50 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
 )
 def test_arguments_that_are_not_allowed_are_named(tmp_path: Path, arguments: list[str], named: str) -> None:
     assert named in refusal(tmp_path, *arguments, environ=CREDENTIALS)
+
+
+def test_arguments_that_exclude_each_other_are_all_named(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "--resume", "--retry-rejected", "--offset", "0", environ=CREDENTIALS)
+    assert "--resume and --retry-rejected and --offset exclude each other" in " ".join(said.split())
+
+
+def test_help_of_status_names_its_flags(tmp_path: Path) -> None:
+    ended = call(tmp_path, "status", "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for flag in ("--json", "--ledger", "--env-file"):
+        assert flag in ended.stdout
+
+
+def test_status_needs_no_credentials_and_looks_where_the_import_would(tmp_path: Path) -> None:
+    assert "There is no ledger at segsync.db" in refusal(tmp_path, "status")
+    assert "There is no ledger at a.db" in refusal(tmp_path, "status", environ={"SEGSYNC_LEDGER": "a.db"})
+    (tmp_path / ".env").write_text("SEGSYNC_LEDGER=b.db\n", encoding="utf-8")
+    assert "There is no ledger at b.db" in refusal(tmp_path, "status")
+    assert "There is no ledger at c.db" in refusal(tmp_path, "status", "--ledger", "c.db")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--resume"], ["--retry-rejected"], ["status"]])
+def test_a_file_that_is_no_ledger_is_named_and_left_as_it_was(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "segsync.db").write_text("my notes, longer than any header of a database is: " * 3, encoding="utf-8")
+    before = (tmp_path / "segsync.db").read_bytes()
+    ended = call(tmp_path, *arguments, environ=CREDENTIALS)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("Error: The ledger segsync.db is damaged or no SQLite file. It was left as it is")
+    assert (tmp_path / "segsync.db").read_bytes() == before
+
+
+def test_a_ledger_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    ended = call(tmp_path, "--ledger", "nowhere/segsync.db", environ=CREDENTIALS)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: The ledger nowhere/segsync.db cannot be written: No such file")
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_an_import_there_is_nothing_to_take_again_and_nobody_is_called(tmp_path: Path) -> None:
+    ended = call(tmp_path, "--retry-rejected", environ=CREDENTIALS)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "The ledger segsync.db knows no rejected profiles: nothing to take again." in ended.stderr
 
 
 def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:

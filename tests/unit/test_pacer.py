@@ -120,3 +120,104 @@ def test_a_pause_holds_everybody_even_those_already_in_line() -> None:
 
     assert not [time for time in times if 0.1 < time < 20.1]
     assert _most_in_any(0.1, times) <= 11
+
+
+# --- calls that are not urgent --------------------------------------------------------------------------------
+
+
+async def _spare_times_of(pacer: Pacer, calls: int, workers: int = 4) -> list[float]:
+    """When each of `calls` spare calls of that many workers left."""
+    clock, times = asyncio.get_running_loop().time, []
+    left = iter(range(calls))
+
+    async def work() -> None:
+        for _ in left:
+            await pacer.spare_turn()
+            times.append(clock())
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return times
+
+
+@pytest.mark.parametrize("rate", [100 / 60, 100])
+def test_urgent_calls_go_first_however_many_others_wait_and_since_when(rate: float) -> None:
+    async def run() -> tuple[list[float], list[float]]:
+        pacer = Pacer(rate)
+        urgent = asyncio.create_task(_times_of(pacer, 100))
+        await asyncio.sleep(5 / rate)
+        spare = asyncio.create_task(_spare_times_of(pacer, 20))
+        return await urgent, await spare
+
+    urgent, spare = run_virtual(run())
+
+    assert urgent[-1] == pytest.approx(99 / rate, rel=0.02), "they lose nothing to the others"
+    assert spare[0] > urgent[-1]
+    assert spare[0] - urgent[-1] < 3 / rate, "and the others lose little time when their turn has come"
+
+
+def test_a_spare_call_goes_at_once_where_nobody_else_wants_to() -> None:
+    async def run() -> float:
+        await Pacer(0.5).spare_turn()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(run()) < 0.01
+
+
+def test_spare_calls_take_what_a_sink_that_is_not_busy_leaves() -> None:
+    async def run() -> tuple[list[float], list[float]]:
+        pacer, clock = Pacer(100), asyncio.get_running_loop().time
+        urgent: list[float] = []
+
+        async def upload() -> None:
+            while True:
+                await pacer.turn()
+                urgent.append(clock())
+                await asyncio.sleep(0.05)
+
+        uploads = [asyncio.create_task(upload()) for _ in range(2)]
+        spare = await _spare_times_of(pacer, 200)
+        for task in uploads:
+            task.cancel()
+        return urgent, spare
+
+    urgent, spare = run_virtual(run())
+
+    assert spare[-1] < 10, "an allowance of 100 a second, of which the urgent ones use 40"
+    assert len(urgent) / spare[-1] >= 30
+    assert _most_in_any(1.0, sorted([*urgent, *spare])) <= 100, "together they are no more than allowed"
+
+
+def test_an_urgent_call_waits_for_one_spare_call_at_most() -> None:
+    async def run() -> float:
+        pacer, clock = Pacer(1), asyncio.get_running_loop().time
+        spare = asyncio.create_task(_spare_times_of(pacer, 1000, workers=50))
+        await asyncio.sleep(100.5)
+        asked_at = clock()
+        await pacer.turn()
+        waited = clock() - asked_at
+        spare.cancel()
+        return waited
+
+    assert run_virtual(run()) <= 2.1
+
+
+def test_an_urgent_call_that_was_given_up_holds_up_nobody() -> None:
+    async def run() -> float:
+        pacer, clock = Pacer(1), asyncio.get_running_loop().time
+        urgent = asyncio.create_task(_times_of(pacer, 1000))
+        await asyncio.sleep(10)
+        urgent.cancel()
+        await asyncio.wait({urgent})
+        await pacer.spare_turn()
+        return clock()
+
+    assert run_virtual(run()) < 13
+
+
+def test_spare_calls_heed_a_pause_too() -> None:
+    async def run() -> list[float]:
+        pacer = Pacer(100)
+        pacer.pause(20)
+        return await _spare_times_of(pacer, 10)
+
+    assert run_virtual(run())[0] >= 20

@@ -46,7 +46,7 @@ def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[
         assert [event.cursor for event in settled(events)] == [f"c{each}" for each in complete]
     open_up_to(len(space) - 1)
     assert settled(events) == [
-        PageSettled(f"c{each}", f"c{each + 1}", Fates(*(fates.count(fate) for fate in FATES)))
+        PageSettled(each + 1, f"c{each}", f"c{each + 1}", Fates(**{fate: fates.count(fate) for fate in FATES}))
         for each, fates in enumerate(space)
     ]
 
@@ -60,7 +60,7 @@ def test_the_fates_of_the_settled_pages_add_up_to_the_profiles_listed(space: lis
         for fate in fates:
             getattr(book, fate)(opened)
     total = sum((event.fates for event in settled(events)), Fates())
-    assert total == Fates(*(sum(fates.count(fate) for fates in space) for fate in FATES))
+    assert total == Fates(**{fate: sum(fates.count(fate) for fates in space) for fate in FATES})
     assert total.profiles == sum(len(fates) for fates in space)
 
 
@@ -80,7 +80,25 @@ def test_the_last_page_settles_with_nothing_to_resume_from() -> None:
     events: list[Event] = []
     book = PageBook(events.append)
     book.sent(book.open(Page("c9", ("use_1",), None)))
-    assert events == [PageSettled("c9", None, Fates(sent=1))]
+    assert events == [PageSettled(1, "c9", None, Fates(sent=1))]
+
+
+def test_pages_are_numbered_from_1_on_in_the_order_of_the_listing_whatever_is_in_them() -> None:
+    events: list[Event] = []
+    book = PageBook(events.append)
+    opened = [book.open(page(number, profiles)) for number, profiles in enumerate((2, 0, 1))]
+    assert [each.number for each in opened] == [1, 2, 3]
+    for each in (opened[2], opened[0], opened[0]):
+        book.rejected(each)
+    assert [event.number for event in settled(events)] == [1, 2, 3]
+
+
+def test_nobody_is_confirmed_by_being_sent() -> None:
+    events: list[Event] = []
+    book = PageBook(events.append)
+    book.sent(book.open(page(0, 1)))
+    [event] = settled(events)
+    assert (event.fates.sent, event.fates.confirmed, event.fates.customers) == (1, 0, 1)
 
 
 async def has_room(book: PageBook) -> bool:

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from segsync.errors import AccessError, AnswerError, RefusedError, StopError, TransientError
-from segsync.models import BatchSent, Event, PageSettled, Profile
+from segsync.models import BatchSent, Event, PageSettled, Profile, ProfileRejected, Rejection, SentProfile
+from segsync.pagebook import MAX_OPEN_PAGES
 from segsync.pipeline import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
@@ -301,6 +302,125 @@ def test_any_number_of_bad_neighbours_in_a_batch_cost_just_themselves(status: in
     job.run()
     assert sorted(segment_id for segment_id, _ in job.rejections()) == [str(index) for index in range(310, 360)]
     assert job.tally.sent == 450
+
+
+# --- what is told of who was sent and who was rejected ----------------------------------------------------------
+
+
+def test_each_upsert_is_told_with_its_action_and_with_whose_customers_are_in_it() -> None:
+    source = MemorySource(30, page_size=10)
+    source.source_id = lambda index: f"user-{index}" if index % 3 else None
+    job = Import(source, MemorySink(), batch_size=7)
+    job.run()
+    sent = [event for event in job.events if isinstance(event, BatchSent)]
+    assert [event.action_id for event in sent] == [f"aa_{number}" for number in range(1, len(sent) + 1)]
+    assert [[each.source_id for each in event.profiles] for event in sent] == job.sink.batches
+    profiles = {each for event in sent for each in event.profiles}
+    assert profiles == {SentProfile(index // 10 + 1, str(index), f"user-{index}") for index in range(30) if index % 3}
+
+
+def test_each_rejection_is_told_with_its_page() -> None:
+    source, sink = MemorySource(40, page_size=10), MemorySink()
+    source.trouble = lambda index: refused(404) if index in (3, 27) else None
+    sink.trouble = lambda source_ids: refused(400) if "user-15" in source_ids else None
+    job = Import(source, sink)
+    job.run()
+    told = {e.rejection.segment_id: e.page for e in job.events if isinstance(e, ProfileRejected)}
+    assert told == {"3": 1, "15": 2, "27": 3}
+
+
+def test_nobody_is_confirmed_by_an_upsert_that_was_accepted() -> None:
+    job = Import(MemorySource(300), MemorySink())
+    job.run()
+    assert (job.tally.fates.sent, job.tally.fates.confirmed) == (300, 0)
+
+
+def _rejection_of(job: Import) -> Rejection:
+    [rejection] = [event.rejection for event in job.events if isinstance(event, ProfileRejected)]
+    return rejection
+
+
+@pytest.mark.parametrize("source_id", ["ada@example.com", "+48 600 700 800", "ada", "Ada/Lovelace", 'a"da', "käufer 1"])
+def test_the_reason_of_a_customer_that_was_refused_alone_is_told_without_the_customer(source_id: str) -> None:
+    source, sink = MemorySource(5), MemorySink()
+    source.source_id = lambda index: source_id if index == 2 else f"user-{index}"
+    reason = f"property 'email' is invalid for {source_id}"
+    sink.trouble = lambda source_ids: refused(400, reason) if source_id in source_ids else None
+    job = Import(source, sink)
+    job.run()
+    rejection = _rejection_of(job)
+    assert (rejection.segment_id, rejection.stage, rejection.request_id) == ("2", "upsert", "req-1")
+    assert "property 'email' is invalid" in rejection.reason
+    assert source_id not in rejection.reason
+    assert rejection.source_id == source_id, "the list of the rejected ones has a column for it"
+
+
+def test_the_reason_of_a_customer_that_the_sink_fails_on_is_told_without_the_customer_too() -> None:
+    sink = MemorySink()
+    alone = TransientError("answered 500: cannot write user-2; given up", service="Test", others_succeed=True)
+    sink.trouble = lambda source_ids: alone if "user-2" in source_ids else None
+    job = Import(MemorySource(5), sink)
+    job.run()
+    assert "user-2" not in _rejection_of(job).reason
+    assert "answered 500" in _rejection_of(job).reason
+
+
+def test_what_stops_the_import_because_everybody_is_refused_tells_the_reason_without_the_customer() -> None:
+    source, sink = MemorySource(1000), MemorySink()
+    source.source_id = lambda index: f"ada{index}@example.com"
+    sink.trouble = lambda source_ids: refused(400, f"metadata schema: {source_ids[0]} is not allowed")
+    with pytest.raises(StopError, match="metadata schema") as caught:
+        Import(source, sink).run()
+    assert "example.com" not in str(caught.value)
+
+
+# --- profiles that were chosen because they failed before ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["source", "sink"])
+def test_profiles_that_are_taken_again_may_all_be_refused_once_more(where: str) -> None:
+    source, sink = MemorySource(4 * REJECTED_IN_A_ROW), MemorySink()
+    if where == "source":
+        source.trouble = lambda _index: refused(400)
+    else:
+        sink.trouble = lambda _source_ids: refused(400)
+    job = Import(source, sink, rejected_in_a_row=None)
+    job.run()
+    assert (job.tally.sent, job.tally.rejected, job.tally.fates.to_do) == (0, 4 * REJECTED_IN_A_ROW, 0)
+    assert job.tally.resume_offset is None
+
+
+def test_so_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_still() -> None:
+    source = MemorySource(MAX_OPEN_PAGES + 50, page_size=1)
+    source.trouble = lambda _index: refused(400)
+    job = Import(source, MemorySink(), rejected_in_a_row=None)
+    job.run()
+    assert job.tally.rejected == MAX_OPEN_PAGES + 50
+
+
+@pytest.mark.parametrize("where", ["source", "sink"])
+def test_whoever_is_taken_again_while_the_service_is_away_is_not_rejected_for_that(where: str) -> None:
+    source, sink = MemorySource(300), MemorySink()
+    away = TransientError("away", service="Test")
+    if where == "source":
+        source.is_away = True
+        source.trouble = lambda _index: away
+    else:
+        sink.trouble = lambda _source_ids: away
+    job = Import(source, sink, rejected_in_a_row=None)
+    with pytest.raises(TransientError, match="away"):
+        job.run()
+    assert job.tally.rejected == 0
+
+
+@pytest.mark.parametrize("most", [1, 5, 60])
+def test_how_many_may_be_rejected_in_a_row_can_be_chosen(most: int) -> None:
+    source = MemorySource(1000)
+    source.trouble = lambda index: refused(400) if index >= 100 else None
+    job = Import(source, MemorySink(), rejected_in_a_row=most)
+    with pytest.raises(StopError, match=f"^{most} profiles in a row"):
+        job.run()
+    assert job.tally.resume_offset == "100"
 
 
 def test_reading_and_writing_that_fail_at_the_same_moment_end_the_import() -> None:

@@ -1,4 +1,4 @@
-"""What the terminal shows: log lines with rates, retries and rejections told sparingly, a summary that adds up."""
+"""What the terminal shows while an import runs: log lines with rates, retries and rejections told sparingly."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from segsync.errors import StopError
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.files import REJECTED, WARNINGS
 from segsync.models import (
+    ActionEnded,
     BatchSent,
     CallAnswered,
     CallRetried,
@@ -20,17 +20,19 @@ from segsync.models import (
     Fates,
     PageListed,
     PageSettled,
+    PageTakenAgain,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
+    ReadingEnded,
     Rejection,
+    SentProfile,
     ServicePaused,
     TraitLeftOut,
 )
-from segsync.progress import LINE_SECONDS, REJECTIONS_SHOWN, Mode, Progress, summary
-from segsync.report import ImportReport, Outcome, ServiceCalls
+from segsync.progress import LINE_SECONDS, REJECTIONS_SHOWN, Mode, Progress
 from segsync.settings import Settings
-from segsync.tally import Tally
+from segsync.tally import NOTHING_BEFORE, Tally
 from tests.conftest import run_virtual
 
 SETTINGS = Settings(
@@ -44,13 +46,18 @@ Tell = Callable[[Event], None]
 
 
 def shown(
-    scenario: Callable[[Tell], Awaitable[None]], mode: Mode = "lines", *, verbose: bool = False, width: int = 300
+    scenario: Callable[[Tell], Awaitable[None]],
+    mode: Mode = "lines",
+    *,
+    verbose: bool = False,
+    width: int = 300,
+    before: Fates = NOTHING_BEFORE,
 ) -> list[str]:
     """The lines that are shown while `scenario` tells its events."""
     console = Console(file=StringIO(), width=width, force_terminal=mode == "live", color_system=None)
 
     async def main() -> None:
-        tally = Tally("0")
+        tally = Tally("0", before)
         with Progress(SETTINGS, tally, console, mode, verbose=verbose) as progress:
 
             def tell(event: Event) -> None:
@@ -62,6 +69,10 @@ def shown(
     run_virtual(main())
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
+
+
+def sent(customers: int) -> BatchSent:
+    return BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", f"u{each}") for each in range(customers)))
 
 
 async def twenty_profiles_a_second(tell: Tell) -> None:
@@ -77,7 +88,7 @@ async def twenty_profiles_a_second(tell: Tell) -> None:
                 tell(CallAnswered("Segment", 200, 0.1))
                 tell(ProfileRead("use_1"))
         tell(CallAnswered("Voucherify", 202, 0.1))
-        tell(BatchSent(18, "aa_1"))
+        tell(sent(18))
         await asyncio.sleep(1)
 
 
@@ -88,7 +99,8 @@ def test_a_line_every_few_seconds_tells_how_far_it_is_and_how_fast() -> None:
     lines = shown(twenty_profiles_a_second)
     assert len(lines) == 32 // LINE_SECONDS
     assert re.match(
-        r"\d\d:\d\d:\d\d 600 profiles read \(20/s\), 540 customers sent, 60 without identifier, ", lines[-1]
+        r"\d\d:\d\d:\d\d 600 profiles read \(20/s\), 540 customers sent, 0 of them confirmed, 60 without identifier, ",
+        lines[-1],
     )
     assert "0 rejected; Segment 38.0 calls/s of 100, Voucherify 60/min of 2000; 0 retries, 0 x 429" in lines[-1]
 
@@ -97,7 +109,7 @@ def test_a_line_tells_where_a_resume_would_begin_for_as_long_as_there_is_such_a_
     async def scenario(tell: Tell) -> None:
         await asyncio.sleep(LINE_SECONDS + 1)
         for next_cursor in ("100", "[/b]", None):
-            tell(PageSettled("0", next_cursor, Fates(sent=100)))
+            tell(PageSettled(1, "0", next_cursor, Fates(sent=100)))
             await asyncio.sleep(LINE_SECONDS)
 
     lines = shown(scenario)
@@ -118,10 +130,116 @@ def test_the_rates_are_those_of_the_last_seconds_not_of_the_whole_run() -> None:
 def test_a_quiet_run_says_nothing_but_problems() -> None:
     async def scenario(tell: Tell) -> None:
         await twenty_profiles_a_second(tell)
-        tell(ProfileRejected(Rejection("use_9", None, "read", "answered 404")))
+        tell(ProfileRejected(Rejection("use_9", None, "read", "answered 404"), 1))
 
     [line] = shown(scenario, "quiet")
     assert line.endswith("Rejected: use_9 (read): answered 404")
+
+
+# --- what becomes of the customers ------------------------------------------------------------------------------
+
+
+async def all_sent_and_then_heard_of(tell: Tell) -> None:
+    """After 6 seconds all is sent, after 12 the first outcomes are there, after 18 the last."""
+    tell(PageListed("0", 200))
+    for _ in range(200):
+        tell(ProfileRead("use_1"))
+    tell(sent(100))
+    tell(sent(100))
+    await asyncio.sleep(6)
+    tell(ReadingEnded(2))
+    await asyncio.sleep(6)
+    tell(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
+    tell(ActionEnded("aa_1", 100, 99, 1))
+    await asyncio.sleep(6)
+    tell(ActionEnded("aa_2", 100, 100))
+    await asyncio.sleep(6)
+
+
+def test_a_line_tells_how_many_of_the_customers_sent_are_confirmed() -> None:
+    lines = [line for line in shown(all_sent_and_then_heard_of) if "profiles read" in line]
+    told = [
+        re.search(r"(\d+) customers sent, (\d+) of them confirmed, 0 without identifier, (\d+) rej", line)
+        for line in lines
+    ]
+    assert [match.groups() for match in told if match] == [
+        *[("200", "0", "0")] * 2,
+        *[("199", "99", "1")],
+        *[("199", "199", "1")],
+    ]
+
+
+def test_it_is_said_once_that_all_is_sent_and_what_is_waited_for() -> None:
+    told = [line for line in shown(all_sent_and_then_heard_of) if "All is sent" in line]
+    assert len(told) == 1
+    assert told[0].endswith("All is sent. Waiting for the outcome of 2 bulk upserts")
+
+
+def test_nothing_is_said_of_outcomes_where_none_is_waited_for() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(ReadingEnded(0))
+        await asyncio.sleep(1)
+
+    assert shown(scenario) == []
+    assert any("reading profiles" in line for line in shown(scenario, "live", width=100))
+
+
+def test_the_live_display_tells_what_is_waited_for_and_how_many_are_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    lines = shown(all_sent_and_then_heard_of, "live", width=100)
+    states = [line for line in lines if re.match(r"0:00:\d\d ", line)]
+    assert "reading profiles" in states[0]
+    assert "hearing from Voucherify what became of the customers" in states[-1]
+    customers = [
+        match.groups() for line in lines if (match := re.match(r"Customers sent +(\d+) +(\d+) confirmed", line))
+    ]
+    assert [*dict.fromkeys(customers)] == [("200", "0"), ("199", "99"), ("199", "199")]
+
+
+def test_a_resumed_import_shows_all_of_it_and_the_pace_of_this_process() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(PageListed("900", 100))
+        for _ in range(12):
+            tell(ProfileRead("use_1"))
+            tell(sent(1))
+            await asyncio.sleep(1)
+
+    before = Fates(confirmed=500, sent=300, without_identifier=100)
+    lines = shown(scenario, before=before)
+    assert re.search(r"910 profiles read \(1/s\), 810 customers sent, 500 of them confirmed, 100 without", lines[-1])
+
+
+async def an_upsert_that_failed_is_taken_again(tell: Tell) -> None:
+    tell(PageListed("0", 100))
+    tell(sent(100))
+    await asyncio.sleep(LINE_SECONDS)
+    tell(ActionEnded("aa_1", 100, 0))
+    await asyncio.sleep(LINE_SECONDS)
+    await a_page_is_taken_again(tell, were_rejected=False)
+
+
+async def a_page_is_taken_again(tell: Tell, *, were_rejected: bool = True) -> None:
+    await asyncio.sleep(1)
+    tell(PageTakenAgain(100, were_rejected=were_rejected))
+    await asyncio.sleep(2 * LINE_SECONDS)
+    tell(sent(100))
+    await asyncio.sleep(LINE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "before"),
+    [
+        (an_upsert_that_failed_is_taken_again, NOTHING_BEFORE),
+        (a_page_is_taken_again, Fates(confirmed=800, rejected=200)),
+    ],
+)
+def test_no_pace_is_negative_where_profiles_are_taken_again(
+    scenario: Callable[[Tell], Awaitable[None]], before: Fates
+) -> None:
+    lines = shown(scenario, before=before)
+    paces = [match[1] for line in lines if (match := re.search(r"profiles read \((.*?)/s\)", line))]
+    assert len(paces) >= 3
+    assert [pace for pace in paces if pace.startswith("-")] == []
 
 
 # --- retries, rejections, warnings ----------------------------------------------------------------------------
@@ -161,7 +279,7 @@ def test_retries_and_429s_are_counted_in_the_log_lines() -> None:
 
 async def many_rejections_and_warnings(tell: Tell) -> None:
     for number in range(50):
-        tell(ProfileRejected(Rejection(f"use_{number}", None, "upsert", "Voucherify answered 400")))
+        tell(ProfileRejected(Rejection(f"use_{number}", None, "upsert", "Voucherify answered 400"), 1))
         tell(TraitLeftOut(f"use_{number}", "birthdate", "is not an ISO 8601 date"))
         tell(TraitLeftOut(f"use_{number}", "name", "is a list, not text"))
 
@@ -190,7 +308,7 @@ def test_a_verbose_run_tells_of_every_one() -> None:
 
 def test_what_a_service_says_is_shown_as_it_is_and_not_as_markup() -> None:
     async def scenario(tell: Tell) -> None:
-        tell(ProfileRejected(Rejection("use_[/red]", None, "read", "[bold]no[/nothing]")))
+        tell(ProfileRejected(Rejection("use_[/red]", None, "read", "[bold]no[/nothing]"), 1))
 
     assert shown(scenario)[0].endswith("use_[/red] (read): [bold]no[/nothing]")
 
@@ -207,7 +325,7 @@ def test_the_live_display_keeps_up_whatever_a_cursor_holds(width: int, monkeypat
         await many_rejections_and_warnings(tell)
         tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 0.5))
         tell(ServicePaused("Voucherify", 60.0))
-        tell(PageSettled("0", "[/b]:key:", Fates(sent=100)))
+        tell(PageSettled(1, "0", "[/b]:key:", Fates(sent=100)))
         await asyncio.sleep(1)
         tell(PageListed("[/b]:key:", 1))
         tell(ProfileRead("use_1"))
@@ -230,79 +348,3 @@ def test_trouble_that_has_passed_is_no_longer_the_state() -> None:
     states = [line for line in shown(scenario, "live", width=100) if re.match(r"0:00:\d\d ", line)]
     assert "Segment is not answering well" in states[0]
     assert "reading profiles" in states[-1]
-
-
-# --- the summary ----------------------------------------------------------------------------------------------
-
-
-def report(fates: Fates, outcome: Outcome = "done", resume_offset: str | None = None) -> ImportReport:
-    return ImportReport(
-        outcome=outcome,
-        error=StopError("enough") if outcome == "stopped" else None,
-        fates=fates,
-        settled=fates,
-        offset="0",
-        resume_offset=resume_offset,
-        seconds=3725.4,
-        calls={"Segment": ServiceCalls(2_345_678, 1_234, 56), "Voucherify": ServiceCalls(12_345, 7, 8)},
-        warnings={"birthdate": 1_200, "name": 34},
-    )
-
-
-def printed(result: ImportReport) -> str:
-    console = Console(width=80, file=StringIO(), color_system=None)
-    console.print(summary(result))
-    assert isinstance(console.file, StringIO)
-    assert max(map(len, console.file.getvalue().splitlines())) <= 80
-    return console.file.getvalue()
-
-
-def rows(result: ImportReport) -> dict[str, list[str]]:
-    """The cells of each row by its first one."""
-    cells = [re.split(r" {2,}", line.strip()) for line in printed(result).splitlines()]
-    return {first: others for first, *others in cells}
-
-
-FATE_ROWS = ("Profiles listed", "Customers sent", "Without identifier", "Rejected", "Still to do")
-
-
-def test_the_summary_shows_every_fate_and_they_add_up_to_the_profiles() -> None:
-    table = rows(report(Fates(1_234_567, 89_012, 345, 67), outcome="stopped", resume_offset="1323900"))
-    counts = [int(table[name][0].replace(",", "")) for name in FATE_ROWS]
-    assert counts == [1_234_567 + 89_012 + 345 + 67, 1_234_567, 89_012, 345, 67]
-    assert table["Without identifier"][1] == WITHOUT_IDENTIFIER
-    assert table["Rejected"][1] == REJECTED
-    assert table["Still to do"][1] == "from offset 1323900"
-
-
-def test_the_summary_shows_calls_warnings_time_and_pace() -> None:
-    table = rows(report(Fates(sent=90_000, without_identifier=10_000)))
-    assert table["Segment calls"] == ["2,345,678", "1,234 retries, 56 answered 429"]
-    assert table["Voucherify calls"] == ["12,345", "7 retries, 8 answered 429"]
-    assert table["Warnings"] == ["1,234", WARNINGS]
-    assert table["Time"] == ["1:02:05"]
-    assert table["per 100 customers"] == ["4.14 s"]
-    assert table["per 100 profiles"] == ["3.73 s"]
-
-
-def test_the_summary_of_nothing_names_no_file_and_no_pace() -> None:
-    text = printed(report(Fates()))
-    assert [words for words in ("per 100", WITHOUT_IDENTIFIER, REJECTED) if words in text] == []
-
-
-@pytest.mark.parametrize(
-    ("outcome", "rejected", "title"),
-    [
-        ("done", 0, "Done"),
-        ("done", 1, "Done, with rejected profiles"),
-        ("interrupted", 0, "Interrupted"),
-        ("stopped", 1, "Stopped early"),
-    ],
-)
-def test_the_summary_is_titled_by_how_it_ended(outcome: Outcome, rejected: int, title: str) -> None:
-    assert printed(report(Fates(sent=1, rejected=rejected), outcome=outcome)).splitlines()[0].strip() == title
-
-
-@pytest.mark.parametrize("cursor", ["[/b]", "a[red]b", "[link=x]", ":key:"])
-def test_a_cursor_is_shown_as_it_is_whatever_it_holds(cursor: str) -> None:
-    assert f"from offset {cursor}" in printed(report(Fates(to_do=1), outcome="stopped", resume_offset=cursor))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segsync.errors import SettingsError
-from segsync.settings import Settings, env_example
+from segsync.settings import Settings, env_example, is_this_machine, one_setting
 
 CREDENTIALS = {
     "SEGMENT_ACCESS_TOKEN": "token-of-segment",
@@ -34,6 +34,8 @@ DEFAULTS = {
     "SEGSYNC_BATCH_SIZE": "100",
     "SEGSYNC_REQUEST_TIMEOUT": "30",
     "SEGSYNC_RETRY_SECONDS": "300",
+    "SEGSYNC_CONFIRM_SECONDS": "3600",
+    "SEGSYNC_LEDGER": "segsync.db",
 }
 VARIABLES = (*CREDENTIALS, *DEFAULTS)
 REPOSITORY = Path(__file__).parents[2]
@@ -116,6 +118,7 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
         ("VOUCHERIFY_REQUESTS_PER_MINUTE", ["0", "nan", "1e400"], "a number from 0.01 to"),
         ("SEGSYNC_REQUEST_TIMEOUT", ["0", "3601", "1m"], "a number from 0.1 to 3,600"),
         ("SEGSYNC_RETRY_SECONDS", ["-1", "86401"], "a number from 0 to 86,400"),
+        ("SEGSYNC_CONFIRM_SECONDS", ["-1", "604801", "1h", "nan"], "a number from 0 to 604,800"),
         ("SEGMENT_REGION", ["asia", "europe"], "one of us, eu"),
         ("VOUCHERIFY_REGION", ["mars"], "one of eu, us, asia"),
         ("SEGMENT_BASE_URL", ["profiles.segment.com", "ftp://x.io", "https://", "https://[::1"], "must be a URL"),
@@ -144,6 +147,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(variable: str, refuse
         ("SEGMENT_REQUESTS_PER_SECOND", ("0.01", "100000")),
         ("SEGSYNC_REQUEST_TIMEOUT", ("0.1", "3600")),
         ("SEGSYNC_RETRY_SECONDS", ("0", "86400")),
+        ("SEGSYNC_CONFIRM_SECONDS", ("0", "604800")),
     ],
 )
 def test_the_bounds_themselves_are_allowed(variable: str, bounds: tuple[str, str]) -> None:
@@ -156,7 +160,9 @@ def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_rep
     [url] = problems(SEGMENT_BASE_URL="https://me:hunter2@x.io")
     assert url.startswith("SEGMENT_BASE_URL=https://…@x.io must be a plain URL")
     [space] = problems(SEGMENT_SPACE_ID="spa\x1b[31m")
-    assert space == r"SEGMENT_SPACE_ID='spa\x1b[31m' must not contain control characters"
+    assert space == r"SEGMENT_SPACE_ID=spa\x1b[31m must not contain control characters"
+    [ledger] = problems(SEGSYNC_LEDGER="a\nb.db")
+    assert ledger == r"SEGSYNC_LEDGER=a\nb.db must not contain control characters"
 
 
 def test_all_problems_are_told_at_once_each_by_its_variable_or_flag() -> None:
@@ -260,6 +266,46 @@ def test_plain_http_is_for_this_machine(variable: str, host: str) -> None:
 def test_plain_http_to_any_other_host_is_refused(variable: str, host: str) -> None:
     [problem] = problems(**{variable: f"http://{host}"})
     assert "must begin with https://" in problem
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "::1"])
+def test_this_machine_is_known_by_its_names(host: str) -> None:
+    assert is_this_machine(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "x.io", "localhost.x.io", "127.0.0.1.x.io", "0.0.0.0", "10.0.0.1", "::2", "127.1"],  # noqa: S104
+)
+def test_no_other_host_is_this_machine(host: str) -> None:
+    assert not is_this_machine(host)
+
+
+# --- one setting alone ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "in_file", "ledger"),
+    [
+        ({"SEGSYNC_LEDGER": "a.db"}, "SEGSYNC_LEDGER=b.db", "a.db"),
+        ({"SEGSYNC_LEDGER": " "}, "SEGSYNC_LEDGER=b.db", "b.db"),
+        ({}, "SEGSYNC_LEDGER=", "segsync.db"),
+        ({}, "", "segsync.db"),
+    ],
+)
+def test_where_the_ledger_is_can_be_asked_without_any_credential(
+    environ: dict[str, str], in_file: str, ledger: str
+) -> None:
+    Path(".env").write_text(in_file, encoding="utf-8")
+    assert one_setting("SEGSYNC_LEDGER", environ=environ) == ledger
+    Path("other.env").write_text("SEGSYNC_LEDGER=c.db", encoding="utf-8")
+    expected = "a.db" if ledger == "a.db" else "c.db"
+    assert one_setting("SEGSYNC_LEDGER", environ=environ, env_file=Path("other.env")) == expected
+
+
+def test_one_setting_wants_the_env_file_that_was_asked_for_too() -> None:
+    with pytest.raises(SettingsError, match=r"--env-file nowhere\.env cannot be read: No such file"):
+        one_setting("SEGSYNC_LEDGER", environ={}, env_file=Path("nowhere.env"))
 
 
 # --- the env file ---------------------------------------------------------------------------------------------

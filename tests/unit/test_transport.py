@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gzip
+import traceback
 from random import Random
 
 import aiohttp
@@ -14,8 +15,23 @@ from aiohttp import web
 from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
 from segsync.models import CallAnswered, CallRetried, ServicePaused
 from segsync.pacer import Pacer
-from segsync.transport import MAX_ANSWER_BYTES, Transport
-from tests.scripted import ANYTHING, Answer, Events, Script, answer, hang_up, raw, transport_to
+from segsync.transport import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, Transport
+from tests.conftest import run_virtual
+from tests.scripted import (
+    ANYTHING,
+    CREDENTIALS,
+    Answer,
+    Events,
+    NoNames,
+    Script,
+    SilentSession,
+    answer,
+    hang_up,
+    raw,
+    scripted_server,
+    transport_at,
+    transport_to,
+)
 
 FINE = answer({"fine": True})
 TOO_MANY = answer({"error": {"code": "rate_limit_error", "message": "slow down"}}, 429)
@@ -23,6 +39,13 @@ TOO_MANY = answer({"error": {"code": "rate_limit_error", "message": "slow down"}
 
 async def _get(transport: Transport) -> dict[str, object]:
     return await transport.call("GET", "/v1/thing?next=secret-cursor", ANYTHING)
+
+
+class _Steady(Random):
+    """Back-off of 5 seconds."""
+
+    def uniform(self, _low: float, _high: float) -> float:
+        return 5.0
 
 
 async def test_an_answer_is_decoded() -> None:
@@ -118,9 +141,51 @@ async def test_no_message_holds_a_query_a_header_or_what_the_service_quoted() ->
     async with transport_to(Script(quoting)) as transport:
         with pytest.raises(RefusedError) as caught:
             await _get(transport)
-    for secret in ("secret-cursor", "c2VjcmV0", "ada@example.com"):
+    for secret in ("secret-cursor", "c2VjcmV0", "ada", "example.com"):
         assert secret not in str(caught.value)
     assert "validation_error" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 404, 413])
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"code": 400, "key": "invalid_customer", "message": "Customer was refused", "details": "it is too large"},
+            r"answered \d+ \(invalid_customer\) to GET /v1/thing: Customer was refused: it is too large$",
+        ),
+        (
+            {"error": {"code": "not_found", "message": "no such thing"}},
+            r"\(not_found\) to GET /v1/thing: no such thing$",
+        ),
+        ({"message": "the same", "details": "the same"}, "to GET /v1/thing: the same$"),
+        ({"message": "two\nlines"}, "to GET /v1/thing: two lines$"),
+        ({"message": ""}, "to GET /v1/thing$"),
+        ({"message": ["no", "text"], "details": 7}, "to GET /v1/thing$"),
+        ([], "to GET /v1/thing$"),
+    ],
+)
+async def test_a_refusal_is_told_with_the_reason_that_the_service_gives(status: int, fields: object, said: str) -> None:
+    async with transport_to(Script(answer(fields, status))) as transport:
+        with pytest.raises(RefusedError, match=said):
+            await _get(transport)
+
+
+@pytest.mark.parametrize("status", [401, 402, 302, 503])
+async def test_other_errors_are_told_without_what_the_service_says_of_them(status: int) -> None:
+    async with transport_to(Script(answer({"message": "long story"}, status)), retry_seconds=0) as transport:
+        with pytest.raises(SegsyncError) as caught:
+            await _get(transport)
+    assert "long story" not in str(caught.value)
+
+
+@pytest.mark.parametrize("headers", [{"Request_Id": "req-1"}, {"X_Request_Id": "req-1"}, {}])
+async def test_a_refusal_is_told_with_the_id_that_support_asks_for(headers: dict[str, str]) -> None:
+    fields = {} if headers else {"message": "no", "request_id": "req-1"}
+    async with transport_to(Script(answer(fields, 400, **headers))) as transport:
+        with pytest.raises(RefusedError, match=r"\[request id req-1\]$") as caught:
+            await _get(transport)
+    assert caught.value.request_id == "req-1"
 
 
 async def test_a_refused_credential_is_named() -> None:
@@ -137,7 +202,7 @@ async def test_a_refused_credential_is_named() -> None:
         (b'{"a": NaN}', "application/json", "malformed"),
         (b"[1, 2]", "application/json", "Expected `object`, got `array`"),
         (b"", "application/json", "truncated"),
-        (b'{"a": "\xff"}', "application/json", "can't decode byte"),
+        (b'{"a": "\xff"}', "application/json", "it is not UTF-8"),
         (b'{"a":' * 100_000, "application/json", "recursion"),
     ],
 )
@@ -178,35 +243,17 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_it_never_comes_back_earlier_than_it_was_asked_to(status: int) -> None:
-    clock = asyncio.get_running_loop().time
-    times: list[float] = []
+@pytest.mark.parametrize("retry_after", ["30", "Thu, 01 Jan 1970 00:01:30 GMT"])
+def test_it_never_comes_back_earlier_than_it_was_asked_to(status: int, retry_after: str) -> None:
+    async def run() -> list[tuple[str, float]]:
+        session = SilentSession()
+        headers = {"Retry-After": retry_after, "Date": "Thu, 01 Jan 1970 00:01:00 GMT"}
+        session.answer = lambda _path: (200, {}) if len(session.calls) > 1 else (status, headers)
+        await session.transport(retry_seconds=10).call("GET", "/thing", ANYTHING)
+        return session.calls
 
-    def timed(respond: Answer) -> Answer:
-        async def remember(request: web.Request) -> web.StreamResponse:
-            times.append(clock())
-            return await respond(request)
-
-        return remember
-
-    script = Script(timed(answer({}, status, Retry_After="0.3")), timed(FINE))
-    async with transport_to(script, retry_seconds=0.1) as transport:
-        await _get(transport)
-    assert times[1] - times[0] >= 0.3
-
-
-async def test_after_an_announced_wait_the_patience_begins_again() -> None:
-    script = Script(answer({}, 429, Retry_After="0.3"), answer({}, 503), FINE)
-    async with transport_to(script, retry_seconds=0.1) as transport:
-        await _get(transport)
-
-
-async def test_announced_waits_that_never_end_are_given_up() -> None:
-    script = Script(answer({}, 429, Retry_After="0.2"))
-    async with transport_to(script, retry_seconds=0.1) as transport:
-        with pytest.raises(TransientError):
-            await _get(transport)
-    assert len(script.calls) == 2
+    (_, first), (_, second) = run_virtual(run())
+    assert 30 <= second - first < 31
 
 
 async def test_the_end_of_a_rate_window_is_no_reason_to_wait_when_the_limit_was_not_reached() -> None:
@@ -240,47 +287,32 @@ async def test_the_last_call_of_a_window_pauses_everybody_until_the_next_one() -
     assert [event.seconds for event in events.of(ServicePaused)] == [30.0]
 
 
-class _Steady(Random):
-    """Back-off of 50 ms."""
-
-    def uniform(self, _low: float, _high: float) -> float:
-        return 0.05
-
-
-async def test_a_last_try_is_made_when_the_patience_ends() -> None:
-    script = Script(answer({}, 503))
-    async with transport_to(script, retry_seconds=0.12, random=_Steady()) as transport:
-        with pytest.raises(TransientError, match="4 attempts"):
-            await _get(transport)
-    assert len(script.calls) == 4, "at 0, 50, 100 and 120 ms"
-
-
-async def test_a_success_before_an_outage_is_no_success_of_others() -> None:
-    is_away = False
-
-    async def respond(request: web.Request) -> web.StreamResponse:
-        return await (answer({}, 503) if is_away or "broken" in request.path else FINE)(request)
-
-    async with transport_to(Script(respond), retry_seconds=0.5, random=_Steady()) as transport:
+def test_a_success_before_an_outage_is_no_success_of_others() -> None:
+    async def run() -> TransientError:
+        session, is_away = SilentSession(), False
+        session.answer = lambda path: (503 if is_away or "broken" in path else 200, {})
+        transport = session.transport(retry_seconds=50, random=_Steady())
         broken = asyncio.create_task(transport.call("GET", "/broken", ANYTHING))
-        await asyncio.sleep(0.08)
+        await asyncio.sleep(8)
         await transport.call("GET", "/other", ANYTHING)
         is_away = True
         with pytest.raises(TransientError) as caught:
             await broken
-    assert not caught.value.others_succeed
+        return caught.value
+
+    assert not run_virtual(run()).others_succeed
 
 
-async def test_others_success_tells_a_broken_call_from_a_broken_service() -> None:
-    async def by_path(request: web.Request) -> web.StreamResponse:
-        respond: Callable[[web.Request], object] = FINE if "good" in request.path else answer({}, 500)
-        return await respond(request)  # type: ignore[misc,no-any-return]
-
-    async with transport_to(Script(by_path), retry_seconds=0.3, random=_Steady()) as transport:
+def test_others_success_tells_a_broken_call_from_a_broken_service() -> None:
+    async def run() -> tuple[TransientError, TransientError]:
+        session = SilentSession()
+        session.answer = lambda path: (200 if "good" in path else 500, {})
+        transport = session.transport(retry_seconds=30, random=_Steady())
 
         async def good_calls() -> None:
             while True:
                 await transport.call("GET", "/good", ANYTHING)
+                await asyncio.sleep(1)
 
         others = asyncio.create_task(good_calls())
         with pytest.raises(TransientError) as alone:
@@ -288,8 +320,11 @@ async def test_others_success_tells_a_broken_call_from_a_broken_service() -> Non
         others.cancel()
         with pytest.raises(TransientError) as like_all:
             await transport.call("GET", "/bad", ANYTHING)
-    assert alone.value.others_succeed
-    assert not like_all.value.others_succeed
+        return alone.value, like_all.value
+
+    alone, like_all = run_virtual(run())
+    assert alone.others_succeed
+    assert not like_all.others_succeed
 
 
 async def test_an_unreachable_service_is_said_to_be_unreachable() -> None:
@@ -320,3 +355,249 @@ async def test_a_large_body_is_sent_whole_and_again() -> None:
     async with transport_to(script) as transport:
         await transport.call("POST", "/v1/things", ANYTHING, body)
     assert script.bodies == [body, body]
+
+
+# --- files that an answer names -------------------------------------------------------------------------------
+
+REPORT = raw(b"source_id,status\nada,FAILED\n", "text/csv")
+SIGNED = "/reports/aa_1.csv?X-Amz-Signature=s3cret&user=ada@example.com#frag"
+
+
+async def test_a_file_is_given_as_it_is_whatever_it_holds() -> None:
+    content = bytes(range(256)) * 10
+    script = Script(raw(content, "application/octet-stream"))
+    async with scripted_server(script) as url, transport_at(url) as transport:
+        assert await transport.download(f"{url}{SIGNED}") == content
+    assert script.calls == ["GET /reports/aa_1.csv?X-Amz-Signature=s3cret&user=ada@example.com"]
+
+
+async def test_the_apis_own_host_gets_the_credentials() -> None:
+    script = Script(REPORT)
+    async with scripted_server(script) as url, transport_at(f"{url}/api") as transport:
+        await transport.download(f"{url}{SIGNED}")
+    [headers] = script.headers
+    assert {name: headers.get(name) for name in CREDENTIALS} == CREDENTIALS
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_no_other_host_gets_them_not_even_another_port_or_name_of_the_same(host: str) -> None:
+    files = Script(REPORT)
+    async with scripted_server(Script(FINE)) as api, scripted_server(files) as url, transport_at(api) as transport:
+        await transport.download(f"{url}{SIGNED}".replace("127.0.0.1", host))
+    [headers] = files.headers
+    sent = " ".join([*headers, *headers.values()])
+    assert not [word for pair in CREDENTIALS.items() for word in pair if word.lower() in sent.lower()]
+
+
+async def test_another_name_of_the_apis_own_host_does_not_get_them_either() -> None:
+    script = Script(REPORT)
+    async with scripted_server(script) as url, transport_at(url) as transport:
+        await transport.download(f"{url}{SIGNED}".replace("127.0.0.1", "localhost"))
+    assert not script.headers[0].keys() & CREDENTIALS.keys()
+
+
+async def test_a_redirect_takes_them_nowhere() -> None:
+    elsewhere = Script(REPORT)
+    async with scripted_server(elsewhere) as foreign:
+        script = Script(answer({}, 302, Location=f"{foreign}/stolen"))
+        async with scripted_server(script) as url, transport_at(url) as transport:
+            with pytest.raises(
+                RefusedError, match=r"127\.0\.0\.1 answered 302 to the call for a report file of Segment"
+            ):
+                await transport.download(f"{url}{SIGNED}")
+    assert elsewhere.calls == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://files.example/r.csv?sig=s3cret", "http://10.0.0.1/r.csv", "http://0.0.0.0/r.csv"),
+        *("http://localhost.files.example/r.csv", "http://127.0.0.1@files.example/r.csv", "http://127.1/r.csv"),
+        *("ftp://files.example/r.csv", "file:///etc/passwd", "data:text/csv,a", "javascript:alert(1)", "//x.io/r.csv"),
+        *("", " ", "r.csv", "/reports/aa_1.csv", "https://", "https:///r.csv", "https://?sig=s3cret", "https://[::1"),
+    ],
+)
+async def test_a_url_that_is_not_https_is_not_called_nor_repeated(url: str) -> None:
+    events, names = Events(), NoNames()
+    async with transport_at("http://127.0.0.1:1", on_event=events.append, resolver=names) as transport:
+        with pytest.raises(AnswerError, match=r"^Segment names a report file that is not at an https URL$"):
+            await transport.download(url)
+    assert (events, names.asked) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("https://files.example:99999/r.csv?sig=s3cret", id="a port beyond all"),
+        pytest.param("https://files.example:port/r.csv", id="a port that is none"),
+        pytest.param("https://xn--/r.csv", id="a punycode that is none"),
+        pytest.param("https://files example/r.csv?sig=s3cret", id="a space"),
+        pytest.param("https://files.example/a b\r\nX: y?sig=s3cret", id="a line break"),
+        pytest.param("https://files.example/\x1b[31mr.csv?sig=s3cret", id="an escape sequence in its path"),
+        pytest.param("https://files\x1bc/r.csv?sig=s3cret", id="an escape sequence in its host"),
+        pytest.param("https://./?s3cret", id="a dot"),
+        pytest.param("https://a..b/r.csv", id="an empty label"),
+        pytest.param("https://" + "a" * 300 + ".example/", id="a long label"),
+        pytest.param("https://user:s3cret@files.example/r.csv", id="user info"),
+    ],
+)
+async def test_a_url_that_leads_nowhere_is_an_error_of_the_call_and_no_defect(url: str) -> None:
+    async with transport_at("http://127.0.0.1:1", retry_seconds=0, resolver=NoNames()) as transport:
+        with pytest.raises((AnswerError, TransientError)) as caught:
+            await transport.download(url)
+    assert "s3cret" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (answer({}, 404), RefusedError),
+        (answer({}, 403), RefusedError),
+        (answer({}, 400), RefusedError),
+        (answer({}, 503), TransientError),
+        (answer({}, 429), TransientError),
+        (hang_up, TransientError),
+        (raw(b" " * (MAX_ANSWER_BYTES + 1), "text/csv"), AnswerError),
+    ],
+)
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_no_message_about_a_file_holds_the_query_of_its_url(
+    trouble: Answer, error: type[SegsyncError], is_own: bool
+) -> None:
+    async with scripted_server(Script(trouble)) as url:
+        api = url if is_own else "http://127.0.0.1:1"
+        async with transport_at(api, retry_seconds=0) as transport:
+            with pytest.raises(error) as caught:
+                await transport.download(f"{url}{SIGNED}")
+    shown = "".join(traceback.format_exception(caught.value))
+    for secret in ("s3cret", "Signature", "ada", "frag", *CREDENTIALS.values()):
+        assert secret not in str(caught.value)
+        assert secret not in "".join(line for line in shown.splitlines() if "Error" in line)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+async def test_a_file_that_is_not_there_is_refused_at_once(status: int) -> None:
+    script = Script(answer({}, status))
+    async with scripted_server(script) as url, transport_at(url) as transport:
+        with pytest.raises(
+            RefusedError, match=f"127.0.0.1 answered {status} to the call for a report file of Segment"
+        ) as caught:
+            await transport.download(f"{url}/r.csv")
+    assert caught.value.status == status
+    assert len(script.calls) == 1
+
+
+@pytest.mark.parametrize("trouble", [answer({}, 500), answer({}, 503), answer({}, 429), answer({}, 408), hang_up])
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_trouble_with_a_file_that_passes_is_waited_out(trouble: Answer, is_own: bool) -> None:
+    events, script = Events(), Script(trouble, trouble, REPORT)
+    async with scripted_server(script) as url:
+        api = url if is_own else "http://127.0.0.1:1"
+        async with transport_at(api, on_event=events.append) as transport:
+            assert (await transport.download(f"{url}/r.csv")).startswith(b"source_id")
+    assert len(script.calls) == 3
+    assert len(events.of(CallRetried)) == 2
+
+
+def test_the_patience_with_a_file_is_no_longer_than_a_minute_and_no_longer_than_that_with_any_call() -> None:
+    async def given_up_after(retry_seconds: float) -> float:
+        session = SilentSession()
+        session.answer = lambda _path: (503, {})
+        transport = session.transport(retry_seconds)
+        with pytest.raises(TransientError):
+            await transport.download("https://files.example/r.csv")
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(given_up_after(86_400)) == pytest.approx(DOWNLOAD_RETRY_SECONDS, abs=1)
+    assert run_virtual(given_up_after(10)) == pytest.approx(10, abs=1)
+
+
+async def test_an_endless_file_is_not_read_to_its_end() -> None:
+    written = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse(headers={"Content-Type": "text/csv"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        while written < 4 * MAX_ANSWER_BYTES:
+            await response.write(b"a,b\n" * 16384)
+            written += 65536
+        return response
+
+    async with scripted_server(Script(endless)) as url, transport_at("http://127.0.0.1:1") as transport:
+        with pytest.raises(AnswerError, match=r"more than 16,777,216 bytes"):
+            await transport.download(f"{url}/r.csv")
+    assert written < 4 * MAX_ANSWER_BYTES
+
+
+async def test_a_packed_bomb_of_a_file_is_not_unpacked() -> None:
+    bomb = gzip.compress(b"0" * (8 * MAX_ANSWER_BYTES))
+
+    async def packed(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "text/csv"})
+
+    async with scripted_server(Script(packed)) as url, transport_at("http://127.0.0.1:1") as transport:
+        with pytest.raises(AnswerError, match=r"more than 16,777,216 bytes"):
+            await transport.download(f"{url}/r.csv")
+
+
+def test_a_file_does_not_tell_that_the_api_itself_answers() -> None:
+    async def run() -> TransientError:
+        session = SilentSession()
+        session.answer = lambda path: (200 if path == "/r.csv" else 500, {})
+        transport = session.transport(retry_seconds=30, random=_Steady())
+
+        async def downloads() -> None:
+            while True:
+                await transport.download("https://files.example/r.csv")
+                await asyncio.sleep(1)
+
+        others = asyncio.create_task(downloads())
+        with pytest.raises(TransientError) as caught:
+            await transport.call("GET", "/thing", ANYTHING)
+        others.cancel()
+        return caught.value
+
+    assert not run_virtual(run()).others_succeed
+
+
+# --- calls that are not urgent, on a clock that costs no time ---------------------------------------------------
+
+
+def test_calls_that_are_not_urgent_and_files_let_all_the_others_go_first() -> None:
+    async def run() -> list[tuple[str, float]]:
+        session = SilentSession()
+        transport = session.transport(calls_per_second=100 / 60)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(transport.call("POST", "/upsert", ANYTHING))
+            await asyncio.sleep(0.1)
+            for _ in range(3):
+                group.create_task(transport.call("GET", "/status", ANYTHING, is_urgent=False))
+            group.create_task(transport.download("http://127.0.0.1/report"))
+            await asyncio.sleep(1)
+            for _ in range(10):
+                group.create_task(transport.call("POST", "/upsert", ANYTHING))
+        return session.calls
+
+    calls = run_virtual(run())
+    assert [path for path, _ in calls[:20]] == ["/upsert"] * 20
+    assert sorted(path for path, _ in calls[20:]) == ["/report", "/status", "/status", "/status"]
+    assert calls[19][1] == pytest.approx(19 * 0.6, rel=0.02)
+    assert calls[-1][1] > calls[19][1] + 3 * 0.6, "they keep to the limit themselves"
+
+
+def test_a_file_of_another_host_takes_no_turn_of_the_api() -> None:
+    async def run() -> float:
+        session = SilentSession()
+        transport = session.transport(calls_per_second=1)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(transport.call("POST", "/upsert", ANYTHING))
+            await asyncio.sleep(0.5)
+            await transport.download("https://files.example/r.csv")
+            return asyncio.get_running_loop().time()
+
+    assert run_virtual(run()) < 0.6

@@ -1,0 +1,93 @@
+"""What a request means for the ledger as it is: begin, go on, or ask the user."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.text import Text
+
+from segsync.accounts import Run
+from segsync.conclusion import EXIT_DONE, EXIT_USAGE
+from segsync.ledger import Ledger
+from segsync.models import FIRST_OFFSET
+from segsync.plan import Plan, last_run, plan_new, plan_resume, plan_retry
+from segsync.printable import printable
+from segsync.request import Request
+
+WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offset 0"
+
+
+def choose(request: Request, ledger: Ledger, console: Console) -> Plan | int:
+    """The plan for what is asked for, or an exit code where nothing is to be done. Says which on `console`."""
+
+    def say(text: str) -> None:
+        console.print(Text(printable(text)), soft_wrap=True)
+
+    if request.retry_rejected:
+        plan = plan_retry(ledger)
+        if plan.has_work:
+            say(f"Taking {plan.before.rejected:,} rejected profiles again.")
+            return plan
+        say(f"The ledger {request.ledger} knows no rejected profiles: nothing to take again.")
+        return EXIT_DONE
+    if request.resume:
+        return _choose_resume(request, ledger, say)
+    last = last_run(ledger)
+    if request.offset is None and not request.begins_anew and last and last.is_unfinished:
+        say(f"The ledger {request.ledger} holds an unfinished import: {describe(last)}.")
+        return _ask(request, ledger, last, say)
+    return plan_new(ledger, request.offset or FIRST_OFFSET)
+
+
+def _choose_resume(request: Request, ledger: Ledger, say: Callable[[str], None]) -> Plan | int:
+    plan = plan_resume(ledger)
+    if plan is None:
+        say(f"No import has run on the ledger {request.ledger} yet: beginning at the first profile.")
+        return plan_new(ledger, FIRST_OFFSET)
+    if not plan.has_work:
+        say(f"The last import on the ledger {request.ledger} is complete: nothing to resume.")
+        return EXIT_DONE
+    if plan.offset is None:
+        say(f"Resuming: all {plan.before.profiles:,} profiles are listed, what is left is to hear of their outcome.")
+    else:
+        say(f"Resuming from offset {plan.offset}: {plan.before.done:,} profiles are done.")
+    return plan
+
+
+def _ask(request: Request, ledger: Ledger, last: Run, say: Callable[[str], None]) -> Plan | int:
+    """Neither to begin again nor to go on is right without being told to."""
+    wish = ""
+    if request.may_ask:
+        wish = answer(resume_question(last.offset) + '"yes" resumes, "no" begins again from the first profile: ')
+    if wish == "yes":
+        return _choose_resume(request, ledger, say)
+    if wish == "no":
+        return plan_new(ledger, FIRST_OFFSET)
+    say(f"Nothing was done. {WAYS_ON}")
+    return EXIT_USAGE
+
+
+def describe(run: Run) -> str:
+    """A run that ended before its work did, in a few words."""
+    how = {"running": "ended without a word", "interrupted": "was interrupted"}.get(run.state, "stopped early")
+    began = run.begun_at[:16].replace("T", " ")
+    done = f"{run.fates.done:,} profiles are done"
+    return f"it began at {began} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
+
+
+def resume_question(offset: str | None) -> str:
+    """The question of the Node script that segsync replaces."""
+    where = "" if offset is None else f" from the offset: {offset}"
+    return f"Do you wish to resume the process{where}? "
+
+
+def answer(question: str) -> str:
+    """What the user types, in lower case; nothing for Ctrl-C or the end of the input."""
+    sys.stderr.write(printable(question))
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline().strip().lower()
+    except KeyboardInterrupt:
+        return ""

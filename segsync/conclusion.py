@@ -1,0 +1,123 @@
+"""What is said when a run has ended: what to know, what to do next, and the exit code."""
+
+from __future__ import annotations
+
+import shlex
+
+from rich.text import Text
+
+from segsync.errors import AccessError
+from segsync.models import FIRST_OFFSET
+from segsync.printable import printable
+from segsync.report import ImportReport
+from segsync.request import Request
+
+EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
+EXIT_SIGNAL = 128
+"""Plus the number of the signal: 130 for Ctrl-C, 143 for SIGTERM."""
+
+
+def could_go_on(request: Request, report: ImportReport) -> bool:
+    """Whether a resume in this process makes sense: the settings that it began with cannot change."""
+    is_listing = report.resume_offset is not None and _left(request, report) != 0 and not request.retry_rejected
+    return is_listing and not isinstance(report.error, AccessError)
+
+
+def conclusion(request: Request, report: ImportReport) -> list[Text]:
+    """What to know and what to do next."""
+    lines = [Text(f"Error: {report.error}", style="bold red")] if report.error else []
+    if isinstance(report.error, AccessError) and not report.fates.profiles:
+        lines.append(Text("Nothing has been imported. Set that right, then run the same again."))
+    elif report.outcome == "done":
+        lines += _when_done(request, report)
+    elif _is_anything_left(request, report):
+        lines += _way_on(request, report)
+    return [Text(printable(line.plain), style=line.style) for line in lines]
+
+
+def exit_code(report: ImportReport, signal_number: int) -> int:
+    """What the shell gets; `signal_number` is that of the signal that ended the run."""
+    if report.outcome == "done":
+        return EXIT_REJECTED if report.fates.rejected else EXIT_DONE
+    if report.outcome == "interrupted":
+        return EXIT_SIGNAL + signal_number
+    return EXIT_USAGE if isinstance(report.error, AccessError) else EXIT_STOPPED
+
+
+def _when_done(request: Request, report: ImportReport) -> list[Text]:
+    fates, lines = report.fates, []
+    if report.resume_offset is not None:
+        lines.append(
+            Text(
+                f"--limit {request.limit} reached. The next profiles begin at --offset {report.resume_offset}; "
+                "--resume goes on there"
+            )
+        )
+    elif fates.profiles == 0:
+        where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset} on"
+        lines.append(
+            Text(f"Segment lists no profiles in space {request.settings.segment_space_id}{where}: nothing to import.")
+        )
+    if fates.profiles and fates.without_identifier == fates.profiles:
+        identifier = request.settings.identifier_saved_as_source_id
+        lines.append(
+            Text(
+                f"No profile has an external id of type '{identifier}', so nothing was sent. "
+                "Does IDENTIFIER_SAVED_AS_SOURCE_ID name the right one? Segment's Profile explorer shows "
+                "which external ids your profiles carry.",
+                style="yellow",
+            )
+        )
+    if fates.rejected:
+        lines.append(Text("When what they were rejected for is mended, --retry-rejected takes just these again."))
+    return lines
+
+
+def _way_on(request: Request, report: ImportReport) -> list[Text]:
+    fates = report.fates
+    if request.retry_rejected:
+        return [
+            Text("Those that are not done are rejected still. To take them again, run:"),
+            _command(request, "--retry-rejected"),
+        ]
+    if report.resume_offset is None:
+        left = []
+        if fates.sent and report.is_confirmed:
+            left.append(f"of {fates.sent:,} customers it is not known what became of them")
+        if fates.to_do:
+            left.append(f"{fates.to_do:,} profiles are to be taken again")
+        return [
+            Text(f"All profiles are listed, but {' and '.join(left)}. To go on, run:"),
+            _command(request, "--resume"),
+        ]
+    lines = [
+        Text(f"The current offset is: {report.resume_offset}. To resume from it, run:"),
+        _command(request, "--resume", *_limit(request.limit)),
+    ]
+    profiles_left = _left(request, report)
+    if profiles_left != 0:
+        lines += [
+            Text("or, as a run of its own:"),
+            _command(request, "--offset", str(report.resume_offset), *_limit(profiles_left)),
+        ]
+    return lines
+
+
+def _is_anything_left(request: Request, report: ImportReport) -> bool:
+    """Whether there are profiles to list, to send again, or whose outcome is not known."""
+    if report.resume_offset is not None and _left(request, report) != 0:
+        return True
+    return bool(report.fates.to_do or (report.is_confirmed and report.fates.sent) or request.retry_rejected)
+
+
+def _left(request: Request, report: ImportReport) -> int | None:
+    """What is left of --limit behind the resume point."""
+    return None if request.limit is None else max(request.limit - report.settled.profiles, 0)
+
+
+def _limit(limit: int | None) -> tuple[str, ...]:
+    return () if limit is None else ("--limit", str(limit))
+
+
+def _command(request: Request, *flags: str) -> Text:
+    return Text(f"  {shlex.join([*request.command, *flags, *request.resume_flags])}", style="bold")

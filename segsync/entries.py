@@ -1,0 +1,233 @@
+"""The ledger's rows as they come and go: batches, rejections, pages.
+
+The states of a batch: "open" (its outcome is still to be read), "unread" (nobody asks for it), "again" (its customers
+are to be taken again) and "closed". What pages and their numbers mean is told in `accounts`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
+
+import msgspec
+from msgspec import Struct
+
+from segsync.ledger import now
+from segsync.models import Fates, Rejection
+
+FIRST_ATTEMPT, LAST_ATTEMPT = 1, 2
+"""How often the customers of a batch are sent: a second time where the first upsert came to nothing."""
+
+
+class Member(Struct, frozen=True, array_like=True):
+    """A profile of a batch, the digest of its source id, and whether it `counts`: not if a resume repeats it."""
+
+    page: int
+    segment_id: str
+    digest: bytes
+    counts: bool = True
+
+
+class OpenBatch(Struct, frozen=True):
+    """A batch whose outcome is still to be read: of `sent` customers `customers` still count."""
+
+    id: int
+    run: int
+    action_id: str
+    attempt: int
+    sent: int
+    customers: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+members_in = msgspec.msgpack.Decoder(list[Member]).decode
+spread_in = msgspec.msgpack.Decoder(dict[int, int]).decode
+
+
+# --- pages, batches and rejections as they come -------------------------------------------------------------
+
+
+def add_batch(
+    db: Connection, run: int, action_id: str, members: Sequence[Member], *, attempt: int, is_followed: bool
+) -> None:
+    """A bulk upsert was accepted. A profile of it that had been rejected before and was taken again no longer is."""
+    spread = Counter(member.page for member in members)
+    db.execute(
+        "INSERT INTO batches (run, action_id, attempt, state, sent_at, sent, customers, first_page, last_page, spread,"
+        " members) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            run,
+            action_id,
+            attempt,
+            "open" if is_followed else "unread",
+            now(),
+            len(members),
+            len(members),
+            min(spread),
+            max(spread),
+            _encode(spread),
+            _encode(members) if is_followed else None,
+        ),
+    )
+    forget_rejections(db, run, [member.segment_id for member in members if member.page == 0])
+
+
+def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
+    said = (rejection.stage, rejection.reason, rejection.request_id)
+    if page == 0:  # it is on the list already, as often as the listing named it, unless it was sent in the meantime
+        changed = db.execute(
+            "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
+            (*said, run, rejection.segment_id),
+        )
+        if changed.rowcount:
+            return
+    db.execute(
+        "INSERT OR REPLACE INTO rejections (run, segment_id, page, stage, reason, request_id) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (run, rejection.segment_id, page, *said),
+    )
+
+
+def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
+    db.executemany(
+        "DELETE FROM rejections WHERE run = ? AND segment_id = ?",
+        [(run, segment_id) for segment_id in segment_ids],
+    )
+
+
+def settle_page(
+    db: Connection, run: int, number: int, next_cursor: str | None, fates: Fates, *, is_closing: bool = False
+) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO pages (run, number, next_cursor, profiles, without_identifier, is_closing) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (run, number, next_cursor, fates.profiles, fates.without_identifier, is_closing),
+    )
+
+
+def settle_batch_again(db: Connection, run: int, batch: int, fates: Fates) -> None:
+    """All profiles of a batch that was taken again have met their fate."""
+    close_batch(db, batch)
+    _add_late_without_identifier(db, run, fates.without_identifier)
+
+
+def lost_its_identifier(db: Connection, run: int, segment_id: str) -> None:
+    """A profile that had been rejected was taken again, and has no identifier now."""
+    forget_rejections(db, run, [segment_id])
+    _add_late_without_identifier(db, run, 1)
+
+
+def _add_late_without_identifier(db: Connection, run: int, profiles: int) -> None:
+    db.execute("UPDATE runs SET late_without_identifier = late_without_identifier + ? WHERE id = ?", (profiles, run))
+
+
+# --- outcomes -------------------------------------------------------------------------------------------------
+
+
+def open_batches(db: Connection, since: int, most: int) -> list[OpenBatch]:
+    """The oldest batches whose outcome is still to be read, of the runs from `since` on."""
+    rows = db.execute(
+        "SELECT id, run, action_id, attempt, sent, customers FROM batches WHERE state = 'open' AND run >= ? "
+        "ORDER BY id LIMIT ?",
+        (since, most),
+    )
+    return [OpenBatch(*row) for row in rows]
+
+
+def count_open(db: Connection, since: int) -> tuple[int, int]:
+    """How many batches are open, and how many customers are in them."""
+    batches, customers = one(
+        db, "SELECT count(*), coalesce(sum(customers), 0) FROM batches WHERE state = 'open' AND run >= ?", since
+    )
+    return batches, customers
+
+
+def newest_batch(db: Connection) -> int:
+    """The id of the batch that was sent last; 0 for none."""
+    return one(db, "SELECT coalesce(max(id), 0) FROM batches")[0]
+
+
+def members_of(db: Connection, batch: int) -> list[Member]:
+    """Who is in a batch that is open or to be taken again."""
+    row = db.execute("SELECT members FROM batches WHERE id = ?", (batch,)).fetchone()
+    return members_in(row[0]) if row and row[0] else []
+
+
+def end_batch(
+    db: Connection, batch: OpenBatch, rejections: Iterable[tuple[int, Rejection]], again: Sequence[Member]
+) -> None:
+    """The outcome of a batch: who of it is rejected (with the page), and who is to be taken again."""
+    for page, rejection in rejections:
+        add_rejection(db, batch.run, page, rejection)
+    if again:
+        change_batch(db, batch.id, "again", Counter(member.page for member in again), again)
+    else:
+        close_batch(db, batch.id)
+
+
+def batches_again(db: Connection, since: int) -> dict[int, list[int]]:
+    """The batches whose profiles are to be taken again, by run."""
+    again: dict[int, list[int]] = {}
+    for run, batch in db.execute(
+        "SELECT run, id FROM batches WHERE state = 'again' AND run >= ? ORDER BY id", (since,)
+    ):
+        again.setdefault(run, []).append(batch)
+    return again
+
+
+def runs_with_rejections(db: Connection, since: int) -> list[int]:
+    """Those that have rejected profiles, from `since` on."""
+    rows = db.execute("SELECT DISTINCT run FROM rejections WHERE run >= ? ORDER BY run", (since,)).fetchall()
+    return [run for (run,) in rows if rejected_profiles(db, run, None, 1)]
+
+
+def rejected_profiles(db: Connection, run: int, after: str | None, most: int) -> list[str]:
+    """Segment ids of rejected profiles on settled pages, in their own order, those behind `after`."""
+    rows = db.execute(
+        "SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND (?2 IS NULL OR segment_id > ?2) "
+        "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "
+        "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'again') "
+        "ORDER BY segment_id LIMIT ?3",
+        (run, after, most),
+    )
+    return [segment_id for (segment_id,) in rows]
+
+
+def rejections_by_reason(db: Connection, since: int, most: int) -> list[tuple[str, str, int]]:
+    """Stage, reason and count, the most frequent first."""
+    return db.execute(
+        "SELECT stage, reason, count(*) FROM rejections WHERE run >= ? "
+        "GROUP BY stage, reason ORDER BY count(*) DESC, stage, reason LIMIT ?",
+        (since, most),
+    ).fetchall()
+
+
+# --- rows -----------------------------------------------------------------------------------------------------
+
+
+def change_batch(
+    db: Connection, batch: int, state: str, spread: dict[int, int], members: Sequence[Member] | None
+) -> None:
+    db.execute(
+        "UPDATE batches SET state = ?, customers = ?, first_page = ?, last_page = ?, spread = ?, members = ? "
+        "WHERE id = ?",
+        (
+            state,
+            sum(spread.values()),
+            min(spread, default=0),
+            max(spread, default=0),
+            _encode(spread),
+            None if members is None else _encode(members),
+            batch,
+        ),
+    )
+
+
+def close_batch(db: Connection, batch: int) -> None:
+    db.execute("UPDATE batches SET state = 'closed', spread = NULL, members = NULL WHERE id = ?", (batch,))
+
+
+def one(db: Connection, query: str, *values: object) -> tuple[int, ...]:
+    [row] = db.execute(query, values).fetchall()
+    return row  # type: ignore[no-any-return]

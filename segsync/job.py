@@ -1,0 +1,199 @@
+"""What an import does from its beginning to its end: list, send, hear what became of it, take again what failed.
+
+the listing, or the rejected profiles  →  outcomes  →  the profiles of upserts that FAILED  →  outcomes
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final, Protocol
+
+from segsync import entries, pages, recorder
+from segsync.confirmation import Actions, Confirmation
+from segsync.errors import first_of
+from segsync.files import RunFiles
+from segsync.ledger import Ledger
+from segsync.mapping import to_customer
+from segsync.models import (
+    FIRST_OFFSET,
+    ActionEnded,
+    BatchSent,
+    Event,
+    OnEvent,
+    Page,
+    PageListed,
+    PageSettled,
+    PageTakenAgain,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    ReadingEnded,
+    TraitLeftOut,
+)
+from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline, Sink, Source
+from segsync.plan import Plan
+from segsync.recorder import Recorder
+from segsync.settings import Settings
+
+_KEPT: Final = frozenset(
+    {PageListed, ProfileWithoutIdentifier, ProfileRejected, TraitLeftOut, BatchSent, PageSettled, ActionEnded}
+)
+"""What the files and the ledger want to know of; the other events are many."""
+
+
+class SinkWithOutcomes(Sink, Actions, Protocol):
+    """Where customers go, and where one hears what became of them."""
+
+
+class Job:
+    """Carries out a plan.
+
+    `tell` gets the events of the runs that the plan counts; `confirm` says whether outcomes are read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        source: Source,
+        sink: SinkWithOutcomes,
+        *,
+        ledger: Ledger,
+        confirm: bool,
+        tell: OnEvent,
+        files: RunFiles | None,
+        stop: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._source = source
+        self._sink = sink
+        self._ledger = ledger
+        self._confirm = confirm
+        self._tell = tell
+        self._files = files
+        self._stop = stop
+        self._confirmation = Confirmation(
+            sink,
+            ledger,
+            since=plan.followed_since,
+            tell_of=self._tell_outcome_of,
+            patience_seconds=settings.confirm_seconds,
+            calls_per_second=settings.voucherify_requests_per_minute / 60,
+        )
+
+    async def run(self, limit: int | None) -> None:
+        """Do it all, or what can be done until `stop` is set. Raises the error that stopped it."""
+        plan, ledger = self._plan, self._ledger
+        if plan.kind == "retry":
+            for run in plan.runs:
+                rejected = recorder.for_rejected(ledger, run, is_followed=self._confirm)
+                await self._take(run, pages.of_rejected(ledger, run), rejected, were_rejected=True)
+        elif plan.offset is not None:
+            [run] = plan.runs
+            listed = recorder.for_listing(ledger, run, settled_pages=plan.settled_pages, is_followed=self._confirm)
+            await self._take(run, pages.listed(self._source, ledger, plan.offset, limit), listed, is_listing=True)
+        else:
+            await self._hear_outcomes(_already())
+        for run, batches in (await ledger.ask(partial(entries.batches_again, since=plan.followed_since))).items():
+            again = recorder.for_batches_again(ledger, run, batches, is_followed=self._confirm)
+            await self._take(run, pages.of_batches(ledger, batches), again)
+        await ledger.keep_up(0)
+
+    async def _take(
+        self,
+        run: int,
+        from_pages: AsyncGenerator[Page, None],
+        record: Recorder,
+        *,
+        is_listing: bool = False,
+        were_rejected: bool = False,
+    ) -> None:
+        """Take the profiles of these pages from source to sink, and hear what became of them."""
+        if self._stop.is_set():
+            return
+        all_sent = asyncio.Event()
+        pipeline = Pipeline(
+            pages.WithPages(self._source, from_pages),
+            self._sink,
+            to_customer=to_customer,
+            concurrency=self._settings.concurrency,
+            batch_size=self._settings.batch_size,
+            on_event=self._tell_of(run, record, is_listing=is_listing, were_rejected=were_rejected),
+            # Profiles that are taken again were chosen because they failed: that many do so once more says nothing.
+            rejected_in_a_row=REJECTED_IN_A_ROW if is_listing else None,
+        )
+        async with _task_group() as group:
+            hearing = group.create_task(self._hear_outcomes(all_sent))
+            await pipeline.run(FIRST_OFFSET, None, self._stop)
+            all_sent.set()
+            await hearing
+
+    async def _hear_outcomes(self, all_sent: asyncio.Event) -> None:
+        """Follow the upserts to their end, or until `stop` when all is sent: what is not read by then stays open."""
+        if not self._confirm:
+            return
+
+        async def end_early(following: asyncio.Task[None]) -> None:
+            await all_sent.wait()
+            batches, _ = await self._ledger.ask(partial(entries.count_open, since=self._plan.followed_since))
+            if not self._stop.is_set():
+                self._tell(ReadingEnded(batches))
+            await self._stop.wait()
+            following.cancel()
+
+        async with _task_group() as group:
+            following = group.create_task(self._confirmation.follow(all_sent))
+            ending = group.create_task(end_early(following))
+            await asyncio.wait({following})
+            ending.cancel()
+
+    def _tell_of(self, run: int, record: Recorder, *, is_listing: bool, were_rejected: bool) -> OnEvent:
+        """What happens to the profiles of a run: into the files, then into the ledger, then to who watches."""
+        is_counted = run in self._plan.runs
+
+        def tell(event: Event) -> None:
+            if type(event) in _KEPT:
+                if self._files:
+                    self._files.write(event)
+                record.record(event)
+                self._confirmation.remember(event)
+            if not is_listing:
+                if isinstance(event, PageSettled):
+                    return  # the page was counted when it was listed
+                if isinstance(event, PageListed):
+                    event = PageTakenAgain(event.profiles, were_rejected)
+            if is_counted:
+                self._tell(event)
+
+        return tell
+
+    def _tell_outcome_of(self, run: int) -> OnEvent:
+        """What becomes of customers that were sent; the confirmation writes the ledger itself, after the files."""
+        is_counted = run in self._plan.runs
+
+        def tell(event: Event) -> None:
+            if self._files:
+                self._files.write(event)
+            if is_counted:
+                self._tell(event)
+
+        return tell
+
+
+@asynccontextmanager
+async def _task_group() -> AsyncGenerator[asyncio.TaskGroup, None]:
+    """A group that raises the error that came first, and not a group of errors."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from None
+
+
+def _already() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event

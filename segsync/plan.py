@@ -1,0 +1,87 @@
+"""What an import is to do, given what the ledger remembers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from msgspec import Struct
+
+from segsync import accounts, entries
+from segsync.accounts import Run
+from segsync.ledger import Ledger
+from segsync.models import FIRST_OFFSET, Fates
+
+
+class Plan(Struct, frozen=True):
+    """What to do for which runs of the ledger.
+
+    "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset`
+    is None; "retry" takes the rejected profiles of `runs` again. `before` is what became of the profiles of
+    these runs by now. Outcomes are read of all runs from `followed_since` on.
+    """
+
+    kind: Literal["new", "resume", "retry"]
+    runs: tuple[int, ...]
+    followed_since: int
+    offset: str | None
+    before: Fates
+    settled_pages: int = 0
+    begins_anew: bool = False
+    has_work: bool = True
+
+    def left_of(self, limit: int | None) -> int | None:
+        """What is left of a limit on profiles, which counts from the beginning of the run."""
+        return None if limit is None else max(limit - self.before.profiles, 0)
+
+
+def last_run(ledger: Ledger) -> Run | None:
+    """The run that a resume goes on with: the last one, unless it did nothing and the one before was not finished."""
+    runs = ledger.read(accounts.runs)
+    for run in runs:
+        if run.has_listed:
+            return run if run.is_unfinished else runs[0]
+    return runs[0] if runs else None
+
+
+def plan_new(ledger: Ledger, offset: str) -> Plan:
+    """Begin at this offset."""
+    return _of_run("new", ledger, ledger.read(partial(accounts.begin_run, first_offset=offset)), has_work=True)
+
+
+def plan_resume(ledger: Ledger) -> Plan | None:
+    """Go on where the last run stood; None where there was none."""
+    run = last_run(ledger)
+    if run is None:
+        return None
+    has_work = run.state != "done" or ledger.read(accounts.has_open_ends)
+    if has_work:
+        run = ledger.read(partial(accounts.resume_run, run=run.id))
+    return _of_run("resume", ledger, run, has_work=has_work)
+
+
+def plan_retry(ledger: Ledger) -> Plan:
+    """Take the rejected profiles again, and them alone."""
+    since = ledger.read(accounts.first_current_run)
+    last = last_run(ledger)
+    if last:
+        ledger.read(partial(accounts.prune, run=last.id))
+    runs = ledger.read(partial(entries.runs_with_rejections, since=since))
+    counted = [ledger.read(partial(accounts.one_run, run=run)) for run in runs] or ledger.read(
+        partial(accounts.runs, most=1)
+    )
+    before = sum((run.fates for run in counted), Fates())
+    return Plan("retry", tuple(runs), since, None, before, has_work=bool(runs))
+
+
+def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_work: bool) -> Plan:
+    return Plan(
+        kind=kind,
+        runs=(run.id,),
+        followed_since=ledger.read(accounts.first_current_run),
+        offset=run.offset,
+        before=run.fates,
+        settled_pages=run.settled_pages,
+        begins_anew=run.first_offset == FIRST_OFFSET and run.settled_pages == 0,
+        has_work=has_work,
+    )

@@ -1,0 +1,90 @@
+"""Writes into the ledger what happens to the profiles of a run, as the events tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from segsync import accounts, entries
+from segsync.entries import FIRST_ATTEMPT, LAST_ATTEMPT, Member
+from segsync.ledger import Ledger
+from segsync.models import (
+    BatchSent,
+    Event,
+    PageListed,
+    PageSettled,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    SentProfile,
+)
+
+RETRY_PAGE: Final = 0
+
+
+class Recorder:
+    """Writes a handful of rows a page, in the order of the events.
+
+    `page` says under which number the ledger knows a page of the pipeline's; `attempt` is how often these
+    profiles are sent, and `is_followed` whether somebody will read the outcomes of their upserts.
+    """
+
+    def __init__(
+        self, ledger: Ledger, run: int, *, page: Callable[[int], int], attempt: int, is_followed: bool
+    ) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._page = page
+        self._attempt = attempt
+        self._is_followed = is_followed
+        self._has_listed = False
+
+    def record(self, event: Event) -> None:
+        """Queue what this event changes. Raises `OutputError` where the ledger could not be written."""
+        run = self._run
+        match event:
+            case PageListed() if not self._has_listed and self._page(1) > 0:
+                self._has_listed = True
+                self._ledger.write(lambda db: accounts.has_listed(db, run))
+            case BatchSent(action_id, profiles):
+                self._ledger.write(
+                    lambda db: entries.add_batch(
+                        db,
+                        run,
+                        action_id,
+                        [self._member(profile) for profile in profiles],
+                        attempt=self._attempt,
+                        is_followed=self._is_followed,
+                    )
+                )
+            case ProfileRejected(rejection, page):
+                self._ledger.write(lambda db: entries.add_rejection(db, run, self._page(page), rejection))
+            case ProfileWithoutIdentifier(segment_id) if self._page(1) == RETRY_PAGE:
+                self._ledger.write(lambda db: entries.lost_its_identifier(db, run, segment_id))
+            case PageSettled(number, _, next_cursor, fates):
+                page = self._page(number)
+                if page > 0:
+                    self._ledger.write(lambda db: entries.settle_page(db, run, page, next_cursor, fates))
+                elif page < 0:
+                    self._ledger.write(lambda db: entries.settle_batch_again(db, run, -page, fates))
+
+    def _member(self, profile: SentProfile) -> Member:
+        return Member(self._page(profile.page), profile.segment_id, self._ledger.digest(profile.source_id))
+
+
+def for_listing(ledger: Ledger, run: int, *, settled_pages: int, is_followed: bool) -> Recorder:
+    """For the pages that Segment lists, of which `settled_pages` are behind us."""
+    return Recorder(
+        ledger, run, page=lambda number: settled_pages + number, attempt=FIRST_ATTEMPT, is_followed=is_followed
+    )
+
+
+def for_batches_again(ledger: Ledger, run: int, batches: Sequence[int], *, is_followed: bool) -> Recorder:
+    """For pages of which the n-th holds the profiles of the n-th of these batches."""
+    return Recorder(
+        ledger, run, page=lambda number: -batches[number - 1], attempt=LAST_ATTEMPT, is_followed=is_followed
+    )
+
+
+def for_rejected(ledger: Ledger, run: int, *, is_followed: bool) -> Recorder:
+    """For profiles that had been rejected."""
+    return Recorder(ledger, run, page=lambda _: RETRY_PAGE, attempt=LAST_ATTEMPT, is_followed=is_followed)

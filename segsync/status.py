@@ -1,0 +1,174 @@
+"""What a ledger tells: its runs, how far each came, what became of the profiles, and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from segsync import accounts, entries
+from segsync.accounts import Run
+from segsync.ledger import is_in_use, reading
+from segsync.models import Fates
+from segsync.printable import printable
+
+VERSION = 1
+"""Of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
+
+REASONS_SHOWN = 10
+EARLIER_SHOWN = 5
+
+
+class RunStatus(Struct, frozen=True):
+    """One import. `state` is "running", "done", "limited" (by `--limit`), "interrupted", "stopped" or "killed".
+
+    `offset` is where it would go on, None at the end of the space; `fates` are those of the profiles up to there,
+    and `open_actions` the bulk upserts whose outcome is still to be read. Times are UTC.
+    """
+
+    id: int
+    state: str
+    begun_at: str
+    ended_at: str | None
+    first_offset: str
+    offset: str | None
+    profiles: int
+    fates: Fates
+    open_actions: int
+    error: str | None
+
+
+class RejectionReason(Struct, frozen=True):
+    """How many profiles were rejected at a stage for the same reason."""
+
+    stage: str
+    reason: str
+    profiles: int
+
+
+class Status(Struct, frozen=True):
+    """A ledger: its runs, the latest first, and the reasons for which profiles are rejected now."""
+
+    version: int
+    ledger: str
+    space_id: str
+    runs: list[RunStatus]
+    rejections: list[RejectionReason]
+    next: str
+
+
+def read_status(path: Path) -> Status:
+    """The status of the ledger at `path`, even while an import writes it. Raises `LedgerError`."""
+    is_running = is_in_use(path)
+    with reading(path) as db:
+        [(space_id,)] = db.execute("SELECT space_id FROM owner").fetchall()
+        runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
+        reasons = entries.rejections_by_reason(db, accounts.first_current_run(db), REASONS_SHOWN)
+        return Status(
+            version=VERSION,
+            ledger=str(path),
+            space_id=space_id,
+            runs=runs,
+            rejections=[RejectionReason(*reason) for reason in reasons],
+            next=_next(runs, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)),
+        )
+
+
+def say_status(path: Path, *, as_json: bool) -> None:
+    """Print the status of a ledger, for people or for machines. Raises `LedgerError`."""
+    status = read_status(path)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(status)).decode())
+        return
+    console = Console()
+    console.print(Text(printable(f"Ledger {status.ledger} of Segment space {status.space_id}"), style="bold"))
+    for run in status.runs[:1]:
+        console.print(_latest(run))
+    if status.rejections:
+        console.print(_rejections(status.rejections))
+    for run in status.runs[1 : 1 + EARLIER_SHOWN]:
+        console.print(_earlier(run), soft_wrap=True)
+    console.print(Text(status.next), soft_wrap=True)
+
+
+def _status_of(run: Run, *, is_running: bool) -> RunStatus:
+    return RunStatus(
+        id=run.id,
+        state="killed" if run.state == "running" and not is_running else run.state,
+        begun_at=run.begun_at,
+        ended_at=run.ended_at,
+        first_offset=run.first_offset,
+        offset=run.offset,
+        profiles=run.fates.profiles,
+        fates=run.fates,
+        open_actions=run.open_batches,
+        error=run.error,
+    )
+
+
+def _next(runs: list[RunStatus], *, has_open_ends: bool, has_rejections: bool) -> str:
+    if not runs:
+        return "No import has run yet. To begin: python -m segsync"
+    last = runs[0]
+    if last.state == "done":
+        if has_open_ends:
+            return "To hear what became of the customers that are sent but not confirmed: python -m segsync --resume"
+        retry = "To take the rejected profiles again, when the reason is mended: python -m segsync --retry-rejected"
+        return retry if has_rejections else "All is done."
+    return {
+        "running": "An import is under way.",
+        "limited": "What --limit asked for is done. To go on behind it: python -m segsync --resume",
+    }.get(last.state, "To resume it: python -m segsync --resume")
+
+
+def _latest(run: RunStatus) -> Table:
+    fates = run.fates
+    are_open = f"outcome not read, {run.open_actions:,} bulk upserts open" if fates.sent else ""
+    table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {run.state}", title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("Profiles", f"{run.profiles:,}", _until(run))
+    table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")
+    table.add_row("  Customers sent", f"{fates.sent:,}", are_open)
+    table.add_row("  Without identifier", f"{fates.without_identifier:,}", "")
+    table.add_row("  Rejected", f"{fates.rejected:,}", "")
+    table.add_row("  To do again", f"{fates.to_do:,}", "their bulk upsert came to nothing" if fates.to_do else "")
+    table.add_row("Begun", "", f"{_minute(run.begun_at)} UTC")
+    table.add_row("Ended", "", f"{_minute(run.ended_at)} UTC" if run.ended_at else "")
+    if run.error:
+        table.add_row("Error", "", Text(printable(run.error)))
+    return table
+
+
+def _until(run: RunStatus) -> Text:
+    """As it is: brackets in a cursor are no markup."""
+    return Text("all of them" if run.offset is None else f"up to offset {printable(run.offset)}")
+
+
+def _earlier(run: RunStatus) -> Text:
+    fates = run.fates
+    return Text(
+        f"Run {run.id} of {_minute(run.begun_at)} from offset {printable(run.first_offset)}: {run.state}, "
+        f"{run.profiles:,} profiles, {fates.confirmed:,} confirmed, {fates.sent:,} sent, "
+        f"{fates.without_identifier:,} without identifier, {fates.rejected:,} rejected"
+    )
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _rejections(reasons: list[RejectionReason]) -> Table:
+    table = Table(box=box.SIMPLE, title="Rejected", title_justify="left", title_style="bold")
+    table.add_column("Profiles", justify="right")
+    table.add_column("Stage")
+    table.add_column("Reason")
+    for reason in reasons:
+        table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(reason.reason)))
+    return table

@@ -1,0 +1,45 @@
+"""A sandbox whose Voucherify can be mended while it serves: what it refused, it takes from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from msgspec.structs import replace
+
+from segsync.sandbox.process import SandboxProcess
+from segsync.sandbox.server import serve
+
+T = TypeVar("T")
+
+
+class MendableSandbox(SandboxProcess):
+    """In a thread of this process, where it can be reached."""
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._stack = AsyncExitStack()
+        self._sandbox, self.url = self._do(self._stack.enter_async_context(serve(self.options)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._do(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def mend(self) -> None:
+        """Refuse nobody from now on. What was refused before stays so: those actions have ended."""
+        self.options = replace(self.options, refused_at_once=0.0, refused_later=0.0, defined_metadata_only=False)
+        self._sandbox.voucherify._options = self.options
+
+    def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)

@@ -1,0 +1,244 @@
+"""Killed at any moment, and resumed until done: nobody is missing, nobody is wrong, little is sent twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from segsync.errors import LedgerError
+from segsync.models import Fates
+from segsync.sandbox import SandboxOptions
+from segsync.sandbox.process import SandboxProcess
+from segsync.sandbox.server import Verdict
+from segsync.status import RunStatus, read_status
+from tests.conftest import StartSandbox
+from tests.integration.conftest import (
+    Run,
+    Segsync,
+    calls,
+    ended,
+    fast,
+    moment,
+    wait_until,
+    wait_until_accepted,
+    written,
+)
+from tests.integration.truth import assert_files_tell, truth
+
+KILLS = 20
+PROFILES = 1000
+SENT_TWICE_A_KILL = 300
+"""Customers: a few pages."""
+
+COUNTERS: dict[str, Callable[[Verdict], int]] = {
+    "reading": lambda seen: seen.segment_calls,
+    "sending": lambda seen: seen.accepted,
+    "hearing of outcomes": lambda seen: seen.action_reads + seen.action_listings,
+}
+"""What shows in the sandbox how far a process came."""
+
+MOMENTS = {
+    "starting": (2, 0, 0.4),
+    "reading": (4, 500, 0.03),
+    "sending": (4, 400, 0.03),
+    "hearing of outcomes": (3, 4, 0.03),
+    "waiting for the last outcomes": (1, 0, 0.5),
+}
+"""How often, after how many of these and how many seconds later at most a process is killed."""
+
+
+def _space(seed: int) -> SandboxOptions:
+    """One in which every fate is met."""
+    return fast(
+        PROFILES, seed=seed, missing=0.02, refused_at_once=0.002, refused_later=0.02, action_seconds=0.5, latency_ms=2.0
+    )
+
+
+def _seed() -> int:
+    seed = int(os.environ.get("SEGSYNC_TEST_SEED", "0")) or Random().randrange(1, 10**9)
+    print(f"SEGSYNC_TEST_SEED={seed} repeats these moments")
+    return seed
+
+
+def _reached(random: Random, segsync: Segsync, sandbox: SandboxProcess, running: subprocess.Popen[str]) -> str | None:
+    """Wait for a random moment of a run, and say what it was doing; None where the run ended before that."""
+    [what] = random.choices(list(MOMENTS), [often for often, _, _ in MOMENTS.values()])
+    _, most, most_seconds = MOMENTS[what]
+    amount, later_seconds = random.randint(0, most), random.uniform(0, most_seconds)
+    before = moment(sandbox)
+
+    def is_reached() -> bool:
+        if running.poll() is not None:
+            return True
+        if what in COUNTERS:
+            return COUNTERS[what](moment(sandbox)) >= COUNTERS[what](before) + amount
+        return what == "starting" or _is_all_listed(segsync)
+
+    wait_until(is_reached)
+    time.sleep(later_seconds)
+    return what if running.poll() is None else None
+
+
+def _latest(segsync: Segsync) -> RunStatus | None:
+    """What the ledger says of its only run."""
+    try:
+        runs = read_status(segsync.directory / "segsync.db").runs
+    except LedgerError as error:
+        if not re.search("There is no ledger|is no ledger", str(error)):  # it is not there yet, or just being made
+            raise
+        return None
+    assert len(runs) <= 1, "a resume goes on with the run, it begins none"
+    return runs[0] if runs else None
+
+
+def _is_all_listed(segsync: Segsync) -> bool:
+    run = _latest(segsync)
+    return run is not None and run.offset is None
+
+
+def _offset(segsync: Segsync) -> int:
+    run = _latest(segsync)
+    return int(run.offset or 0) if run else 0
+
+
+def _assert_promises_no_more_than_is_so(run: RunStatus, sandbox: SandboxProcess) -> None:
+    fates = run.fates
+    assert min(fates.confirmed, fates.sent, fates.without_identifier, fates.rejected, fates.to_do) >= 0
+    assert run.offset in (None, str(fates.profiles)), "what is done is what lies before the offset"
+    assert fates.confirmed <= written(sandbox)
+    assert fates.confirmed + fates.sent <= moment(sandbox).accepted
+
+
+def _assert_is_complete(segsync: Segsync, sandbox: SandboxProcess, last: Run, kills: int) -> None:
+    verdict, expected = sandbox.verdict(), truth(sandbox.options)
+    assert verdict.is_right, verdict
+    assert verdict.accepted <= verdict.expected + SENT_TWICE_A_KILL * kills, "a few pages are sent twice, no more"
+    fates = Fates(
+        confirmed=len(expected.customers),
+        without_identifier=len(expected.without_identifier),
+        rejected=len(expected.rejected),
+    )
+    run = _latest(segsync)
+    assert run
+    assert (run.state, run.fates, run.offset, run.open_actions) == ("done", fates, None, 0)
+    assert fates.confirmed == verdict.arrived
+    assert fates.profiles == PROFILES
+    if last.stdout:  # the process that was killed last may have done all but say so
+        assert last.code == 3
+        assert last.row("Profiles listed") == PROFILES
+        assert last.row("Customers confirmed") == fates.confirmed
+        assert last.row("Without identifier") == fates.without_identifier
+        assert last.row("Rejected") == fates.rejected
+        assert last.row("Still to do") == 0
+    assert_files_tell(expected, segsync)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its_fate(
+    tmp_path: Path, start_sandbox: StartSandbox, number: signal.Signals
+) -> None:
+    random = Random(_seed())
+    killed_while: list[str] = []
+    imports = 0
+    while len(killed_while) < KILLS:
+        imports += 1
+        segsync = Segsync(tmp_path / str(imports))
+        segsync.directory.mkdir()
+        sandbox = start_sandbox(_space(seed=random.randrange(10**6)))
+        kills, profiles = 0, 0
+        while len(killed_while) < KILLS:
+            running = segsync.start("--resume", sandbox=sandbox)
+            doing = _reached(random, segsync, sandbox, running)
+            running.send_signal(number)
+            last = ended(running)
+            if doing is None or last.code in (0, 3):
+                break
+            # SIGTERM before the program has got so far as to want it is that of the operating system.
+            assert last.code in (-number, 128 + number), last.stderr
+            killed_while.append(doing)
+            kills += 1
+            if run := _latest(segsync):
+                assert run.state == "killed" or (number == signal.SIGTERM and run.state == "interrupted")
+                assert run.profiles >= profiles, "a resume never falls behind"
+                profiles = run.profiles
+                _assert_promises_no_more_than_is_so(run, sandbox)
+        else:
+            last = segsync("--resume", sandbox=sandbox)
+        _assert_is_complete(segsync, sandbox, last, kills)
+    print(f"{imports} imports, killed while {', '.join(killed_while)}")
+
+
+def test_resume_begins_where_nothing_is_goes_on_where_something_is_and_rests_where_all_is_done(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(600))
+    running = segsync.start("--resume", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
+    wait_until(lambda: _offset(segsync) > 0)
+    running.kill()
+    begun = running.communicate()[1]
+    assert "No import has run on the ledger segsync.db yet: beginning at the first profile." in begun
+    offset = _offset(segsync)
+    assert 0 < offset < 600
+
+    resumed = segsync("--resume", sandbox=sandbox)
+    assert resumed.code == 0
+    assert f"Resuming from offset {offset}: {offset} profiles are done." in resumed.stderr
+    assert resumed.row("Profiles listed") == 600
+    assert sandbox.verdict().is_right
+
+    before = calls(sandbox)
+    rested = segsync("--resume", sandbox=sandbox)
+    assert rested.code == 0
+    assert "The last import on the ledger segsync.db is complete: nothing to resume." in rested.stderr
+    assert rested.stdout == ""
+    assert calls(sandbox) == before
+
+
+def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(2000))
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
+    wait_until_accepted(sandbox, 200)
+    wait_until(lambda: segsync.status().runs[0].fates.confirmed > 0)
+    under_way = segsync.status()
+    assert under_way.runs[0].state == "running"
+    assert under_way.next == "An import is under way."
+    assert running.poll() is None, "looking does not disturb it"
+    running.kill()
+    running.communicate()
+
+    status = segsync.status()
+    [run] = status.runs
+    assert run.state == "killed"
+    assert run.ended_at is None
+    assert run.offset == str(run.fates.profiles) == str(run.profiles)
+    assert under_way.runs[0].profiles <= run.profiles < 2000
+    assert run.fates.to_do == run.fates.rejected == 0
+    assert 0 < run.fates.confirmed <= sandbox.verdict().arrived
+    assert status.next == "To resume it: python -m segsync --resume"
+
+    said = segsync("status")
+    assert said.code == 0
+    assert "Run 1: killed" in said.stdout
+    assert f"up to offset {run.offset}" in said.stdout
+    assert said.row("Profiles") == run.profiles
+    assert said.row("Customers confirmed") == run.fates.confirmed
+    assert said.row("Customers sent") == run.fates.sent
+    assert said.row("Without identifier") == run.fates.without_identifier
+    assert "To resume it: python -m segsync --resume" in said.stdout
+
+
+def test_status_where_no_import_has_run_says_so(segsync: Segsync) -> None:
+    said = segsync("status")
+    assert said.code == 2
+    assert "There is no ledger at segsync.db: no import has run here, or it has another (--ledger)" in said.stderr
+    assert not list(segsync.directory.iterdir()), "looking leaves nothing behind"

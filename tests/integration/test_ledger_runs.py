@@ -1,0 +1,425 @@
+"""Whose ledger it is, who may use it, what is there of it, and what a run does about an unfinished one."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from segsync.ledger import VERSION
+from segsync.sandbox.process import SandboxProcess
+from tests.conftest import StartSandbox
+from tests.integration.conftest import (
+    SEGSYNC,
+    Segsync,
+    Terminal,
+    calls,
+    ended,
+    fast,
+    moment,
+    wait_until_accepted,
+)
+from tests.integration.truth import assert_files_tell, truth
+
+WITH_A_SMALL_DISK = """
+import os, resource, sys
+_, size, *command = sys.argv
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
+os.execv(command[0], command)
+"""
+"""Runs a command for which no file can grow beyond so many bytes."""
+
+UNFINISHED = "The ledger segsync.db holds an unfinished import: "
+
+
+def _with_a_small_disk(segsync: Segsync, size: int) -> Segsync:
+    return Segsync(segsync.directory, (sys.executable, "-c", WITH_A_SMALL_DISK, str(size), *SEGSYNC))
+
+
+def _interrupt(segsync: Segsync, sandbox: SandboxProcess) -> int:
+    """Begin an import and interrupt it in the middle; the offset it came to."""
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="1000")
+    wait_until_accepted(sandbox, 200)
+    running.terminate()
+    assert ended(running).code == 143
+    return int(segsync.status().runs[0].offset or 0)
+
+
+# --- one run at a time ----------------------------------------------------------------------------------------
+
+
+def test_a_second_run_on_the_same_ledger_is_refused_and_the_first_goes_on(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox, bystander = start_sandbox(fast(500)), start_sandbox(fast(100))
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="250")
+    wait_until_accepted(sandbox, 100)
+    requests = ((), ("--resume",), ("--offset", "0"), ("--retry-rejected",))
+    refused = [ended(second) for second in [segsync.start(*request, sandbox=bystander) for request in requests]]
+    assert running.poll() is None
+    for second in refused:
+        assert second.code == 2
+        assert second.stdout == ""
+        assert second.stderr == (
+            "Error: Another segsync uses the ledger segsync.db now. Wait until it has ended, or choose another: "
+            "--ledger FILE\n"
+        )
+    assert calls(bystander) == 0
+    first = ended(running)
+    assert first.code == 0
+    assert first.row("Profiles listed") == 500
+    assert sandbox.verdict().is_right
+    assert segsync("--resume", sandbox=sandbox).code == 0, "it has let go of the ledger"
+
+
+def test_two_runs_with_a_ledger_each_do_not_disturb_each_other(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox, other = start_sandbox(fast(500)), start_sandbox(fast(100))
+    running = segsync.start("--limit", "300", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="250")
+    wait_until_accepted(sandbox, 100)
+    assert segsync("--ledger", "other.db", sandbox=other).code == 0
+    assert running.poll() is None
+    assert ended(running).code == 0
+    assert other.verdict().is_right
+    assert sandbox.verdict(last=300).is_right
+
+
+# --- whose it is, and whether it is one -------------------------------------------------------------------------
+
+
+def test_a_ledger_of_another_import_is_named_and_no_call_is_made(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(100))
+    assert segsync("--limit", "50", sandbox=sandbox).code == 0
+    before, status = calls(sandbox), segsync.status()
+    for settings, whose in (
+        ({"SEGMENT_SPACE_ID": "spa_another"}, "Segment space spa_sandbox"),
+        ({"VOUCHERIFY_APPLICATION_ID": "another-application"}, "another Voucherify project"),
+    ):
+        for arguments in ((), ("--resume",), ("--retry-rejected",)):
+            run = segsync(*arguments, sandbox=sandbox, **settings)
+            assert run.code == 2
+            assert f"The ledger segsync.db belongs to an import of {whose}." in run.stderr
+            assert "--ledger FILE" in run.stderr
+            assert "another-application" not in run.stderr
+    assert calls(sandbox) == before
+    assert segsync.status() == status
+
+
+def _is_no_database(path: Path) -> None:
+    path.write_text("Dear diary,\n" * 1000)
+
+
+def _is_cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:6000])
+
+
+def _has_a_broken_page(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 + 600] = b"\xa5" * 600
+    path.write_bytes(content)
+
+
+def _is_of_another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def _is_newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version={VERSION + 1}")
+
+
+DAMAGED = "is damaged or no SQLite file. It was left as it is."
+
+
+def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(100))
+    assert segsync("--limit", "50", sandbox=sandbox).code == 0
+    before = calls(sandbox)
+    ledger = segsync.directory / "segsync.db"
+    sound = ledger.read_bytes()
+    for damage, said in (
+        (_is_no_database, DAMAGED),
+        (_is_cut_off, DAMAGED),
+        (_has_a_broken_page, DAMAGED),
+        (_is_of_another_program, "segsync.db is no ledger of segsync. Choose another file: --ledger FILE"),
+        (_is_newer, "was written by a newer segsync"),
+    ):
+        ledger.write_bytes(sound)
+        damage(ledger)
+        content = ledger.read_bytes()
+        for arguments in ((), ("--resume",), ("status",)):
+            run = segsync(*arguments, sandbox=sandbox)
+            assert run.code == 2, damage
+            assert said in run.stderr
+            assert "segsync.db" in run.stderr
+        assert ledger.read_bytes() == content
+    assert f"(version {VERSION + 1} of its format, this one knows {VERSION}). Update segsync" in run.stderr
+    assert calls(sandbox) == before
+
+
+def test_a_ledger_that_was_only_just_made_has_nothing_to_tell_and_is_begun(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    """As a process leaves it that is killed in its first moments."""
+    (segsync.directory / "segsync.db").touch()
+    status = segsync("status")
+    assert "No import has run" in status.stdout + status.stderr, status
+    assert segsync("--resume", sandbox=start_sandbox(fast(100))).code == 0
+
+
+# --- where it cannot be written -----------------------------------------------------------------------------
+
+
+def test_a_ledger_that_cannot_be_made_is_known_before_anything_is_sent(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(100))
+    (segsync.directory / "folder").mkdir()
+    (segsync.directory / "file").touch()
+    for ledger, why in (
+        ("nowhere/segsync.db", "No such file or directory"),
+        ("folder", "Is a directory"),
+        ("file/segsync.db", "Not a directory"),
+    ):
+        run = segsync("--ledger", ledger, sandbox=sandbox)
+        assert run.code == 1
+        assert run.stderr == f"Error: The ledger {ledger} cannot be written: {why}\n"
+    assert calls(sandbox) == 0
+    assert sorted(path.name for path in segsync.directory.iterdir()) == ["file", "folder"]
+
+
+def test_a_disk_that_is_full_already_is_known_before_anything_is_sent(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(100))
+    run = _with_a_small_disk(segsync, 4096)(sandbox=sandbox)
+    assert run.code == 1
+    assert "The ledger segsync.db cannot be written" in run.stderr
+    assert calls(sandbox) == 0
+    assert segsync("--resume", sandbox=sandbox).code == 0
+    assert sandbox.verdict().is_right
+
+
+def test_a_disk_that_gets_full_for_the_ledger_stops_the_run_and_loses_nothing(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(2000, missing=0.03, refused_later=0.02))
+    run = _with_a_small_disk(segsync, 150_000)(sandbox=sandbox)
+    assert run.code == 1, run
+    assert "Error: The ledger segsync.db cannot be written" in run.stderr
+    assert "python -m segsync --resume" in run.stderr
+    assert 0 < sandbox.verdict().accepted < 1600, "that was in the middle"
+    _assert_a_resume_completes(segsync, sandbox)
+
+
+def test_a_disk_that_gets_full_for_the_files_stops_the_run_and_loses_nothing(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(2000, missing=0.03, refused_later=0.02))
+    earlier = segsync("--limit", "100", sandbox=sandbox)
+    assert earlier.code == 3
+    size, warnings = 2_000_000, segsync.directory / "profiles-with-warnings.csv"
+    with warnings.open("a", encoding="utf-8") as file:
+        file.write("use_0,email,is an object\n" * ((size - warnings.stat().st_size - 20_000) // 25))
+    run = _with_a_small_disk(segsync, size)("--resume", sandbox=sandbox)
+    assert run.code == 1, run
+    assert "Error: profiles-with-warnings.csv cannot be written: File too large" in run.stderr
+    assert "python -m segsync --resume" in run.stderr
+    assert 100 < sandbox.verdict().accepted < 1600, "that was in the middle"
+    _assert_a_resume_completes(segsync, sandbox)
+
+
+def _assert_a_resume_completes(segsync: Segsync, sandbox: SandboxProcess) -> None:
+    run = segsync("--resume", sandbox=sandbox)
+    verdict, expected = sandbox.verdict(), truth(sandbox.options)
+    assert run.code == 3
+    assert verdict.is_right
+    assert run.row("Profiles listed") == sandbox.options.profiles
+    assert run.row("Customers confirmed") == len(expected.customers)
+    assert run.row("Rejected") == len(expected.rejected)
+    assert_files_tell(expected, segsync)
+
+
+# --- an unfinished import ------------------------------------------------------------------------------------
+
+
+def test_an_unfinished_import_is_not_begun_again_without_being_told_to(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(700))
+    offset = _interrupt(segsync, sandbox)
+    before, files = calls(sandbox), segsync.lines("profiles-without-identifier.txt")
+    for arguments in ((), ("--no-input",), ("--limit", "100")):
+        run = segsync(*arguments, sandbox=sandbox)
+        assert run.code == 2
+        assert run.stdout == ""
+        assert UNFINISHED in run.stderr
+        assert f"was interrupted, and {offset} profiles are done, up to offset {offset}." in run.stderr
+        assert "Nothing was done." in run.stderr
+        assert "--resume" in run.stderr
+        assert "--offset 0" in run.stderr
+    assert calls(sandbox) == before
+    assert segsync.lines("profiles-without-identifier.txt") == files
+    assert segsync.status().runs[0].offset == str(offset)
+
+
+def test_an_unfinished_import_is_begun_again_where_that_is_said(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(700))
+    _interrupt(segsync, sandbox)
+    accepted = moment(sandbox).accepted
+    run = segsync("--offset", "0", sandbox=sandbox)
+    verdict = sandbox.verdict()
+    assert run.code == 0
+    assert run.row("Profiles listed") == 700
+    assert verdict.is_right
+    assert verdict.accepted == accepted + verdict.expected
+    assert [each.state for each in segsync.status().runs] == ["done", "interrupted"]
+    assert len(segsync.lines("profiles-without-identifier.txt")) == 700 - verdict.expected
+
+
+def test_at_a_terminal_yes_resumes(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(700))
+    offset = _interrupt(segsync, sandbox)
+    terminal = Terminal(segsync, sandbox)
+    assert terminal.asks_to_resume() == offset
+    terminal.answer("yes")
+    code, said = terminal.ends()
+    verdict = sandbox.verdict()
+    assert code == 0, said
+    assert f"Resuming from offset {offset}: {offset} profiles are done." in said
+    assert re.search(r"Profiles listed +700", said)
+    assert verdict.is_right
+    assert verdict.accepted < 2 * verdict.expected - 100, "it did not begin again"
+    assert [each.state for each in segsync.status().runs] == ["done"]
+
+
+def test_at_a_terminal_no_begins_again(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(700))
+    offset = _interrupt(segsync, sandbox)
+    accepted = moment(sandbox).accepted
+    terminal = Terminal(segsync, sandbox)
+    assert terminal.asks_to_resume() == offset
+    terminal.answer("no")
+    code, said = terminal.ends()
+    verdict = sandbox.verdict()
+    assert code == 0, said
+    assert verdict.is_right
+    assert verdict.accepted == accepted + verdict.expected
+    assert [each.state for each in segsync.status().runs] == ["done", "interrupted"]
+
+
+def test_at_a_terminal_anything_else_does_nothing(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(700))
+    offset = _interrupt(segsync, sandbox)
+    before = calls(sandbox)
+    for answer in ("", "perhaps", None):
+        terminal = Terminal(segsync, sandbox)
+        assert terminal.asks_to_resume() == offset
+        if answer is None:
+            terminal.press_ctrl_c()
+        else:
+            terminal.answer(answer)
+        code, said = terminal.ends()
+        assert code == 2
+        assert "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0" in said
+    assert calls(sandbox) == before
+    assert segsync.status().runs[0].offset == str(offset)
+
+
+def test_a_finished_import_can_be_run_once_more(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(200))
+    assert segsync(sandbox=sandbox).code == 0
+    assert segsync(sandbox=sandbox).code == 0
+    verdict = sandbox.verdict()
+    assert verdict.is_right
+    assert verdict.accepted == 2 * verdict.expected
+
+
+# --- limits, names, modes --------------------------------------------------------------------------------------
+
+
+def test_a_resume_goes_on_behind_a_limit(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(500))
+    assert segsync("--limit", "150", sandbox=sandbox).code == 0
+    status = segsync.status()
+    assert (status.runs[0].state, status.runs[0].offset) == ("limited", "150")
+    assert status.next.endswith("--resume")
+    run = segsync("--resume", sandbox=sandbox)
+    verdict = sandbox.verdict()
+    assert run.code == 0
+    assert run.row("Profiles listed") == 500
+    assert verdict.is_right
+    assert verdict.accepted == verdict.expected
+
+
+def test_a_resume_with_a_limit_counts_from_the_beginning_of_the_import(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(500))
+    for _ in range(3):
+        run = segsync("--resume", "--limit", "250", sandbox=sandbox)
+        verdict = sandbox.verdict(last=250)
+        assert run.code == 0
+        assert verdict.is_right
+        assert verdict.accepted == verdict.expected
+        assert segsync.status().runs[0].offset == "250"
+    assert segsync("--resume", "--limit", "350", sandbox=sandbox).code == 0
+    assert sandbox.verdict(last=350).is_right
+    assert segsync("--resume", "--limit", "100", sandbox=sandbox).code == 0
+    assert sandbox.verdict(last=350).is_right
+    assert segsync.status().runs[0].profiles == 350
+
+
+def test_the_ledger_is_where_the_flag_says_or_the_environment_or_the_env_file(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(50))
+    (segsync.directory / ".env").write_text("SEGSYNC_LEDGER=by-file.db\n")
+    assert segsync(sandbox=sandbox).code == 0
+    assert segsync(sandbox=sandbox, SEGSYNC_LEDGER="by-environment.db").code == 0
+    assert segsync("--ledger", "by-flag.db", sandbox=sandbox, SEGSYNC_LEDGER="by-environment.db").code == 0
+    assert sorted(path.name for path in segsync.directory.glob("*.db")) == [
+        "by-environment.db",
+        "by-file.db",
+        "by-flag.db",
+    ]
+    assert "Ledger by-file.db of" in segsync("status").stdout
+    assert "Ledger by-environment.db of" in segsync("status", SEGSYNC_LEDGER="by-environment.db").stdout
+    assert "Ledger by-flag.db of" in segsync("status", "--ledger", "by-flag.db").stdout
+
+
+def test_the_command_that_resumes_names_the_ledger_that_the_flag_named(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    run = segsync(
+        "--ledger",
+        "my ledger.db",
+        sandbox=start_sandbox(fast(50)),
+        SEGMENT_BASE_URL="http://127.0.0.1:1",
+        SEGSYNC_RETRY_SECONDS="0",
+    )
+    assert run.code == 1
+    assert "python -m segsync --resume --ledger 'my ledger.db'\n" in run.stderr
+
+
+def test_the_ledger_and_the_files_are_for_their_owner_alone(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(700, missing=0.05))
+    (segsync.directory / "segsync.db").touch(mode=0o666)
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="800")
+    wait_until_accepted(sandbox, 100)
+    during = _modes(segsync)
+    assert ended(running).code == 3
+    assert {"segsync.db", "segsync.db-wal", "segsync.db-shm", "rejected-profiles.csv"} <= set(during)
+    after = _modes(segsync)
+    names = ("profiles-with-warnings.csv", "profiles-without-identifier.txt", "rejected-profiles.csv", "segsync.db")
+    assert set(names) <= set(after)
+    assert {**during, **after} == dict.fromkeys({**during, **after}, 0o600)
+
+
+def _modes(segsync: Segsync) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in segsync.directory.iterdir()}

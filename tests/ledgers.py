@@ -1,0 +1,116 @@
+"""Ledgers, and a Voucherify in memory whose upserts end as a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from segsync import accounts
+from segsync.accounts import Run
+from segsync.errors import CallError
+from segsync.ledger import Ledger
+from segsync.models import FIRST_OFFSET, Fates
+from segsync.voucherify import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
+from tests.memory import MemorySink
+
+SPACE, APPLICATION = "spa_mine", "app-of-the-project"
+REASON = "invalid_customer: Customer was refused"
+
+
+def open_ledger(path: Path | None = None, *, space_id: str = SPACE, application_id: str = APPLICATION) -> Ledger:
+    return Ledger(path, space_id=space_id, application_id=application_id)
+
+
+def begin(ledger: Ledger, first_offset: str = FIRST_OFFSET) -> int:
+    """A new run; its number."""
+    return ledger.read(partial(accounts.begin_run, first_offset=first_offset)).id
+
+
+def last_of(ledger: Ledger) -> Run:
+    return ledger.read(partial(accounts.runs, most=1))[0]
+
+
+def run_of(ledger: Ledger, run: int) -> Run:
+    return ledger.read(partial(accounts.one_run, run=run))
+
+
+def fates_of(ledger: Ledger, run: int) -> Fates:
+    return run_of(ledger, run).fates
+
+
+def done(
+    sent: int,
+    refused: Iterable[str] = (),
+    *,
+    listed: int | None = None,
+    reports: tuple[str, ...] = (),
+    reason: str = REASON,
+) -> ActionOutcome:
+    """A DONE action of `sent` customers that names the first `listed` of those that it refused (all, for None)."""
+    ids = list(refused)
+    return ActionOutcome(
+        status="DONE",
+        is_success=not ids,
+        done_count=sent - len(ids),
+        failed_count=len(ids),
+        refused=tuple(RefusedCustomer(source_id, reason) for source_id in ids[:listed]),
+        reports=reports,
+        request_id="req-outcome",
+    )
+
+
+def not_ended(status: str = "IN_PROGRESS") -> ActionOutcome:
+    return ActionOutcome(status, False, None, None, (), (), None)
+
+
+def failed() -> ActionOutcome:
+    return not_ended("FAILED")
+
+
+class MemoryVoucherify(MemorySink):
+    """Keeps the customers of every upsert; `verdict` says how it ends, None that it is not known afterwards.
+
+    `outcomes` are those of all actions, in the order of the upserts; `calls` are the calls for outcomes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verdict: Callable[[list[str]], ActionOutcome | None] = lambda source_ids: done(len(source_ids))
+        self.customers_of: dict[str, list[str]] = {}
+        self.outcomes: dict[str, ActionOutcome | None] = {}
+        self.reports: Mapping[str, Iterable[str] | CallError] = {}
+        self.calls: list[str] = []
+
+    async def upsert(self, body: bytes) -> str:
+        action_id = await super().upsert(body)
+        self.customers_of[action_id] = self.batches[-1]
+        self.outcomes[action_id] = self.verdict(self.batches[-1])
+        return action_id
+
+    async def action_statuses(self) -> dict[str, str]:
+        self.calls.append("listing")
+        newest = list(self.outcomes.items())[-LISTED_ACTIONS:]
+        return {action_id: outcome.status for action_id, outcome in newest if outcome}
+
+    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
+        self.calls.append(action_id)
+        return self.outcomes.get(action_id)
+
+    async def reported(self, url: str) -> list[RefusedCustomer]:
+        self.calls.append(url)
+        report = self.reports[url]
+        if isinstance(report, CallError):
+            raise report
+        return [RefusedCustomer(source_id, REASON) for source_id in report]
+
+    @property
+    def written(self) -> set[str]:
+        """The source ids of the customers that Voucherify has in the end."""
+        written: set[str] = set()
+        for action_id, source_ids in self.customers_of.items():
+            outcome = self.outcomes[action_id]
+            if outcome and outcome.status == "DONE":
+                refused = {each.source_id for each in outcome.refused}
+                written |= set(source_ids) - refused
+        return written

@@ -1,0 +1,358 @@
+"""What is done for what was asked, given what the ledger remembers: begin, go on, ask, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from segsync import accounts, entries
+from segsync.accounts import State
+from segsync.beginning import answer, choose
+from segsync.entries import FIRST_ATTEMPT, Member, OpenBatch
+from segsync.ledger import Ledger
+from segsync.models import Fates, Rejection
+from segsync.plan import Plan
+from segsync.request import Request
+from segsync.settings import Settings
+
+QUESTION = (
+    'Do you wish to resume the process from the offset: {}? "yes" resumes, "no" begins again from the first profile: '
+)
+REQUEST = Request(
+    settings=Settings(
+        segment_access_token="token",
+        segment_space_id="spa_1",
+        voucherify_application_id="id",
+        voucherify_secret_key="key",
+    ),
+    ledger=Path("segsync.db"),
+    offset=None,
+    limit=None,
+    mode="quiet",
+    verbose=False,
+    may_ask=False,
+    command=["segsync"],
+)
+RESUME, RETRY = replace(REQUEST, resume=True), replace(REQUEST, retry_rejected=True)
+AT_A_TERMINAL = replace(REQUEST, may_ask=True)
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with Ledger(None, space_id="spa_1", application_id="id") as opened:
+        yield opened
+
+
+class _Input:
+    """What the user types: a line, or what interrupts it."""
+
+    def __init__(self, typed: str | BaseException) -> None:
+        self._typed = typed
+
+    def readline(self) -> str:
+        if isinstance(self._typed, str):
+            return self._typed
+        raise self._typed
+
+
+@pytest.fixture(autouse=True)
+def _nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", _Input(AssertionError("nobody was to be asked")))
+
+
+def types(monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
+    """None is Ctrl-C."""
+    monkeypatch.setattr("sys.stdin", _Input(KeyboardInterrupt() if typed is None else typed))
+
+
+def chosen(request: Request, ledger: Ledger) -> tuple[Plan | int, list[str]]:
+    """The choice, and the lines that are said with it."""
+    console = Console(file=StringIO(), width=60, color_system=None)
+    choice = choose(request, ledger, console)
+    assert isinstance(console.file, StringIO)
+    return choice, console.file.getvalue().splitlines()
+
+
+def plan_of(request: Request, ledger: Ledger) -> tuple[Plan, list[str]]:
+    choice, said = chosen(request, ledger)
+    assert isinstance(choice, Plan)
+    return choice, said
+
+
+def ran(
+    ledger: Ledger,
+    state: State,
+    *,
+    pages: int = 2,
+    is_listed: bool = False,
+    first: str = "0",
+    open_upserts: int = 0,
+    rejected: int = 0,
+) -> int:
+    """A run of so many settled pages of 100 profiles, each of which begins with rejected ones."""
+    run = ledger.read(partial(accounts.begin_run, first_offset=first)).id
+    for number in range(1, pages + 1):
+        for each in range(rejected):
+            rejection = Rejection(f"use_{run}_{number}_{each}", None, "read", "answered 404")
+            ledger.read(partial(entries.add_rejection, run=run, page=number, rejection=rejection))
+        if number <= open_upserts:
+            members = [Member(number, f"use_{run}_{number}_{each}", b"digest") for each in range(rejected, 100)]
+            ledger.read(
+                partial(
+                    entries.add_batch,
+                    run=run,
+                    action_id=f"aa_{number}",
+                    members=members,
+                    attempt=FIRST_ATTEMPT,
+                    is_followed=True,
+                )
+            )
+        cursor = None if is_listed and number == pages else str(int(first) + 100 * number)
+        fates = Fates(sent=100 - rejected, rejected=rejected)
+        ledger.read(partial(entries.settle_page, run=run, number=number, next_cursor=cursor, fates=fates))
+    if state != "running":
+        ledger.read(partial(accounts.end_run, run=run, state=state, error=None))
+    return run
+
+
+def runs_in(ledger: Ledger) -> list[tuple[int, str]]:
+    return [(run.id, run.state) for run in ledger.read(accounts.runs)]
+
+
+UNFINISHED: list[State] = ["running", "interrupted", "stopped"]
+
+
+# --- a new import ---------------------------------------------------------------------------------------------
+
+
+def test_the_first_import_begins_at_the_first_profile_without_a_word(ledger: Ledger) -> None:
+    plan, said = plan_of(REQUEST, ledger)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert said == []
+
+
+def test_an_import_from_an_offset_begins_there_and_leaves_the_files_of_others_alone(ledger: Ledger) -> None:
+    plan, said = plan_of(replace(REQUEST, offset="700"), ledger)
+    assert (plan.kind, plan.offset, plan.begins_anew) == ("new", "700", False)
+    assert said == []
+
+
+@pytest.mark.parametrize("state", ["done", "limited"])
+def test_after_an_import_that_is_done_the_next_begins_anew_without_a_word(ledger: Ledger, state: State) -> None:
+    ran(ledger, state, is_listed=state == "done")
+    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert said == []
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+def test_an_import_that_came_nowhere_is_nothing_to_ask_about(ledger: Ledger, state: State) -> None:
+    ran(ledger, state, pages=0)
+    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    assert (plan.kind, plan.offset, said) == ("new", "0", [])
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+@pytest.mark.parametrize("request_", [replace(AT_A_TERMINAL, offset="0"), replace(AT_A_TERMINAL, begins_anew=True)])
+def test_who_says_where_to_begin_is_not_asked(ledger: Ledger, state: State, request_: Request) -> None:
+    ran(ledger, state)
+    plan, said = plan_of(request_, ledger)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert said == []
+
+
+# --- --resume -------------------------------------------------------------------------------------------------
+
+
+def test_a_resume_on_a_new_ledger_begins_at_the_first_profile_and_says_so(ledger: Ledger) -> None:
+    plan, said = plan_of(RESUME, ledger)
+    assert (plan.kind, plan.offset, plan.begins_anew) == ("new", "0", True)
+    assert said == ["No import has run on the ledger segsync.db yet: beginning at the first profile."]
+
+
+@pytest.mark.parametrize("state", [*UNFINISHED, "limited"])
+def test_a_resume_goes_on_where_the_last_import_stood_and_says_where(ledger: Ledger, state: State) -> None:
+    run = ran(ledger, state, rejected=3)
+    plan, said = plan_of(RESUME, ledger)
+    assert (plan.kind, plan.runs, plan.offset) == ("resume", (run,), "200")
+    assert plan.before == Fates(confirmed=194, rejected=6)
+    assert not plan.begins_anew, "the files of the import are added to"
+    assert said == ["Resuming from offset 200: 200 profiles are done."]
+    assert runs_in(ledger) == [(run, "running")]
+
+
+def test_a_resume_goes_on_with_the_last_import_and_no_other(ledger: Ledger) -> None:
+    ran(ledger, "stopped", pages=5)
+    later = ran(ledger, "stopped", pages=1, first="3000")
+    plan, said = plan_of(RESUME, ledger)
+    assert (plan.runs, plan.offset) == ((later,), "3100")
+    assert said == ["Resuming from offset 3100: 100 profiles are done."]
+
+
+@pytest.mark.parametrize("state", UNFINISHED)
+def test_a_resume_of_an_import_that_came_nowhere_begins_where_it_began(ledger: Ledger, state: State) -> None:
+    ran(ledger, state, pages=0, first="700")
+    plan, said = plan_of(RESUME, ledger)
+    assert (plan.offset, plan.before) == ("700", Fates())
+    assert said == ["Resuming from offset 700: 0 profiles are done."]
+
+
+def test_a_limit_counts_from_the_beginning_of_the_import_that_is_resumed(ledger: Ledger) -> None:
+    ran(ledger, "limited")
+    plan, _ = plan_of(RESUME, ledger)
+    assert [plan.left_of(limit) for limit in (None, 1000, 200, 50)] == [None, 800, 0, 0]
+
+
+def test_after_an_import_that_is_done_there_is_nothing_to_resume_and_that_is_no_error(ledger: Ledger) -> None:
+    ran(ledger, "done", is_listed=True)
+    choice, said = chosen(RESUME, ledger)
+    assert choice == 0
+    assert said == ["The last import on the ledger segsync.db is complete: nothing to resume."]
+    assert runs_in(ledger) == [(1, "done")]
+
+
+@pytest.mark.parametrize("state", [*UNFINISHED, "done"])
+def test_where_all_is_listed_a_resume_hears_what_became_of_the_customers(ledger: Ledger, state: State) -> None:
+    run = ran(ledger, state, is_listed=True, open_upserts=2)
+    plan, said = plan_of(RESUME, ledger)
+    assert (plan.kind, plan.runs, plan.offset, plan.before) == ("resume", (run,), None, Fates(sent=200))
+    assert said == ["Resuming: all 200 profiles are listed, what is left is to hear of their outcome."]
+
+
+# --- --retry-rejected -----------------------------------------------------------------------------------------
+
+
+def test_a_retry_takes_the_rejected_profiles_and_says_how_many(ledger: Ledger) -> None:
+    run = ran(ledger, "done", is_listed=True, pages=15, rejected=80)
+    plan, said = plan_of(RETRY, ledger)
+    assert (plan.kind, plan.runs, plan.begins_anew) == ("retry", (run,), False)
+    assert plan.before == Fates(confirmed=300, rejected=1200)
+    assert said == ["Taking 1,200 rejected profiles again."]
+
+
+def test_a_retry_takes_those_of_all_imports_that_belong_together(ledger: Ledger) -> None:
+    ran(ledger, "done", is_listed=True, rejected=50)  # another import began at the first profile since
+    first = ran(ledger, "stopped", rejected=3)
+    second = ran(ledger, "done", is_listed=True, first="200", rejected=2)
+    plan, said = plan_of(RETRY, ledger)
+    assert (plan.runs, plan.before) == ((first, second), Fates(confirmed=390, rejected=10))
+    assert said == ["Taking 10 rejected profiles again."]
+
+
+@pytest.mark.parametrize("has_run", [True, False])
+def test_where_nobody_is_rejected_there_is_nothing_to_take_again_and_that_is_no_error(
+    ledger: Ledger, has_run: bool
+) -> None:
+    if has_run:
+        ran(ledger, "done", is_listed=True)
+    before = runs_in(ledger)
+    choice, said = chosen(RETRY, ledger)
+    assert choice == 0
+    assert said == ["The ledger segsync.db knows no rejected profiles: nothing to take again."]
+    assert runs_in(ledger) == before
+
+
+def test_a_retry_asks_nothing_about_an_unfinished_import(ledger: Ledger) -> None:
+    ran(ledger, "stopped", rejected=1)
+    plan, _ = plan_of(replace(RETRY, may_ask=True), ledger)
+    assert plan.kind == "retry"
+
+
+# --- an unfinished import, and nobody said what to do with it -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [("running", "ended without a word"), ("interrupted", "was interrupted"), ("stopped", "stopped early")],
+)
+def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_named(
+    ledger: Ledger, state: State, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ran(ledger, state)
+    choice, [found, ways_on] = chosen(REQUEST, ledger)
+    assert choice == 2
+    assert found.startswith("The ledger segsync.db holds an unfinished import: it began at 20")
+    assert found.endswith(f", {how}, and 200 profiles are done, up to offset 200.")
+    assert ways_on == "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0"
+    assert runs_in(ledger) == [(run, state)]
+    assert capsys.readouterr().err == "", "no question is asked where nobody can answer"
+
+
+def test_at_a_terminal_the_question_names_the_offset(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(ledger, "stopped")
+    types(monkeypatch, "yes\n")
+    chosen(AT_A_TERMINAL, ledger)
+    assert capsys.readouterr().err == QUESTION.format("200")
+
+
+@pytest.mark.parametrize("typed", ["yes\n", "YES\n", " Yes \r\n", "yes"])
+def test_yes_resumes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    run = ran(ledger, "interrupted", rejected=1)
+    types(monkeypatch, typed)
+    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    assert (plan.kind, plan.runs, plan.offset) == ("resume", (run,), "200")
+    assert said[1:] == ["Resuming from offset 200: 200 profiles are done."]
+
+
+@pytest.mark.parametrize("typed", ["no\n", "NO\n"])
+def test_no_begins_again_from_the_first_profile(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    run = ran(ledger, "interrupted", first="100")
+    types(monkeypatch, typed)
+    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert len(said) == 1
+    assert runs_in(ledger) == [(run + 1, "running"), (run, "interrupted")]
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "y\n", "n\n", "nope\n", "yes please\n", "\x1b[A\n", None])
+def test_anything_else_does_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
+    run = ran(ledger, "interrupted")
+    types(monkeypatch, typed)
+    choice, said = chosen(AT_A_TERMINAL, ledger)
+    assert choice == 2
+    assert said[-1].startswith("Nothing was done. To resume it: --resume.")
+    assert runs_in(ledger) == [(run, "interrupted")]
+
+
+def test_where_all_is_listed_neither_the_question_nor_what_is_said_names_an_offset_that_there_is_not(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(ledger, "interrupted", is_listed=True, open_upserts=1)
+    types(monkeypatch, "yes\n")
+    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    assert (plan.kind, plan.offset) == ("resume", None)
+    assert "None" not in "".join([*said, capsys.readouterr().err])
+
+
+@pytest.mark.parametrize("typed", [None, "", "\n"])
+def test_no_answer_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str | None
+) -> None:
+    types(monkeypatch, typed)
+    assert answer("Well? ") == ""
+    assert capsys.readouterr().err == "Well? "
+
+
+def test_what_is_said_is_no_markup(ledger: Ledger) -> None:
+    run = ledger.read(partial(accounts.begin_run, first_offset="[/b]")).id
+    ledger.read(partial(entries.settle_page, run=run, number=1, next_cursor="[red]c:key:", fates=Fates(sent=5)))
+    _, said = chosen(replace(RESUME, ledger=Path("[/a].db")), ledger)
+    assert said == ["Resuming from offset [red]c:key:: 5 profiles are done."]
+
+
+def test_upserts_that_failed_are_work_for_a_resume(ledger: Ledger) -> None:
+    ran(ledger, "done", is_listed=True, open_upserts=1)
+    [batch] = ledger.read(partial(entries.open_batches, since=0, most=10))
+    assert isinstance(batch, OpenBatch)
+    members = ledger.read(partial(entries.members_of, batch=batch.id))
+    ledger.read(partial(entries.end_batch, batch=batch, rejections=[], again=members))
+    plan, _ = plan_of(RESUME, ledger)
+    assert (plan.kind, plan.offset, plan.before) == ("resume", None, Fates(confirmed=100, to_do=100))

@@ -1,0 +1,292 @@
+"""What is said when a run has ended: every kind of ending has its words, its way on and its exit code."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.text import Text
+
+from segsync.conclusion import conclusion, could_go_on, exit_code
+from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
+from segsync.models import Fates
+from segsync.report import ImportReport, Outcome
+from segsync.request import Request
+from segsync.settings import Settings
+
+ENOUGH = StopError("enough")
+REFUSED = AccessError("Segment answered 401", service="Segment", status=401)
+
+REQUEST = Request(
+    settings=Settings(
+        segment_access_token="token",
+        segment_space_id="spa_1",
+        voucherify_application_id="id",
+        voucherify_secret_key="key",
+        identifier_saved_as_source_id="email",
+    ),
+    ledger=Path("my ledger.db"),
+    offset=None,
+    limit=None,
+    mode="quiet",
+    verbose=False,
+    may_ask=False,
+    command=["python", "-m", "segsync"],
+    resume_flags=["--ledger", "my ledger.db"],
+)
+FLAGS = "--ledger 'my ledger.db'"
+RETRY = replace(REQUEST, retry_rejected=True)
+
+
+def ended(
+    outcome: Outcome,
+    fates: Fates,
+    *,
+    error: SegsyncError | None = None,
+    offset: str | None = "0",
+    resume_offset: str | None = None,
+    settled: Fates | None = None,
+    is_confirmed: bool = True,
+) -> ImportReport:
+    return ImportReport(
+        outcome=outcome,
+        error=error,
+        fates=fates,
+        before=Fates(),
+        settled=fates if settled is None else settled,
+        is_confirmed=is_confirmed,
+        offset=offset,
+        resume_offset=resume_offset,
+        seconds=1.0,
+        calls={},
+        warnings={},
+    )
+
+
+def said(report: ImportReport, request: Request = REQUEST) -> list[str]:
+    lines = conclusion(request, report)
+    assert all(isinstance(line, Text) for line in lines), "brackets in a cursor are no markup"
+    return [line.plain for line in lines]
+
+
+# --- done -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fates", [Fates(confirmed=90, without_identifier=10), Fates(sent=90, without_identifier=10)])
+def test_an_import_that_is_done_needs_no_words(fates: Fates) -> None:
+    report = ended("done", fates, is_confirmed=not fates.sent)
+    assert said(report) == []
+    assert exit_code(report, 0) == 0
+
+
+def test_after_rejections_the_way_to_take_them_again_is_named() -> None:
+    report = ended("done", Fates(confirmed=90, rejected=10))
+    [line] = said(report)
+    assert "--retry-rejected takes just these again" in line
+    assert exit_code(report, 0) == 3
+
+
+def test_a_limit_that_is_reached_is_told_with_both_ways_behind_it() -> None:
+    report = ended("done", Fates(confirmed=90, without_identifier=10), resume_offset="100")
+    [line] = said(report, replace(REQUEST, limit=100))
+    assert line == "--limit 100 reached. The next profiles begin at --offset 100; --resume goes on there"
+    assert exit_code(report, 0) == 0
+
+
+@pytest.mark.parametrize(("offset", "where"), [("0", "in space spa_1:"), ("700", "in space spa_1 from offset 700 on:")])
+def test_a_space_without_profiles_is_told_and_is_no_error(offset: str, where: str) -> None:
+    report = ended("done", Fates(), offset=offset)
+    assert said(report) == [f"Segment lists no profiles {where} nothing to import."]
+    assert exit_code(report, 0) == 0
+
+
+def test_an_identifier_that_nobody_has_is_questioned() -> None:
+    [line] = said(ended("done", Fates(without_identifier=100)))
+    assert "No profile has an external id of type 'email', so nothing was sent" in line
+    assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in line
+
+
+def test_an_identifier_that_a_few_have_is_not_questioned() -> None:
+    assert said(ended("done", Fates(confirmed=1, without_identifier=99))) == []
+
+
+def test_a_limit_all_of_whose_profiles_lack_the_identifier_is_told_both() -> None:
+    first, second = said(ended("done", Fates(without_identifier=5), resume_offset="5"), replace(REQUEST, limit=5))
+    assert "--limit 5 reached" in first
+    assert "'email'" in second
+
+
+# --- stopped or interrupted while profiles are listed ---------------------------------------------------------
+
+HALF = ended(
+    "stopped", Fates(confirmed=50, sent=30, to_do=20), error=ENOUGH, resume_offset="50", settled=Fates(confirmed=50)
+)
+
+
+def test_after_an_error_the_ways_on_are_commands_to_copy_with_and_without_the_ledger() -> None:
+    assert said(HALF) == [
+        "Error: enough",
+        "The current offset is: 50. To resume from it, run:",
+        f"  python -m segsync --resume {FLAGS}",
+        "or, as a run of its own:",
+        f"  python -m segsync --offset 50 {FLAGS}",
+    ]
+    assert exit_code(HALF, 0) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interruption_has_the_same_ways_on_and_the_exit_code_of_its_signal(number: int, code: int) -> None:
+    report = ended("interrupted", HALF.fates, resume_offset="50", settled=HALF.settled)
+    assert said(report) == said(HALF)[1:]
+    assert exit_code(report, number) == code
+
+
+def test_an_interruption_that_met_an_error_too_tells_it() -> None:
+    report = ended("interrupted", HALF.fates, error=ENOUGH, resume_offset="50", settled=HALF.settled)
+    assert said(report) == said(HALF)
+    assert exit_code(report, signal.SIGINT) == 130
+
+
+def test_the_limit_is_repeated_whole_for_the_ledger_and_what_is_left_of_it_for_an_offset() -> None:
+    lines = said(HALF, replace(REQUEST, limit=80))
+    assert f"  python -m segsync --resume --limit 80 {FLAGS}" in lines
+    assert f"  python -m segsync --offset 50 --limit 30 {FLAGS}" in lines
+
+
+@pytest.mark.parametrize("cursor", ["[/b]", "a b", "it's", "$HOME", "; rm -rf"])
+def test_a_cursor_can_be_copied_whatever_it_holds(cursor: str) -> None:
+    report = ended("stopped", Fates(to_do=1), error=ENOUGH, resume_offset=cursor, settled=Fates())
+    *_, command = said(report)
+    assert shlex.split(command)[3:5] == ["--offset", cursor]
+
+
+def test_the_command_is_the_one_that_was_typed() -> None:
+    request = replace(REQUEST, command=["/usr/bin/my python", "-m", "segsync"], resume_flags=["--quiet"])
+    assert "  '/usr/bin/my python' -m segsync --resume --quiet" in said(HALF, request)
+
+
+def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
+    error = QuotaError("Voucherify answered 402: the calls of the plan are used up", service="Voucherify", status=402)
+    report = ended("stopped", HALF.fates, error=error, resume_offset="50", settled=HALF.settled)
+    assert said(report) == [f"Error: {error}", *said(HALF)[1:]]
+    assert exit_code(report, 0) == 1
+
+
+# --- a credential, or a setting, that is wrong ------------------------------------------------------------------
+
+
+def test_a_credential_that_is_refused_at_once_leaves_nothing_to_resume() -> None:
+    report = ended("stopped", Fates(), error=REFUSED, resume_offset="0")
+    assert said(report) == [
+        "Error: Segment answered 401",
+        "Nothing has been imported. Set that right, then run the same again.",
+    ]
+    assert exit_code(report, 0) == 2
+
+
+def test_a_credential_that_is_revoked_in_mid_run_has_ways_on() -> None:
+    report = ended("stopped", HALF.fates, error=REFUSED, resume_offset="50", settled=HALF.settled)
+    assert said(report) == ["Error: Segment answered 401", *said(HALF)[1:]]
+    assert exit_code(report, 0) == 2
+
+
+# --- all is listed, not all is heard of -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fates", "left"),
+    [
+        (Fates(confirmed=60, sent=1_040), "of 1,040 customers it is not known what became of them"),
+        (Fates(confirmed=60, to_do=40), "40 profiles are to be taken again"),
+        (
+            Fates(confirmed=60, sent=30, to_do=10),
+            "of 30 customers it is not known what became of them and 10 profiles are to be taken again",
+        ),
+    ],
+)
+@pytest.mark.parametrize("outcome", ["stopped", "interrupted"])
+def test_when_all_is_listed_what_is_left_is_told_and_only_the_ledger_can_go_on(
+    fates: Fates, left: str, outcome: Outcome
+) -> None:
+    report = ended(outcome, fates, resume_offset=None)
+    assert said(report) == [
+        f"All profiles are listed, but {left}. To go on, run:",
+        f"  python -m segsync --resume {FLAGS}",
+    ]
+    assert exit_code(report, signal.SIGINT) == (1 if outcome == "stopped" else 130)
+
+
+def test_an_error_after_which_nothing_is_left_is_told_alone() -> None:
+    report = ended("stopped", Fates(confirmed=100), error=ENOUGH, resume_offset=None)
+    assert said(report) == ["Error: enough"]
+    assert exit_code(report, 0) == 1
+
+
+def test_who_does_not_ask_is_not_told_that_customers_are_unheard_of() -> None:
+    report = ended("stopped", Fates(sent=100), error=ENOUGH, resume_offset=None, is_confirmed=False)
+    assert said(report) == ["Error: enough"]
+
+
+def test_who_does_not_ask_is_told_of_those_that_are_to_be_taken_again_alone() -> None:
+    report = ended("stopped", Fates(sent=100, to_do=5), error=ENOUGH, resume_offset=None, is_confirmed=False)
+    assert said(report)[1] == "All profiles are listed, but 5 profiles are to be taken again. To go on, run:"
+
+
+def test_no_command_has_a_limit_of_0_where_the_limit_was_used_up_before_the_error() -> None:
+    report = ended("stopped", Fates(confirmed=60, sent=40), error=ENOUGH, resume_offset="100")
+    lines = said(report, replace(REQUEST, limit=100))
+    assert "  python -m segsync --resume --limit 100 " + FLAGS in lines
+    assert not [line for line in lines if "--limit 0" in line], "--limit 0 is refused"
+
+
+# --- a retry of the rejected ones -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", ["stopped", "interrupted"])
+def test_a_retry_that_did_not_come_to_its_end_says_how_to_take_it_up_again(outcome: Outcome) -> None:
+    error = ENOUGH if outcome == "stopped" else None
+    report = ended(outcome, Fates(confirmed=90, to_do=10), error=error, offset=None, resume_offset=None)
+    assert said(report, RETRY) == [
+        *(["Error: enough"] if error else []),
+        "Those that are not done are rejected still. To take them again, run:",
+        f"  python -m segsync --retry-rejected {FLAGS}",
+    ]
+
+
+def test_a_retry_after_which_nobody_is_rejected_needs_no_words() -> None:
+    report = ended("done", Fates(confirmed=100), offset=None)
+    assert said(report, RETRY) == []
+    assert exit_code(report, 0) == 0
+
+
+def test_a_retry_after_which_some_are_rejected_still_says_so_again() -> None:
+    report = ended("done", Fates(confirmed=99, rejected=1), offset=None)
+    assert "--retry-rejected" in said(report, RETRY)[0]
+    assert exit_code(report, 0) == 3
+
+
+# --- whether to ask the user to go on at once -------------------------------------------------------------------
+
+
+def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
+    assert could_go_on(REQUEST, HALF)
+    assert could_go_on(replace(REQUEST, limit=51), HALF)
+    away = TransientError("away", service="Segment")
+    assert could_go_on(REQUEST, ended("stopped", Fates(to_do=5), error=away, resume_offset="0", settled=Fates()))
+
+
+@pytest.mark.parametrize(
+    ("request_", "report"),
+    [
+        (replace(REQUEST, limit=50), HALF),
+        (RETRY, HALF),
+        (REQUEST, ended("stopped", Fates(sent=5), error=ENOUGH, resume_offset=None)),
+        (REQUEST, ended("stopped", HALF.fates, error=REFUSED, resume_offset="50", settled=HALF.settled)),
+    ],
+    ids=["the limit is used up", "a retry", "all is listed", "a credential is refused"],
+)
+def test_where_going_on_at_once_leads_nowhere_it_is_not_offered(request_: Request, report: ImportReport) -> None:
+    assert not could_go_on(request_, report)

@@ -1,0 +1,293 @@
+"""What an import is to do, given what the ledger remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from sqlite3 import Connection
+
+import pytest
+
+from segsync import accounts, entries, recorder
+from segsync.accounts import State
+from segsync.ledger import Ledger
+from segsync.models import BatchSent, Fates, PageSettled, ProfileRejected, Rejection, SentProfile
+from segsync.plan import last_run, plan_new, plan_resume, plan_retry
+from tests.ledgers import fates_of, open_ledger
+
+PAGE = 10
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with open_ledger() as opened:
+        yield opened
+
+
+class Listing:
+    """A run of pages of ten profiles, of which nine are sent and the last one is rejected."""
+
+    def __init__(self, ledger: Ledger, offset: str = "0", *, resumed: bool = False) -> None:
+        plan = plan_resume(ledger) if resumed else plan_new(ledger, offset)
+        assert plan is not None
+        assert plan.offset is not None
+        self.ledger, self.plan, self.run, self.offset = ledger, plan, plan.runs[0], int(plan.offset)
+        self.record = recorder.for_listing(ledger, self.run, settled_pages=plan.settled_pages, is_followed=True).record
+        self.pages = 0
+
+    def page(self, *, is_last: bool = False, is_settled: bool = True) -> str:
+        """List the next page; the action id of its batch."""
+        self.pages += 1
+        ids = [f"use_{self.offset + i:04}" for i in range(PAGE)]
+        action_id = f"aa_{self.run}_{self.offset}"
+        sent = tuple(SentProfile(self.pages, each, f"{each}@example.com") for each in ids[:-1])
+        self.record(BatchSent(action_id, sent))
+        self.record(ProfileRejected(Rejection(ids[-1], None, "read", "answered 404"), self.pages))
+        if is_settled:
+            cursor, self.offset = str(self.offset), self.offset + PAGE
+            next_cursor = None if is_last else str(self.offset)
+            self.record(PageSettled(self.pages, cursor, next_cursor, Fates(sent=PAGE - 1, rejected=1)))
+        return action_id
+
+    def end(self, state: State) -> None:
+        self.ledger.read(partial(accounts.end_run, run=self.run, state=state, error=None))
+
+
+def end_batch(ledger: Ledger, action_id: str, *, failed: bool = False) -> None:
+    def change(db: Connection) -> None:
+        batch = next(each for each in entries.open_batches(db, 0, 1000) if each.action_id == action_id)
+        entries.end_batch(db, batch, [], entries.members_of(db, batch.id) if failed else [])
+
+    ledger.read(change)
+
+
+def followed(ledger: Ledger, since: int) -> list[str]:
+    return [each.action_id for each in ledger.read(partial(entries.open_batches, since=since, most=1000))]
+
+
+def test_a_new_import_begins_at_its_offset(ledger: Ledger) -> None:
+    plan = plan_new(ledger, "0")
+    assert (plan.kind, plan.runs, plan.offset, plan.before, plan.settled_pages) == ("new", (1,), "0", Fates(), 0)
+    assert plan.begins_anew
+    assert plan.has_work
+    behind = plan_new(ledger, "500")
+    assert (behind.runs, behind.offset, behind.begins_anew) == ((2,), "500", False)
+
+
+def test_there_is_nothing_to_resume_or_to_retry_on_a_new_ledger(ledger: Ledger) -> None:
+    assert last_run(ledger) is None
+    assert plan_resume(ledger) is None
+    assert not plan_retry(ledger).has_work
+
+
+def test_a_resume_goes_on_behind_the_last_settled_page(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    for _ in range(3):
+        listing.page()
+    listing.page(is_settled=False)
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.kind, plan.runs, plan.offset, plan.settled_pages) == ("resume", (1,), "30", 3)
+    assert plan.before == Fates(sent=27, rejected=3)
+    assert plan.has_work
+    assert not plan.begins_anew
+    assert followed(ledger, plan.followed_since) == ["aa_1_0", "aa_1_10", "aa_1_20"]
+
+
+def test_a_resume_of_what_came_nowhere_begins_anew(ledger: Ledger) -> None:
+    Listing(ledger).page(is_settled=False)
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.offset, plan.begins_anew, plan.before) == ("0", True, Fates())
+
+
+def test_a_resume_of_one_that_began_at_an_offset_adds_to_the_files(ledger: Ledger) -> None:
+    Listing(ledger, "500")
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.offset, plan.begins_anew) == ("500", False)
+
+
+def test_when_all_is_listed_a_resume_hears_the_outcomes_and_then_has_nothing_to_do(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    action_id = listing.page(is_last=True)
+    listing.end("interrupted")
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.offset, plan.has_work, followed(ledger, plan.followed_since)) == (None, True, [action_id])
+    end_batch(ledger, action_id)
+    listing.end("done")
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert not plan.has_work
+    run = last_run(ledger)
+    assert run is not None
+    assert (run.state, run.has_more_to_do, run.is_unfinished) == ("done", False, False)
+    assert run.ended_at is not None
+
+
+def test_a_done_run_with_upserts_to_repeat_has_work(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    action_id = listing.page(is_last=True)
+    listing.end("done")
+    end_batch(ledger, action_id, failed=True)
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert plan.has_work
+    assert plan.before == Fates(rejected=1, to_do=9)
+
+
+def test_a_limit_counts_over_all_of_a_run(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    assert listing.plan.left_of(None) is None
+    assert listing.plan.left_of(25) == 25
+    listing.page()
+    listing.page()
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert [plan.left_of(limit) for limit in (None, 25, 20, 15)] == [None, 5, 0, 0]
+
+
+def test_a_limited_run_is_finished_and_a_resume_goes_on_behind_it(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    listing.page()
+    listing.end("limited")
+    run = last_run(ledger)
+    assert run is not None
+    assert not run.is_unfinished
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.has_work, plan.offset) == (True, "10")
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted", "stopped"])
+def test_one_that_was_to_do_more_is_unfinished_if_it_did_something(ledger: Ledger, state: State) -> None:
+    listing = Listing(ledger)
+    listing.end(state)
+    run = last_run(ledger)
+    assert run is not None
+    assert not run.is_unfinished
+    listing.page()
+    run = last_run(ledger)
+    assert run is not None
+    assert run.is_unfinished
+
+
+def test_a_run_at_an_offset_still_follows_the_upserts_of_the_one_that_crashed_before_it(ledger: Ledger) -> None:
+    crashed = Listing(ledger).page()
+    behind = Listing(ledger, "10")
+    theirs = behind.page(is_last=True)
+    assert followed(ledger, behind.plan.followed_since) == [crashed, theirs]
+    behind.end("done")
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.runs, plan.has_work, plan.offset) == ((2,), True, None)
+    assert followed(ledger, plan.followed_since) == [crashed, theirs]
+
+
+def test_what_comes_anew_from_the_first_page_makes_the_older_runs_obsolete_once_it_has_a_page(ledger: Ledger) -> None:
+    old = Listing(ledger).page()
+    anew = Listing(ledger)
+    assert followed(ledger, anew.plan.followed_since) == [old]
+    assert plan_retry(ledger).runs == (1,)
+    action_id = anew.page()
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert followed(ledger, plan.followed_since) == [action_id]
+    assert plan_retry(ledger).runs == (2,)
+
+
+def test_one_that_came_nowhere_does_not_hide_that_the_one_before_is_unfinished(ledger: Ledger) -> None:
+    unfinished = Listing(ledger)
+    unfinished.page()
+    Listing(ledger).page(is_settled=False)
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.runs, plan.offset, plan.before) == ((1,), "10", Fates(sent=9, rejected=1))
+
+
+def test_after_a_finished_one_it_is_resumed_itself(ledger: Ledger) -> None:
+    finished = Listing(ledger)
+    finished.page(is_last=True)
+    finished.end("done")
+    Listing(ledger)
+    plan = plan_resume(ledger)
+    assert plan is not None
+    assert (plan.runs, plan.offset, plan.before) == ((2,), "0", Fates())
+
+
+def test_a_retry_takes_the_rejected_profiles_of_the_runs_that_belong_together(ledger: Ledger) -> None:
+    Listing(ledger).page()
+    Listing(ledger).page()
+    Listing(ledger, "10").page()
+    Listing(ledger, "20")
+    plan = plan_retry(ledger)
+    assert (plan.kind, plan.runs, plan.offset, plan.followed_since) == ("retry", (2, 3), None, 2)
+    assert (plan.before, plan.has_work) == (Fates(sent=18, rejected=2), True)
+
+
+def test_a_retry_begins_no_run(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    listing.page(is_last=True)
+    listing.end("done")
+    plan_retry(ledger)
+    run = last_run(ledger)
+    assert run is not None
+    assert (run.id, run.state) == (1, "done")
+
+
+def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledger) -> None:
+    """It is neither counted as rejected now, nor may it be counted twice later."""
+    listing = Listing(ledger)
+    listing.page(is_settled=False)
+    for run in plan_retry(ledger).runs:
+        taken = ledger.read(partial(entries.rejected_profiles, run=run, after="", most=100))
+        retry = recorder.for_rejected(ledger, run, is_followed=True)
+        for segment_id in taken:
+            retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))
+    assert fates_of(ledger, listing.run) == Fates()
+    resumed = Listing(ledger, resumed=True)
+    resumed.page(is_last=True)
+    assert fates_of(ledger, listing.run) == Fates(sent=9, rejected=1)
+
+
+def take_again(ledger: Ledger, since: int) -> None:
+    """All failed upserts of the runs from `since` on, and all of them go through."""
+    for run, batches in ledger.read(partial(entries.batches_again, since=since)).items():
+        again = recorder.for_batches_again(ledger, run, batches, is_followed=True)
+        for number, batch in enumerate(batches, 1):
+            members = ledger.read(partial(entries.members_of, batch=batch))
+            sent = [SentProfile(number, each.segment_id, each.segment_id) for each in members if each.counts]
+            again.record(BatchSent(f"aa_again_{batch}", tuple(sent)))
+            again.record(PageSettled(number, "", None, Fates(sent=len(sent))))
+
+
+def test_what_a_crashed_run_did_beyond_its_settled_pages_counts_when_no_resume_repeats_it_any_more(
+    ledger: Ledger,
+) -> None:
+    """One of its upserts fails then, and is taken again by the next run."""
+    crashed = Listing(ledger)
+    crashed.page()
+    action_id = crashed.page(is_settled=False)
+    assert fates_of(ledger, crashed.run) == Fates(sent=9, rejected=1)
+    since = Listing(ledger).plan.followed_since
+    assert fates_of(ledger, crashed.run) == Fates(sent=18, rejected=2)
+    end_batch(ledger, action_id, failed=True)
+    assert fates_of(ledger, crashed.run) == Fates(sent=9, rejected=2, to_do=9)
+    take_again(ledger, since)
+    assert fates_of(ledger, crashed.run) == Fates(sent=18, rejected=2)
+    end_batch(ledger, "aa_again_2")
+    assert fates_of(ledger, crashed.run) == Fates(confirmed=9, sent=9, rejected=2)
+
+
+def test_what_was_half_taken_again_before_a_crash_counts_once_when_the_next_run_takes_it_again(ledger: Ledger) -> None:
+    crashed = Listing(ledger)
+    action_id = crashed.page()
+    end_batch(ledger, action_id, failed=True)
+    again = recorder.for_batches_again(ledger, crashed.run, [1], is_followed=True)
+    again.record(BatchSent("aa_half", (SentProfile(1, "use_0000", "ada"),)))
+    again.record(ProfileRejected(Rejection("use_0001", None, "read", "answered 500"), 1))
+    take_again(ledger, Listing(ledger, "10").plan.followed_since)
+    for open_one in followed(ledger, 0):
+        end_batch(ledger, open_one)
+    assert fates_of(ledger, crashed.run) == Fates(confirmed=9, rejected=1)

@@ -1,0 +1,312 @@
+"""What a ledger tells who asks for the status: people and machines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+
+from segsync import accounts, entries, recorder
+from segsync.accounts import State
+from segsync.errors import LedgerError
+from segsync.ledger import Ledger
+from segsync.models import BatchSent, Fates, PageSettled, ProfileRejected, Rejection, SentProfile
+from segsync.status import REASONS_SHOWN, RunStatus, read_status, say_status
+from tests.ledgers import SPACE, begin, open_ledger
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "segsync.db"
+
+
+def play(
+    ledger: Ledger,
+    *,
+    offset: str = "0",
+    next_cursor: str | None = None,
+    state: State | None = "done",
+    confirmed: int = 0,
+    sent: int = 0,
+    to_do: int = 0,
+    without_identifier: int = 0,
+    rejected: int = 0,
+    reason: Callable[[int], str] = lambda _number: "answered 404",
+    error: str | None = None,
+) -> int:
+    """A run of one page with these fates, that ended so; None for one that did not."""
+    run = begin(ledger, offset)
+    record = recorder.for_listing(ledger, run, settled_pages=0, is_followed=True).record
+    number = 0
+    for what, customers in (("confirmed", confirmed), ("sent", sent), ("to_do", to_do)):
+        if customers:
+            profiles = [SentProfile(1, f"use_{number + i}", f"{number + i}@example.com") for i in range(customers)]
+            number += customers
+            record(BatchSent(f"aa_{run}_{what}", tuple(profiles)))
+    for i in range(rejected):
+        record(ProfileRejected(Rejection(f"use_{number + i}", "ada@example.com", "read", reason(i)), 1))
+    fates = Fates(sent=number, without_identifier=without_identifier, rejected=rejected)
+    record(PageSettled(1, offset, next_cursor, fates))
+
+    def end(db: Connection) -> None:
+        for batch in entries.open_batches(db, run, 10):
+            if not batch.action_id.endswith("sent"):
+                again = entries.members_of(db, batch.id) if batch.action_id.endswith("to_do") else []
+                entries.end_batch(db, batch, [], again)
+        if state:
+            accounts.end_run(db, run, state, error)
+
+    ledger.read(end)
+    return run
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def said(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    say_status(path, as_json=False)
+    return capsys.readouterr().out
+
+
+# --- for machines ---------------------------------------------------------------------------------------------
+
+
+def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, next_cursor="100", confirmed=50, state="stopped", error="Segment is away")
+        play(ledger, offset="100", confirmed=5, sent=4, to_do=3, without_identifier=2, rejected=1, state="interrupted")
+    say_status(path, as_json=True)
+    status = json.loads(capsys.readouterr().out)
+    times = [run.pop(name) for run in status["runs"] for name in ("begun_at", "ended_at")]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
+    assert status == {
+        "version": 1,
+        "ledger": str(path),
+        "space_id": SPACE,
+        "runs": [
+            {
+                "id": 2,
+                "state": "interrupted",
+                "first_offset": "100",
+                "offset": None,
+                "profiles": 15,
+                "fates": {"confirmed": 5, "sent": 4, "without_identifier": 2, "rejected": 1, "to_do": 3},
+                "open_actions": 1,
+                "error": None,
+            },
+            {
+                "id": 1,
+                "state": "stopped",
+                "first_offset": "0",
+                "offset": "100",
+                "profiles": 50,
+                "fates": {"confirmed": 50, "sent": 0, "without_identifier": 0, "rejected": 0, "to_do": 0},
+                "open_actions": 0,
+                "error": "Segment is away",
+            },
+        ],
+        "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1}],
+        "next": "To resume it: python -m segsync --resume",
+    }
+
+
+def test_the_json_of_a_ledger_without_runs_is_no_error(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    open_ledger(path).close()
+    say_status(path, as_json=True)
+    status = json.loads(capsys.readouterr().out)
+    assert (status["runs"], status["rejections"]) == ([], [])
+    assert status["next"] == "No import has run yet. To begin: python -m segsync"
+
+
+# --- states and what to do next -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["done", "limited", "interrupted", "stopped"])
+def test_a_run_that_ended_says_how_and_when(path: Path, state: State) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, state=state)
+        assert read_status(path).runs[0].state == state
+    [run] = read_status(path).runs
+    assert run.state == state
+    assert run.ended_at is not None
+
+
+def test_a_run_is_under_way_while_its_process_is_there_and_killed_when_it_is_not(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, state=None, sent=3)
+        status = read_status(path)
+        assert (status.runs[0].state, status.runs[0].ended_at) == ("running", None)
+        assert status.next == "An import is under way."
+    status = read_status(path)
+    assert (status.runs[0].state, status.runs[0].ended_at) == ("killed", None)
+    assert status.next == "To resume it: python -m segsync --resume"
+
+
+def test_one_that_was_killed_before_is_not_under_way_while_the_next_one_is(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, state=None)
+        play(ledger, state=None)
+        assert [run.state for run in read_status(path).runs] == ["running", "killed"]
+
+
+def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
+    open_ledger(path).close()
+    for _ in range(3):
+        read_status(path)
+        open_ledger(path).close()
+
+
+@pytest.mark.parametrize(
+    ("fates", "state", "following"),
+    [
+        ({"confirmed": 9}, "done", "All is done."),
+        ({"confirmed": 9, "sent": 1}, "done", "To hear what became of the customers .*--resume"),
+        ({"confirmed": 9, "to_do": 1}, "done", "--resume"),
+        ({"confirmed": 9, "rejected": 1}, "done", "To take the rejected profiles again.*--retry-rejected"),
+        ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
+        ({"confirmed": 9}, "limited", "What --limit asked for is done. To go on behind it: .*--resume"),
+        ({"confirmed": 9}, "interrupted", "To resume it: .*--resume"),
+        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume it: .*--resume"),
+    ],
+)
+def test_it_says_what_to_do_next(
+    path: Path, fates: dict[str, int], state: State, following: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, state=state, **fates)  # type: ignore[arg-type]
+    assert re.search(following, read_status(path).next)
+    assert said(path, capsys).rstrip().endswith(read_status(path).next)
+
+
+def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        run = begin(ledger)
+        record = recorder.for_listing(ledger, run, settled_pages=0, is_followed=False).record
+        record(BatchSent("aa_1", (SentProfile(1, "use_1", "ada"),)))
+        record(PageSettled(1, "0", None, Fates(sent=1)))
+        ledger.read(partial(accounts.end_run, run=run, state="done", error=None))
+    status = read_status(path)
+    assert (status.runs[0].fates, status.runs[0].open_actions) == (Fates(sent=1), 0)
+    assert status.next == "All is done."
+
+
+# --- rejections -----------------------------------------------------------------------------------------------
+
+
+def test_the_most_frequent_reasons_are_shown(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, rejected=78, reason=lambda number: f"reason {int((2 * number + 0.25) ** 0.5 - 0.5)}")
+    reasons = read_status(path).rejections
+    assert len(reasons) == REASONS_SHOWN
+    assert [(each.stage, each.reason, each.profiles) for each in reasons[:2]] == [
+        ("read", "reason 11", 12),
+        ("read", "reason 10", 11),
+    ]
+
+
+def test_rejections_before_an_import_that_began_anew_do_not_matter_any_more(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, rejected=3)
+        play(ledger, confirmed=3)
+    status = read_status(path)
+    assert (status.rejections, status.next) == ([], "All is done.")
+
+
+# --- for people -----------------------------------------------------------------------------------------------
+
+
+def test_people_see_each_fate_of_the_last_run_and_a_line_for_those_before(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, next_cursor="[bold]100", confirmed=12_345, state="stopped")
+        play(ledger, offset="[bold]100", confirmed=50, sent=40, to_do=30, without_identifier=20, rejected=10)
+    shown = said(path, capsys)
+    assert f"Ledger {path} of Segment space {SPACE}" in " ".join(shown.split())
+    assert "Run 2: done" in shown
+    for what, count in (
+        ("Customers confirmed", 50),
+        ("Customers sent", 40),
+        ("To do again", 30),
+        ("Without identifier", 20),
+        ("Rejected", 10),
+    ):
+        assert re.search(rf"{what} +{count}\b", shown), what
+    assert re.search(r"10 +read +answered 404", shown)
+    assert "Run 1 of" in shown
+    assert "12,345 profiles" in shown
+    assert "from offset 0" in shown
+
+
+def test_what_stopped_it_is_shown_as_it_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, state="stopped", next_cursor="[red]", error="Segment [red]at once[/red] is away")
+    shown = said(path, capsys)
+    assert "Segment [red]at once[/red] is away" in shown
+    assert "[red]" in shown
+
+
+def test_of_many_runs_the_last_few_are_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_ledger(path) as ledger:
+        for number in range(20):
+            play(ledger, offset=str(number), confirmed=1)
+    assert len(read_status(path).runs) == 20
+    shown = said(path, capsys)
+    assert [int(number) for number in re.findall(r"Run (\d+) of", shown)] == [19, 18, 17, 16, 15]
+
+
+def test_nobody_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, sent=3, rejected=3)
+    shown = said(path, capsys)
+    say_status(path, as_json=True)
+    shown += capsys.readouterr().out
+    assert "example.com" not in shown
+    assert "use_" not in shown
+
+
+# --- what is no ledger ----------------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_is_named(path: Path) -> None:
+    with pytest.raises(LedgerError, match=f"no ledger at {path}"):
+        read_status(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_is_no_ledger_is_named(path: Path) -> None:
+    path.write_text("segment_id,source_id\n")
+    with pytest.raises(LedgerError, match="no SQLite file"):
+        read_status(path)
+    assert [each.name for each in path.parent.iterdir()] == ["segsync.db"]
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\x00"])
+def test_a_file_that_has_only_just_begun_is_named(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=str(path)):
+        read_status(path)
+
+
+def test_a_damaged_ledger_is_named(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, confirmed=3, rejected=50)
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(LedgerError, match="damaged"):
+        read_status(path)
+
+
+def test_a_run_tells_the_same_to_who_asks_in_python(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, confirmed=3)
+    [run] = read_status(path).runs
+    assert isinstance(run, RunStatus)
+    assert (run.id, run.profiles, run.fates, run.first_offset, run.offset) == (1, 3, Fates(confirmed=3), "0", None)
