@@ -94,7 +94,7 @@ class Job:
         elif plan.offset is not None:
             [run] = plan.runs
             listed = recorder.for_listing(ledger, run, settled_pages=plan.settled_pages, is_followed=self._confirm)
-            await self._take(run, pages.listed(self._source, ledger, plan.offset, limit), listed, is_listing=True)
+            await self._take(run, pages.listed(self._source, ledger, run, plan.offset, limit), listed, is_listing=True)
         else:
             await self._hear_outcomes(_already())
         for run, batches in (await ledger.ask(partial(entries.batches_again, since=plan.followed_since))).items():

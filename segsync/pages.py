@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 
-from segsync import entries
+from segsync import accounts, entries
 from segsync.ledger import Ledger
 from segsync.models import Page
 from segsync.pipeline import Source
@@ -27,10 +27,19 @@ class WithPages:
         return self._pages
 
 
-async def listed(source: Source, ledger: Ledger, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
-    """The pages that the source lists, no faster than the ledger is written."""
+async def listed(
+    source: Source, ledger: Ledger, run: int, offset: str, limit: int | None
+) -> AsyncGenerator[Page, None]:
+    """The pages that the source lists, no faster than the ledger is written.
+
+    That there are any is written before the first is handed on, where the files of an earlier import are cleared.
+    """
     async with aclosing(source.pages(offset, limit)) as pages:
+        has_listed = False
         async for page in pages:
+            if not has_listed:
+                has_listed = True
+                await ledger.ask(partial(accounts.has_listed, run=run))
             await ledger.keep_up()
             yield page
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from segsync import accounts, entries
+from segsync import entries
 from segsync.entries import FIRST_ATTEMPT, LAST_ATTEMPT, Member
 from segsync.ledger import Ledger
 from segsync.models import (
     BatchSent,
     Event,
-    PageListed,
     PageSettled,
     ProfileRejected,
     ProfileWithoutIdentifier,
@@ -36,15 +35,11 @@ class Recorder:
         self._page = page
         self._attempt = attempt
         self._is_followed = is_followed
-        self._has_listed = False
 
     def record(self, event: Event) -> None:
         """Queue what this event changes. Raises `OutputError` where the ledger could not be written."""
         run = self._run
         match event:
-            case PageListed() if not self._has_listed and self._page(1) > 0:
-                self._has_listed = True
-                self._ledger.write(lambda db: accounts.has_listed(db, run))
             case BatchSent(action_id, profiles):
                 self._ledger.write(
                     lambda db: entries.add_batch(
