@@ -15,6 +15,7 @@ from segsync.models import FIRST_OFFSET
 from segsync.plan import Plan, last_run, plan_new, plan_resume, plan_retry
 from segsync.printable import printable
 from segsync.request import Request
+from segsync.runner import tidy_rejected
 
 WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offset 0"
 
@@ -30,6 +31,7 @@ def choose(request: Request, ledger: Ledger, console: Console) -> Plan | int:
         if plan.has_work:
             say(f"Taking {plan.before.rejected:,} rejected profiles again.")
             return plan
+        tidy_rejected(ledger, request.directory)
         say(f"The ledger {request.ledger} knows no rejected profiles: nothing to take again.")
         return EXIT_DONE
     if request.resume:
@@ -47,6 +49,7 @@ def _choose_resume(request: Request, ledger: Ledger, say: Callable[[str], None])
         say(f"No import has run on the ledger {request.ledger} yet: beginning at the first profile.")
         return plan_new(ledger, FIRST_OFFSET)
     if not plan.has_work:
+        tidy_rejected(ledger, request.directory)
         say(f"The last import on the ledger {request.ledger} is complete: nothing to resume.")
         return EXIT_DONE
     if plan.offset is None:

@@ -76,10 +76,14 @@ def _when_done(request: Request, report: ImportReport) -> list[Text]:
 def _way_on(request: Request, report: ImportReport) -> list[Text]:
     fates = report.fates
     if request.retry_rejected:
-        return [
-            Text("Those that are not done are rejected still. To take them again, run:"),
-            _command(request, "--retry-rejected"),
-        ]
+        lines = []
+        if fates.to_do or fates.rejected:
+            lines.append(Text("Those that are not done are rejected still. To take them again, run:"))
+            lines.append(_command(request, "--retry-rejected"))
+        if fates.sent and report.is_confirmed:
+            lines.append(Text(f"Of {fates.sent:,} customers it is not known what became of them. To hear of it, run:"))
+            lines.append(_command(request, "--resume"))
+        return lines
     if report.resume_offset is None:
         left = []
         if fates.sent and report.is_confirmed:

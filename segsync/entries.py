@@ -197,8 +197,8 @@ def rejected_profiles(db: Connection, run: int, after: str | None, most: int) ->
 def rejections_by_reason(db: Connection, since: int, most: int) -> list[tuple[str, str, int]]:
     """Stage, reason and count, the most frequent first."""
     return db.execute(
-        "SELECT stage, reason, count(*) FROM rejections WHERE run >= ? "
-        "GROUP BY stage, reason ORDER BY count(*) DESC, stage, reason LIMIT ?",
+        "SELECT stage, reason, count(DISTINCT segment_id) FROM rejections WHERE run >= ? "
+        "GROUP BY stage, reason ORDER BY 3 DESC, stage, reason LIMIT ?",
         (since, most),
     ).fetchall()
 

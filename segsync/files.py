@@ -44,6 +44,7 @@ class RunFiles:
 
     def __init__(self, directory: Path, *, begins_anew: bool, may_repeat: bool = False) -> None:
         self._is_to_begin_anew = begins_anew
+        self._may_repeat = may_repeat
         with ExitStack() as stack:
 
             def opened(name: str, *header: str, key: int = 1) -> _Lines:
@@ -54,9 +55,9 @@ class RunFiles:
             self._without_identifier = opened(WITHOUT_IDENTIFIER)
             self._rejected = opened(REJECTED, "segment_id", "source_id", "stage", "reason", "request_id")
             self._warnings = opened(WARNINGS, "segment_id", "trait", "problem", key=2)
-            self._all = (self._without_identifier, self._rejected, self._warnings)
             if may_repeat:
                 self._rejected.forget()
+            self._all = (self._without_identifier, self._rejected, self._warnings)
             self._close = stack.pop_all().close
 
     def write(self, event: Event) -> None:
@@ -86,6 +87,12 @@ class RunFiles:
         """Leave just these profiles in the list of the rejected ones, each with what was said of it last."""
         kept = set(map(_one_line, segment_ids))
         self._rejected.keep(kept.__contains__)
+        if self._may_repeat:
+            self._rejected.forget()
+
+    def tidy_rejected(self) -> None:
+        """Name each rejected profile once, with what was said of it last."""
+        self._rejected.keep(lambda _: True)
 
     def drop_rejected(self, segment_ids: Iterable[str]) -> None:
         """Take these profiles off the list of the rejected ones."""

@@ -75,13 +75,15 @@ def plan_retry(ledger: Ledger) -> Plan:
 
 
 def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_work: bool) -> Plan:
+    begins_anew = run.first_offset == FIRST_OFFSET and run.settled_pages == 0
     return Plan(
         kind=kind,
         runs=(run.id,),
-        followed_since=ledger.read(accounts.first_current_run),
+        # What an import before it came to does not matter to one that begins anew: everybody comes again.
+        followed_since=run.id if begins_anew else ledger.read(accounts.first_current_run),
         offset=run.offset,
         before=run.fates,
         settled_pages=run.settled_pages,
-        begins_anew=run.first_offset == FIRST_OFFSET and run.settled_pages == 0,
+        begins_anew=begins_anew,
         has_work=has_work,
     )

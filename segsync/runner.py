@@ -119,14 +119,16 @@ async def run_plan(
     try:
         with _files(directory, plan) as files:
             rejected = await ledger.ask(accounts.rejected_now)
-            if files and plan.kind == "resume" and plan.followed_since:
-                files.keep_rejected(rejected)  # without those whose page comes again
+            if files and plan.kind != "new" and plan.followed_since:
+                files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
             async with _services(settings, tell) as (source, sink):
                 job = Job(
                     settings, plan, source, sink, ledger=ledger, confirm=confirm, tell=tell, files=files, stop=stop
                 )
                 # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
                 await asyncio.ensure_future(job.run(limit))
+            if files and plan.kind == "new" and plan.followed_since < min(plan.runs):
+                files.tidy_rejected()  # who was on the last pages of the run before has been rejected by both, maybe
             if files and plan.kind == "retry":
                 files.drop_rejected(rejected - await ledger.ask(accounts.rejected_now))
     except SegsyncError as error:
@@ -147,6 +149,16 @@ async def run_plan(
     except SegsyncError as error:
         outcome, failure = "stopped", failure or error
     return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started, is_confirmed=confirm)
+
+
+def tidy_rejected(ledger: Ledger, directory: Path) -> None:
+    """Take those off the list of rejected profiles whom the ledger knows to be sent: a crash may have left them there.
+
+    What the list holds of imports that the ledger does not know stays.
+    """
+    if ledger.read(accounts.first_current_run):
+        with RunFiles(directory, begins_anew=False) as files:
+            files.keep_rejected(ledger.read(accounts.rejected_now))
 
 
 def _files(directory: Path | None, plan: Plan) -> AbstractContextManager[RunFiles | None]:

@@ -1,4 +1,4 @@
-"""A sandbox whose Voucherify can be mended while it serves: what it refused, it takes from then on."""
+"""A sandbox that can be broken and mended while it serves."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from aiohttp import web
 from msgspec.structs import replace
 
 from segsync.sandbox.process import SandboxProcess
+from segsync.sandbox.profiles import SandboxProfile
 from segsync.sandbox.server import serve
 
 T = TypeVar("T")
@@ -36,10 +38,22 @@ class MendableSandbox(SandboxProcess):
         self._thread.join()
         self._loop.close()
 
-    def mend(self) -> None:
+    def mend(self, *, action_seconds: float = 0.0) -> None:
         """Refuse nobody from now on. What was refused before stays so: those actions have ended."""
-        self.options = replace(self.options, refused_at_once=0.0, refused_later=0.0, defined_metadata_only=False)
+        self.options = replace(self.options, refused_at_once=0.0, refused_later=0.0, action_seconds=action_seconds)
         self._sandbox.voucherify._options = self.options
+
+    def break_profile(self, segment_id: str) -> None:
+        """Answer 503 to every call about this profile, and to no other."""
+        segment = self._sandbox.segment
+        find = segment._profile
+
+        def broken(request: web.Request) -> SandboxProfile | None:
+            if request.match_info["profile"].endswith(segment_id):
+                raise web.HTTPServiceUnavailable
+            return find(request)
+
+        segment._profile = broken  # type: ignore[method-assign]
 
     def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)

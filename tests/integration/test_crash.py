@@ -92,7 +92,7 @@ def _latest(segsync: Segsync) -> RunStatus | None:
     try:
         runs = read_status(segsync.directory / "segsync.db").runs
     except LedgerError as error:
-        if not re.search("There is no ledger|is no ledger", str(error)):  # it is not there yet, or just being made
+        if not re.search("There is no ledger|No import has run", str(error)):  # it is not there yet, or just being made
             raise
         return None
     assert len(runs) <= 1, "a resume goes on with the run, it begins none"
@@ -242,3 +242,27 @@ def test_status_where_no_import_has_run_says_so(segsync: Segsync) -> None:
     assert said.code == 2
     assert "There is no ledger at segsync.db: no import has run here, or it has another (--ledger)" in said.stderr
     assert not list(segsync.directory.iterdir()), "looking leaves nothing behind"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_of_its_own_from_the_offset_of_a_killed_one_hears_what_became_of_both_their_customers(
+    segsync: Segsync, start_sandbox: StartSandbox, number: signal.Signals
+) -> None:
+    sandbox = start_sandbox(fast(800, refused_later=0.1, missing=0.02, action_seconds=1.0))
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="1000")
+    wait_until(lambda: _offset(segsync) >= 200)
+    running.send_signal(number)
+    running.communicate()
+    offset = _offset(segsync)
+    run = segsync("--offset", str(offset), sandbox=sandbox)
+    verdict, expected = sandbox.verdict(), truth(sandbox.options)
+    assert run.code == 3
+    assert verdict.is_right
+    assert run.row("Profiles listed") == 800 - offset
+    assert_files_tell(expected, segsync)
+    status = segsync.status()
+    # Who was on the last pages of the killed one belongs to both.
+    assert sum(each.fates.rejected for each in status.runs) >= len(expected.rejected)
+    assert sum(each.profiles for each in status.rejections) == len(expected.rejected)
+    assert sum(each.fates.confirmed for each in status.runs) >= verdict.arrived
+    assert {each.open_actions for each in status.runs} == {0}

@@ -10,7 +10,8 @@ from segsync.sandbox.options import Faults
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, ended, fast, moment, wait_until, wait_until_accepted
-from tests.integration.truth import assert_files_tell, truth
+from tests.integration.mendable import MendableSandbox
+from tests.integration.truth import assert_files_tell, rejections, truth
 
 AWAY, BACK = Faults(server_error=1.0), Faults()
 OUTAGE_SECONDS = 1.5
@@ -129,3 +130,18 @@ def _wait_until_all_is_sent(sandbox: SandboxProcess) -> int:
     customers = len(truth(sandbox.options).customers)
     wait_until_accepted(sandbox, customers)
     return customers
+
+
+def test_a_profile_that_fails_alone_is_rejected_and_the_run_goes_on(segsync: Segsync) -> None:
+    with MendableSandbox(fast(300)) as sandbox:
+        broken = sorted(truth(sandbox.options).customers)[100]
+        sandbox.break_profile(broken)
+        run = segsync(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="1")
+        verdict = sandbox.verdict()
+    assert run.code == 3
+    [row] = rejections(segsync)
+    assert (row["segment_id"], row["stage"]) == (broken, "read")
+    assert "Segment answered 503" in row["reason"]
+    assert "given up after 1 s" in row["reason"]
+    assert (verdict.missing_count, verdict.wrong_count) == (1, 0)
+    assert run.row("Customers confirmed") == verdict.arrived == verdict.expected - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -268,22 +269,62 @@ def test_what_is_still_refused_stays_on_the_list(segsync: Segsync, start_sandbox
     assert segsync("--resume", sandbox=sandbox).code == 0
 
 
-def test_a_retry_that_is_killed_forgets_nobody(segsync: Segsync, start_mendable: StartMendable) -> None:
-    sandbox = start_mendable(fast(600, refused_later=0.2, action_seconds=0.3))
+@pytest.mark.parametrize("ways_on", [("--resume", "--retry-rejected"), ("--retry-rejected", "--resume")])
+def test_a_retry_that_is_killed_forgets_nobody(
+    segsync: Segsync, start_mendable: StartMendable, ways_on: tuple[str, str]
+) -> None:
+    sandbox = start_mendable(fast(300, refused_later=0.2))
     assert segsync(sandbox=sandbox).code == 3
-    sandbox.mend()
-    for _ in range(3):
-        running = segsync.start("--retry-rejected", "--batch-size", "20", sandbox=sandbox)
-        wait_until_accepted(sandbox, moment(sandbox).accepted + 1)
-        running.kill()
-        running.communicate()
-    segsync("--resume", sandbox=sandbox)
-    run = segsync("--retry-rejected", sandbox=sandbox)
+    sandbox.mend(action_seconds=1.0)
+    running = segsync.start(
+        "--retry-rejected", "--batch-size", "20", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="100"
+    )
+    wait_until(lambda: segsync.status().runs[0].fates.sent > 0)
+    running.kill()
+    running.communicate()
+    assert segsync.status().runs[0].fates.rejected > 0
+    assert [segsync(way_on, sandbox=sandbox).code for way_on in ways_on][1] == 0
     verdict = sandbox.verdict()
-    assert run.code == 0, run
     assert verdict.is_right
-    assert not segsync.lines(REJECTED)
     assert segsync.status().runs[0].fates.confirmed == verdict.expected
+    assert segsync.status().next == "All is done."
+    assert segsync.lines(REJECTED) == [], "nobody is rejected any more"
+
+
+def test_a_retry_that_is_interrupted_says_how_to_hear_the_rest(segsync: Segsync, start_mendable: StartMendable) -> None:
+    sandbox = start_mendable(fast(300, refused_later=0.2))
+    assert segsync(sandbox=sandbox).code == 3
+    rejected = len(rejections(segsync))
+    sandbox.mend(action_seconds=2.0)
+    running = segsync.start("--retry-rejected", sandbox=sandbox)
+    wait_until(lambda: moment(sandbox).pending_actions > 0)
+    wait_until(lambda: segsync.status().runs[0].fates.sent == rejected)
+    running.terminate()
+    interrupted = ended(running)
+    assert interrupted.code == 143
+    [way_on] = re.findall(r"python -m segsync (--\S+)\n", interrupted.stderr)
+    assert segsync(way_on, sandbox=sandbox).code == 0
+    fates = segsync.status().runs[0].fates
+    assert (fates.sent, fates.rejected) == (0, 0), f"{way_on} was said to be the way on"
+    assert segsync.lines(REJECTED) == []
+
+
+def test_an_import_that_is_begun_again_is_not_told_the_outcomes_of_the_one_before(
+    segsync: Segsync, start_mendable: StartMendable
+) -> None:
+    sandbox = start_mendable(fast(600, refused_later=0.2, action_seconds=0.7))
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="800")
+    wait_until_accepted(sandbox, 300)
+    running.kill()
+    running.communicate()
+    sandbox.mend(action_seconds=0.7)
+    run = segsync("--offset", "0", sandbox=sandbox)
+    verdict = sandbox.verdict()
+    assert run.code == 0
+    assert verdict.is_right
+    assert (run.row("Rejected"), run.row("Customers confirmed")) == (0, verdict.expected)
+    assert segsync.lines(REJECTED) == [], "what the first import was refused, the second one wrote"
+    assert segsync.status().next == "All is done."
 
 
 def test_where_everybody_is_refused_later_the_run_stops_and_rejects_nobody(
