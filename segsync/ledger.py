@@ -144,6 +144,13 @@ class Ledger:
         """`ask`, for a caller without an event loop."""
         return self._thread.submit(self._transact, question).result()
 
+    def salvage(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What a ledger still answers that could not be written; None if it was written, or cannot be read either."""
+        if self._failure:
+            with suppress(sqlite3.Error):
+                return self._thread.submit(question, self._connection).result()
+        return None
+
     def close(self) -> None:
         """Carry out what is queued, and let others have the file."""
         with suppress(sqlite3.Error):  # what a full disk keeps out of the file stays in its log

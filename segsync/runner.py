@@ -148,6 +148,8 @@ async def run_plan(
         await ledger.keep_up(0)
     except SegsyncError as error:
         outcome, failure = "stopped", failure or error
+    if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
+        tally.resume_offset = kept.offset  # behind what was reached, as far as it was written down
     return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started, is_confirmed=confirm)
 
 
