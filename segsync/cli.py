@@ -26,12 +26,12 @@ HELP = """Move a company's customers from a Twilio Segment space into Voucherify
 Credentials and settings come from the environment or from .env; .env-example lists them all.
 """
 
-EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, credentials
-or ledger. 3 done, but some profiles were rejected: see rejected-profiles.csv. 130 or 143 ended by Ctrl-C or SIGTERM, after
-what was under way had been finished and sent.
+EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, ledger or
+credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv. 130 or 143 ended by Ctrl-C or SIGTERM,
+after what was under way had been finished and sent.
 
-A run leaves its ledger (segsync.db) in the working directory, and profiles-without-identifier.txt,
-rejected-profiles.csv and profiles-with-warnings.csv, each of these only if there is something to say.
+A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles-with-warnings.csv in the working
+directory, each only if there is something to say.
 """
 
 
