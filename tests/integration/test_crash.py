@@ -260,9 +260,11 @@ def test_a_run_of_its_own_from_the_offset_of_a_killed_one_hears_what_became_of_b
     assert verdict.is_right
     assert run.row("Profiles listed") == 800 - offset
     assert_files_tell(expected, segsync)
-    status = segsync.status()
+    status, first = segsync.status(), sorted(expected.all)[offset]
+    assert run.row("Rejected") == sum(segment_id >= first for segment_id in expected.rejected)
+    assert run.row("Customers confirmed") == sum(segment_id >= first for segment_id in expected.customers)
     # Who was on the last pages of the killed one belongs to both.
     assert sum(each.fates.rejected for each in status.runs) >= len(expected.rejected)
     assert sum(each.profiles for each in status.rejections) == len(expected.rejected)
     assert sum(each.fates.confirmed for each in status.runs) >= verdict.arrived
-    assert {each.open_actions for each in status.runs} == {0}
+    assert {(each.fates.sent, each.fates.to_do, each.open_actions) for each in status.runs} == {(0, 0, 0)}

@@ -19,6 +19,10 @@ class Truth:
     without_identifier: frozenset[str]
     rejected: dict[str, str]
 
+    @property
+    def all(self) -> frozenset[str]:
+        return self.customers | self.without_identifier | self.rejected.keys()
+
 
 def truth(options: SandboxOptions) -> Truth:
     """What a whole import of this space comes to."""
