@@ -72,19 +72,20 @@ def _text(traits: Mapping[str, Any], names: tuple[str, ...], warn: Warn, prefix:
     """The first of these traits that can be said as a string."""
     for name in names:
         value = traits.get(name)
-        if type(value) is str:
-            if value:
-                return value
-        elif isinstance(value, bool):
+        if value is None or value == "":  # most often: a profile has few of these traits
+            continue
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool):
             return "true" if value else "false"
-        elif isinstance(value, int):
+        if isinstance(value, int):
             try:
                 return str(value)
             except ValueError:  # Python writes no number of more than 4300 digits
                 warn(prefix + name, "is a number too long to be text")
         elif isinstance(value, float):
             return str(int(value)) if value.is_integer() else str(value)
-        elif value is not None:
+        else:
             warn(prefix + name, f"is {_kind(value)}, not text")
     return UNSET
 

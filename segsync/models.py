@@ -116,6 +116,13 @@ class Fates(Struct, frozen=True):
         return self.done + self.to_do
 
 
+class Usage(Struct, frozen=True):
+    """How much of what a service allows was used lately: the calls a second, and the share of the allowed ones."""
+
+    calls_per_second: float
+    share: float
+
+
 # --- Events: what an import tells while it runs, in the order in which it happens ---------------------
 
 
@@ -224,6 +231,12 @@ class CallRetried(Struct, frozen=True):
     elapsed_seconds: float
 
 
+class ConcurrencyChanged(Struct, frozen=True):
+    """From now on `profiles` are read at a time, since the services' latency asks for that many."""
+
+    profiles: int
+
+
 class ServicePaused(Struct, frozen=True):
     """The service asked for `seconds` without calls; every call to it waits."""
 
@@ -245,6 +258,7 @@ Event = (
     | CallAnswered
     | CallRetried
     | ServicePaused
+    | ConcurrencyChanged
 )
 OnEvent = Callable[[Event], None]
 """Called from the event loop, synchronously: it must be quick, and what it raises stops the import."""

@@ -58,6 +58,8 @@ class Tally:
                     calls.rate_limited += 1
             case ProfileRead():
                 self.read += 1
+            case TraitLeftOut(_, trait):
+                self.left_out[trait] += 1
             case ProfileWithoutIdentifier():
                 self.without_identifier += 1
             case BatchSent(_, profiles):
@@ -77,8 +79,6 @@ class Tally:
                 self.rejected += 1
                 if rejection.stage == "confirm":
                     self.sent -= 1
-            case TraitLeftOut(_, trait):
-                self.left_out[trait] += 1
             case CallRetried(service):
                 self.services[service].retries += 1
 

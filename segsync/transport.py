@@ -13,13 +13,14 @@ import os
 import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from io import BytesIO
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from segsync import answers
@@ -47,6 +48,16 @@ _CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 _RETRIED_STATUSES = frozenset({408, 425, 429})
 
 
+class _Call(NamedTuple):
+    """Which call it was, in the words of a message: put together only where there is one."""
+
+    method: str
+    url: URL
+
+    def __str__(self) -> str:
+        return f"{self.method} {_ABOUT.sub('…', self.url.raw_path)}"
+
+
 class Transport:
     """The calls to one service. Made for one event loop, shared by all workers.
 
@@ -70,8 +81,9 @@ class Transport:
         self.service = service
         self.pacer = pacer
         self._session = session
-        self._base_url = base_url
-        self._headers = headers
+        self._base_url = URL(base_url, encoded=True)
+        self._base_path = self._base_url.raw_path.rstrip("/")
+        self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
         self._secrets = _secrets_in(headers)
         self._credentials = credentials
         self._retry_seconds = retry_seconds
@@ -96,9 +108,13 @@ class Transport:
         urgent lets the others go first. Raises one of the `CallError` classes; `TransientError` only when the
         tries have run out.
         """
-        return await self._with_patience(
-            lambda: self._try(method, target, answer, body, is_urgent=is_urgent), retry_seconds
-        )
+        try:
+            return await self._try(method, target, answer, body, is_urgent=is_urgent)
+        except TransientError as error:
+            first = error
+        again = partial(self._try, method, target, answer, body, is_urgent=is_urgent)
+        patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
+        return await self._try_again(first, again, patience)
 
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, wherever that lies.
@@ -109,35 +125,47 @@ class Transport:
         where = _file_url(url, self._base_url)
         if where is None:
             raise AnswerError(f"{self.service} names a report file that is not at an https URL", service=self.service)
-        return await self._with_patience(lambda: self._try_download(where), DOWNLOAD_RETRY_SECONDS)
-
-    async def _with_patience(self, call: Callable[[], Awaitable[T]], retry_seconds: float | None) -> T:
         try:
-            return await call()
-        except TransientError as first:
-            patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
-            return await self._retries.again(
-                first, call, patience_seconds=patience, last_answer_at=lambda: self._answered_at
-            )
+            return await self._try_download(where)
+        except TransientError as error:
+            first = error
+        patience = min(DOWNLOAD_RETRY_SECONDS, self._retry_seconds)
+        return await self._try_again(first, partial(self._try_download, where), patience)
+
+    async def _try_again(self, first: TransientError, call: Callable[[], Awaitable[T]], patience_seconds: float) -> T:
+        return await self._retries.again(
+            first, call, patience_seconds=patience_seconds, last_answer_at=lambda: self._answered_at
+        )
 
     async def _try(
         self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None, *, is_urgent: bool
     ) -> T:
-        await (self.pacer.turn() if is_urgent else self.pacer.spare_turn())
-        started = self._clock()
-        url = URL(self._base_url + target, encoded=True)
-        call = f"{method} {_ABOUT.sub('…', url.raw_path)}"
+        left_at = await (self.pacer.turn() if is_urgent else self.pacer.spare_turn())
+        url = self._url(target)
+        call = _Call(method, url)
         response, content = await self._exchange(method, url, self._headers, call, body)
         if 200 <= response.status < 300:
-            self._answered_at = started
+            self._answered_at = left_at
             self._heed(response.headers)
             return self._decode(response, content, call, answer)
+        if response.status == 429:
+            self.pacer.refused(left_at)
         raise self._error(response, content, call)
 
+    def _url(self, target: str) -> URL:
+        """Of parts that are known: a whole one would be taken apart again for every call."""
+        base, (path, _, query) = self._base_url, target.partition("?")
+        return URL.build(
+            scheme=base.scheme,
+            authority=base.raw_authority,
+            path=f"{self._base_path}{path}",
+            query_string=query,
+            encoded=True,
+        )
+
     async def _try_download(self, url: URL) -> bytes:
-        is_own = url.origin() == URL(self._base_url).origin()
-        if is_own:
-            await self.pacer.spare_turn()
+        is_own = url.origin() == self._base_url.origin()
+        left_at = await self.pacer.spare_turn() if is_own else math.inf
         call = "the call for a report file"
         headers = {**(self._headers if is_own else {}), "Accept": "*/*"}
         response, content = await self._exchange("GET", url, headers, call)
@@ -145,13 +173,13 @@ class Transport:
             return content
         message = f"{url.host} answered {response.status} to {call} of {self.service}"
         if is_own and response.status == 429:
-            self.pacer.refused()
+            self.pacer.refused(left_at)
         if response.status in _RETRIED_STATUSES or response.status >= 500:
             raise TransientError(message, service=self.service, status=response.status)
         raise RefusedError(message, service=self.service, status=response.status)
 
     async def _exchange(
-        self, method: str, url: URL, headers: Mapping[str, str], call: str, body: bytes | None = None
+        self, method: str, url: URL, headers: Mapping[str, str], call: object, body: bytes | None = None
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """One HTTP exchange; `call` says in a message which it was."""
         started = self._clock()
@@ -173,7 +201,7 @@ class Transport:
             self._on_event(CallAnswered(self.service, status, self._clock() - started))
         raise failure  # out here, where nothing is chained to it: aiohttp's errors quote what was sent and answered
 
-    def _failure(self, error: Exception, url: URL, call: str) -> CallError:
+    def _failure(self, error: Exception, url: URL, call: object) -> CallError:
         if isinstance(error, ValueError):  # the host is none; aiohttp finds that out late
             return AnswerError(
                 f"{self.service} is at no address that can be called. Is the base URL right?", service=self.service
@@ -189,7 +217,7 @@ class Transport:
             f"{self.service} at {url.origin()} did not answer {call}: {problem}", service=self.service
         )
 
-    async def _read(self, response: aiohttp.ClientResponse, call: str) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, call: object) -> bytes:
         length = response.content_length
         if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
             return await response.read()
@@ -209,7 +237,7 @@ class Transport:
         return b"".join(chunks)
 
     def _decode(
-        self, response: aiohttp.ClientResponse, content: bytes, call: str, answer: msgspec.json.Decoder[T]
+        self, response: aiohttp.ClientResponse, content: bytes, call: object, answer: msgspec.json.Decoder[T]
     ) -> T:
         try:
             return answer.decode(content)
@@ -235,7 +263,7 @@ class Transport:
         """
         return answers.reason(*said, hidden=(hidden, *self._secrets))
 
-    def _error(self, response: aiohttp.ClientResponse, content: bytes, call: str) -> CallError:
+    def _error(self, response: aiohttp.ClientResponse, content: bytes, call: object) -> CallError:
         """The error that this status stands for."""
         status, headers = response.status, response.headers
         where: dict[str, Any] = {
@@ -253,7 +281,6 @@ class Transport:
             # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
-                self.pacer.refused()
                 self._pause(wait or 0.0)
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
@@ -284,14 +311,14 @@ def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(secrets)
 
 
-def _file_url(url: str, base_url: str) -> URL | None:
+def _file_url(url: str, base_url: URL) -> URL | None:
     """An https URL, or an http one of this machine if the API is there too."""
     try:
         where = URL(url, encoded=True)
         host = where.host or ""
     except ValueError:
         return None
-    is_safe = where.scheme == "https" or (where.scheme == "http" and _is_here(where) and _is_here(URL(base_url)))
+    is_safe = where.scheme == "https" or (where.scheme == "http" and _is_here(where) and _is_here(base_url))
     return where if is_safe and host and host.isprintable() else None
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from segsync.models import Usage
 from segsync.pacer import Pacer
 from tests.conftest import run_virtual
 
@@ -39,15 +40,15 @@ def test_no_second_holds_more_calls_than_allowed_however_late_the_timers(rate: i
     assert _most_in_any(1.0, times) <= rate
 
 
-@pytest.mark.parametrize("rate", [100, 1000])
+@pytest.mark.parametrize(("rate", "share"), [(100, 0.985), (1000, 0.965)])
 @pytest.mark.parametrize("lateness_seconds", [0.0, 0.001, 0.003])
-def test_late_timers_cost_no_throughput(rate: int, lateness_seconds: float) -> None:
+def test_late_timers_cost_no_throughput(rate: int, share: float, lateness_seconds: float) -> None:
     async def run() -> list[float]:
         return await _times_of(Pacer(rate), 10 * rate)
 
     times = run_virtual(run(), lateness_seconds=lateness_seconds)
 
-    assert len(times) / times[-1] >= 0.985 * rate
+    assert len(times) / times[-1] >= share * rate
 
 
 def test_a_burst_after_an_idle_while_is_no_burst() -> None:
@@ -64,48 +65,27 @@ def test_a_burst_after_an_idle_while_is_no_burst() -> None:
 def test_one_refusal_by_chance_costs_next_to_nothing() -> None:
     async def run() -> list[float]:
         pacer = Pacer(100)
-        pacer.refused()
+        pacer.refused(await pacer.turn())
         return await _times_of(pacer, 1000)
 
     assert run_virtual(run())[-1] < 1000 / 99 * 1.02
 
 
-def test_after_many_refusals_the_rate_comes_back_within_a_minute() -> None:
-    async def run() -> tuple[float, float]:
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_slowed_down_calls_leave_as_evenly_as_ever(share: float) -> None:
+    async def run() -> list[float]:
         pacer = Pacer(100)
-        for _ in range(50):
-            pacer.refused()
-        slow = pacer.current_calls_per_second
-        before = await _times_of(pacer, 3000)
-        now = asyncio.get_running_loop().time()
-        assert now - before[0] <= 60
-        return slow, pacer.current_calls_per_second
+        allowed = int(100 * share)
+        for number in [await pacer.turn() for _ in range(90)][allowed:]:
+            pacer.refused(number)
+        pacer.refused(await pacer.turn())
+        await asyncio.sleep(1)
+        return await _times_of(pacer, 3 * allowed)
 
-    slow, later = run_virtual(run())
+    times = run_virtual(run())
 
-    assert slow < 50
-    assert later == 100
-
-
-def test_it_settles_just_below_a_true_limit_that_is_lower_than_the_configured_one() -> None:
-    async def run() -> tuple[int, int]:
-        pacer, clock = Pacer(100), asyncio.get_running_loop().time
-        allowed: list[float] = []
-        refusals: list[float] = []
-        while clock() < 120:
-            await pacer.turn()
-            recent = [time for time in allowed[-60:] if clock() - time < 1.0]
-            if len(recent) < 50:
-                allowed.append(clock())
-            else:
-                refusals.append(clock())
-                pacer.refused()
-        return sum(time > 60 for time in allowed), sum(time > 60 for time in refusals)
-
-    allowed, refused = run_virtual(run())
-
-    assert allowed >= 0.9 * 50 * 60
-    assert refused <= 0.02 * allowed
+    assert _most_in_any(1.0, times) <= 1.1 * 100 * share
+    assert _most_in_any(0.2, times) <= 0.2 * 1.1 * 100 * share + 1, "16 workers do not go together"
 
 
 def test_a_pause_holds_everybody_even_those_already_in_line() -> None:
@@ -221,3 +201,73 @@ def test_spare_calls_heed_a_pause_too() -> None:
         return await _spare_times_of(pacer, 10)
 
     assert run_virtual(run())[0] >= 20
+
+
+# --- usage ------------------------------------------------------------------------------------------------------
+
+
+async def _usage_of(pacer: Pacer, workers: int, latency_seconds: float, seconds: float) -> Usage | None:
+    """The usage after `seconds` of calls by that many workers."""
+
+    async def work() -> None:
+        while True:
+            await pacer.turn()
+            await asyncio.sleep(latency_seconds)
+
+    tasks = [asyncio.create_task(work()) for _ in range(workers)]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    return pacer.usage()
+
+
+@pytest.mark.parametrize(("workers", "share"), [(16, 1.0), (8, 0.81), (2, 0.2)])
+def test_usage_is_the_share_of_the_turns_that_were_taken(workers: int, share: float) -> None:
+    async def run() -> Usage | None:
+        return await _usage_of(Pacer(100), workers, latency_seconds=0.1, seconds=5)
+
+    usage = run_virtual(run())
+
+    assert usage is not None
+    assert usage.share == pytest.approx(share, abs=0.03)
+    assert usage.calls_per_second == pytest.approx(share * 99, abs=3)
+
+
+def test_usage_begins_anew_when_it_was_told() -> None:
+    async def run() -> tuple[Usage | None, Usage | None, Usage | None]:
+        pacer = Pacer(100)
+        busy = await _usage_of(pacer, 16, latency_seconds=0.1, seconds=5)
+        at_once = pacer.usage()
+        await asyncio.sleep(5)
+        return busy, at_once, pacer.usage()
+
+    busy, at_once, idle = run_virtual(run())
+
+    assert busy is not None
+    assert at_once is None, "it is too early to tell"
+    assert idle is not None
+    assert busy.share > 0.9
+    assert idle.share == 0
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.7])
+def test_it_takes_a_longer_look_to_tell_that_little_is_unused(seconds: float) -> None:
+    async def run(workers: int) -> Usage | None:
+        return await _usage_of(Pacer(1000), workers, latency_seconds=0.1, seconds=seconds)
+
+    assert run_virtual(run(95)) is None
+    assert (run_virtual(run(10)) is not None) == (seconds > 0.25)
+
+
+def test_usage_tells_nothing_of_a_time_in_which_calls_were_held_back() -> None:
+    async def run() -> tuple[Usage | None, Usage | None]:
+        pacer = Pacer(100)
+        pacer.pause(2)
+        paused = await _usage_of(pacer, 16, latency_seconds=0.1, seconds=5)
+        return paused, await _usage_of(pacer, 16, latency_seconds=0.1, seconds=5)
+
+    paused, later = run_virtual(run())
+
+    assert paused is None
+    assert later is not None
+    assert later.share > 0.95
