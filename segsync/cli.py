@@ -173,6 +173,9 @@ def sandbox_command(
     seed: Annotated[int, typer.Option(help="Same seed, same profiles.")] = 1,
     identifier: Annotated[str, typer.Option(help="External id type that customers are known by.")] = "user_id",
     anonymous: Annotated[float, typer.Option(help="Share of profiles without it.", min=0, max=1)] = 0.15,
+    identifier_trait: Annotated[
+        float, typer.Option(help="Share of the others with it as a trait.", min=0, max=1)
+    ] = 0.0,
     requests_per_second: Annotated[int, typer.Option(help="Segment's limit; 0 for none.", min=0)] = 100,
     requests_per_minute: Annotated[int, typer.Option(help="Voucherify's limit; 0 for none.", min=0)] = 100,
     latency_ms: Annotated[float, typer.Option(help="Median latency of a call.", min=0)] = 20.0,
@@ -202,6 +205,7 @@ def sandbox_command(
             identifier=identifier,
             anonymous=anonymous,
             missing=missing,
+            identifier_trait=identifier_trait,
             refused_at_once=refused_at_once,
             refused_later=refused_later,
             failed_actions=failed_actions,

@@ -7,6 +7,7 @@ process ends when its standard input does: when the parent closes it, or dies.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 
@@ -14,6 +15,7 @@ import msgspec
 
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.server import serve_until
+from segsync.terminal import run_event_loop
 
 
 async def _serve(options: SandboxOptions) -> None:
@@ -28,4 +30,5 @@ async def _serve(options: SandboxOptions) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(msgspec.json.decode(sys.argv[1], type=SandboxOptions)))
+    gc.set_threshold(100_000)  # a pause would let calls pile up, and a strict limit refuse them
+    run_event_loop(_serve(msgspec.json.decode(sys.argv[1], type=SandboxOptions)))

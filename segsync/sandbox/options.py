@@ -22,12 +22,13 @@ class SandboxOptions(Struct, frozen=True):
     """The space, the two services' limits, and what goes wrong.
 
     `anonymous` is the share of profiles without the identifier, `missing` of those that are listed but
-    answered 404 afterwards. Voucherify answers 400 to a request with one of the `refused_at_once` share
-    of customers in it, and reports those of `refused_later` as failed when their action has ended,
-    `action_seconds` after it was accepted. An action names `errors_listed` of them at most; its report,
-    at another host than the API with `foreign_reports`, names all. `failed_actions` is the share of actions
-    that end FAILED and write nothing: whether one does depends on its number, so the same customers may
-    fare better in the next. Rates of 0 mean no limit. Same seed, same space.
+    answered 404 afterwards. `identifier_trait` is the share of those with the identifier that carry it as a
+    trait of that name too; where it is not 0, nobody else has such a trait. Voucherify answers 400 to a request
+    with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed
+    when their action has ended, `action_seconds` after it was accepted. An action names `errors_listed` of them
+    at most; its report, at another host than the API with `foreign_reports`, names all. `failed_actions` is the
+    share of actions that end FAILED and write nothing: whether one does depends on its number, so the same
+    customers may fare better in the next. Rates of 0 mean no limit. Same seed, same space.
     """
 
     profiles: int = 500
@@ -35,6 +36,7 @@ class SandboxOptions(Struct, frozen=True):
     identifier: str = "user_id"
     anonymous: float = 0.15
     missing: float = 0.0
+    identifier_trait: float = 0.0
     refused_at_once: float = 0.0
     refused_later: float = 0.0
     failed_actions: float = 0.0

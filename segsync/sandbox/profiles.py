@@ -36,6 +36,10 @@ PLACES: Final = (
 )
 
 
+ATTRIBUTES_OF_TRAITS: Final = ("name", "email", "description", "phone")
+"""Traits that become an attribute of the same name as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxProfile:
     """A profile as Segment has it, and the customer that it must become: None where it has no identifier."""
@@ -87,6 +91,8 @@ class Space:
             random.choice(shapes)(random, traits, attributes)
         for number in range(random.choice(_UNRELATED)):
             traits[f"computed_trait_{number}"] = random.choice((number, f"value {number}", True, [number], None))
+        if self._options.identifier_trait:
+            self._set_identifier_trait(index, source_ids, traits, attributes)
         names = list(traits)
         random.shuffle(names)
         customer = None
@@ -98,6 +104,15 @@ class Space:
             {name: traits[name] for name in names},
             customer,
         )
+
+    def _set_identifier_trait(self, index: int, source_ids: list[str], traits: Traits, attributes: Attributes) -> None:
+        name = self._options.identifier
+        traits.pop(name, None)
+        attributes.pop(name, None)
+        if source_ids and self.draw("identifier trait", index) < self._options.identifier_trait:
+            traits[name] = source_ids[0]
+            if name in ATTRIBUTES_OF_TRAITS:
+                attributes[name] = source_ids[0]
 
     def _external_ids(self, random: Random, index: int, source_ids: list[str]) -> tuple[dict[str, str], ...]:
         """Some profiles have so many anonymous ids that the identifier is not among the first 25."""

@@ -29,8 +29,9 @@ class Verdict(msgspec.Struct, frozen=True):
     exactly the right attributes. `refused` ones were not written because the sandbox was asked to refuse
     them. `missing`, `wrong` and `unexpected` hold source ids, the first few; the counts are of all.
     What an action that ended FAILED should have written is missing until another action writes it.
-    `action_reads` and `action_listings` count the calls that came, refused ones too; `leaked_credentials`
-    those of a report at another host than the API that came with credentials.
+    `segment_seconds` is the time from the first call to Segment to the last. `action_reads` and `action_listings`
+    count the calls that came, refused ones too; `leaked_credentials` those of a report at another host than the API
+    that came with credentials.
     """
 
     expected: int
@@ -48,6 +49,7 @@ class Verdict(msgspec.Struct, frozen=True):
     batch_sizes: list[int]
     segment_calls: int
     segment_rate_limited: int
+    segment_seconds: float
     voucherify_calls: int
     voucherify_rate_limited: int
     failed_actions: int
@@ -114,6 +116,7 @@ class Sandbox:
             batch_sizes=self.voucherify.batch_sizes,
             segment_calls=self.segment.calls,
             segment_rate_limited=self.segment.rate_limited,
+            segment_seconds=self.segment.last_call_at - self.segment.first_call_at,
             voucherify_calls=self.voucherify.calls,
             voucherify_rate_limited=self.voucherify.rate_limited,
             failed_actions=self.voucherify.failed_actions,

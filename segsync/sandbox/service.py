@@ -47,6 +47,8 @@ class Service(ABC):
         self.calls = 0
         self.calls_of: Counter[str] = Counter()  # by the path of their route
         self.rate_limited = 0
+        self.first_call_at = self.last_call_at = 0.0
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._answers = count(1)
         self._latency_seconds = latency_ms / 1000
         self._random = Random(f"{seed}/{type(self).__name__}")
@@ -74,6 +76,9 @@ class Service(ABC):
         """`answer` behind this service's limit, latency and faults."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            self.last_call_at = self._clock()
+            if not self.calls:
+                self.first_call_at = self.last_call_at
             self.calls += 1
             resource = request.match_info.route.resource
             self.calls_of[resource.canonical if resource else ""] += 1

@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from types import UnionType
@@ -60,7 +60,6 @@ class VoucherifySandbox(Service):
         self._reads = SlidingWindow(options.voucherify_requests_per_minute, 60.0, asyncio.get_running_loop().time)
         self._space = space
         self._options = options
-        self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._actions: dict[str, Action] = {}
         self._queue: deque[Action] = deque()
         self._customers: dict[str, Customer] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from segsync.sandbox import SandboxOptions
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.sandbox.clients import quick
 
@@ -99,6 +100,21 @@ def test_the_first_id_of_the_identifiers_type_is_the_customers_source_id(identif
         assert ids[:1] == ([profile.customer["source_id"]] if profile.customer else [])
         seen += bool(ids)
     assert seen > MANY / 2
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.4, 0.6)])
+@pytest.mark.parametrize("identifier", ["email", "user_id"])
+def test_the_identifier_can_be_a_trait_too_and_then_never_says_something_else(
+    identifier: str, share: float, low: float, high: float
+) -> None:
+    space = Space(SandboxOptions(profiles=500, identifier=identifier, identifier_trait=share))
+    profiles = [space.profile(index) for index in range(500)]
+    of_customers = [(each.traits.get(identifier), each.customer) for each in profiles if each.customer]
+    assert low <= sum(trait is not None for trait, _ in of_customers) / len(of_customers) <= high
+    for trait, customer in of_customers:
+        assert trait in (None, customer["source_id"])
+        assert customer.get("email") == trait or identifier != "email"
+    assert not [each for each in profiles if each.customer is None and identifier in each.traits]
 
 
 def test_some_profiles_have_the_identifier_beyond_the_first_25_external_ids(profiles: list[SandboxProfile]) -> None:
