@@ -20,6 +20,7 @@ class WithPages:
     def __init__(self, source: Source, pages: AsyncGenerator[Page, None]) -> None:
         self.profile = source.profile
         self.answers = source.answers
+        self.usage = source.usage
         self._pages = pages
 
     def pages(self, _offset: str, _limit: int | None) -> AsyncGenerator[Page, None]:

@@ -16,10 +16,12 @@ from typing import Protocol
 import msgspec
 
 from segsync.batching import Batch, BatchBuilder, Item
+from segsync.crew import Crew
 from segsync.errors import AnswerError, RefusedError, SegsyncError, StopError, TransientError, first_of
 from segsync.mapping import Warn
 from segsync.models import (
     BatchSent,
+    ConcurrencyChanged,
     Customer,
     OnEvent,
     Page,
@@ -32,13 +34,18 @@ from segsync.models import (
     SentProfile,
     Stage,
     TraitLeftOut,
+    Usage,
 )
 from segsync.pagebook import OpenPage, PageBook
 from segsync.redact import redacted
 
-UPLOADS_IN_FLIGHT = 4
+UPLOADS_IN_FLIGHT = 16
+"""Twelve uploads of two seconds each keep up with 600 customers a second; an idle uploader costs nothing."""
+
 BATCHES_WAITING = 8
 IDS_WAITING = 200
+
+CREW_SECONDS = 0.25
 
 IDLE_FLUSH_SECONDS = 10.0
 """A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
@@ -62,6 +69,9 @@ class Source(Protocol):
     async def answers(self) -> bool:
         """Whether the source answers at all, asked when a profile has been tried for long enough."""
 
+    def usage(self) -> Usage | None:
+        """How much of the reading that it allows was done since this was last told; None where that tells nothing."""
+
 
 class Sink(Protocol):
     """Where customers go."""
@@ -75,9 +85,10 @@ class Sink(Protocol):
 class Pipeline:
     """One import, from `source` to `sink`.
 
-    `to_customer` maps a profile; `concurrency` is how many profiles are read at a time, `batch_size` how many
-    customers go in one upsert. `rejected_in_a_row` profiles with no success between them stop the import; None
-    is for profiles that were chosen because they failed before. `run()` may be called once.
+    `to_customer` maps a profile; `concurrency` is how many profiles are read at a time (None: as many as the
+    latency asks for), `batch_size` how many customers go in one upsert. `rejected_in_a_row` profiles with no success
+    between them stop the import; None is for profiles that were chosen because they failed before. `run()` may be
+    called once.
     """
 
     def __init__(
@@ -86,7 +97,7 @@ class Pipeline:
         sink: Sink,
         *,
         to_customer: Callable[[Profile, Warn], Customer],
-        concurrency: int,
+        concurrency: int | None,
         batch_size: int,
         on_event: OnEvent,
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
@@ -94,7 +105,9 @@ class Pipeline:
         self._source = source
         self._sink = sink
         self._to_customer = to_customer
-        self._concurrency = concurrency
+        self._crew = Crew() if concurrency is None else Crew(concurrency)
+        self._finds_concurrency = concurrency is None
+        self._workers: set[asyncio.Task[None]] = set()
         self._on_event = on_event
         self._rejected_in_a_row = rejected_in_a_row
         self._book = PageBook(on_event)
@@ -140,13 +153,35 @@ class Pipeline:
     async def _read(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             lister = group.create_task(self._list(offset, limit))
-            workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
-            stopper = group.create_task(self._stop_when(stop, lister))
+            self._hire(group)
+            others = [group.create_task(self._stop_when(stop, lister))]
+            if self._finds_concurrency:
+                others.append(group.create_task(self._find_concurrency(group)))
             await asyncio.wait({lister})
-            for _ in workers:
-                await self._ids.put(None)
-            await asyncio.wait(workers)
-            stopper.cancel()
+            await self._ids.put(None)
+            while self._workers:
+                await asyncio.wait(self._workers)
+            for task in others:
+                task.cancel()
+
+    def _hire(self, group: asyncio.TaskGroup) -> None:
+        while len(self._workers) < self._crew.size:
+            worker = group.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _find_concurrency(self, group: asyncio.TaskGroup) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(CREW_SECONDS)
+            usage = self._source.usage()
+            # More workers help only where there is more to read, and room for what they bring.
+            if usage is None or self._ids.empty() or self._customers.full():
+                continue
+            before = self._crew.size
+            if self._crew.judge(usage, clock()) != before:
+                self._on_event(ConcurrencyChanged(self._crew.size))
+                self._hire(group)
 
     async def _stop_when(self, stop: asyncio.Event, lister: asyncio.Task[None]) -> None:
         await stop.wait()
@@ -166,9 +201,16 @@ class Pipeline:
                 self._read_error = error  # the pages listed before it are still worth finishing
 
     async def _work(self) -> None:
-        while (entry := await self._ids.get()) is not None:
+        while len(self._workers) <= self._crew.size:
+            entry = await self._ids.get()
+            if entry is None:
+                self._ids.put_nowait(None)  # for the next one
+                return
             if not self._stopping:
                 await self._read_profile(*entry)
+        # One too many: it goes at once, so that those who look next do not go as well.
+        if worker := asyncio.current_task():
+            self._workers.discard(worker)
 
     async def _read_profile(self, page: OpenPage, segment_id: str) -> None:
         try:

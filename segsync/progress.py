@@ -16,7 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.files import REJECTED, WARNINGS
-from segsync.models import CallRetried, Event, ProfileRejected, ReadingEnded, ServicePaused, TraitLeftOut
+from segsync.models import (
+    CallRetried,
+    ConcurrencyChanged,
+    Event,
+    ProfileRejected,
+    ReadingEnded,
+    ServicePaused,
+    TraitLeftOut,
+)
 from segsync.printable import printable
 from segsync.settings import Settings
 from segsync.summary import duration
@@ -94,6 +102,8 @@ class Progress:
                 until = datetime.now() + timedelta(seconds=seconds)
                 self._is_in_trouble(f"waiting for {service} until {until:%H:%M:%S}", seconds)
                 self._say_now_and_then(f"{service} pause", f"{service} asks to wait until {until:%H:%M:%S}")
+            case ConcurrencyChanged(profiles) if self._verbose:
+                self.say(f"Reading {profiles} profiles at a time")
             case ProfileRejected(rejection):
                 self._say_first(
                     "rejected",

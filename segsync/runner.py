@@ -22,7 +22,7 @@ from segsync.ledger import Ledger
 from segsync.mapping import MAPPED_TRAITS
 from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
 from segsync.pacer import Pacer
-from segsync.pipeline import UPLOADS_IN_FLIGHT, Source
+from segsync.pipeline import Source
 from segsync.plan import Plan, plan_new, plan_resume, plan_retry
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
@@ -189,7 +189,7 @@ async def _services(
 ) -> AsyncGenerator[tuple[Source, voucherify.VoucherifySink], None]:
     """Segment and Voucherify, with their connections."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.concurrency + UPLOADS_IN_FLIGHT + 2),
+        connector=aiohttp.TCPConnector(limit=0),  # the workers and uploaders are the limit
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=SESSION_HEADERS,
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds),
@@ -212,7 +212,7 @@ async def _services(
             base_url=settings.voucherify_url,
             headers=voucherify.headers(settings.voucherify_application_id, settings.voucherify_secret_key),
             credentials="VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY (or they are not for this region)",
-            pacer=Pacer(settings.voucherify_requests_per_minute / 60),
+            pacer=Pacer(settings.voucherify_requests_per_minute / 60, window_seconds=60.0),
             retry_seconds=settings.retry_seconds,
             on_event=on_event,
         )
@@ -221,6 +221,7 @@ async def _services(
             space_id=settings.segment_space_id,
             identifier_type=settings.identifier_saved_as_source_id,
             traits=MAPPED_TRAITS,
+            traits_first=settings.identifier_lookup == "traits",
             page_size=settings.segment_request_limit,
             traits_limit=settings.segment_traits_limit,
         )

@@ -69,6 +69,7 @@ class SegmentSource:
 
     `identifier_type` is the external id that makes a customer; `traits` are the ones that the mapping
     reads. Both are asked for by name, which saves calls, but a server that returns more is understood.
+    With `traits_first` the identifier is the trait of that name, and only where there is none the external id.
     """
 
     def __init__(
@@ -78,11 +79,16 @@ class SegmentSource:
         space_id: str,
         identifier_type: str,
         traits: Collection[str],
+        traits_first: bool = False,
         page_size: int = 100,
         traits_limit: int = 200,
     ) -> None:
         self._call = transport.call
+        self.usage = transport.pacer.usage
         self._identifier_type = identifier_type
+        self._traits_first = traits_first
+        if traits_first:
+            traits = dict.fromkeys([identifier_type, *traits])
         self._space_id = space_id
         self._page_size = page_size
         self._profiles = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
@@ -145,11 +151,16 @@ class SegmentSource:
     async def profile(self, segment_id: str) -> Profile | None:
         """The profile with its identifier and the traits asked for, or None where it has no such identifier.
 
-        The identifier comes first: most profiles of a real space are anonymous and cost this one call.
+        The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it
+        is a trait as well (`traits_first`), it is the others that cost one call.
         Raises `RefusedError` (404: merged away or deleted since it was listed), `AnswerError`, and what
         `Transport.call` raises.
         """
         path = f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
+        if self._traits_first:
+            traits = await self._traits(path)
+            source_id = _as_source_id(traits.get(self._identifier_type)) or await self._identifier(path)
+            return Profile(segment_id, source_id, traits) if source_id else None
         source_id = await self._identifier(path)
         if source_id is None:
             return None

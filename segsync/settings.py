@@ -10,7 +10,7 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -27,7 +27,11 @@ VOUCHERIFY_HOSTS = {
     "asia": "https://as1.api.voucherify.io",
 }
 
+LOOKUPS = ("external_ids", "traits")
+
 _PLAIN_URL = re.compile(r"[^\s?#@\\]+")
+
+AUTO = "auto"
 
 Check = Callable[[object], object]
 """Turns what a user wrote into a setting's value, or raises ValueError with what is allowed."""
@@ -62,6 +66,20 @@ def _whole(low: int, high: int) -> Check:
     return check
 
 
+def _auto_or(check: Check) -> Check:
+    """`auto`, said as None, or what `check` takes."""
+
+    def or_auto(value: object) -> object:
+        if value is None or str(value).strip().lower() == AUTO:
+            return None
+        try:
+            return check(value)
+        except ValueError as error:
+            raise ValueError(str(error).replace("must be ", f"must be {AUTO} or ", 1)) from None
+
+    return or_auto
+
+
 def _number(low: float, high: float) -> Check:
     def check(value: object) -> float:
         try:
@@ -75,7 +93,7 @@ def _number(low: float, high: float) -> Check:
     return check
 
 
-def _one_of(allowed: Mapping[str, str]) -> Check:
+def _one_of(allowed: Collection[str]) -> Check:
     def check(value: object) -> str:
         choice = str(value).strip().lower()
         if choice not in allowed:
@@ -151,6 +169,12 @@ class Settings:
         "Type of the Segment external id that becomes the customer's source_id.",
         default="user_id",
     )
+    identifier_lookup: str = _setting(
+        "IDENTIFIER_LOOKUP",
+        _one_of(LOOKUPS),
+        "Where it is read: external_ids, or traits first, which saves a call where it is a trait too.",
+        default="external_ids",
+    )
     segment_request_limit: int = _setting(
         "SEGMENT_REQUEST_LIMIT", _whole(1, 100), "Profiles listed a call, 1 to 100.", default=100
     )
@@ -190,7 +214,12 @@ class Settings:
         "Voucherify calls a minute. Business plans get 100, Organization 2000.",
         default=100.0,
     )
-    concurrency: int = _setting("SEGSYNC_CONCURRENCY", _whole(1, 1000), "Profiles fetched at a time.", default=16)
+    concurrency: int | None = _setting(
+        "SEGSYNC_CONCURRENCY",
+        _auto_or(_whole(1, 1000)),
+        "Profiles fetched at a time; auto finds what the latency asks for.",
+        default=None,
+    )
     batch_size: int = _setting("SEGSYNC_BATCH_SIZE", _whole(1, 1000), "Customers a bulk upsert.", default=100)
     request_timeout_seconds: float = _setting(
         "SEGSYNC_REQUEST_TIMEOUT", _number(0.1, 3600), "Seconds until one call counts as lost.", default=30.0
@@ -299,6 +328,12 @@ def is_required(entry: Field[Any]) -> bool:
     return entry.default is MISSING
 
 
+def shown_default(entry: Field[Any]) -> str:
+    """The default as a user would write it."""
+    default = entry.default
+    return AUTO if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
 def _read_env_file(path: Path | None) -> dict[str, str]:
     from dotenv import dotenv_values  # noqa: PLC0415 - `--help` does without
 
@@ -325,7 +360,6 @@ def env_example() -> str:
     for entry in fields(Settings):
         required = is_required(entry)
         lines.append(f"# {entry.metadata['explanation']}{' Required.' if required else ''}")
-        default = "" if required else entry.default
-        shown = f"{default:g}" if isinstance(default, float) else default
+        shown = "" if required else shown_default(entry)
         lines += [f"{entry.metadata['variable']}={shown}", ""]
     return "\n".join(lines[:-1]) + "\n"

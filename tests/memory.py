@@ -10,7 +10,7 @@ import msgspec
 
 from segsync.errors import RefusedError, SegsyncError
 from segsync.mapping import to_customer
-from segsync.models import Event, Page, Profile, ProfileRejected
+from segsync.models import Event, Page, Profile, ProfileRejected, Usage
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
 from segsync.tally import Tally
 from tests.conftest import run_virtual
@@ -30,6 +30,8 @@ class MemorySource:
         self.profiles = profiles
         self.page_size = page_size
         self.reads = 0
+        self.under_way = self.most_under_way = 0
+        self.usage: Callable[[], Usage | None] = lambda: None
         self.trouble: Callable[[int], SegsyncError | None] = lambda _index: None
         self.listing_trouble: Callable[[int], SegsyncError | None] = lambda _offset: None
         self.seconds: Callable[[int], float] = lambda _index: READ_SECONDS
@@ -53,7 +55,10 @@ class MemorySource:
     async def profile(self, segment_id: str) -> Profile | None:
         index = int(segment_id)
         self.reads += 1
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(self.seconds(index))
+        self.under_way -= 1
         if trouble := self.trouble(index):
             raise trouble
         source_id = self.source_id(index)
@@ -93,7 +98,7 @@ class Import:
         source: MemorySource,
         sink: MemorySink,
         *,
-        concurrency: int = 16,
+        concurrency: int | None = 16,
         batch_size: int = 100,
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
     ) -> None:

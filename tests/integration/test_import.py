@@ -74,6 +74,29 @@ def test_a_server_that_ignores_include_gives_the_same_customers(segsync: Segsync
     assert sandbox.verdict().is_right
 
 
+def test_an_identifier_that_is_a_trait_costs_one_call_and_gives_the_same_customers(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(1000, identifier="email", identifier_trait=0.9))
+    run = segsync(sandbox=sandbox, IDENTIFIER_LOOKUP="traits")
+    verdict = sandbox.verdict()
+    assert run.code == 0
+    assert verdict.is_right
+    assert run.row("Customers confirmed") == verdict.expected
+    without_trait = 1000 - round(0.9 * verdict.expected)
+    assert verdict.segment_calls == pytest.approx(10 + 1000 + without_trait, abs=40)
+
+
+def test_the_latency_decides_how_many_profiles_are_read_at_a_time(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(1500, anonymous=0.0, latency_ms=200.0))
+    run = segsync("--verbose", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="500")
+    assert run.code == 0
+    assert sandbox.verdict().is_right
+    assert "Reading 64 profiles at a time" in run.stderr
+
+
 def test_a_strict_limit_is_used_and_hardly_ever_overrun(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(500, segment_requests_per_second=200, latency_ms=30.0))
     run = segsync(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="200")

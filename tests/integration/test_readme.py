@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from segsync.sandbox import SandboxOptions
-from segsync.settings import Settings, env_example, is_required
+from segsync.settings import Settings, env_example, is_required, shown_default
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
 
@@ -25,9 +25,8 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", README, re.MULTILINE))
     expected = {}
     for entry in fields(Settings):
-        default = f"{entry.default:g}" if isinstance(entry.default, float) else entry.default
         expected[entry.metadata["variable"]] = (
-            "required" if is_required(entry) else f"`{default}`" if default != "" else "by region"
+            "required" if is_required(entry) else f"`{default}`" if (default := shown_default(entry)) else "by region"
         )
     assert rows == expected
 

@@ -100,7 +100,7 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--concurrency", "0"], "--concurrency=0 must be a whole number from 1 to 1,000"),
+        (["--concurrency", "0"], "--concurrency=0 must be auto or a whole number from 1 to 1,000"),
         (["--batch-size", "1001"], "--batch-size=1001 must be a whole number from 1 to 1,000"),
         (["--batch-size", ""], "--batch-size= must be a whole number"),
         (["--limit", "0"], "--limit"),

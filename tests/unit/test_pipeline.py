@@ -7,9 +7,19 @@ import asyncio
 import pytest
 
 from segsync.errors import AccessError, AnswerError, RefusedError, StopError, TransientError
-from segsync.models import BatchSent, Event, PageSettled, Profile, ProfileRejected, Rejection, SentProfile
+from segsync.models import (
+    BatchSent,
+    ConcurrencyChanged,
+    Event,
+    PageSettled,
+    Profile,
+    ProfileRejected,
+    Rejection,
+    SentProfile,
+    Usage,
+)
 from segsync.pagebook import MAX_OPEN_PAGES
-from segsync.pipeline import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
+from segsync.pipeline import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
 
@@ -73,8 +83,42 @@ def test_slow_uploads_cost_no_read_throughput_while_the_queues_have_room() -> No
     assert slow.sink.times[-1] <= fast.sink.times[-1] + 2.1
 
 
+@pytest.mark.parametrize("concurrency", [1, 8, 40])
+def test_a_concurrency_that_was_said_is_kept(concurrency: int) -> None:
+    job = Import(MemorySource(500), MemorySink(), concurrency=concurrency)
+    job.source.usage = lambda: Usage(1.0, 0.01)
+    job.run()
+    assert job.source.most_under_way == concurrency
+
+
+def test_more_profiles_are_read_at_a_time_while_much_of_what_is_allowed_is_unused() -> None:
+    job = Import(MemorySource(20_000), MemorySink(), concurrency=None)
+    reads_before = 0
+
+    def usage() -> Usage:
+        nonlocal reads_before
+        reads, reads_before = job.source.reads - reads_before, job.source.reads
+        return Usage(reads / CREW_SECONDS, reads / (1000 * CREW_SECONDS))
+
+    job.source.usage = usage
+    job.run()
+    assert 95 <= job.source.most_under_way <= 130, "1,000 reads a second of a tenth of a second each"
+    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)][:1] == [64]
+    assert job.tally.sent == 20_000
+
+
+def test_when_fewer_are_read_at_a_time_again_nobody_is_lost() -> None:
+    job = Import(MemorySource(3000), MemorySink(), concurrency=None)
+    shares = iter([0.1, 0.1, 1.0])
+    job.source.usage = lambda: Usage(100.0, next(shares, 1.0))
+    job.run()
+    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)] == [64, 16]
+    assert sorted(job.sink.received) == sorted(f"user-{index}" for index in range(3000))
+
+
 def test_a_sink_that_stands_still_stops_the_reading_instead_of_filling_memory() -> None:
-    job = Import(MemorySource(100_000), MemorySink(seconds=1e9))
+    job = Import(MemorySource(100_000), MemorySink(seconds=1e9), concurrency=None)
+    job.source.usage = lambda: Usage(1.0, 0.01) if job.source.reads > 2600 else None
 
     async def look() -> None:
         await asyncio.sleep(1000)
@@ -83,7 +127,8 @@ def test_a_sink_that_stands_still_stops_the_reading_instead_of_filling_memory() 
 
     with pytest.raises(TimeoutError):
         run_virtual(asyncio.wait_for(job.start("0", None, look()), 1001))
-    assert job.source.reads < 2000
+    assert 2600 < job.source.reads < 3000
+    assert job.source.most_under_way == 16, "it is not the latency: more workers would only fill memory"
 
 
 def test_one_slow_profile_holds_up_nobody_but_its_page() -> None:

@@ -33,10 +33,17 @@ def _traits(then: dict[str, Any] = END, **traits: object) -> Any:
 
 
 @asynccontextmanager
-async def _source(script: Script, identifier: str = "user_id") -> AsyncGenerator[SegmentSource, None]:
+async def _source(
+    script: Script, identifier: str = "user_id", *, traits_first: bool = False
+) -> AsyncGenerator[SegmentSource, None]:
     async with transport_to(script) as transport:
         yield SegmentSource(
-            transport, space_id="spa/1", identifier_type=identifier, traits=("name", "e mail"), traits_limit=200
+            transport,
+            space_id="spa/1",
+            identifier_type=identifier,
+            traits=("name", "e mail"),
+            traits_first=traits_first,
+            traits_limit=200,
         )
 
 
@@ -45,8 +52,10 @@ async def _pages(script: Script, offset: str = "0", limit: int | None = None) ->
         return [page async for page in source.pages(offset, limit)]
 
 
-async def _profile(script: Script, segment_id: str = "use_1", identifier: str = "user_id") -> Profile | None:
-    async with _source(script, identifier) as source:
+async def _profile(
+    script: Script, segment_id: str = "use_1", identifier: str = "user_id", *, traits_first: bool = False
+) -> Profile | None:
+    async with _source(script, identifier, traits_first=traits_first) as source:
         return await source.profile(segment_id)
 
 
@@ -194,3 +203,47 @@ async def test_any_type_of_external_id_can_be_the_identifier() -> None:
     assert profile is not None
     assert profile.source_id == "42"
     assert "include=my%20type%26&" in script.calls[0]
+
+
+# --- the identifier is a trait ----------------------------------------------------------------------------------
+
+
+async def test_an_identifier_that_is_a_trait_costs_one_call() -> None:
+    script = Script(_traits(email="ada@example.com", name="Ada"))
+    profile = await _profile(script, identifier="email", traits_first=True)
+    assert profile == Profile("use_1", "ada@example.com", {"email": "ada@example.com", "name": "Ada"})
+    assert [call.rpartition("/")[2] for call in script.calls] == ["traits?include=email,name,e%20mail&limit=200"]
+
+
+async def test_an_identifier_that_the_mapping_reads_as_well_is_asked_for_once() -> None:
+    script = Script(_traits(name="Ada"))
+    await _profile(script, identifier="name", traits_first=True)
+    assert script.calls[0].endswith("?include=name,e%20mail&limit=200")
+
+
+@pytest.mark.parametrize("unusable", [{}, {"email": ""}, {"email": None}, {"email": ["a@x.io"]}, {"email": True}])
+async def test_where_the_trait_is_missing_or_none_the_external_ids_are_asked(unusable: dict[str, Any]) -> None:
+    script = Script(_traits(**unusable, name="Ada"), _external(("email", "ada@example.com")))
+    profile = await _profile(script, identifier="email", traits_first=True)
+    assert profile is not None
+    assert profile.source_id == "ada@example.com"
+    assert profile.traits["name"] == "Ada"
+    assert len(script.calls) == 2
+    assert "/external_ids?include=email&limit=25" in script.calls[1]
+
+
+async def test_who_has_neither_trait_nor_external_id_has_no_identifier() -> None:
+    assert await _profile(Script(_traits(), _external()), identifier="email", traits_first=True) is None
+
+
+async def test_a_number_as_the_identifying_trait_is_said_as_text() -> None:
+    profile = await _profile(Script(_traits(user_id=42)), traits_first=True)
+    assert profile is not None
+    assert profile.source_id == "42"
+
+
+async def test_the_identifying_trait_may_be_on_a_later_page_of_traits() -> None:
+    script = Script(_traits(then=_cursor("2"), name="Ada"), _traits(email="ada@example.com"))
+    profile = await _profile(script, identifier="email", traits_first=True)
+    assert profile is not None
+    assert profile.source_id == "ada@example.com"

@@ -24,13 +24,14 @@ DEFAULTS = {
     "SEGMENT_REQUEST_LIMIT": "100",
     "SEGMENT_TRAITS_LIMIT": "200",
     "IDENTIFIER_SAVED_AS_SOURCE_ID": "user_id",
+    "IDENTIFIER_LOOKUP": "external_ids",
     "SEGMENT_REGION": "us",
     "SEGMENT_BASE_URL": "",
     "VOUCHERIFY_REGION": "eu",
     "VOUCHERIFY_BASE_URL": "",
     "SEGMENT_REQUESTS_PER_SECOND": "100",
     "VOUCHERIFY_REQUESTS_PER_MINUTE": "100",
-    "SEGSYNC_CONCURRENCY": "16",
+    "SEGSYNC_CONCURRENCY": "auto",
     "SEGSYNC_BATCH_SIZE": "100",
     "SEGSYNC_REQUEST_TIMEOUT": "30",
     "SEGSYNC_RETRY_SECONDS": "300",
@@ -72,8 +73,8 @@ def test_flags_win_over_the_environment_over_the_env_file_over_the_default(
         environ=CREDENTIALS | ({"SEGSYNC_CONCURRENCY": "2"} if in_environ else {}),
         env_file=None if env_file == ".env" else Path(env_file),
     )
-    expected = [value for value, is_set in zip((1, 2, 3), sources, strict=True) if is_set] or [16]
-    assert settings.concurrency == expected[0]
+    expected = [value for value, is_set in zip((1, 2, 3), sources, strict=True) if is_set]
+    assert settings.concurrency == (expected[0] if expected else None)
 
 
 def test_another_env_file_stands_in_for_dot_env_instead_of_adding_to_it() -> None:
@@ -112,7 +113,8 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
     [
         ("SEGMENT_REQUEST_LIMIT", ["0", "101", "ten", "1.5", "-1", "9" * 5000], "a whole number from 1 to 100"),
         ("SEGMENT_TRAITS_LIMIT", ["0", "201"], "a whole number from 1 to 200"),
-        ("SEGSYNC_CONCURRENCY", ["0", "1001", "many"], "a whole number from 1 to 1,000"),
+        ("SEGSYNC_CONCURRENCY", ["0", "1001", "many"], "auto or a whole number from 1 to 1,000"),
+        ("IDENTIFIER_LOOKUP", ["trait", "ids"], "one of external_ids, traits"),
         ("SEGSYNC_BATCH_SIZE", ["0", "1001", "1e2"], "a whole number from 1 to 1,000"),
         ("SEGMENT_REQUESTS_PER_SECOND", ["0", "-5", "nan", "inf", "fast"], "a number from 0.01 to 100,000"),
         ("VOUCHERIFY_REQUESTS_PER_MINUTE", ["0", "nan", "1e400"], "a number from 0.01 to"),
@@ -154,6 +156,12 @@ def test_the_bounds_themselves_are_allowed(variable: str, bounds: tuple[str, str
     lowest, highest = (load(**{variable: bound}) for bound in bounds)
     assert lowest != load()
     assert lowest != highest
+
+
+def test_concurrency_finds_itself_unless_it_is_said() -> None:
+    assert load().concurrency is None
+    assert load(SEGSYNC_CONCURRENCY=" Auto ").concurrency is None
+    assert load(SEGSYNC_CONCURRENCY="8").concurrency == 8
 
 
 def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_repeated() -> None:
@@ -204,7 +212,7 @@ def test_the_constructor_takes_no_none_for_a_credential() -> None:
 def test_whatever_is_in_the_environment_gives_settings_or_problems_that_name_variables(environ: dict[str, str]) -> None:
     found: Sequence[str] = ()
     try:
-        assert 1 <= load(**environ).concurrency <= 1000
+        assert 1 <= (load(**environ).concurrency or 1) <= 1000
     except SettingsError as error:
         found = error.problems
     assert all(problem.startswith(VARIABLES) for problem in found)

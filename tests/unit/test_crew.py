@@ -1,0 +1,65 @@
+"""How many profiles are read at a time follows from the latency, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from segsync.crew import FIRST, MOST, Crew
+from segsync.models import Usage
+
+
+def _sizes(calls_per_second: Callable[[int], float], allowed: float, seconds: int = 60) -> list[int]:
+    """The size in each of so many seconds, where `size` workers make `calls_per_second(size)`."""
+    crew = Crew()
+    sizes = []
+    for now in range(seconds):
+        calls = min(calls_per_second(crew.size), allowed)
+        sizes.append(crew.judge(Usage(calls, calls / allowed), now))
+    return sizes
+
+
+def _at_latency(seconds: float) -> Callable[[int], float]:
+    return lambda size: size / seconds
+
+
+@pytest.mark.parametrize(
+    ("allowed", "latency_seconds"), [(100, 0.08), (100, 0.5), (100, 3), (1000, 0.08), (1000, 0.2), (5000, 0.1)]
+)
+def test_it_grows_to_what_rate_and_latency_ask_for_and_not_much_beyond(allowed: float, latency_seconds: float) -> None:
+    sizes = _sizes(_at_latency(latency_seconds), allowed)
+
+    needed = allowed * latency_seconds
+    assert sizes[5] >= 0.98 * needed, "within a few looks"
+    assert sizes[-1] <= max(1.25 * needed, FIRST)
+
+
+def test_it_stays_as_it_is_where_it_is_enough() -> None:
+    assert set(_sizes(_at_latency(0.08), allowed=100)) == {FIRST}
+
+
+def test_it_goes_back_where_more_workers_bring_nothing_and_tries_that_rarely() -> None:
+    sizes = _sizes(lambda _size: 4000, allowed=100_000, seconds=120)
+
+    assert sizes[1] == FIRST
+    assert sum(size > FIRST for size in sizes) <= 5
+
+
+def test_it_has_an_end_however_slow_the_service_is() -> None:
+    assert _sizes(_at_latency(60), allowed=1000)[-1] == MOST
+
+
+def test_it_grows_again_when_the_latency_does() -> None:
+    crew = Crew()
+    for now in range(10):
+        crew.judge(Usage(100, 1.0), now)
+    for now in range(10, 20):
+        calls = min(crew.size / 0.4, 100)
+        crew.judge(Usage(calls, calls / 100), now)
+
+    assert 40 <= crew.size <= 50
+
+
+def test_where_nothing_was_used_it_tries_more() -> None:
+    assert Crew().judge(Usage(0.0, 0.0), 0.0) > FIRST
