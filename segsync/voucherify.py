@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from segsync import answers
 from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.schema import Definition, MetadataSchema
 from segsync.transport import Transport
 
 SERVICE = "Voucherify"
@@ -95,6 +96,11 @@ class _Action(Struct):
     result: _Result | None = None
 
 
+class _Schema(Struct):
+    properties: dict[str, Definition] | None = None
+    allow_defined_only: bool | None = None
+
+
 class _Actions(Struct):
     async_actions: list[_Action]
 
@@ -102,6 +108,7 @@ class _Actions(Struct):
 _ACCEPTED = msgspec.json.Decoder(_Accepted)
 _ACTION = msgspec.json.Decoder(_Action)
 _ACTIONS = msgspec.json.Decoder(_Actions)
+_SCHEMA = msgspec.json.Decoder(_Schema)
 
 
 def headers(application_id: str, secret_key: str) -> Mapping[str, str]:
@@ -139,6 +146,19 @@ class VoucherifySink:
         if not answers.identifier(answer.async_action_id):
             raise AnswerError("Voucherify accepted customers, but the id of the async action is none", service=SERVICE)
         return answer.async_action_id
+
+    async def metadata_schema(self) -> MetadataSchema:
+        """What a customer's metadata may hold; a project without such a schema allows everything.
+
+        Raises what `Transport.call` raises.
+        """
+        try:
+            schema = await self._call("GET", "/v1/metadata-schemas/customer", _SCHEMA)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            return MetadataSchema()
+        return MetadataSchema(schema.properties or {}, bool(schema.allow_defined_only))
 
     async def action_statuses(self) -> dict[str, str]:
         """The status of the newest async actions, by id: one call for up to 100 of them.

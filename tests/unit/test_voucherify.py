@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.schema import Definition, MetadataSchema
 from segsync.voucherify import ActionOutcome, RefusedCustomer, VoucherifySink, refused_in_report
 from tests.scripted import Answer, Script, answer, raw, scripted_server, transport_to
 
@@ -38,6 +39,30 @@ async def test_each_refusal_says_what_can_be_done_about_it(refusal: Answer, erro
     async with transport_to(Script(refusal), service="Voucherify") as transport:
         with pytest.raises(error, match=said):
             await VoucherifySink(transport).upsert(b"[]")
+
+
+# --- the metadata schema --------------------------------------------------------------------------------------
+
+
+async def test_the_schema_says_what_metadata_may_hold() -> None:
+    properties = {
+        "plan": {"type": "string", "optional": False, "eq": ["free"]},
+        "tags": {"type": "string", "array": True},
+    }
+    async with sink_of(answer({"id": "ms_1", "properties": properties, "allow_defined_only": True})) as (sink, script):
+        assert await sink.metadata_schema() == MetadataSchema(
+            {"plan": Definition("string", optional=False), "tags": Definition("string", array=True)},
+            allow_defined_only=True,
+        )
+    assert script.calls == ["GET /v1/metadata-schemas/customer"]
+
+
+@pytest.mark.parametrize(
+    "nothing", [answer({"key": "not_found"}, 404), answer({"properties": None, "allow_defined_only": None})]
+)
+async def test_a_project_without_a_schema_allows_everything(nothing: Answer) -> None:
+    async with sink_of(nothing) as (sink, _):
+        assert await sink.metadata_schema() == MetadataSchema()
 
 
 # --- how an action stands -------------------------------------------------------------------------------------
