@@ -26,6 +26,9 @@ CARRY_SECONDS = 0.004
 """How late a timer may fire without a call being lost: an event loop's timers are about 1 ms late, more under load."""
 
 
+TICK_SECONDS = 0.001
+"""The shortest sleep: the carry makes up for what is too long."""
+
 GLANCE_SECONDS, LOOK_SECONDS, ENOUGH_CALLS = 0.25, 1.0, 50
 """A glance shows that half of the allowance is not used; to tell more takes a longer look. Either wants so many calls
 allowed."""
@@ -46,7 +49,8 @@ class Pacer:
         capacity = 1 + CARRY_SECONDS * pace
         self._limiter = AsyncLimiter(capacity, capacity / pace)
         self._throttle = Throttle(calls_per_second, window_seconds)
-        self._one_by_one = asyncio.Lock()  # else all would give up their turns first, and go together then
+        self._first_in_line = asyncio.Lock()
+        self._room_at = 0.0  # when the limiter has room for one more
         self._owed_turns = 0.0
         self._pace = pace
         self._watch()
@@ -62,23 +66,23 @@ class Pacer:
         """Wait until the next call may go; when it does, on the event loop's clock."""
         self._in_line += 1
         try:
-            while True:
-                if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
-                    await asyncio.sleep(wait)
-                if self._throttle.is_slowed:
-                    async with self._one_by_one:
+            # Only the first in line waits for the clock: the others would wake up for nothing, and when they have to
+            # give up turns, all would do so first and then leave together.
+            async with self._first_in_line:
+                while True:
+                    if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
+                        await asyncio.sleep(wait)
+                    if self._throttle.is_slowed:
                         await self._give_up_turns()
-                        await self._limiter.acquire()
-                else:
-                    await self._limiter.acquire()
-                self._taken += 1
-                now = self._clock()
-                if self._paused_until <= now:  # else a pause began while this call stood in line
-                    self._calls += 1
-                    self._throttle.left(now)
-                    return now
+                    await self._take_turn()
+                    now = self._clock()
+                    if self._paused_until <= now:  # else a pause began while this call waited
+                        break
         finally:
             self._in_line -= 1
+        self._calls += 1
+        self._throttle.left(now)
+        return now
 
     async def spare_turn(self) -> float:
         """Wait until a call may go and no other wants to; when it does."""
@@ -123,5 +127,13 @@ class Pacer:
         self._owed_turns += self.calls_per_second / self.current_calls_per_second - 1
         while self._owed_turns >= 1:
             self._owed_turns -= 1
-            self._taken += 1
-            await self._limiter.acquire()
+            await self._take_turn()
+
+    async def _take_turn(self) -> None:
+        # The limiter's own waiting sets timers to fractions of a millisecond. uvloop's have whole ones: they fire too
+        # early, and it sets the next, as fast as the loop turns, until the time has come.
+        while not self._limiter.has_capacity():  # noqa: ASYNC110 - the time is known, and nobody else would say it
+            await asyncio.sleep(max(self._room_at - self._clock(), TICK_SECONDS))
+        await self._limiter.acquire()
+        self._room_at = max(self._room_at, self._clock() - CARRY_SECONDS) + 1 / self._pace
+        self._taken += 1
