@@ -127,6 +127,8 @@ async def run_plan(
                 )
                 # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
                 await asyncio.ensure_future(job.run(limit))
+            if plan.kind != "retry" and not stop.is_set():
+                _account_for_all(tally)
             if files and plan.kind == "new" and plan.followed_since < min(plan.runs):
                 files.tidy_rejected()  # who was on the last pages of the run before has been rejected by both, maybe
             if files and plan.kind == "retry":
@@ -173,6 +175,15 @@ def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError |
     """Have the ledger say how the run ended. A retry changes nothing about how far its runs came."""
     for run in () if plan.kind == "retry" else plan.runs:
         ledger.write(partial(accounts.end_run, run=run, state=state, error=None if failure is None else str(failure)))
+
+
+def _account_for_all(tally: Tally) -> None:
+    """Raises `StopError` where an import that came to its end has left profiles without a fate."""
+    if forgotten := tally.fates.to_do:
+        raise StopError(
+            f"{forgotten:,} profiles were listed and then forgotten. This is a defect: please report it. "
+            "A resume takes them again"
+        )
 
 
 def _defect(error: Exception) -> StopError:

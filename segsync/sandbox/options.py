@@ -23,7 +23,8 @@ class SandboxOptions(Struct, frozen=True):
 
     `anonymous` is the share of profiles without the identifier, `missing` of those that are listed but
     answered 404 afterwards. `identifier_trait` is the share of those with the identifier that carry it as a
-    trait of that name too; where it is not 0, nobody else has such a trait. Voucherify answers 400 to a request
+    trait of that name too; where it is not 0, nobody else has such a trait. `crowded` says whether some have
+    more external ids than one call gives, the identifier beyond them. Voucherify answers 400 to a request
     with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed
     when their action has ended, `action_seconds` after it was accepted. An action names `errors_listed` of them
     at most; its report, at another host than the API with `foreign_reports`, names all. `failed_actions` is the
@@ -37,6 +38,7 @@ class SandboxOptions(Struct, frozen=True):
     anonymous: float = 0.15
     missing: float = 0.0
     identifier_trait: float = 0.0
+    crowded: bool = True
     refused_at_once: float = 0.0
     refused_later: float = 0.0
     failed_actions: float = 0.0

@@ -116,7 +116,9 @@ class Space:
 
     def _external_ids(self, random: Random, index: int, source_ids: list[str]) -> tuple[dict[str, str], ...]:
         """Some profiles have so many anonymous ids that the identifier is not among the first 25."""
-        before = [("anonymous_id", f"anon-{index}-{n}") for n in range(random.choice((0, 1, 1, 2, 3, 30)))]
+        before = [
+            ("anonymous_id", f"anon-{index}-{n}") for n in range(random.choice(_ANONYMOUS_IDS[self._options.crowded]))
+        ]
         email = f"person{index}@example.com"
         after = [*([("email", email)] if email not in source_ids else []), ("anonymous_id", f"anon-{index}-last")]
         identifiers = [(self._options.identifier, source_id) for source_id in source_ids]
@@ -140,6 +142,7 @@ _SOURCE_IDS: Final = (
     lambda index: f"käufer/{index}+a b",
     lambda index: f"person{index}@example.com",
 )
+_ANONYMOUS_IDS: Final = {True: (0, 1, 1, 2, 3, 30), False: (0, 1, 1, 2, 3, 3)}
 _UNRELATED: Final = (0, 0, 0, 4, 12, 12, 30, 230)
 
 

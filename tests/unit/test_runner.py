@@ -17,6 +17,8 @@ from segsync.entries import FIRST_ATTEMPT, Member
 from segsync.errors import LedgerError
 from segsync.files import REJECTED, WITHOUT_IDENTIFIER
 from segsync.models import BatchSent, Fates, PageListed, PageSettled, Rejection
+from segsync.pagebook import OpenPage
+from segsync.pipeline import Pipeline
 from segsync.report import ImportReport
 from segsync.runner import open_ledger
 from segsync.sandbox import SandboxOptions
@@ -122,6 +124,27 @@ async def test_a_stop_is_told_as_an_interruption_with_the_way_back(sandbox: tupl
     stop.set()
     report = await run_import(settings, stop=stop)
     assert (report.outcome, report.resume_offset, report.fates) == ("interrupted", "0", Fates())
+
+
+async def test_a_profile_that_met_no_fate_is_never_called_done(
+    sandbox: tuple[Sandbox, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, settings = sandbox
+    read_profile = Pipeline._read_profile
+
+    async def forget_one(pipeline: Pipeline, page: OpenPage, segment_id: str) -> None:
+        if segment_id != served.space.segment_id(150):
+            await read_profile(pipeline, page, segment_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "_read_profile", forget_one)
+        report = await run_import(settings, ledger=tmp_path / "a.db")
+    assert report.outcome == "stopped"
+    assert "1 profiles were listed and then forgotten" in str(report.error)
+    assert report.resume_offset == "100"
+    resumed = await run_import(settings, ledger=tmp_path / "a.db", resume=True)
+    assert resumed.outcome == "done"
+    assert served.verdict().is_right
 
 
 async def test_what_nobody_expected_is_told_by_its_place_and_not_by_its_text(
