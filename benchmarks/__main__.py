@@ -1,101 +1,121 @@
-"""How fast is an import at the rate limit, and what does it and its ledger cost the machine that runs it?
+"""Measure segsync beside its peers, against its own sandbox: `python -m benchmarks`.
 
-Every contestant runs in a process of its own, and its CPU time is the operating system's account of that process.
-Machines differ and are noisy: read the ratios, not the milliseconds. The sandbox runs beside the contestant on the
-same machine, so wall-clock times without a limit are the sandbox's as much as the contestant's.
+A full run takes some ten minutes and writes `benchmarks/results`. `--quick` asks every question with so few profiles
+that only correctness can be told from it; then, and with `--only`, nothing published is overwritten unless `--output`
+says so. Exits with 1 where a contestant that has to get through did not, or a result is missing.
 """
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
+import argparse
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
+from typing import Final
+from xml.etree import ElementTree
 
-from segsync.sandbox import SandboxOptions
-from segsync.sandbox.process import SandboxProcess
+from benchmarks.machine import this_machine
+from benchmarks.page import PAGE_FILE, sections, write_page
+from benchmarks.progress import say
+from benchmarks.questions import cost, growth, limits, price
+from benchmarks.results import CAVEATS, FORMAT, Results
 
-UNLIMITED = {"SEGMENT_REQUESTS_PER_SECOND": "100000", "VOUCHERIFY_REQUESTS_PER_MINUTE": "1000000"}
-SEGSYNC = ("segsync", "--quiet", "--no-input")
-FLOOR = ("benchmarks.floor",)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one process took, from its start to its end."""
-
-    wall_seconds: float
-    cpu_seconds: float
+QUESTIONS: Final = ("limits", "growth", "price", "cost")
+PUBLISHED: Final = Path(__file__).with_name("results")
+NEEDED: Final = ("dlt", "matplotlib", "uvloop")
 
 
-def run(module: tuple[str, ...], sandbox: SandboxProcess, **settings: str) -> Cost:
-    """Run a module against a sandbox, and account for its process."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    root = str(Path.cwd())
-    with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(
-            [sys.executable, "-m", *module],
-            env={**os.environ, "PYTHONPATH": root, **sandbox.connection, **settings},
-            cwd=directory,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(time.perf_counter() - started, cpu)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask, write down, check; the exit code."""
+    chosen = _parser().parse_args(arguments)
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        sys.exit(f"{' and '.join(missing)} cannot be imported: pip install '.[bench]'")
+    directory = chosen.output or _directory(is_published=not (chosen.quick or chosen.only))
+    directory.mkdir(parents=True, exist_ok=True)
+    results = ask(chosen.only or QUESTIONS, is_quick=chosen.quick)
+    write(results, directory)
+    found = [*problems(results), *problems_of_files(results, directory)]
+    for problem in found:
+        say(f"PROBLEM: {problem}")
+    say(f"results are in {directory}; {len(found) or 'no'} problems")
+    return 1 if found else 0
 
 
-def at_the_limit(anonymous: float, profiles: int = 1000) -> None:
-    """Seconds per 100 at 100 calls a second, a strict sliding window, 80 ms median latency."""
-    options = SandboxOptions(profiles=profiles, anonymous=anonymous, latency_ms=80.0)
-    with SandboxProcess(options) as sandbox:
-        cost = run(SEGSYNC, sandbox)
-        verdict = sandbox.verdict()
-    print(
-        f"100 calls/s, {anonymous:.0%} anonymous: {100 * cost.wall_seconds / profiles:.2f} s per 100 profiles, "
-        f"start and end included, {verdict.segment_calls} calls, {verdict.segment_rate_limited} answered 429, "
-        f"{'all arrived' if verdict.is_right else 'NOT all arrived'}"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure segsync beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="few profiles: for correctness, not for times")
+    parser.add_argument("--only", action="append", choices=QUESTIONS, help="one question; may be given again")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where the results go (default: benchmarks/results; with --quick or --only a temporary directory)",
+    )
+    return parser
+
+
+def _directory(*, is_published: bool) -> Path:
+    return PUBLISHED if is_published else Path(tempfile.mkdtemp(prefix="segsync-benchmarks-"))
+
+
+def ask(questions: Sequence[str], *, is_quick: bool) -> Results:
+    """Ask these questions, one after the other: nothing else should keep the machine busy meanwhile."""
+    started = time.monotonic()
+    found_limits = limits.ask(is_quick=is_quick) if "limits" in questions else None
+    found_growth = growth.ask(is_quick=is_quick) if "growth" in questions else None
+    found_price = price.ask(is_quick=is_quick) if "price" in questions else None
+    found_cost = cost.ask(is_quick=is_quick) if "cost" in questions else None
+    return Results(
+        format=FORMAT,
+        is_quick=is_quick,
+        seconds=time.monotonic() - started,
+        machine=this_machine(),
+        caveats=CAVEATS,
+        limits=found_limits,
+        growth=found_growth,
+        price=found_price,
+        cost=found_cost,
     )
 
 
-def own_cost(rounds: int = 3, profiles: int = 10_000) -> None:
-    """CPU a customer, whole import against a bare aiohttp loop that makes the two Segment calls and nothing else."""
-    options = SandboxOptions(
-        profiles=profiles,
-        anonymous=0.0,
-        latency_ms=0.0,
-        segment_requests_per_second=0,
-        voucherify_requests_per_minute=0,
-    )
-    ratios, ledger_shares = [], []
-    for _ in range(rounds):
-        with SandboxProcess(options) as sandbox:
-            floor, whole = run(FLOOR, sandbox), run(SEGSYNC, sandbox, **UNLIMITED)
-            ledger_shares.append(ledger_cpu_seconds(profiles) / whole.cpu_seconds)
-            arrived = "all arrived" if sandbox.verdict().is_right else "NOT all arrived"
-        ratios.append(whole.cpu_seconds / floor.cpu_seconds)
-        print(
-            f"{profiles:,} customers: segsync {1000 * whole.cpu_seconds / profiles:.3f} ms CPU a customer, "
-            f"the two bare calls {1000 * floor.cpu_seconds / profiles:.3f} ms, ratio {ratios[-1]:.2f}; "
-            f"the ledger {ledger_shares[-1]:.1%} of it; "
-            f"{profiles / whole.wall_seconds:,.0f} customers a second; {arrived}"
-        )
-    print(f"median ratio {median(ratios):.2f}, median share of the ledger {median(ledger_shares):.1%}")
+def write(results: Results, directory: Path) -> None:
+    """Write `results.json` first: what was measured is not lost where a plot fails."""
+    results.write(directory)
+    from benchmarks.plots import write_plots  # noqa: PLC0415 - it needs matplotlib, measuring does not
+
+    write_page(results, write_plots(results, directory), directory)
 
 
-def ledger_cpu_seconds(customers: int) -> float:
-    """CPU seconds of writing a ledger for an import of so many customers, outcomes included."""
-    command = [sys.executable, "-m", "benchmarks.ledger", str(customers)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def problems(results: Results) -> Iterator[str]:
+    """What is wrong with the benchmarks themselves: not that something is slow."""
+    if results.limits is not None:
+        yield from limits.problems(results.limits, is_quick=results.is_quick)
+    if results.growth is not None:
+        yield from growth.problems(results.growth, is_quick=results.is_quick)
+    if results.price is not None:
+        yield from price.problems(results.price, is_quick=results.is_quick)
+    if results.cost is not None:
+        yield from cost.problems(results.cost, is_quick=results.is_quick)
+
+
+def problems_of_files(results: Results, directory: Path) -> Iterator[str]:
+    """Whether the files say what was found."""
+    if Results.read(directory) != results:
+        yield "results.json does not hold what was found"
+    page = (directory / PAGE_FILE).read_text(encoding="utf-8")
+    for part in (*results.caveats, str(results.machine), *sections(results)):
+        if part not in page:
+            yield f"{PAGE_FILE} lacks: {part.splitlines()[0]}"
+    plots = {"import.svg": results.limits, "growth.svg": results.growth, "cost.svg": results.cost}
+    yield from (f"{name} is no plot" for name, drawn in plots.items() if drawn and not _is_svg(directory / name))
+
+
+def _is_svg(path: Path) -> bool:
+    return path.exists() and ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314
 
 
 if __name__ == "__main__":
-    own_cost()
-    at_the_limit(anonymous=0.0)
-    at_the_limit(anonymous=0.8)
+    sys.exit(main())

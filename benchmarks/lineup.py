@@ -1,0 +1,36 @@
+"""The contestants by name. segsync gets its defaults; dlt gets the number of threads that fits each scenario."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from benchmarks.measure import Contestant
+
+EVERYBODY: Final = {"SEGMENT_TRAITS_LIMIT": "200"}
+
+WITHOUT_LIMIT: Final = {"SEGMENT_REQUESTS_PER_SECOND": "100000", "VOUCHERIFY_REQUESTS_PER_MINUTE": "1000000"}
+"""What segsync is told where the sandbox has no limit: it has to be told some."""
+
+SEGSYNC: Final = Contestant("segsync", ("segsync", "--quiet", "--no-input"), EVERYBODY)
+SEGSYNC_BY_TRAIT: Final = msgspec.structs.replace(SEGSYNC, name="segsync, by trait").told(IDENTIFIER_LOOKUP="traits")
+SEGSYNC_UNLIMITED: Final = SEGSYNC.told(**WITHOUT_LIMIT)
+SEGSYNC_UNCONFIRMED: Final = Contestant(
+    "segsync --no-confirm", (*SEGSYNC.module, "--no-confirm"), SEGSYNC_UNLIMITED.settings
+)
+
+ORIGINAL: Final = Contestant("original", ("benchmarks.contestants.original",), EVERYBODY)
+ORIGINAL_UNCOUNTED: Final = msgspec.structs.replace(ORIGINAL, name="original, nobody counting")
+DLT: Final = Contestant("dlt", ("benchmarks.contestants.dlt_import",), EVERYBODY)
+FLOOR: Final = Contestant("floor", ("benchmarks.contestants.floor",), EVERYBODY)
+
+BEST_DLT_WORKERS: Final = 4
+"""Without a latency more threads only wait for each other: 2, 8 and 16 were no faster."""
+
+
+def dlt_for(calls_per_second: int, latency_ms: float) -> Contestant:
+    """dlt with as many threads as calls are under way at the limit: it has no pace, so nothing else holds it back."""
+    workers = math.ceil(calls_per_second * latency_ms / 1000) or BEST_DLT_WORKERS
+    return DLT.told(EXTRACT__WORKERS=str(workers), EXTRACT__MAX_PARALLEL_ITEMS=str(2 * workers))

@@ -1,0 +1,204 @@
+"""The plots, as SVG: the same figures make the same file, and the white background is their own in a dark page too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.lineup import DLT, ORIGINAL, SEGSYNC, SEGSYNC_BY_TRAIT
+from benchmarks.measure import Run
+from benchmarks.questions import limits
+from benchmarks.questions.cost import Cost
+from benchmarks.questions.limits import Row
+from benchmarks.questions.price import ALL_ELSE, CALLS, Price
+from benchmarks.results import Results
+
+BLUE, PALE_BLUE = "#1f6feb", "#b6d4fe"
+PURPLE, PALE_PURPLE = "#8250df", "#d8c4fb"
+GREY, PALE_GREY, INK = "#6e7781", "#d0d7de", "#1f2328"
+
+ON_WHITE: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+
+ORIGINAL_SECONDS: Final = 4.0
+"""Per 100 customers, as the README of the Node script says."""
+
+LIMIT: Final = 100
+"""Calls a second of the main plot: what a Segment space gets."""
+
+
+def _style() -> AbstractContextManager[None]:
+    """How all plots look."""
+    return mpl.rc_context(
+        {
+            "svg.hashsalt": "segsync",
+            "font.family": "DejaVu Sans",  # matplotlib brings it
+            "font.size": 10,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": GREY,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.facecolor": "white",
+            "axes.facecolor": "white",
+            "savefig.facecolor": "white",
+        }
+    )
+
+
+def write_plots(results: Results, directory: Path) -> list[str]:
+    """Draw what was asked for; the names of the files."""
+    plots: dict[str, Callable[[], Figure]] = {}
+    if results.limits is not None and limits.find(results.limits, SEGSYNC.name, LIMIT):
+        rows = results.limits
+        plots["import.svg"] = lambda: import_plot(rows)
+    if results.growth is not None:
+        runs = results.growth
+        plots["growth.svg"] = lambda: growth_plot(runs)
+    if results.cost is not None:
+        cost = results.cost
+        plots["cost.svg"] = lambda: cost_plot(cost, results.price, results.limits)
+    with _style():
+        for name, draw in plots.items():
+            figure = draw()
+            _sign(figure, results)
+            figure.savefig(directory / name, metadata={"Date": None})
+    return list(plots)
+
+
+def _sign(figure: Figure, results: Results) -> None:
+    """Machine, versions, date and the caveat, under the plot."""
+    machine, packages = results.machine, results.machine.packages
+    versions = ", ".join(f"{name} {packages[name]}" for name in ("segsync", "aiohttp", "dlt") if name in packages)
+    quick = "QUICK RUN, TIMES MEAN NOTHING. " if results.is_quick else ""
+    figure.text(
+        0.01,
+        0.015,
+        f"{quick}{machine}\n{versions}; {machine.date}. Both services are a sandbox on this same machine: "
+        "read the ratios. Caveats: results.md",
+        fontsize=7,
+        color=GREY,
+        va="bottom",
+    )
+
+
+def import_plot(rows: list[Row]) -> Figure:
+    """Seconds per 100 customers at the limit of a space: a bar for each contestant, the arithmetic as lines."""
+    figure = Figure(figsize=(8.5, 3.8))
+    axes = figure.add_axes((0.23, 0.26, 0.72, 0.58))
+    found = {
+        "dlt": (limits.find(rows, DLT.name, LIMIT), PURPLE, PALE_PURPLE),
+        "segsync": (limits.find(rows, SEGSYNC.name, LIMIT), BLUE, PALE_BLUE),
+        "segsync, identifier\nin a trait": (limits.find(rows, SEGSYNC_BY_TRAIT.name, LIMIT), BLUE, PALE_BLUE),
+    }
+    _original_bar(axes, limits.find(rows, ORIGINAL.name, LIMIT))
+    for place, (row, colour, pale) in enumerate(found.values(), start=1):
+        if row is None or not row.run.has_finished:
+            axes.text(0.05, place, "died" if row else "not run", va="center", color=GREY)
+            continue
+        axes.barh(place, row.run.whole_seconds, color=pale)
+        axes.barh(place, row.run.steady_seconds, color=colour)
+        axes.text(row.run.whole_seconds + 0.05, place, f"{row.run.steady_seconds:.2f} s", va="center", bbox=ON_WHITE)
+    for calls, contestant in (("one call", SEGSYNC_BY_TRAIT), ("two calls", SEGSYNC)):
+        _arithmetic_line(axes, limits.find(rows, contestant.name, LIMIT), calls)
+    axes.set_yticks(range(len(found) + 1), ["Node script,\nas its README says", *found])
+    axes.invert_yaxis()
+    longest = max(row.run.whole_seconds for row, _, _ in found.values() if row)
+    axes.set_xlim(0, 1.12 * max(ORIGINAL_SECONDS, longest))
+    axes.set_xlabel("seconds per 100 customers while calls go out (pale: with the start and the end of the process)")
+    axes.set_title(f"100 customers at {LIMIT} Segment calls a second", loc="left", fontweight="bold", pad=18)
+    return figure
+
+
+def _original_bar(axes: Axes, row: Row | None) -> None:
+    """What is claimed, since here it does not live to be measured."""
+    axes.barh(0, ORIGINAL_SECONDS, color=PALE_GREY, edgecolor=GREY, hatch="//", linewidth=0.6)
+    axes.text(ORIGINAL_SECONDS + 0.05, 0, f"{ORIGINAL_SECONDS:.0f} s", va="center")
+    if row and row.run.segment_rate_limited:
+        axes.text(2.1, 0, "here it ended at its first 429", va="center", fontsize=8, bbox=ON_WHITE)
+
+
+def _arithmetic_line(axes: Axes, row: Row | None, calls: str) -> None:
+    if row and row.arithmetic_seconds is not None:
+        axes.axvline(row.arithmetic_seconds, color=INK, linestyle="--", linewidth=1)
+        said = f" {calls} a customer:\n {row.arithmetic_seconds:.2f} s at least"
+        axes.text(row.arithmetic_seconds, -0.5, said, fontsize=7.5, va="bottom")
+
+
+def growth_plot(runs: list[Run]) -> Figure:
+    """Wall-clock time, CPU a customer and peak memory over the number of profiles."""
+    figure = Figure(figsize=(8.5, 3.4))
+    profiles = [run.profiles for run in runs]
+    panels = {
+        "wall-clock seconds": [run.account.wall_seconds for run in runs],
+        "CPU milliseconds a customer": [run.cpu_ms for run in runs],
+        "peak memory, MB": [run.account.peak_rss_mb for run in runs],
+    }
+    for number, (title, figures) in enumerate(panels.items()):
+        axes = figure.add_axes((0.07 + 0.325 * number, 0.3, 0.25, 0.52))
+        _growth_panel(axes, profiles, figures, is_proportional=number == 0)
+        axes.set_title(title, fontsize=9, loc="left")
+    figure.text(0.01, 0.93, "How the cost of an import grows (no limit, no latency)", fontweight="bold", fontsize=12)
+    return figure
+
+
+def _growth_panel(axes: Axes, profiles: list[int], figures: list[float], *, is_proportional: bool) -> None:
+    axes.plot(profiles, figures, color=BLUE, marker="o")
+    axes.set_xscale("log")
+    for x, y in zip(profiles, figures, strict=True):
+        said = f"{y:.2f}" if y < 10 else f"{y:.0f}"
+        axes.annotate(said, (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=8, bbox=ON_WHITE)
+    if is_proportional:
+        axes.set_yscale("log")
+        axes.set_ylim(min(figures) / 2, 3 * max(figures))
+        axes.set_yticks([])  # the points say their own
+    else:
+        axes.set_ylim(0, 1.25 * max(figures))
+    axes.set_xticks(profiles, [f"{each:,}" for each in profiles], fontsize=8)
+    axes.minorticks_off()
+    axes.margins(x=0.15)
+    axes.set_xlabel("profiles", fontsize=8)
+
+
+def cost_plot(cost: Cost, price: Price | None, rows: list[Row] | None) -> Figure:
+    """CPU a customer of the floor, segsync and dlt; and what the stages take of segsync's."""
+    figure = Figure(figsize=(8.5, 4.6 if price else 3.2))
+    axes = figure.add_axes((0.23, 0.62, 0.72, 0.28) if price else (0.23, 0.32, 0.72, 0.52))
+    samples = {
+        "two bare calls": ([each.floor.cpu_ms for each in cost.rounds], GREY),
+        "segsync, all of it": ([each.whole.cpu_ms for each in cost.rounds], BLUE),
+    }
+    dlt = limits.find(rows or [], DLT.name, 0)
+    if dlt:
+        samples["dlt"] = ([dlt.run.cpu_ms], PURPLE)
+    for place, (taken, colour) in enumerate(samples.values()):
+        middle = median(taken)
+        spread = [[middle - min(taken)], [max(taken) - middle]]
+        axes.barh(place, middle, color=colour, xerr=spread, error_kw={"ecolor": INK, "capsize": 3, "linewidth": 1})
+        axes.text(max(taken) + 0.02 * middle, place, f"  {middle:.2f} ms", va="center")
+    axes.set_yticks(range(len(samples)), list(samples))
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set_title("CPU milliseconds a customer (no limit, no latency)", loc="left", fontweight="bold")
+    if price:
+        _stages(figure.add_axes((0.45, 0.2, 0.5, 0.28)), price)
+    return figure
+
+
+def _stages(axes: Axes, price: Price) -> None:
+    parts = {said: figure for said, figure in price.parts.items() if said not in (ALL_ELSE, CALLS)}
+    axes.barh(range(len(parts)), list(parts.values()), color=PALE_BLUE, edgecolor=BLUE, linewidth=0.6)
+    for place, figure in enumerate(parts.values()):
+        axes.text(figure, place, f"  {figure:.1f} µs, {figure / price.whole:.1%}", va="center", fontsize=8)
+    axes.set_yticks(range(len(parts)), list(parts), fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.25)
+    axes.set_title("microseconds of segsync's that are known by part", loc="left", fontsize=9)

@@ -1,0 +1,223 @@
+"""How long does an import take at Segment's limit, who gets through, and what does it cost?
+
+At 100 calls a second, which is what a space gets, at 1,000, and without a limit; with no anonymous profiles, and with
+four of five. The sandbox counts calls in a strict sliding window and answers the first one too many with 429.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.lineup import (
+    DLT,
+    FLOOR,
+    ORIGINAL,
+    ORIGINAL_UNCOUNTED,
+    SEGSYNC,
+    SEGSYNC_BY_TRAIT,
+    WITHOUT_LIMIT,
+    dlt_for,
+)
+from benchmarks.markdown import table
+from benchmarks.measure import Contestant, Run, incomplete, run_import, short
+from benchmarks.progress import say
+from segsync.sandbox import SandboxOptions
+
+ENDS_OF_ORIGINAL: Final = ("Segment answered", "Voucherify answered")
+OF_A_SPACE: Final = 100
+"""Calls a second that a space gets."""
+
+END_OF_DLT: Final = "dlt's extract step failed: 429"
+
+
+class Scenario(Struct, frozen=True):
+    """A space and its limits. Rates of 0 mean no limit; `latency_ms` is the median."""
+
+    calls_per_second: int
+    upserts_per_minute: int
+    latency_ms: float
+    anonymous: float
+    profiles: int
+
+    def __str__(self) -> str:
+        limit = f"{self.calls_per_second:,} calls a second" if self.calls_per_second else "No limit, no latency"
+        anonymous = f"{self.anonymous:.0%} of the profiles anonymous" if self.anonymous else "no anonymous profiles"
+        return f"{limit}, {anonymous}"
+
+    @property
+    def options(self) -> SandboxOptions:
+        return SandboxOptions(
+            profiles=self.profiles,
+            anonymous=self.anonymous,
+            latency_ms=self.latency_ms,
+            segment_requests_per_second=self.calls_per_second,
+            voucherify_requests_per_minute=self.upserts_per_minute,
+        )
+
+    @property
+    def entries(self) -> Iterator[tuple[Contestant, SandboxOptions]]:
+        """Everybody, and the space of each; the floor has no pace, so it runs only where there is no limit."""
+        own_limit = {} if self.calls_per_second else WITHOUT_LIMIT
+        yield SEGSYNC.told(**own_limit), self.options
+        # The same people, who have their e-mail address as external id and as trait.
+        by_trait = msgspec.structs.replace(self.options, identifier="email", identifier_trait=1.0)
+        yield SEGSYNC_BY_TRAIT.told(**own_limit), by_trait
+        yield dlt_for(self.calls_per_second, self.latency_ms), self.options
+        yield ORIGINAL, self.options
+        if self.calls_per_second == OF_A_SPACE and not self.anonymous:
+            # What it would take if Segment refused nothing and nobody had more external ids than one call gives.
+            yield (
+                ORIGINAL_UNCOUNTED,
+                msgspec.structs.replace(self.options, segment_requests_per_second=0, crowded=False),
+            )
+        if not self.calls_per_second:
+            yield FLOOR, self.options
+
+
+class Row(Struct, frozen=True):
+    """What one contestant did in one scenario."""
+
+    scenario: Scenario
+    run: Run
+
+    @property
+    def arithmetic_seconds(self) -> float | None:
+        """Seconds per 100 profiles that the limit alone demands for the calls that are needed; None without a limit."""
+        if not self.scenario.calls_per_second:
+            return None
+        return 100 * self.run.needed_calls / self.scenario.calls_per_second / self.run.profiles
+
+
+# Calls a second, upserts a minute as the plan that goes with it has them, latency, profiles.
+FULL: Final = ((100, 100, 80.0, 1000), (1000, 2000, 80.0, 5000), (0, 0, 0.0, 5000))
+QUICK: Final = ((100, 100, 80.0, 60), (0, 0, 0.0, 120))
+SHARES_ANONYMOUS: Final = (0.0, 0.8)
+
+
+def scenarios(*, is_quick: bool) -> list[Scenario]:
+    if is_quick:
+        return [
+            Scenario(*space[:3], anonymous, space[3]) for space, anonymous in zip(QUICK, SHARES_ANONYMOUS, strict=True)
+        ]
+    return [Scenario(*space[:3], anonymous, space[3]) for space in FULL for anonymous in SHARES_ANONYMOUS]
+
+
+def ask(*, is_quick: bool) -> list[Row]:
+    rows = []
+    for scenario in scenarios(is_quick=is_quick):
+        for contestant, options in scenario.entries:
+            say(f"limits: {scenario}: {contestant.name}")
+            rows.append(Row(scenario, run_import(contestant, options)))
+    return rows
+
+
+def problems(rows: list[Row], *, is_quick: bool) -> Iterator[str]:
+    """What should not be: somebody who has to get through did not, or a row is missing."""
+    for scenario in scenarios(is_quick=is_quick):
+        found = [row.run.contestant for row in rows if row.scenario == scenario]
+        if found != [contestant.name for contestant, _ in scenario.entries]:
+            yield f"limits: {scenario}: there are only {', '.join(found) or 'no rows'}"
+    for row in rows:
+        if problem := _problem(row):
+            yield f"limits: {row.scenario}: {problem}"
+
+
+def _problem(row: Row) -> str:
+    run, last_words = row.run, row.run.last_words
+    if run.contestant == FLOOR.name:
+        return short(run)
+    if run.contestant == ORIGINAL.name:  # it is there to show how it ends, which is not just any way
+        has_died = not run.has_finished and last_words.startswith(ENDS_OF_ORIGINAL)
+        return "" if has_died else f"{run.contestant} did not die of its first bad answer: {last_words}"
+    if run.contestant == ORIGINAL_UNCOUNTED.name:  # it sends nulls, so nobody arrives quite as they should
+        is_complete = run.has_finished and run.accepted == run.expected
+        return "" if is_complete else f"{run.contestant} sent {run.accepted} of {run.expected}: {last_words}"
+    if run.contestant == DLT.name and row.scenario.calls_per_second and last_words.startswith(END_OF_DLT):
+        return ""  # it keeps no pace
+    return incomplete(run)
+
+
+COLUMNS: Final = (
+    "",
+    "steady s",
+    "whole s",
+    "Segment calls",
+    "429s",
+    "CPU ms",
+    "peak MB",
+    "customers",
+    "end",
+)
+
+
+def section(rows: list[Row]) -> str:
+    parts = [
+        "## At the limit",
+        "Seconds are per 100 profiles: *steady* from the first Segment call to the last, *whole* from the start of the "
+        "process to its end. CPU is per profile, of the whole process. *Customers* are those that arrived exactly as "
+        "they should, of those that should have. Who died has no time, since it did not do the work. "
+        "*Original, nobody counting* has a space that refuses no call, where everybody's identifier is among the first "
+        "external ids: its own pace. "
+        "*By trait* is `IDENTIFIER_LOOKUP=traits` in a space where every customer has the identifier as a trait too: "
+        "that saves a call for each of them, and costs one for each anonymous profile.",
+    ]
+    for scenario in dict.fromkeys(row.scenario for row in rows):
+        of_it = [row for row in rows if row.scenario == scenario]
+        latency = f", {scenario.latency_ms:.0f} ms median latency" if scenario.latency_ms else ""
+        parts += [
+            f"### {scenario}",
+            f"{scenario.profiles:,} profiles{latency}.",
+            table(COLUMNS, [*map(_cells, of_it), *_arithmetic(of_it)]),
+        ]
+    return "\n\n".join(parts)
+
+
+def _arithmetic(rows: list[Row]) -> Iterator[tuple[object, ...]]:
+    """Rows that nobody ran: what the limit alone demands for the calls that are needed."""
+    demands: dict[int, Row] = {}
+    for row in rows:
+        demands.setdefault(row.run.needed_calls, row)
+    for calls, row in demands.items():
+        if row.arithmetic_seconds is not None:
+            whose = f"least possible for {row.run.contestant}"
+            yield (f"*{whose}*", _seconds(row.arithmetic_seconds), "", f"{calls:,}", "", "", "", "", "arithmetic")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.3f}"
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    run = row.run
+    return (
+        run.contestant,
+        _seconds(run.steady_seconds) if run.has_finished else "–",
+        _seconds(run.whole_seconds) if run.has_finished else "–",
+        f"{run.segment_calls:,}",
+        f"{run.segment_rate_limited:,}",
+        f"{run.cpu_ms:.2f}" if run.has_finished else "–",
+        f"{run.account.peak_rss_mb:.0f}",
+        _customers(run),
+        "finished" if run.has_finished else f"died after {run.accepted:,} customers: {run.last_words}",
+    )
+
+
+def _customers(run: Run) -> str:
+    if run.contestant == FLOOR.name:
+        return "–"
+    if run.contestant == ORIGINAL_UNCOUNTED.name:
+        return f"{run.accepted:,} of {run.expected:,}, with nulls"
+    return f"{run.arrived:,} of {run.expected:,}"
+
+
+def find(rows: list[Row], name: str, calls_per_second: int, anonymous: float = 0.0) -> Row | None:
+    """The row of a contestant in a scenario."""
+    wanted = (name, calls_per_second, anonymous)
+    return next(
+        (row for row in rows if (row.run.contestant, row.scenario.calls_per_second, row.scenario.anonymous) == wanted),
+        None,
+    )
