@@ -259,6 +259,9 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, space_id: str, p
     connection.execute("PRAGMA journal_mode=WAL")  # only now, so that the file itself says whose it is
     # After a power cut the last writes may be missing, never broken: the import repeats what they told of.
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(
+        "PRAGMA cache_size=-256"
+    )  # KiB: little is read again, and memory should not grow with the import
 
 
 def _is_new(connection: sqlite3.Connection) -> bool:

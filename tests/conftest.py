@@ -35,29 +35,39 @@ ITERATION_SECONDS = 1e-6
 """What one turn of the loop takes: time has to pass for who looks at the clock again and again."""
 
 
-class _VirtualTime(selectors.DefaultSelector):
-    """Instead of waiting for a timer, moves the clock to it, and a little beyond as real timers do."""
+class VirtualTime(selectors.DefaultSelector):
+    """Instead of waiting for a timer, moves the clock to it, and a little beyond as real timers do.
 
-    def __init__(self, lateness_seconds: float) -> None:
+    With a resolution, timers have whole multiples of it and fire too early, as uvloop's do.
+    """
+
+    def __init__(self, *, lateness_seconds: float = 0.0, resolution_seconds: float = 0.0) -> None:
         super().__init__()
         self.now = 0.0
+        self.turns_of_the_loop = 0
+        self.resolution_seconds = resolution_seconds
         self._lateness_seconds = lateness_seconds
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns_of_the_loop += 1
         ready = super().select(0)
         if not ready:
             assert timeout is not None, "everything waits for something that will never happen"
+            if self.resolution_seconds:
+                timeout = timeout // self.resolution_seconds * self.resolution_seconds
             self.now += timeout + (self._lateness_seconds if timeout > 0 else 0) + ITERATION_SECONDS
         return ready
 
 
-def run_virtual(main: Coroutine[Any, Any, T], *, lateness_seconds: float = 0.0) -> T:
+def run_virtual(main: Coroutine[Any, Any, T], *, lateness_seconds: float = 0.0, on: VirtualTime | None = None) -> T:
     """Run `main` on a loop that sleeps without waiting. No sockets: real time does not pass for them."""
+    clock = on or VirtualTime(lateness_seconds=lateness_seconds)
 
     def make_loop() -> asyncio.AbstractEventLoop:
-        selector = _VirtualTime(lateness_seconds)
-        loop = asyncio.SelectorEventLoop(selector)
-        loop.time = lambda: selector.now  # type: ignore[method-assign]
+        loop = asyncio.SelectorEventLoop(clock)
+        loop.time = lambda: clock.now  # type: ignore[method-assign]
+        if clock.resolution_seconds:
+            loop._clock_resolution = clock.resolution_seconds  # type: ignore[attr-defined]
         return loop
 
     with asyncio.Runner(loop_factory=make_loop) as runner:

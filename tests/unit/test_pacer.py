@@ -8,7 +8,7 @@ import pytest
 
 from segsync.models import Usage
 from segsync.pacer import Pacer
-from tests.conftest import run_virtual
+from tests.conftest import VirtualTime, run_virtual
 
 
 async def _times_of(pacer: Pacer, calls: int, workers: int = 16) -> list[float]:
@@ -49,6 +49,18 @@ def test_late_timers_cost_no_throughput(rate: int, share: float, lateness_second
     times = run_virtual(run(), lateness_seconds=lateness_seconds)
 
     assert len(times) / times[-1] >= share * rate
+
+
+@pytest.mark.parametrize("rate", [100, 1000])
+def test_waiting_for_a_turn_does_not_keep_the_loop_busy_where_timers_have_whole_milliseconds(rate: int) -> None:
+    async def run() -> list[float]:
+        return await _times_of(Pacer(rate), 3 * rate)
+
+    clock = VirtualTime(resolution_seconds=0.001)
+    times = run_virtual(run(), on=clock)
+
+    assert len(times) / times[-1] >= 0.96 * rate
+    assert clock.turns_of_the_loop <= 6 * len(times)
 
 
 def test_a_burst_after_an_idle_while_is_no_burst() -> None:
