@@ -22,7 +22,7 @@ MOST_KEYS_TOLD: Final = 1000
 """A schema has a hundred keys. Where keys are data, memory must not grow with them."""
 
 _NO_VALUE: Final = (None, "")
-_PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})[^\W\d][\w$.: -]{0,63}")
+_PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})(?!\d)[\w$][\w$.: -]{0,63}")
 """What a key looks like that somebody chose for it. An e-mail address or a number may be a person's."""
 
 
