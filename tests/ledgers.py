@@ -83,8 +83,10 @@ class MemoryVoucherify(MemorySink):
         self.reports: Mapping[str, Iterable[str] | CallError] = {}
         self.calls: list[str] = []
         self.schema: MetadataSchema | CallError = MetadataSchema()
+        self.schema_calls = 0
 
     async def metadata_schema(self) -> MetadataSchema:
+        self.schema_calls += 1
         if isinstance(self.schema, CallError):
             raise self.schema
         return self.schema
