@@ -8,6 +8,7 @@ class                     way out
 `QuotaError`              wait for the plan's next cycle or raise the plan, then resume
 `TransientError`          try the same call again; the transport does, until its time is up
 `RefusedError`            this payload or profile will never pass; the others may
+`MappingError`            this profile can be no customer as it is; the others may
 `StopError`               look into what it says, then resume
 `OutputError`             make room or a place for the files, then resume
 `LedgerError`             use another ledger, or wait for the run that uses this one
@@ -36,6 +37,10 @@ class SettingsError(SegsyncError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class MappingError(SegsyncError):
+    """A profile that the settings say to reject. The message names what is wrong with it, and nothing of it."""
 
 
 class StopError(SegsyncError):

@@ -6,7 +6,7 @@ the listing, or the rejected profiles  →  outcomes  →  the profiles of upser
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, Protocol
@@ -16,17 +16,20 @@ from segsync.confirmation import Actions, Confirmation
 from segsync.errors import first_of
 from segsync.files import RunFiles
 from segsync.ledger import Ledger
-from segsync.mapping import to_customer
+from segsync.mapper import Schemas, read_metadata_rules
+from segsync.mapping import MetadataOf, Warn, to_customer
 from segsync.models import (
     FIRST_OFFSET,
     ActionEnded,
     BatchSent,
+    Customer,
     Event,
     OnEvent,
     Page,
     PageListed,
     PageSettled,
     PageTakenAgain,
+    Profile,
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
@@ -43,8 +46,8 @@ _KEPT: Final = frozenset(
 """What the files and the ledger want to know of; the other events are many."""
 
 
-class SinkWithOutcomes(Sink, Actions, Protocol):
-    """Where customers go, and where one hears what became of them."""
+class SinkWithOutcomes(Sink, Actions, Schemas, Protocol):
+    """Where customers go, where one hears what became of them, and what their metadata may hold."""
 
 
 class Job:
@@ -75,6 +78,7 @@ class Job:
         self._tell = tell
         self._files = files
         self._stop = stop
+        self._metadata_of: MetadataOf | None = None
         self._confirmation = Confirmation(
             sink,
             ledger,
@@ -112,13 +116,14 @@ class Job:
         were_rejected: bool = False,
     ) -> None:
         """Take the profiles of these pages from source to sink, and hear what became of them."""
-        if self._stop.is_set():
+        mapping = None if self._stop.is_set() else await self._mapping()
+        if mapping is None or self._stop.is_set():
             return
         all_sent = asyncio.Event()
         pipeline = Pipeline(
             pages.WithPages(self._source, from_pages),
             self._sink,
-            to_customer=to_customer,
+            to_customer=mapping,
             concurrency=self._settings.concurrency,
             batch_size=self._settings.batch_size,
             on_event=self._tell_of(run, record, is_listing=is_listing, were_rejected=were_rejected),
@@ -130,6 +135,20 @@ class Job:
             await pipeline.run(FIRST_OFFSET, None, self._stop)
             all_sent.set()
             await hearing
+
+    async def _mapping(self) -> Callable[[Profile, Warn], Customer] | None:
+        """The mapping of this import; None if it is asked to end before the metadata schema is read."""
+        if self._metadata_of is None:
+            async with _task_group() as group:
+                reading = group.create_task(read_metadata_rules(self._settings, self._sink, self._tell))
+                stopping = group.create_task(self._stop.wait())
+                await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                reading.cancel()
+                stopping.cancel()
+            if reading.cancelled():
+                return None
+            self._metadata_of = reading.result()
+        return partial(to_customer, metadata_of=self._metadata_of)
 
     async def _hear_outcomes(self, all_sent: asyncio.Event) -> None:
         """Follow the upserts to their end, or until `stop` when all is sent: what is not read by then stays open."""

@@ -7,10 +7,11 @@ wipes what Voucherify knows already. An empty string counts as "does not have" t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from msgspec import UNSET, UnsetType
 
@@ -40,21 +41,32 @@ MAPPED_TRAITS: Final = (
 Warn = Callable[[str, str], None]
 """Told of a trait that was left out: its name, and what was wrong with it (never its value)."""
 
+MetadataOf = Callable[[Mapping[str, Any], Warn], dict[str, Any] | None]
+"""Makes the metadata of a customer from a profile's traits, None for none; what is left out is told."""
+
 _ISO_8601: Final = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:T(?:[01]\d|2[0-3])(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",
+    r"\d{4}-\d{2}-\d{2}(?:T(?:[01]\d|2[0-3])(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",
     re.ASCII,
 )
 
 
-def to_customer(profile: Profile, warn: Warn) -> Customer:
-    """The customer that this profile becomes. Never raises, whatever the traits hold."""
-    traits = profile.traits
+def metadata_trait(traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
+    """The trait `metadata`, as it is."""
     metadata = traits.get("metadata")
-    if metadata == "":
-        metadata = None
-    if metadata is not None and not isinstance(metadata, dict):
-        warn("metadata", f"is {_kind(metadata)}, not an object")
-        metadata = None
+    if isinstance(metadata, dict):
+        return metadata
+    if metadata is not None and metadata != "":
+        warn("metadata", f"is {kind(metadata)}, not an object")
+    return None
+
+
+def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata_trait) -> Customer:
+    """The customer that this profile becomes.
+
+    Raises nothing but what `metadata_of` does, whatever the traits hold.
+    """
+    traits = profile.traits
+    metadata = metadata_of(traits, warn)
     return Customer(
         source_id=profile.source_id,
         name=_name(traits, warn),
@@ -76,18 +88,27 @@ def _text(traits: Mapping[str, Any], names: tuple[str, ...], warn: Warn, prefix:
             continue
         if isinstance(value, str):
             return value
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, int):
-            try:
-                return str(value)
-            except ValueError:  # Python writes no number of more than 4300 digits
-                warn(prefix + name, "is a number too long to be text")
-        elif isinstance(value, float):
-            return str(int(value)) if value.is_integer() else str(value)
-        else:
-            warn(prefix + name, f"is {_kind(value)}, not text")
+        text = as_text(value)
+        if text is not None:
+            return text
+        is_number = isinstance(value, int | float)
+        warn(prefix + name, "is a number too long to be text" if is_number else f"is {kind(value)}, not text")
     return UNSET
+
+
+def as_text(value: object) -> str | None:
+    """What can be said as a string is; None for what cannot."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    try:
+        return str(value) if is_number else None
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return None
 
 
 def _name(traits: Mapping[str, Any], warn: Warn) -> str | UnsetType:
@@ -103,7 +124,7 @@ def _address(traits: Mapping[str, Any], warn: Warn) -> Address | UnsetType:
     if isinstance(nested, dict):
         traits, prefix = nested, "address."
     elif nested not in (None, ""):
-        warn("address", f"is {_kind(nested)}, not an object")
+        warn("address", f"is {kind(nested)}, not an object")
     found = {part: _text(traits, names, warn, prefix) for part, names in ADDRESS_TRAITS.items()}
     if all(value is UNSET for value in found.values()):
         return UNSET
@@ -114,23 +135,24 @@ def _birthdate(value: object, warn: Warn) -> str | UnsetType | None:
     """`YYYY-MM-DD` of an ISO 8601 date or date-time, as it was written there: no time zone moves a birthday."""
     if value is None or value == "":
         return UNSET
-    match = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
-    if match and _exists(match.group()):
-        return match.group(1)
+    if is_iso_8601(value):
+        return value[:10]
     warn("birthdate", "is no ISO 8601 date")
     return None
 
 
-def _exists(timestamp: str) -> bool:
-    """Whether the calendar has this day and the day this time."""
+def is_iso_8601(value: object) -> TypeGuard[str]:
+    """Whether this is an ISO 8601 date, alone or with a time, of a day that the calendar has."""
+    if not isinstance(value, str) or not _ISO_8601.fullmatch(value):
+        return False
     try:
-        datetime.fromisoformat(timestamp)
+        datetime.fromisoformat(value)
     except ValueError:
         return False
     return True
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
     """A JSON type in words."""
     if isinstance(value, dict):
         return "an object"

@@ -161,6 +161,12 @@ class TraitLeftOut(Struct, frozen=True):
     problem: str
 
 
+class MetadataUnchecked(Struct, frozen=True):
+    """Voucherify's metadata schema could not be read, for this `reason`: metadata goes as it is."""
+
+    reason: str
+
+
 class ProfileRead(Struct, frozen=True):
     """The profile was read from Segment and mapped: its customer now waits for a batch."""
 
@@ -250,6 +256,7 @@ Event = (
     | ProfileWithoutIdentifier
     | ProfileRejected
     | TraitLeftOut
+    | MetadataUnchecked
     | ProfileRead
     | BatchSent
     | PageSettled

@@ -17,7 +17,7 @@ import msgspec
 
 from segsync.batching import Batch, BatchBuilder, Item
 from segsync.crew import Crew
-from segsync.errors import AnswerError, RefusedError, SegsyncError, StopError, TransientError, first_of
+from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
 from segsync.mapping import Warn
 from segsync.models import (
     BatchSent,
@@ -119,7 +119,7 @@ class Pipeline:
         self._stopping = False
         self._read_error: SegsyncError | None = None
         self._upserts = 0
-        self._streaks: dict[Stage, list[tuple[OpenPage, Rejection]]] = {"read": [], "upsert": []}
+        self._streaks: dict[Stage, list[tuple[OpenPage, Rejection]]] = {"read": [], "map": [], "upsert": []}
 
     async def run(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
         """Import everything from `offset` on, `limit` profiles at most.
@@ -145,8 +145,8 @@ class Pipeline:
         if self._read_error is not None:
             raise self._read_error
         if not self._stopping:
-            self._end_streak("read")
-            self._end_streak("upsert")
+            for stage in self._streaks:
+                self._end_streak(stage)
 
     # --- reading: lister → ids → workers → customers ------------------------------------------------------
 
@@ -232,10 +232,12 @@ class Pipeline:
             return
         encoded = self._encode(profile)
         if isinstance(encoded, bytes):
+            self._end_streak("map")
             self._on_event(ProfileRead(segment_id))
             await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
         else:
-            self._reject(page, encoded)
+            self._hold(page, encoded)
+            self._judge_streak("map")
 
     def _encode(self, profile: Profile) -> bytes | Rejection:
         """The customer as JSON, or why there is none."""
@@ -245,6 +247,8 @@ class Pipeline:
 
         try:
             encoded = _ENCODER.encode(self._to_customer(profile, warn))
+        except MappingError as error:
+            reason = str(error)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             reason = f"cannot be said in JSON: {type(error).__name__}"
         else:

@@ -20,6 +20,7 @@ from segsync.models import (
     CallRetried,
     ConcurrencyChanged,
     Event,
+    MetadataUnchecked,
     ProfileRejected,
     ReadingEnded,
     ServicePaused,
@@ -114,6 +115,8 @@ class Progress:
             case ReadingEnded(open_actions) if open_actions:
                 self._state = "hearing from Voucherify what became of the customers"
                 self.say(f"All is sent. Waiting for the outcome of {open_actions:,} bulk upserts")
+            case MetadataUnchecked(reason):
+                self.say(f"Warning: {reason}, so metadata goes as it is: Voucherify may refuse it")
             case TraitLeftOut(segment_id, trait, problem):
                 sent = "sent as null" if trait == "birthdate" else "left out"
                 self._say_first(trait, 1, f"Warning: {segment_id} {trait} {problem}: {sent}", WARNINGS)

@@ -231,7 +231,7 @@ async def _services(
             to_segment,
             space_id=settings.segment_space_id,
             identifier_type=settings.identifier_saved_as_source_id,
-            traits=MAPPED_TRAITS,
+            traits=settings.metadata_traits.beside(MAPPED_TRAITS),
             traits_first=settings.identifier_lookup == "traits",
             page_size=settings.segment_request_limit,
             traits_limit=settings.segment_traits_limit,

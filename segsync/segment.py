@@ -68,7 +68,8 @@ class SegmentSource:
     """A Segment space as a source of profiles.
 
     `identifier_type` is the external id that makes a customer; `traits` are the ones that the mapping
-    reads. Both are asked for by name, which saves calls, but a server that returns more is understood.
+    reads, None for all of them. They are asked for by name, which saves calls, but a server that returns more is
+    understood.
     With `traits_first` the identifier is the trait of that name, and only where there is none the external id.
     """
 
@@ -78,7 +79,7 @@ class SegmentSource:
         *,
         space_id: str,
         identifier_type: str,
-        traits: Collection[str],
+        traits: Collection[str] | None,
         traits_first: bool = False,
         page_size: int = 100,
         traits_limit: int = 200,
@@ -87,13 +88,14 @@ class SegmentSource:
         self.usage = transport.pacer.usage
         self._identifier_type = identifier_type
         self._traits_first = traits_first
-        if traits_first:
+        if traits_first and traits is not None:
             traits = dict.fromkeys([identifier_type, *traits])
         self._space_id = space_id
         self._page_size = page_size
         self._profiles = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
         self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_A_CALL}"
-        self._traits_query = f"include={','.join(quote(name, safe='') for name in traits)}&limit={traits_limit}"
+        include = "" if traits is None else f"include={','.join(quote(name, safe='') for name in traits)}&"
+        self._traits_query = f"{include}limit={traits_limit}"
 
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
         """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from segsync.errors import SettingsError
 from segsync.printable import printable
+from segsync.traits import TraitChoice
 
 # Segment, "Profile API: regional endpoints"; Voucherify, "API overview: API endpoint".
 SEGMENT_HOSTS = {"us": "https://profiles.segment.com", "eu": "https://profiles.euw1.segment.com"}
@@ -28,6 +29,7 @@ VOUCHERIFY_HOSTS = {
 }
 
 LOOKUPS = ("external_ids", "traits")
+UNDEFINED = ("auto", "send", "drop", "reject")
 
 _PLAIN_URL = re.compile(r"[^\s?#@\\]+")
 
@@ -103,6 +105,10 @@ def _one_of(allowed: Collection[str]) -> Check:
     return check
 
 
+def _trait_choice(value: object) -> TraitChoice:
+    return value if isinstance(value, TraitChoice) else TraitChoice.parse(value if isinstance(value, str) else "")
+
+
 def _base_url(value: object) -> str:
     """An https URL, or an http one of this machine; without a trailing slash. Empty means: by region."""
     url = str(value).strip().rstrip("/")
@@ -174,6 +180,18 @@ class Settings:
         _one_of(LOOKUPS),
         "Where it is read: external_ids, or traits first, which saves a call where it is a trait too.",
         default="external_ids",
+    )
+    metadata_traits: TraitChoice = _setting(  # noqa: RUF009 - the default is frozen
+        "METADATA_TRAITS",
+        _trait_choice,
+        "Traits that go into metadata too: plan,ltv=lifetime_value (as ltv); * for all that no other rule uses.",
+        default=TraitChoice(),
+    )
+    metadata_undefined: str = _setting(
+        "METADATA_UNDEFINED",
+        _one_of(UNDEFINED),
+        "What Voucherify's schema does not define: send, drop, reject; auto sends what it allows and drops the rest.",
+        default="auto",
     )
     segment_request_limit: int = _setting(
         "SEGMENT_REQUEST_LIMIT", _whole(1, 100), "Profiles listed a call, 1 to 100.", default=100

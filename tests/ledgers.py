@@ -11,6 +11,7 @@ from segsync.accounts import Run
 from segsync.errors import CallError
 from segsync.ledger import Ledger
 from segsync.models import FIRST_OFFSET, Fates
+from segsync.schema import MetadataSchema
 from segsync.voucherify import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
 from tests.memory import MemorySink
 
@@ -81,6 +82,14 @@ class MemoryVoucherify(MemorySink):
         self.outcomes: dict[str, ActionOutcome | None] = {}
         self.reports: Mapping[str, Iterable[str] | CallError] = {}
         self.calls: list[str] = []
+        self.schema: MetadataSchema | CallError = MetadataSchema()
+        self.schema_calls = 0
+
+    async def metadata_schema(self) -> MetadataSchema:
+        self.schema_calls += 1
+        if isinstance(self.schema, CallError):
+            raise self.schema
+        return self.schema
 
     async def upsert(self, body: bytes) -> str:
         action_id = await super().upsert(body)

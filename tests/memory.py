@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from segsync.errors import RefusedError, SegsyncError
-from segsync.mapping import to_customer
-from segsync.models import Event, Page, Profile, ProfileRejected, Usage
+from segsync.mapping import Warn, to_customer
+from segsync.models import Customer, Event, Page, Profile, ProfileRejected, Usage
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
 from segsync.tally import Tally
 from tests.conftest import run_virtual
@@ -108,6 +108,7 @@ class Import:
         self._concurrency, self._batch_size = concurrency, batch_size
         self._rejected_in_a_row = rejected_in_a_row
         self.stop: asyncio.Event | None = None
+        self.to_customer: Callable[[Profile, Warn], Customer] = to_customer
 
     def _on_event(self, event: Event) -> None:
         self.tally.count(event)
@@ -118,7 +119,7 @@ class Import:
         pipeline = Pipeline(
             self.source,
             self.sink,
-            to_customer=to_customer,
+            to_customer=self.to_customer,
             on_event=self._on_event,
             concurrency=self._concurrency,
             batch_size=self._batch_size,

@@ -123,7 +123,7 @@ DEFECT = """
 import sys
 from segsync import job
 
-def broken(profile, warn):
+def broken(profile, warn, **_rules):
     raise LookupError(f"{profile.source_id} {profile.traits}")
 
 job.to_customer = broken

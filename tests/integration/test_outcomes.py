@@ -196,7 +196,7 @@ def test_without_confirming_customers_are_sent_and_nobody_asks(segsync: Segsync,
     assert not run.has_row("Customers confirmed")
     assert run.row("Rejected") == 0
     assert verdict.action_reads == verdict.action_listings == 0
-    assert verdict.voucherify_calls == len(verdict.batch_sizes)
+    assert verdict.voucherify_calls == len(verdict.batch_sizes) + 1, "and the metadata schema"
     fates = segsync.status().runs[0].fates
     assert (fates.sent, fates.confirmed) == (verdict.expected, 0)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from segsync.errors import AccessError, AnswerError, RefusedError, StopError, TransientError
+from segsync.errors import AccessError, AnswerError, MappingError, RefusedError, StopError, TransientError
+from segsync.mapping import Warn
 from segsync.models import (
     BatchSent,
     ConcurrencyChanged,
+    Customer,
     Event,
     PageSettled,
     Profile,
@@ -269,6 +272,37 @@ def test_when_everybody_is_refused_the_import_stops_instead_of_rejecting_the_who
         job.run()
     assert job.tally.rejected == 0, "it is not known whether anything is wrong with these"
     assert job.tally.resume_offset == "0"
+
+
+def _rejecting(is_rejected: Callable[[int], bool]) -> Callable[[Profile, Warn], Customer]:
+    """A mapping that rejects these profiles."""
+
+    def to_customer(profile: Profile, _warn: Warn) -> Customer:
+        if is_rejected(int(profile.segment_id)):
+            raise MappingError("metadata.plan is not defined")
+        return Customer(profile.source_id)
+
+    return to_customer
+
+
+def test_a_profile_that_the_mapping_rejects_costs_just_itself_and_says_why() -> None:
+    rejected = {*range(0, 300, 3), *range(100, 120), 299}
+    job = Import(MemorySource(300), MemorySink())
+    job.to_customer = _rejecting(rejected.__contains__)
+    job.run()
+    assert sorted(job.rejections()) == sorted((str(index), "map") for index in rejected)
+    assert (job.tally.sent, job.tally.fates.to_do) == (300 - len(rejected), 0)
+    assert {e.rejection.reason for e in job.events if isinstance(e, ProfileRejected)} == {
+        "metadata.plan is not defined"
+    }
+
+
+def test_when_the_mapping_rejects_everybody_the_import_stops_before_the_first_of_them() -> None:
+    job = Import(MemorySource(10_000), MemorySink())
+    job.to_customer = _rejecting(lambda _index: True)
+    with pytest.raises(StopError, match=r"25 profiles in a row were rejected.+metadata\.plan is not defined"):
+        job.run()
+    assert (job.tally.sent, job.rejections(), job.tally.resume_offset) == (0, [], "0")
 
 
 def test_other_refusals_of_a_batch_stop_the_import() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,14 +34,18 @@ def _traits(then: dict[str, Any] = END, **traits: object) -> Any:
 
 @asynccontextmanager
 async def _source(
-    script: Script, identifier: str = "user_id", *, traits_first: bool = False
+    script: Script,
+    identifier: str = "user_id",
+    *,
+    traits_first: bool = False,
+    traits: Collection[str] | None = ("name", "e mail"),
 ) -> AsyncGenerator[SegmentSource, None]:
     async with transport_to(script) as transport:
         yield SegmentSource(
             transport,
             space_id="spa/1",
             identifier_type=identifier,
-            traits=("name", "e mail"),
+            traits=traits,
             traits_first=traits_first,
             traits_limit=200,
         )
@@ -181,6 +185,21 @@ async def test_traits_behind_the_first_200_are_not_missed() -> None:
     assert profile is not None
     assert len(profile.traits) == 201
     assert profile.traits["name"] == "Ada"
+
+
+@pytest.mark.parametrize("traits_first", [False, True])
+async def test_all_traits_are_asked_for_without_a_name_and_their_cursor_is_followed(traits_first: bool) -> None:
+    first = _traits(_cursor("t=2"), **{f"t{n}": n for n in range(200)})
+    pages = [first, _traits(user_id="ada", plan="pro")]
+    script = Script(*(pages if traits_first else [_external(("user_id", "ada")), *pages]))
+    async with _source(script, traits_first=traits_first, traits=None) as source:
+        profile = await source.profile("use_1")
+    assert profile is not None
+    assert (profile.source_id, len(profile.traits), profile.traits["plan"]) == ("ada", 202, "pro")
+    assert [call.rpartition("/")[2] for call in script.calls[-2:]] == [
+        "traits?limit=200",
+        "traits?limit=200&next=t%3D2",
+    ]
 
 
 @pytest.mark.parametrize(

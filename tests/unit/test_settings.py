@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from segsync.errors import SettingsError
 from segsync.settings import Settings, env_example, is_this_machine, one_setting
+from segsync.traits import TraitChoice
 
 CREDENTIALS = {
     "SEGMENT_ACCESS_TOKEN": "token-of-segment",
@@ -25,6 +26,8 @@ DEFAULTS = {
     "SEGMENT_TRAITS_LIMIT": "200",
     "IDENTIFIER_SAVED_AS_SOURCE_ID": "user_id",
     "IDENTIFIER_LOOKUP": "external_ids",
+    "METADATA_TRAITS": "",
+    "METADATA_UNDEFINED": "auto",
     "SEGMENT_REGION": "us",
     "SEGMENT_BASE_URL": "",
     "VOUCHERIFY_REGION": "eu",
@@ -115,6 +118,9 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
         ("SEGMENT_TRAITS_LIMIT", ["0", "201"], "a whole number from 1 to 200"),
         ("SEGSYNC_CONCURRENCY", ["0", "1001", "many"], "auto or a whole number from 1 to 1,000"),
         ("IDENTIFIER_LOOKUP", ["trait", "ids"], "one of external_ids, traits"),
+        ("METADATA_TRAITS", ["plan,", "ltv=", "*=plan"], "names of traits parted by commas"),
+        ("METADATA_TRAITS", ["plan,plan", "plan,plan=tier"], "each key once, but 'plan' is there twice"),
+        ("METADATA_UNDEFINED", ["keep", "yes"], "one of auto, send, drop, reject"),
         ("SEGSYNC_BATCH_SIZE", ["0", "1001", "1e2"], "a whole number from 1 to 1,000"),
         ("SEGMENT_REQUESTS_PER_SECOND", ["0", "-5", "nan", "inf", "fast"], "a number from 0.01 to 100,000"),
         ("VOUCHERIFY_REQUESTS_PER_MINUTE", ["0", "nan", "1e400"], "a number from 0.01 to"),
@@ -162,6 +168,13 @@ def test_concurrency_finds_itself_unless_it_is_said() -> None:
     assert load().concurrency is None
     assert load(SEGSYNC_CONCURRENCY=" Auto ").concurrency is None
     assert load(SEGSYNC_CONCURRENCY="8").concurrency == 8
+
+
+def test_traits_for_metadata_are_named_as_text_or_as_a_choice() -> None:
+    choice = load(METADATA_TRAITS=" plan, ltv = lifetime_value").metadata_traits
+    assert choice == TraitChoice((("plan", "plan"), ("ltv", "lifetime_value")))
+    assert not load().metadata_traits
+    assert load(METADATA_UNDEFINED=" Drop").metadata_undefined == "drop"
 
 
 def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_repeated() -> None:

@@ -1,0 +1,130 @@
+"""A value as Voucherify's metadata schema wants it, where it can be said so without a guess.
+
+Types and forms are from Voucherify's page "Metadata": https://docs.voucherify.io/prepare/metadata
+What a definition says beside its type (lengths, limits, allowed values, the parts of an object) is left to Voucherify.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from segsync.mapping import as_text, is_iso_8601, kind
+from segsync.schema import Definition
+
+UNFIT: Final = object()
+"""What comes out for a value that cannot safely be said as what is defined."""
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_SAFE_DIGITS: Final = 15
+"""A number in JSON is a double to most who read it: so many digits of it are sure to stay as they are."""
+
+_TIMESTAMP: Final = re.compile(r"[^T]+T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_PLACE: Final = re.compile(r"\s*(-?\d{1,3}(?:\.\d+)?)\s*,\s*(-?\d{1,3}(?:\.\d+)?)\s*", re.ASCII)
+
+
+def fit(value: Any, definition: Definition) -> Any:
+    """The value as the definition wants it, or `UNFIT`. Never raises; to fit again changes nothing.
+
+    A single value becomes a list where a list is wanted. Types that segsync does not know take everything.
+    """
+    known = _TYPES.get(definition.type)
+    if known is None:
+        return value
+    _, fit_one = known
+    if not definition.array:
+        return fit_one(value)
+    fitted = [fit_one(each) for each in (value if isinstance(value, list) else (value,))]
+    return UNFIT if any(each is UNFIT for each in fitted) else fitted
+
+
+def misfit(value: object, definition: Definition) -> str:
+    """What is wrong with a value that does not fit, without the value."""
+    wanted, _ = _TYPES[definition.type]
+    some = "with something " if definition.array and isinstance(value, list) else ""
+    return f"is {kind(value)} {some}that cannot be said as {wanted}"
+
+
+def _text(value: object) -> Any:
+    text = as_text(value)
+    return UNFIT if text is None else text
+
+
+def _number(value: object) -> Any:
+    if isinstance(value, bool):
+        return UNFIT
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else UNFIT
+    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    return _number_in(match) if match else UNFIT
+
+
+def _number_in(match: re.Match[str]) -> Any:
+    """The number that a text says, if nothing is lost on the way."""
+    text = match.group()
+    mantissa, _, exponent = text.lower().partition("e")
+    digits = re.sub(r"\D", "", mantissa).lstrip("0")
+    if len(digits) > _SAFE_DIGITS:
+        return UNFIT
+    number = int(text) if match[1] is None and not exponent else float(text)
+    return number if math.isfinite(number) and (number or not digits) else UNFIT
+
+
+def _flag(value: object) -> Any:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value.strip().lower(), UNFIT) if isinstance(value, str) else UNFIT
+
+
+def _date(value: object) -> Any:
+    """The day as it was written: no time zone moves it."""
+    return value[:10] if is_iso_8601(value) else UNFIT
+
+
+def _timestamp(value: object) -> Any:
+    """A day is its midnight, and a time without a zone is one in UTC, as Voucherify and Segment write theirs."""
+    if not is_iso_8601(value):
+        return UNFIT
+    if _TIMESTAMP.fullmatch(value):
+        return value
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    is_exact = moment.microsecond % 1000 == 0
+    text = moment.isoformat(timespec="milliseconds" if is_exact else "microseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _place(value: object) -> Any:
+    """Latitude and longitude in a text, or what else Voucherify may take for a place."""
+    if isinstance(value, dict | list):
+        return value
+    match = _PLACE.fullmatch(value) if isinstance(value, str) else None
+    is_on_earth = match and abs(float(match[1])) <= 90 and abs(float(match[2])) <= 180
+    return value if is_on_earth else UNFIT
+
+
+def _url(value: object) -> Any:
+    return value if isinstance(value, str) else UNFIT
+
+
+def _object(value: object) -> Any:
+    return value if isinstance(value, dict) else UNFIT
+
+
+_TYPES: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
+    "string": ("text", _text),
+    "number": ("a number", _number),
+    "boolean": ("true or false", _flag),
+    "date": ("an ISO 8601 date", _date),
+    "datetime": ("an ISO 8601 time", _timestamp),
+    "geopoint": ("latitude and longitude", _place),
+    "image_url": ("a URL", _url),
+    "object": ("an object", _object),
+}
+"""By Voucherify's name of the type: ours, and what fits a single value."""

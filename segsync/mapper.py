@@ -1,0 +1,59 @@
+"""The mapping that the settings ask for, with Voucherify's metadata schema in it."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.mapping import MAPPED_TRAITS, MetadataOf
+from segsync.metadata import metadata_rules
+from segsync.models import MetadataUnchecked, OnEvent
+from segsync.schema import MetadataSchema
+from segsync.settings import Settings
+
+NEED_THE_SCHEMA: Final = frozenset({"drop", "reject"})
+"""Values of METADATA_UNDEFINED that mean nothing to who does not know what is defined."""
+
+
+class Schemas(Protocol):
+    """What tells the metadata schema, and whether it lets anybody in at all."""
+
+    async def metadata_schema(self) -> MetadataSchema:
+        """What a customer's metadata may hold. Raises `CallError` classes."""
+
+    async def action_statuses(self) -> dict[str, str]:
+        """Another call that the same credentials open."""
+
+
+async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEvent) -> MetadataOf:
+    """The rules for metadata under these settings, for one import: this is one call to Voucherify.
+
+    Where the schema is not for us to read, metadata goes as it is, which is told; if the settings need the schema,
+    raises `AccessError`. Raises whatever else the call raises.
+    """
+    undefined = settings.metadata_undefined
+    schema: MetadataSchema | None = None
+    try:
+        schema = await schemas.metadata_schema()
+    except (AccessError, RefusedError, AnswerError) as error:
+        if error.status == 401:
+            await schemas.action_statuses()  # raises if it is not the schema alone that these credentials do not open
+        reason = f"{error.message}: the metadata schema for customers cannot be read"
+        if isinstance(error, AccessError):
+            reason = f"Voucherify answered {error.status}: this application key may not read the metadata schema"
+        if undefined in NEED_THE_SCHEMA:
+            raise AccessError(
+                f"{reason}, which METADATA_UNDEFINED={undefined} needs. Give the key that right, "
+                "or set METADATA_UNDEFINED=send",
+                service=error.service,
+                status=error.status,
+                request_id=error.request_id,
+            ) from None
+        tell(MetadataUnchecked(reason))
+    return metadata_rules(settings.metadata_traits, undefined, schema, used=_used(settings))
+
+
+def _used(settings: Settings) -> frozenset[str]:
+    """The traits that other rules read."""
+    identifier = {settings.identifier_saved_as_source_id} if settings.identifier_lookup == "traits" else frozenset()
+    return frozenset(MAPPED_TRAITS) | identifier

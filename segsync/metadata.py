@@ -1,0 +1,136 @@
+"""A customer's metadata: the trait `metadata`, those that METADATA_TRAITS names, and what the schema makes of both.
+
+Pure: no I/O. The rules remember which keys they have told of, so they are made once for an import.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from segsync.errors import MappingError
+from segsync.fitting import UNFIT, fit, misfit
+from segsync.mapping import MetadataOf, Warn, metadata_trait
+from segsync.schema import Definition, MetadataSchema
+from segsync.traits import TraitChoice
+
+UNDEFINED: Final = "is not defined in Voucherify's metadata schema (told once)"
+MISSING: Final = "has no value, though Voucherify's metadata schema requires one (told once)"
+
+MOST_KEYS_TOLD: Final = 1000
+"""A schema has a hundred keys. Where keys are data, memory must not grow with them."""
+
+_NO_VALUE: Final = (None, "")
+_PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})(?!\d)[\w$][\w$.: -]{0,63}")
+"""What a key looks like that somebody chose for it. An e-mail address or a number may be a person's."""
+
+
+def metadata_rules(
+    choice: TraitChoice, undefined: str, schema: MetadataSchema | None, *, used: Collection[str]
+) -> MetadataOf:
+    """What makes metadata, in the least work: most imports name no traits and have nothing defined.
+
+    `choice` is METADATA_TRAITS, `undefined` METADATA_UNDEFINED, `used` the traits that other rules read. A `schema` of
+    None is one that is not known: then nothing is checked.
+    """
+    gathered = _Gathered(choice, used) if choice else metadata_trait
+    definitions = {key: each for key, each in schema.properties.items() if not each.deleted} if schema else {}
+    sends_undefined = undefined == "send" or (undefined == "auto" and not (schema and schema.allow_defined_only))
+    if schema is None or (sends_undefined and not definitions):
+        return gathered
+    return _Fitted(gathered, definitions, undefined, sends_undefined=sends_undefined)
+
+
+class _Gathered:
+    """Metadata of several traits: one that is named wins over a key of `metadata`, and that over the others of `*`."""
+
+    def __init__(self, choice: TraitChoice, used: Collection[str]) -> None:
+        self._named = choice.named
+        self._takes_others = choice.takes_others
+        self._used = frozenset(used) | choice.traits
+
+    def __call__(self, traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
+        metadata = metadata_trait(traits, warn)
+        gathered: dict[str, Any] = {}
+        if self._takes_others:
+            used = self._used
+            gathered = {trait: value for trait, value in traits.items() if trait not in used and value not in _NO_VALUE}
+        if metadata:
+            gathered |= metadata
+        for key, trait in self._named:
+            value = traits.get(trait)
+            if value not in _NO_VALUE:
+                gathered[key] = value
+        return gathered or metadata
+
+
+class _Fitted:
+    """Metadata that is fitted to the schema; what cannot be is sent, left out, or the end of the profile."""
+
+    def __init__(
+        self,
+        gathered: MetadataOf,
+        definitions: Mapping[str, Definition],
+        undefined: str,
+        *,
+        sends_undefined: bool,
+    ) -> None:
+        self._gathered = gathered
+        self._definitions = definitions
+        self._required = tuple(key for key, definition in definitions.items() if not definition.optional)
+        self._sends_undefined = sends_undefined
+        self._sends_unfit = undefined == "send"
+        self._rejects = undefined == "reject"
+        self._names: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def __call__(self, traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
+        """Raises `MappingError` where what does not fit is to be rejected."""
+        metadata = self._gathered(traits, warn)
+        fitted: dict[str, Any] = {}
+        for key, value in metadata.items() if metadata else ():
+            definition = self._definitions.get(key)
+            if definition is None:
+                if self._sends_undefined:
+                    fitted[key] = value
+                else:
+                    self._leave_out(key, UNDEFINED, warn, is_told_once=True)
+            elif value is None:
+                fitted[key] = None  # no value, and that fits every type
+            elif value != "" or definition.type == "string":  # an empty text is no value of another type
+                self._fit(key, value, definition, fitted, warn)
+        for key in self._required:
+            if fitted.get(key) is None:
+                self._leave_out(key, MISSING, warn, is_told_once=True)
+        # Where all was left out, there is nothing to send: an empty object might wipe what is there.
+        return (fitted or None) if metadata else metadata
+
+    def _fit(self, key: str, value: Any, definition: Definition, fitted: dict[str, Any], warn: Warn) -> None:
+        entry = fit(value, definition)
+        if entry is not UNFIT:
+            fitted[key] = entry
+        elif self._sends_unfit:
+            fitted[key] = value
+        else:
+            self._leave_out(key, misfit(value, definition), warn)
+
+    def _leave_out(self, key: str, problem: str, warn: Warn, *, is_told_once: bool = False) -> None:
+        name = self._name(key)
+        if self._rejects:
+            raise MappingError(f"{name} {problem.removesuffix(' (told once)')}, and METADATA_UNDEFINED is reject")
+        if is_told_once:
+            if (name, problem) in self._told:
+                return
+            self._told.add((name, problem))
+        warn(name, problem)
+
+    def _name(self, key: str) -> str:
+        """What to call a key: as it is, unless it may be personal."""
+        name = self._names.get(key)
+        if name is None:
+            is_plain = isinstance(key, str) and _PLAIN_KEY.fullmatch(key) and len(self._names) < MOST_KEYS_TOLD
+            name = f"metadata.{key}" if is_plain else "metadata.…"
+            if is_plain:
+                self._names[key] = name
+        return name
