@@ -1,4 +1,4 @@
-"""What the README says is so: its commands (run by .ci/run), settings, flags, example and messages."""
+"""What the README and the guides say is so: their commands (run by .ci/run), settings, flags, example and messages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, OPERATORS, EMBEDDING, CONTRIBUTING = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/operators.md", "docs/embedding.md", "docs/contributing.md")
+)
 
 
 def _documented(pattern: str) -> set[str]:
-    return set(re.findall(pattern, README))
+    return set(re.findall(pattern, README + OPERATORS))
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", OPERATORS, re.MULTILINE))
     expected = {}
     for entry in fields(Settings):
         expected[entry.metadata["variable"]] = (
@@ -36,7 +39,7 @@ def test_the_example_file_has_every_setting() -> None:
 
 
 def test_the_flags_of_the_table_are_those_of_the_program() -> None:
-    table = README[README.index("| flag |") : README.index("## How it works")]
+    table = OPERATORS[OPERATORS.index("| flag |") : OPERATORS.index("## What a run leaves")]
     help_text = subprocess.run([*SEGSYNC, "--help"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"--[a-z][a-z-]*", table)) == set(
         re.findall(r"--[a-z][a-z-]*", help_text.split("Commands:")[0])
@@ -44,13 +47,13 @@ def test_the_flags_of_the_table_are_those_of_the_program() -> None:
 
 
 def test_the_flags_of_the_sandbox_exist() -> None:
-    section = README[README.index("## The sandbox") : README.index("## Coming from")]
+    section = CONTRIBUTING[CONTRIBUTING.index("## The sandbox") : CONTRIBUTING.index("## Where things live")]
     help_text = subprocess.run([*SEGSYNC, "sandbox", "--help"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"--[a-z][a-z-]*", section)) <= set(re.findall(r"--[a-z][a-z-]*", help_text))
 
 
 def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    [example] = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    [example] = re.findall(r"```python\n(.+?)```", EMBEDDING, re.DOTALL)
     sandbox = start_sandbox(
         SandboxOptions(profiles=300, segment_requests_per_second=0, voucherify_requests_per_minute=0, latency_ms=1.0)
     )
@@ -70,7 +73,7 @@ def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: St
 
 def test_every_message_of_the_troubleshooting_table_is_one_that_the_program_says() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "segsync").glob("*.py"))
-    table = README[README.index("| it says |") : README.index("## From your own program")]
+    table = OPERATORS[OPERATORS.index("| it says |") : OPERATORS.index("## One call a profile")]
     messages = re.findall(r"^\| (`.+?`) \|", table, re.MULTILINE)
     assert len(messages) > 5
     for message in messages:
