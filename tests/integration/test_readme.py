@@ -1,58 +1,143 @@
-"""What the README says is so: its commands (run by .ci/run), settings, flags, example and messages."""
+"""What the README and the guides say is so: commands, flags, settings, names and links."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
+from typing import get_args
 
+import pytest
+
+import segsync
+from segsync import models
+from segsync.report import ImportReport
 from segsync.sandbox import SandboxOptions
 from segsync.settings import Settings, env_example, is_required, shown_default
+from tests import guides
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
+from tests.program import COMMANDS, DEFAULTS, IMPORT, calls_in, complaint, flags_of
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+OTHER_PROGRAMS = {"docker", "kubectl", "uv", ".venv/bin/python", "python"}
+"""Their flags are not ours to check."""
+
+FLAGS = {IMPORT: (guides.OPERATORS, "Flags"), "sandbox": (guides.CONTRIBUTING, "The sandbox")}
+"""The sections that have a table of a command's flags; those of other commands are told in the text."""
+
+pages = pytest.mark.parametrize("page", guides.PAGES)
 
 
-def _documented(pattern: str) -> set[str]:
-    return set(re.findall(pattern, README))
+def flags_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", README, re.MULTILINE))
+    table = guides.section(guides.OPERATORS, "Settings")
     expected = {}
     for entry in fields(Settings):
         variable = entry.metadata["variable"]
-        nothing = "none" if variable == "METADATA_TRAITS" else "by region"
-        expected[variable] = (
+        nothing = "by region" if variable.endswith("_BASE_URL") else "none"
+        expected[f"`{variable}`"] = (
             "required" if is_required(entry) else f"`{default}`" if (default := shown_default(entry)) else nothing
         )
-    assert rows == expected
+    assert {cells[0]: cells[1] for cells in guides.rows(table)[1:]} == expected
+
+
+@pages
+def test_every_setting_that_is_named_exists(page: str) -> None:
+    kinds = "|".join(sorted({variable.partition("_")[0] for variable in DEFAULTS}))
+    assert set(re.findall(rf"\b(?:{kinds})_[A-Z_]+\b", guides.PAGES[page])) <= set(DEFAULTS)
 
 
 def test_the_example_file_has_every_setting() -> None:
-    assert (ROOT / ".env-example").read_text(encoding="utf-8") == env_example()
+    assert (guides.ROOT / ".env-example").read_text(encoding="utf-8") == env_example()
 
 
-def test_the_flags_of_the_table_are_those_of_the_program() -> None:
-    table = README[README.index("| flag |") : README.index("## How it works")]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_is_in_the_guides(command: str) -> None:
+    told = guides.section(*FLAGS[command]) if command in FLAGS else guides.ALL
+    assert flags_of(command) - {"--help"} <= flags_in(told)
+
+
+@pages
+def test_every_command_that_is_written_down_is_one_that_segsync_takes(page: str) -> None:
+    for block in guides.blocks(guides.PAGES[page], "sh"):
+        for arguments in calls_in(block):
+            assert complaint(arguments) == "", shlex.join(["segsync", *arguments])
+
+
+@pages
+def test_every_flag_that_is_named_exists(page: str) -> None:
+    every = {flag for command in COMMANDS for flag in flags_of(command)}
+    for code in guides.inline_code(guides.PAGES[page]):
+        first = code.split()[0]
+        if first.startswith("-"):
+            assert flags_in(code) <= every, code
+        elif first in COMMANDS and first != IMPORT:
+            assert flags_in(code) <= flags_of(first), code
+        elif first == IMPORT or first in OTHER_PROGRAMS:
+            assert [complaint(arguments) for arguments in calls_in(code)] in ([], [""]), code
+        else:
+            assert not flags_in(code), code
+
+
+@pages
+def test_every_link_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", guides.PAGES[page]):
+        path, _, anchor = target.partition("#")
+        file = (guides.ROOT / page).parent / path if path else guides.ROOT / page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, target
+
+
+@pages
+def test_every_file_of_the_project_that_is_named_exists(page: str) -> None:
+    for code in guides.inline_code(guides.PAGES[page]):
+        if re.fullmatch(r"(?:tests|docs|segsync|benchmarks)/[\w./-]*|\.env-example|\.ci/\w+", code):
+            assert (guides.ROOT / code).exists() or "segsync-sandbox" in code, code
+
+
+def test_the_files_and_exit_codes_are_those_of_the_help() -> None:
     help_text = subprocess.run([*SEGSYNC, "--help"], capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"--[a-z][a-z-]*", table)) == set(
-        re.findall(r"--[a-z][a-z-]*", help_text.split("Commands:")[0])
-    )
+    for file in re.findall(r"`([a-z-]+\.(?:txt|csv))`", guides.README + guides.OPERATORS):
+        assert file in help_text
+    table = guides.section(guides.README, "How a run ends")
+    for code in ", ".join(cells[0] for cells in guides.rows(table)[1:]).split(", "):
+        assert re.search(rf"\b{code}\b", help_text)
 
 
-def test_the_flags_of_the_sandbox_exist() -> None:
-    section = README[README.index("## The sandbox") : README.index("## Coming from")]
-    help_text = subprocess.run([*SEGSYNC, "sandbox", "--help"], capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"--[a-z][a-z-]*", section)) <= set(re.findall(r"--[a-z][a-z-]*", help_text))
+def test_there_are_just_two_commands_to_start_with() -> None:
+    commands = [line for line in guides.README.splitlines() if line.startswith("python3 -m venv")]
+    assert [command.rpartition("&& ")[2] for command in commands] == [
+        ".venv/bin/python -m segsync --sandbox",
+        ".venv/bin/python -m pytest",
+    ]
+
+
+def test_the_map_of_the_package_is_the_package() -> None:
+    table = guides.section(guides.CONTRIBUTING, "Where things live")
+    told = {code for cells in guides.rows(table) for code in guides.named(cells[:1])}
+    package = guides.ROOT / "segsync"
+    assert told == {path.name for path in package.iterdir() if path.is_file()} | {"sandbox/"}
+
+
+def test_every_event_and_every_field_of_the_report_that_is_named_exists() -> None:
+    told = guides.rows(guides.section(guides.EMBEDDING, "Events"))[1:]
+    assert {code for cells in told for code in guides.named(cells[:1])} == {
+        event.__name__ for event in get_args(models.Event)
+    }
+    fields_told = [cells[:1] for cells in guides.rows(guides.section(guides.EMBEDDING, "The report"))[1:]]
+    assert all(hasattr(ImportReport, name) for cells in fields_told for name in guides.named(cells))
+    assert set(re.findall(r"from segsync import (.+)", guides.EMBEDDING)[0].split(", ")) <= set(segsync.__all__)
 
 
 def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    [example] = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    example, _ = guides.blocks(guides.EMBEDDING, "python")
     sandbox = start_sandbox(
         SandboxOptions(profiles=300, segment_requests_per_second=0, voucherify_requests_per_minute=0, latency_ms=1.0)
     )
@@ -70,32 +155,8 @@ def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: St
     assert sandbox.verdict(last=100).is_right
 
 
-def test_every_message_of_the_troubleshooting_table_is_one_that_the_program_says() -> None:
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "segsync").glob("*.py"))
-    table = README[README.index("| it says |") : README.index("## From your own program")]
-    messages = re.findall(r"^\| (`.+?`) \|", table, re.MULTILINE)
-    assert len(messages) > 5
-    for message in messages:
-        for part in re.findall(r"`(.+?)`", message):
-            for words in part.split("…"):
-                # A message is put together from names: the words around those are in the source.
-                for name in ("SEGMENT_ACCESS_TOKEN", "VOUCHERIFY_APPLICATION_ID", "VOUCHERIFY_SECRET_KEY"):
-                    words = words.replace(name, "…")  # noqa: PLW2901
-                assert all(word.strip() in sources for word in words.split("…") if word.strip() != "and"), part
-
-
-def test_the_files_and_exit_codes_are_those_of_the_help() -> None:
-    help_text = subprocess.run([*SEGSYNC, "--help"], capture_output=True, text=True, check=True).stdout
-    for file in _documented(r"`([a-z-]+\.(?:txt|csv))`"):
-        assert file in help_text
-    codes = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
-    for code in ", ".join(codes).split(", "):
-        assert re.search(rf"\b{code}\b", help_text)
-
-
-def test_there_are_just_two_commands_to_start_with() -> None:
-    commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
-    assert [command.rpartition("&& ")[2] for command in commands] == [
-        ".venv/bin/python -m segsync --sandbox",
-        ".venv/bin/python -m pytest",
-    ]
+def test_the_example_of_a_source_and_a_sink_runs() -> None:
+    _, example = guides.blocks(guides.EMBEDDING, "python")
+    run = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == '[{"source_id":"u1","email":"ada@example.com","system_metadata":{"source":"segmentio"}}]\n'

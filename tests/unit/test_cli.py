@@ -21,7 +21,7 @@ CREDENTIALS = {
 FLAGS = [
     *("--offset", "--limit", "--resume", "--retry-rejected", "--no-confirm", "--ledger"),
     *("--concurrency", "--batch-size", "--env-file", "--sandbox"),
-    *("--quiet", "--verbose", "--no-input", "--version", "--help"),
+    *("--quiet", "--verbose", "--no-input", "--version", "--help", "--install-completion", "--show-completion"),
 ]
 
 

@@ -1,0 +1,52 @@
+"""What the program itself says of its commands, flags and settings, for tests of what else names them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import typer
+
+from segsync.cli import app
+from segsync.settings import Settings
+
+IMPORT = "segsync"
+"""Stands for the command without a name."""
+
+COMMAND: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = {IMPORT: COMMAND, **COMMAND.commands}
+DEFAULTS: dict[str, Any] = {entry.metadata["variable"]: entry.default for entry in fields(Settings)}
+"""By variable; `MISSING` where a setting is required."""
+
+
+def flags_of(command: str) -> set[str]:
+    """The long flags of a command."""
+    context = COMMANDS[command].make_context(IMPORT, [], resilient_parsing=True)
+    options = [option for parameter in COMMANDS[command].get_params(context) for option in parameter.opts]
+    return {option for option in options if option.startswith("--")}
+
+
+def complaint(arguments: Sequence[str]) -> str:
+    """What the command line says against these arguments before anything runs; nothing where it takes them."""
+    command, rest = IMPORT, list(arguments)
+    if name := next((word for word in rest if word in COMMAND.commands), ""):
+        command = name
+        rest.remove(name)
+    if any(word == "--help" or word.endswith("-completion") for word in rest):  # these act while they are parsed
+        return ", ".join({word for word in rest if word.startswith("--")} - flags_of(command))
+    try:
+        with COMMANDS[command].make_context(IMPORT, rest) as context:
+            return " ".join([*getattr(context, "_protected_args", ()), *context.args])
+    except Exception as error:  # noqa: BLE001 - of the library's, which has no public name for it
+        return str(error) or type(error).__name__
+
+
+def calls_in(text: str) -> Iterator[list[str]]:
+    """The arguments of every `… segsync …` in shell commands: what comes behind the program's name in its line."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        places = [place for place, word in enumerate(words) if word.rpartition("/")[2] == IMPORT]
+        if places:
+            yield words[places[-1] + 1 :]
