@@ -6,7 +6,7 @@ those of a real import stay true.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,14 +47,14 @@ class DryRunSink:
 
 
 def problem_with(path: Path) -> str | None:
-    """Why no dry run can go into a file of this name, where that is so."""
-    if kind_of(path):
-        return None
-    return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}"
+    """Why no dry run can go into this file, where that is so."""
+    if not kind_of(path):
+        return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}"
+    return f"--output {path} exists already: remove it, or choose another name" if path.exists() else None
 
 
 @contextmanager
-def output_at(path: Path | None) -> Generator[Output | None]:
+def output_at(path: Path | None) -> Iterator[Output | None]:
     """The file at `path`, finished in the end. Raises `OutputError` where it exists, or cannot be written."""
     kind = kind_of(path) if path else None
     if path is None or kind is None:
@@ -70,14 +70,12 @@ def what_it_means(report: ImportReport, path: Path | None, output: Output | None
     if output and output.customers:
         lines.append(
             Text(
-                f"{path} holds the {output.customers:,} customers that would be sent. They are personal data: it is "
-                "readable by you alone, delete it when it is looked at."
+                f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by "
+                "you alone: delete it when you have looked at it."
             )
         )
         lines += [Text(note, style="yellow") for note in output.notes]
     if report.resume_offset is not None and report.outcome != "done":
-        lines.append(
-            Text(f"It ended early, at offset {report.resume_offset}. A dry run cannot be resumed: run it again.")
-        )
+        lines.append(Text(f"It ended early, at offset {report.resume_offset}, and cannot be resumed: run it again."))
     lines.append(Text("Nothing was sent to Voucherify, and no ledger or list of profiles was changed."))
     return lines

@@ -231,7 +231,7 @@ def _made(path: Path) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise OutputError(f"{path} exists already: remove it, or choose another name with --output") from None
+        raise OutputError(f"{path} exists already: remove it, or choose another name") from None
     except OSError as error:
         raise _unwritable(path, error) from None
 
