@@ -78,14 +78,13 @@ def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
 def _findings(findings: list[Finding], *, is_plain: bool) -> Table:
     table = _table("Check", header=False)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for each in findings:
         sign, ascii_sign, style = MARKS[each.state]
-        told = Text(printable(each.detail))
+        told = Text.assemble((each.title, "bold"), f": {printable(each.detail)}")
         if each.to_do:
             told.append(f"\nTo do: {printable(each.to_do)}", style="bold" if each.state == "failed" else "")
-        table.add_row(Text(f"{ascii_sign if is_plain else sign} {each.state}", style=style), each.title, told)
+        table.add_row(Text(f"{ascii_sign if is_plain else sign} {each.state}", style=style), told)
     return table
 
 

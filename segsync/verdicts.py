@@ -36,9 +36,9 @@ TITLES: Mapping[str, str] = {
     "identifier": "Identifier",
     "traits": "Traits",
     "birthdates": "Birthdates",
-    "metadata-undefined": "Metadata: undefined",
-    "metadata-types": "Metadata: types",
-    "metadata-required": "Metadata: required",
+    "metadata-undefined": "Undefined metadata",
+    "metadata-types": "Metadata types",
+    "metadata-required": "Required metadata",
     "estimate": "Estimate",
 }
 """The findings of a check by their ids, in the order in which they are told."""
