@@ -27,8 +27,8 @@ Credentials and settings come from the environment or from .env; .env-example li
 """
 
 EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, ledger or
-credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv. 130 or 143 ended by Ctrl-C or SIGTERM,
-after what was under way had been finished and sent.
+credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
+130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
 
 A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles-with-warnings.csv in the working
 directory, each only if there is something to say.
@@ -68,6 +68,12 @@ def import_command(
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Do not ask what became of customers that were accepted.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do it all, but send nothing and remember nothing.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where a dry run puts its customers: a new .ndjson or .csv.")
+    ] = None,
     ledger: Annotated[
         str | None, typer.Option(metavar="FILE", help="Remembers the import. [SEGSYNC_LEDGER, segsync.db]")
     ] = None,
@@ -105,7 +111,9 @@ def import_command(
         {"--resume": resume, "--retry-rejected": retry_rejected, "--offset": offset is not None},
         {"--sandbox": sandbox, "--resume": resume, "--retry-rejected": retry_rejected},
         {"--retry-rejected": retry_rejected, "--limit": limit is not None},
+        {"--dry-run": dry_run, "--resume": resume, "--retry-rejected": retry_rejected},
     )
+    _check_output(output, dry_run=dry_run)
     given = {
         "SEGSYNC_CONCURRENCY": ("--concurrency", concurrency),
         "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size),
@@ -115,7 +123,7 @@ def import_command(
     with _errors_in_words():
         from segsync.request import Request
         from segsync.settings import Settings
-        from segsync.terminal import import_at_terminal
+        from segsync.terminal import dry_run_at_terminal, import_at_terminal
 
         def request(settings: Settings) -> Request:
             return Request(
@@ -124,7 +132,9 @@ def import_command(
                 offset=offset,
                 resume=resume,
                 retry_rejected=retry_rejected,
-                confirm=not no_confirm,
+                confirm=not (no_confirm or dry_run),
+                dry_run=dry_run,
+                output=output,
                 begins_anew=sandbox,
                 limit=limit,
                 mode="quiet" if quiet else "live" if sys.stderr.isatty() else "lines",
@@ -146,7 +156,8 @@ def import_command(
         if sandbox:
             code = _import_sandbox(request, flags)
         else:
-            _, code = import_at_terminal(request(Settings.load(flags=flags, env_file=env_file)))
+            run = dry_run_at_terminal if dry_run else import_at_terminal
+            _, code = run(request(Settings.load(flags=flags, env_file=env_file)))
         raise typer.Exit(code)
 
 
@@ -164,6 +175,27 @@ def status_command(
         from segsync.status import say_status
 
         say_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
+
+
+@app.command("check")
+def check_command(
+    sample: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Profiles to look at.")] = 100,
+    profiles: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many there are: tells the calls and the time.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    env_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read settings from FILE instead of .env.")
+    ] = None,
+) -> None:
+    """Try settings, both services and a sample of profiles before an import.
+
+    It writes nothing anywhere, and exits with 0, or 3 if something failed.
+    """
+    with _errors_in_words():
+        from segsync.check_view import check_at_terminal
+
+        raise typer.Exit(check_at_terminal(env_file=env_file, sample=sample, profiles=profiles, as_json=as_json))
 
 
 @app.command("sandbox")
@@ -231,7 +263,7 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
     from segsync.sandbox.options import SandboxOptions
     from segsync.sandbox.process import SandboxProcess
     from segsync.settings import Settings
-    from segsync.terminal import import_at_terminal
+    from segsync.terminal import dry_run_at_terminal, import_at_terminal
 
     try:
         Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
@@ -242,7 +274,10 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(Path(SANDBOX_DIRECTORY, "segsync.db"))
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
-        report, code = import_at_terminal(request(settings))
+        asked = request(settings)
+        if asked.dry_run:
+            return dry_run_at_terminal(asked)[1]
+        report, code = import_at_terminal(asked)
         if report is None or report.outcome != "done":
             return code
         first = int(report.offset or 0)
@@ -256,6 +291,18 @@ def _exclude(*groups: Mapping[str, bool]) -> None:
         given = [flag for flag, is_given in group.items() if is_given]
         if len(given) > 1:
             raise typer.BadParameter(f"{' and '.join(given)} exclude each other.")
+
+
+def _check_output(output: Path | None, *, dry_run: bool) -> None:
+    """The file of a dry run: only there, and of a kind that its name tells."""
+    if output is None:
+        return
+    if not dry_run:
+        raise typer.BadParameter("--output is for a --dry-run: an import sends its customers to Voucherify.")
+    from segsync.dry_run import problem_with
+
+    if problem := problem_with(output):
+        raise typer.BadParameter(problem)
 
 
 def _command() -> list[str]:

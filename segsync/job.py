@@ -46,14 +46,15 @@ _KEPT: Final = frozenset(
 """What the files and the ledger want to know of; the other events are many."""
 
 
-class SinkWithOutcomes(Sink, Actions, Schemas, Protocol):
-    """Where customers go, where one hears what became of them, and what their metadata may hold."""
+class SinkWithOutcomes(Sink, Actions, Protocol):
+    """Where customers go, and where one hears what became of them."""
 
 
 class Job:
     """Carries out a plan.
 
-    `tell` gets the events of the runs that the plan counts; `confirm` says whether outcomes are read.
+    `schemas` says what customers' metadata may hold, `tell` gets the events of the runs that the plan counts, and
+    `confirm` says whether outcomes are read.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Job:
         plan: Plan,
         source: Source,
         sink: SinkWithOutcomes,
+        schemas: Schemas,
         *,
         ledger: Ledger,
         confirm: bool,
@@ -73,6 +75,7 @@ class Job:
         self._plan = plan
         self._source = source
         self._sink = sink
+        self._schemas = schemas
         self._ledger = ledger
         self._confirm = confirm
         self._tell = tell
@@ -140,7 +143,7 @@ class Job:
         """The mapping of this import; None if it is asked to end before the metadata schema is read."""
         if self._metadata_of is None:
             async with _task_group() as group:
-                reading = group.create_task(read_metadata_rules(self._settings, self._sink, self._tell))
+                reading = group.create_task(read_metadata_rules(self._settings, self._schemas, self._tell))
                 stopping = group.create_task(self._stop.wait())
                 await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 reading.cancel()

@@ -53,6 +53,11 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEven
     return metadata_rules(settings.metadata_traits, undefined, schema, used=_used(settings))
 
 
+def unfitted_metadata(settings: Settings) -> MetadataOf:
+    """The metadata that an import would have, before anybody looks at the schema."""
+    return metadata_rules(settings.metadata_traits, "send", None, used=_used(settings))
+
+
 def _used(settings: Settings) -> frozenset[str]:
     """The traits that other rules read."""
     identifier = {settings.identifier_saved_as_source_id} if settings.identifier_lookup == "traits" else frozenset()

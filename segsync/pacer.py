@@ -34,6 +34,11 @@ GLANCE_SECONDS, LOOK_SECONDS, ENOUGH_CALLS = 0.25, 1.0, 50
 allowed."""
 
 
+def net_of_margin(calls_per_second: float) -> float:
+    """The calls that are made in a second where so many are allowed."""
+    return calls_per_second * (1 - min(MARGIN * max(math.sqrt(calls_per_second / 100), 1), MOST_MARGIN))
+
+
 class Pacer:
     """Spaces the calls to one service evenly, `calls_per_second` at most, for all workers together.
 
@@ -44,8 +49,7 @@ class Pacer:
     def __init__(self, calls_per_second: float, window_seconds: float = 1.0) -> None:
         self.calls_per_second = calls_per_second
         self._clock = asyncio.get_running_loop().time
-        margin = min(MARGIN * max(math.sqrt(calls_per_second / 100), 1), MOST_MARGIN)
-        pace = calls_per_second * (1 - margin)
+        pace = net_of_margin(calls_per_second)
         capacity = 1 + CARRY_SECONDS * pace
         self._limiter = AsyncLimiter(capacity, capacity / pace)
         self._throttle = Throttle(calls_per_second, window_seconds)

@@ -47,13 +47,21 @@ class Progress:
     """
 
     def __init__(
-        self, settings: Settings, tally: Tally, console: Console, mode: Mode, *, verbose: bool = False
+        self,
+        settings: Settings,
+        tally: Tally,
+        console: Console,
+        mode: Mode,
+        *,
+        verbose: bool = False,
+        is_dry_run: bool = False,
     ) -> None:
         self.tally = tally
         self._settings = settings
         self._console = console
         self._mode: Mode = mode
         self._verbose = verbose
+        self._is_dry_run = is_dry_run
         self._state = "reading profiles"
         self._trouble = ""
         self._trouble_until = 0.0
@@ -86,7 +94,8 @@ class Progress:
     def is_stopping(self) -> None:
         """The import was asked to end."""
         self._state = "finishing what is under way"
-        self.say("Stopping: what is under way is finished and sent. Press Ctrl-C again to stop at once.")
+        ending = "finished" if self._is_dry_run else "finished and sent"
+        self.say(f"Stopping: what is under way is {ending}. Press Ctrl-C again to stop at once.")
 
     def on_event(self, event: Event) -> None:
         """Tell what is worth a line of its own."""
@@ -140,7 +149,7 @@ class Progress:
             self.say(message)
         elif file not in self._told:
             self._told[file] = 1
-            self.say(f"More of these are in {file}")
+            self.say("--verbose tells of all of these" if self._is_dry_run else f"More of these are in {file}")
 
     # --- what is drawn ------------------------------------------------------------------------------------
 
@@ -176,10 +185,11 @@ class Progress:
         profiles, segment, voucherify = self._rates()
         tally, services = self.tally, self.tally.services
         offset = "" if tally.resume_offset is None else f"; offset {tally.resume_offset}"
+        sent = f"{tally.confirmed + tally.sent} customers sent, {tally.confirmed} of them confirmed"
+        if self._is_dry_run:
+            sent = f"{tally.sent} customers would be sent"
         return (
-            f"{tally.read + tally.without_identifier} profiles read ({profiles:.0f}/s), "
-            f"{tally.confirmed + tally.sent} customers sent, "
-            f"{tally.confirmed} of them confirmed, "
+            f"{tally.read + tally.without_identifier} profiles read ({profiles:.0f}/s), {sent}, "
             f"{tally.without_identifier} without identifier, {tally.rejected} rejected; "
             f"Segment {segment:.1f} calls/s of {self._settings.segment_requests_per_second:g}, "
             f"Voucherify {voucherify * 60:.0f}/min of {self._settings.voucherify_requests_per_minute:g}; "
@@ -195,7 +205,11 @@ class Progress:
         grid.add_column(justify="right")
         grid.add_column(style="dim")
         grid.add_row("Profiles read", f"{tally.read + tally.without_identifier:,}", f"{profiles:.1f} a second")
-        grid.add_row("Customers sent", f"{tally.confirmed + tally.sent:,}", f"[green]{tally.confirmed:,} confirmed[/]")
+        if self._is_dry_run:
+            grid.add_row("Would be sent", f"{tally.sent:,}", "a dry run: nothing is sent")
+        else:
+            confirmed = f"[green]{tally.confirmed:,} confirmed[/]"
+            grid.add_row("Customers sent", f"{tally.confirmed + tally.sent:,}", confirmed)
         grid.add_row("Without identifier", f"{tally.without_identifier:,}")
         grid.add_row("Rejected", f"[red]{tally.rejected:,}[/]" if tally.rejected else "0")
         grid.add_row(*self._budget("Segment", f"{segment:.1f}", self._settings.segment_requests_per_second, "second"))

@@ -29,7 +29,8 @@ class ImportReport(Struct, frozen=True):
     profiles listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed`
     says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
     goes on, None where nothing is left to list; what lies before it is counted in `settled`. `warnings` counts by
-    trait what was left out of customers; a resume counts those again that it repeats.
+    trait what was left out of customers; a resume counts those again that it repeats. In a dry run, "sent" is what
+    would be.
     """
 
     outcome: Outcome
@@ -43,6 +44,7 @@ class ImportReport(Struct, frozen=True):
     seconds: float
     calls: Mapping[str, ServiceCalls]
     warnings: Mapping[str, int]
+    is_dry_run: bool = False
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
@@ -72,6 +74,7 @@ class ImportReport(Struct, frozen=True):
                 trait: self.warnings.get(trait, 0) + later.warnings.get(trait, 0)
                 for trait in sorted({*self.warnings, *later.warnings})
             },
+            is_dry_run=later.is_dry_run,
         )
 
 
@@ -87,7 +90,13 @@ def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCa
 
 
 def make_report(
-    tally: Tally, *, outcome: Outcome, error: SegsyncError | None, seconds: float, is_confirmed: bool
+    tally: Tally,
+    *,
+    outcome: Outcome,
+    error: SegsyncError | None,
+    seconds: float,
+    is_confirmed: bool,
+    is_dry_run: bool = False,
 ) -> ImportReport:
     """The report of an import whose events `tally` counted."""
     return ImportReport(
@@ -105,4 +114,5 @@ def make_report(
             for name, service in sorted(tally.services.items())
         },
         warnings=dict(tally.left_out.most_common()),
+        is_dry_run=is_dry_run,
     )

@@ -16,7 +16,8 @@ class Request:
 
     `offset` is None where none was given. `begins_anew` says that an unfinished import is of no interest.
     `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
-    the files that name profiles go into `directory`.
+    the files that name profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
+    customers go into the file `output`, where one is given.
     """
 
     settings: Settings
@@ -33,3 +34,5 @@ class Request:
     retry_rejected: bool = False
     confirm: bool = True
     begins_anew: bool = False
+    dry_run: bool = False
+    output: Path | None = None

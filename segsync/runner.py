@@ -17,12 +17,11 @@ from segsync import accounts, segment, voucherify
 from segsync.accounts import State
 from segsync.errors import SegsyncError, SettingsError, StopError
 from segsync.files import RunFiles
-from segsync.job import Job
+from segsync.job import Job, SinkWithOutcomes
 from segsync.ledger import Ledger
 from segsync.mapping import MAPPED_TRAITS
 from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
 from segsync.pacer import Pacer
-from segsync.pipeline import Source
 from segsync.plan import Plan, plan_new, plan_resume, plan_retry
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
@@ -101,10 +100,11 @@ async def run_plan(
     on_event: OnEvent,
     stop: asyncio.Event | None,
     directory: Path | None,
+    dry_run: SinkWithOutcomes | None = None,
 ) -> ImportReport:
     """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
 
-    `limit` is what is left of it.
+    `limit` is what is left of it; `dry_run` takes the customers instead of Voucherify.
     """
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
@@ -121,9 +121,18 @@ async def run_plan(
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
-            async with _services(settings, tell) as (source, sink):
+            async with services(settings, tell) as (source, sink):
                 job = Job(
-                    settings, plan, source, sink, ledger=ledger, confirm=confirm, tell=tell, files=files, stop=stop
+                    settings,
+                    plan,
+                    source,
+                    dry_run or sink,
+                    sink,
+                    ledger=ledger,
+                    confirm=confirm,
+                    tell=tell,
+                    files=files,
+                    stop=stop,
                 )
                 # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
                 await asyncio.ensure_future(job.run(limit))
@@ -139,7 +148,7 @@ async def run_plan(
         _queue_end(ledger, plan, "interrupted", None)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, how far the import came must still be told
-        outcome, failure = "stopped", _defect(error)
+        outcome, failure = "stopped", defect(error)
     is_anything_left = tally.resume_offset is not None or tally.fates.to_do or (confirm and tally.fates.sent)
     if stop.is_set() and is_anything_left:
         outcome = "interrupted"
@@ -152,7 +161,14 @@ async def run_plan(
         outcome, failure = "stopped", failure or error
     if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
         tally.resume_offset = kept.offset  # behind what was reached, as far as it was written down
-    return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started, is_confirmed=confirm)
+    return make_report(
+        tally,
+        outcome=outcome,
+        error=failure,
+        seconds=clock() - started,
+        is_confirmed=confirm,
+        is_dry_run=dry_run is not None,
+    )
 
 
 def tidy_rejected(ledger: Ledger, directory: Path) -> None:
@@ -186,7 +202,7 @@ def _account_for_all(tally: Tally) -> None:
         )
 
 
-def _defect(error: Exception) -> StopError:
+def defect(error: Exception) -> StopError:
     """An exception that nobody expected, by its kind and place: its text may quote a customer."""
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]]
     return StopError(
@@ -195,9 +211,9 @@ def _defect(error: Exception) -> StopError:
 
 
 @asynccontextmanager
-async def _services(
+async def services(
     settings: Settings, on_event: OnEvent
-) -> AsyncGenerator[tuple[Source, voucherify.VoucherifySink], None]:
+) -> AsyncGenerator[tuple[segment.SegmentSource, voucherify.VoucherifySink], None]:
     """Segment and Voucherify, with their connections."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),  # the workers and uploaders are the limit

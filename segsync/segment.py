@@ -158,15 +158,36 @@ class SegmentSource:
         Raises `RefusedError` (404: merged away or deleted since it was listed), `AnswerError`, and what
         `Transport.call` raises.
         """
-        path = f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
+        path = self._path(segment_id)
         if self._traits_first:
             traits = await self._traits(path)
-            source_id = _as_source_id(traits.get(self._identifier_type)) or await self._identifier(path)
+            source_id = as_source_id(traits.get(self._identifier_type)) or await self._identifier(path)
             return Profile(segment_id, source_id, traits) if source_id else None
         source_id = await self._identifier(path)
         if source_id is None:
             return None
         return Profile(segment_id, source_id, await self._traits(path))
+
+    async def external_ids(self, segment_id: str) -> list[tuple[str, str]]:
+        """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `profile`."""
+        trail = _Trail("a profile's external ids")
+        found: list[tuple[str, str]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_A_CALL}", cursor)
+            answer = await self._call("GET", target, _EXTERNAL_IDS)
+            for each in answer.data:
+                if each.type and (value := as_source_id(each.id)):
+                    found.append((each.type, value))
+            cursor = trail.after(answer.cursor)
+        return found
+
+    async def traits(self, segment_id: str) -> dict[str, Any]:
+        """The traits of a profile that are asked for. Raises as `profile`."""
+        return await self._traits(self._path(segment_id))
+
+    def _path(self, segment_id: str) -> str:
+        return f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
 
     async def _identifier(self, path: str) -> str | None:
         """The first external id of the type, in Segment's order."""
@@ -176,7 +197,7 @@ class SegmentSource:
             target = _at(f"{path}/external_ids?{self._external_ids_query}", cursor)
             answer = await self._call("GET", target, _EXTERNAL_IDS)
             for external_id in answer.data:
-                if external_id.type == self._identifier_type and (source_id := _as_source_id(external_id.id)):
+                if external_id.type == self._identifier_type and (source_id := as_source_id(external_id.id)):
                     return source_id
             cursor = trail.after(answer.cursor)
         return None
@@ -192,7 +213,7 @@ class SegmentSource:
         return traits
 
 
-def _as_source_id(value: object) -> str | None:
+def as_source_id(value: object) -> str | None:
     """The value of an external id: text, though a number can be said as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

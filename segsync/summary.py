@@ -23,16 +23,20 @@ def summary(report: ImportReport) -> Table:
     table.add_row("Profiles listed", f"{fates.profiles:,}", "")
     if report.is_confirmed or fates.confirmed:
         table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")
-    if fates.sent or not report.is_confirmed:
+    if report.is_dry_run:
+        table.add_row("  Would be sent", f"{fates.sent:,}", "")
+    elif fates.sent or not report.is_confirmed:
         table.add_row("  Customers sent", f"{fates.sent:,}", "accepted by Voucherify, outcome not read")
     table.add_row(
-        "  Without identifier", f"{fates.without_identifier:,}", WITHOUT_IDENTIFIER if fates.without_identifier else ""
+        "  Without identifier",
+        f"{fates.without_identifier:,}",
+        _file(report, WITHOUT_IDENTIFIER, fates.without_identifier),
     )
-    table.add_row("  Rejected", f"{fates.rejected:,}", REJECTED if fates.rejected else "")
+    table.add_row("  Rejected", f"{fates.rejected:,}", _file(report, REJECTED, fates.rejected))
     table.add_row("  Still to do", f"{fates.to_do:,}", _from_offset(report) if fates.to_do else "")
     table.add_section()
     left_out = sum(report.warnings.values())
-    table.add_row("Warnings", f"{left_out:,}", WARNINGS if left_out else "")
+    table.add_row("Warnings", f"{left_out:,}", _file(report, WARNINGS, left_out))
     for name, service in report.calls.items():
         notes = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
         table.add_row(f"{name} calls", f"{service.calls:,}", notes)
@@ -46,15 +50,21 @@ def summary(report: ImportReport) -> Table:
     return table
 
 
+def _file(report: ImportReport, name: str, profiles: int) -> str:
+    """Where these profiles are named; a dry run names nobody."""
+    return name if profiles and not report.is_dry_run else ""
+
+
 def _from_offset(report: ImportReport) -> Text:
     """As it is: brackets in a cursor are no markup."""
     return Text("taken again" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}")
 
 
 def _title(report: ImportReport) -> str:
-    if report.outcome == "done":
-        return "Done, with rejected profiles" if report.fates.rejected else "Done"
-    return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
+    title = {"interrupted": "Interrupted", "stopped": "Stopped early"}.get(report.outcome, "Done")
+    if report.outcome == "done" and report.fates.rejected:
+        title = "Done, with rejected profiles"
+    return f"Dry run: {title.lower()}, nothing was sent" if report.is_dry_run else title
 
 
 def duration(seconds: float) -> str:

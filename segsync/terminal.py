@@ -12,15 +12,16 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
+from segsync.dry_run import DryRunSink, output_at, what_it_means
 from segsync.files import REJECTED
 from segsync.ledger import Ledger
-from segsync.plan import Plan, plan_resume
+from segsync.models import FIRST_OFFSET
+from segsync.plan import Plan, plan_new, plan_resume
 from segsync.printable import printable
 from segsync.progress import Progress
 from segsync.report import ImportReport, make_report
@@ -51,7 +52,7 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
                 later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, said)
                 report = report.then(later)
     if report.fates.profiles or report.outcome == "done":
-        _write_out(summary(report))
+        write_out(summary(report))
     for line in conclusion(request, report):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
@@ -61,16 +62,39 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
     return report, code
 
 
-def _run(request: Request, ledger: Ledger, plan: Plan, console: Console) -> tuple[ImportReport, int]:
-    return run_event_loop(_watched(request, ledger, plan, console))
+def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
+    """The same without sending: what would be sent goes into `request.output`, where there is one.
+
+    It asks nothing, and its ledger is a temporary one. Raises `OutputError` where the file exists or cannot be written.
+    """
+    said = Console(stderr=True)
+    with open_ledger(request.settings, None) as ledger, output_at(request.output) as output:
+        plan = plan_new(ledger, request.offset or FIRST_OFFSET)
+        report, signal_number = _run(request, ledger, plan, said, DryRunSink(output))
+    if report.fates.profiles or report.outcome == "done":
+        write_out(summary(report))
+    for line in what_it_means(report, request.output, output):
+        said.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
+    return report, exit_code(report, signal_number)
 
 
-async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Console) -> tuple[ImportReport, int]:
+def _run(
+    request: Request, ledger: Ledger, plan: Plan, console: Console, dry_run: DryRunSink | None = None
+) -> tuple[ImportReport, int]:
+    return run_event_loop(_watched(request, ledger, plan, console, dry_run))
+
+
+async def _watched(
+    request: Request, ledger: Ledger, plan: Plan, console: Console, dry_run: DryRunSink | None
+) -> tuple[ImportReport, int]:
     """The report of an import, and the number of the signal that ended it: 0 for none."""
     loop, stop, tally = asyncio.get_running_loop(), asyncio.Event(), Tally(plan.offset, plan.before)
     received: list[int] = []
     started = loop.time()
-    with Progress(request.settings, tally, console, request.mode, verbose=request.verbose) as progress:
+    is_dry_run = dry_run is not None
+    with Progress(
+        request.settings, tally, console, request.mode, verbose=request.verbose, is_dry_run=is_dry_run
+    ) as progress:
         running = loop.create_task(
             run_plan(
                 request.settings,
@@ -81,7 +105,8 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                 confirm=request.confirm,
                 on_event=progress.on_event,
                 stop=stop,
-                directory=request.directory,
+                directory=None if is_dry_run else request.directory,
+                dry_run=dry_run,
             )
         )
 
@@ -105,6 +130,7 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                     error=None,
                     seconds=loop.time() - started,
                     is_confirmed=request.confirm,
+                    is_dry_run=is_dry_run,
                 )
     return report, received[0] if received else 0
 
@@ -137,12 +163,13 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def _write_out(table: Table) -> None:
+def write_out(drawing: RenderableType) -> None:
     """To standard output. That may be closed or full: what comes after it still has to be said."""
     terminal, drawn = Console(), StringIO()
-    Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(table)
+    Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(drawing)
+    text, encoding = drawn.getvalue(), sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(drawn.getvalue())
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit

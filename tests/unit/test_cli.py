@@ -20,7 +20,7 @@ CREDENTIALS = {
 }
 FLAGS = [
     *("--offset", "--limit", "--resume", "--retry-rejected", "--no-confirm", "--ledger"),
-    *("--concurrency", "--batch-size", "--env-file", "--sandbox"),
+    *("--concurrency", "--batch-size", "--env-file", "--sandbox", "--dry-run", "--output"),
     *("--quiet", "--verbose", "--no-input", "--version", "--help", "--install-completion", "--show-completion"),
 ]
 
@@ -114,6 +114,13 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
         (["--sandbox", "--retry-rejected"], "--sandbox and --retry-rejected exclude each other"),
         (["--retry-rejected", "--limit", "5"], "--retry-rejected and --limit exclude each other"),
         (["--sandbox", "--env-file", "x.env"], "--sandbox uses no settings but its own"),
+        (["--dry-run", "--resume"], "--dry-run and --resume exclude each other"),
+        (["--dry-run", "--retry-rejected"], "--dry-run and --retry-rejected exclude each other"),
+        (["--output", "a.csv"], "--output is for a --dry-run"),
+        (["--dry-run", "--output", "a.xlsx"], "--output a.xlsx must end in .ndjson, .jsonl or .csv"),
+        (["--dry-run", "--output", "a"], "--output a must end in .ndjson, .jsonl or .csv"),
+        (["check", "--sample", "0"], "--sample"),
+        (["check", "--profiles", "many"], "--profiles"),
         (["--offset", ""], "--offset must be a number or a cursor"),
         (["--offset", "a\nb"], "--offset must be a number or a cursor"),
         (["--ledger", ""], "--ledger= must not be empty"),
@@ -140,6 +147,13 @@ def test_help_of_status_names_its_flags(tmp_path: Path) -> None:
     ended = call(tmp_path, "status", "--help")
     assert (ended.returncode, ended.stderr) == (0, "")
     for flag in ("--json", "--ledger", "--env-file"):
+        assert flag in ended.stdout
+
+
+def test_help_of_check_names_its_flags(tmp_path: Path) -> None:
+    ended = call(tmp_path, "check", "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for flag in ("--sample", "--profiles", "--json", "--env-file"):
         assert flag in ended.stdout
 
 

@@ -158,7 +158,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     directory = tmp_path / "first"
     directory.mkdir()
     world = World(directory)
-    monkeypatch.setattr(runner, "_services", world.services)
+    monkeypatch.setattr(runner, "services", world.services)
     return world
 
 

@@ -1,0 +1,138 @@
+"""Looks at everything that an import needs, on a sample, and writes nothing anywhere.
+
+settings → both services → a sample of profiles → its metadata against the schema → calls and time
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from segsync.estimate import Estimate, Shares, estimate
+from segsync.mapper import unfitted_metadata
+from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.models import Customer, OnEvent, ignore
+from segsync.reach import VENDORS, Hosts, Reach, ReadSample
+from segsync.sample import Sample, analyse, metadata_of
+from segsync.schema import MetadataSchema
+from segsync.schema_check import MetadataCheck, check_metadata
+from segsync.settings import Settings
+from segsync.verdicts import TITLES, Finding, finding, not_done, of_estimate, of_metadata, of_sample
+
+FORMAT = 1
+"""Of the JSON that `check --json` prints: raised when a field changes its meaning or goes."""
+
+EXAMPLE_PROFILES = 1_000_000
+
+
+class CheckReport(Struct, frozen=True):
+    """What a check found. `format` is that of this object, as `--json` prints it.
+
+    `is_ok` is False where a finding "failed"; the others are "ok", "warning" or "not done". What could not be looked
+    at is None.
+    """
+
+    format: int
+    is_ok: bool
+    findings: list[Finding]
+    identifier: str | None = None
+    sample: Sample | None = None
+    metadata: MetadataCheck | None = None
+    estimate: Estimate | None = None
+
+
+def report_of_settings(problems: Sequence[str]) -> CheckReport:
+    """The report where the settings cannot be used: nothing else is looked at."""
+    return _report(
+        [
+            finding(
+                "settings", "failed", problem, "Set it right, in .env or the environment. .env-example explains all."
+            )
+            for problem in problems
+        ],
+        "needs the settings",
+    )
+
+
+async def run_check(
+    settings: Settings,
+    *,
+    sample: int = 100,
+    profiles: int | None = None,
+    hosts: Hosts = VENDORS,
+    on_event: OnEvent = ignore,
+) -> CheckReport:
+    """Look at a `sample` of profiles, and at what `profiles` would take; never raises `SegsyncError`.
+
+    Without `profiles` the estimate is an example.
+    """
+    reach = Reach(settings, hosts, on_event)
+    (segment_says, read), (voucherify_says, schema) = await asyncio.gather(reach.sample(sample), reach.schema())
+    identifier = settings.identifier_saved_as_source_id
+    told = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {settings.identifier_lookup}"
+    findings = [finding("settings", "ok", told), segment_says, voucherify_says]
+    if read is None:
+        return _report(findings, "needs Segment", identifier=identifier)
+    seen, customers = _analysed(read, settings)
+    findings += of_sample(seen, identifier, traits_first=settings.identifier_lookup == "traits")
+    metadata = _metadata(customers, schema)
+    if metadata:
+        findings += of_metadata(metadata, settings.metadata_undefined)
+    made = _estimated(seen, profiles, settings)
+    if made:
+        findings.append(of_estimate(made))
+    needs = "needs a profile with the identifier" if schema else "needs Voucherify"
+    return _report(findings, needs, identifier=identifier, sample=seen, metadata=metadata, made=made)
+
+
+def _report(
+    findings: Sequence[Finding],
+    needs: str,
+    *,
+    identifier: str | None = None,
+    sample: Sample | None = None,
+    metadata: MetadataCheck | None = None,
+    made: Estimate | None = None,
+) -> CheckReport:
+    """The report, with a finding for each thing to look at: what was not, `needs` something first."""
+    looked_at = {each.id for each in findings}
+    others = [not_done(about, needs) for about in TITLES if about not in looked_at]
+    order = list(TITLES)
+    return CheckReport(
+        format=FORMAT,
+        is_ok=not any(each.state == "failed" for each in findings),
+        findings=sorted([*findings, *others], key=lambda each: order.index(each.id)),
+        identifier=identifier,
+        sample=sample,
+        metadata=metadata,
+        estimate=made,
+    )
+
+
+def _analysed(read: ReadSample, settings: Settings) -> tuple[Sample, list[Customer]]:
+    return analyse(
+        read.profiles,
+        identifier_type=settings.identifier_saved_as_source_id,
+        traits_first=settings.identifier_lookup == "traits",
+        mapped_traits=dict.fromkeys([*MAPPED_TRAITS, *settings.metadata_traits.traits]),
+        traits_limit=settings.segment_traits_limit,
+        to_customer=partial(to_customer, metadata_of=unfitted_metadata(settings)),
+        unreadable=read.unreadable,
+    )
+
+
+def _metadata(customers: Sequence[Customer], schema: MetadataSchema | None) -> MetadataCheck | None:
+    if schema is None or not customers:
+        return None
+    return check_metadata(map(metadata_of, customers), schema)
+
+
+def _estimated(sample: Sample, profiles: int | None, settings: Settings) -> Estimate | None:
+    read = sample.profiles - sum(sample.unreadable.values())
+    if not sample.customers:
+        return None
+    shares = Shares(sample.customers / read, sample.identifier_traits / read, sample.trait_calls)
+    return estimate(profiles or EXAMPLE_PROFILES, shares, settings, is_example=profiles is None)

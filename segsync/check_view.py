@@ -1,0 +1,142 @@
+"""`python -m segsync check` at a terminal: runs it, and prints what it found for people or for machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from segsync.check import CheckReport, report_of_settings, run_check
+from segsync.conclusion import EXIT_DONE, EXIT_REJECTED
+from segsync.errors import SettingsError
+from segsync.estimate import Estimate
+from segsync.models import CallRetried, Event, ServicePaused
+from segsync.printable import printable
+from segsync.reach import PATIENCE_SECONDS
+from segsync.sample import Sample
+from segsync.settings import Settings
+from segsync.summary import duration
+from segsync.terminal import run_event_loop, write_out
+from segsync.verdicts import Finding, State
+
+MARKS: Final[dict[State, tuple[str, str, str]]] = {
+    "ok": ("✓", "+", "green"),
+    "warning": ("!", "!", "yellow"),
+    "failed": ("✗", "x", "bold red"),
+    "not done": ("-", "-", "dim"),
+}
+"""A sign for each state, one for a terminal that writes ASCII alone, and a colour; the word stands beside it."""
+
+ROWS = 15
+"""Of external id types and traits; the JSON has all."""
+
+
+def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | None, as_json: bool) -> int:
+    """Check, print what was found to standard output, and give the exit code: 0, or 3 where something failed."""
+    said = Console(stderr=True)
+
+    troubled: set[str] = set()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, CallRetried) and event.service not in troubled:
+            troubled.add(event.service)
+            said.print(Text(printable(f"{event.reason}; trying again for {PATIENCE_SECONDS:.0f} s")), soft_wrap=True)
+        elif isinstance(event, ServicePaused):
+            said.print(f"{event.service} asks to wait {event.seconds:.0f} s")
+
+    try:
+        settings = Settings.load(env_file=env_file)
+    except SettingsError as error:
+        report = report_of_settings(error.problems)
+    else:
+        with said.status("Checking, on a sample of profiles"):
+            report = run_event_loop(run_check(settings, sample=sample, profiles=profiles, on_event=tell))
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(report)).decode())
+    else:
+        is_plain = not Console().encoding.lower().startswith("utf")
+        write_out(shown(report, is_plain=is_plain))
+    return EXIT_DONE if report.is_ok else EXIT_REJECTED
+
+
+def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
+    """The report as tables; `is_plain` where only ASCII can be shown."""
+    parts: list[RenderableType] = [_findings(report.findings, is_plain=is_plain)]
+    if report.sample:
+        parts += _sample(report.sample, report.identifier)
+    if report.estimate:
+        parts.append(_estimate(report.estimate))
+    parts.append(_verdict(report))
+    return Group(*parts)
+
+
+def _findings(findings: list[Finding], *, is_plain: bool) -> Table:
+    table = _table("Check", header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in findings:
+        sign, ascii_sign, style = MARKS[each.state]
+        told = Text.assemble((each.title, "bold"), f": {printable(each.detail)}")
+        if each.to_do:
+            told.append(f"\nTo do: {printable(each.to_do)}", style="bold" if each.state == "failed" else "")
+        table.add_row(Text(f"{ascii_sign if is_plain else sign} {each.state}", style=style), told)
+    return table
+
+
+def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
+    read = sample.profiles - sum(sample.unreadable.values())
+    if not read:
+        return []
+    external_ids = _table(f"External ids of {read:,} profiles")
+    external_ids.add_column("Type", overflow="fold")
+    external_ids.add_column("Profiles", justify="right")
+    external_ids.add_column()
+    for kind, count in list(sample.external_ids.items())[:ROWS]:
+        chosen = "becomes the source_id" if kind == identifier else ""
+        external_ids.add_row(Text(printable(kind)), f"{count:,}", chosen)
+    if not sample.customers:
+        return [external_ids]
+    traits = _table(f"Mapped traits of {sample.customers:,} customers")
+    traits.add_column("Trait", overflow="fold")
+    traits.add_column("Customers", justify="right")
+    traits.add_column("Cannot be used", overflow="fold")
+    for trait, count in sample.traits.items():
+        problems = [f"{each.customers:,}: {each.problem}" for each in sample.warnings if each.trait == trait]
+        traits.add_row(trait, f"{count:,}", Text("; ".join(problems)))
+    return [external_ids, traits]
+
+
+def _estimate(made: Estimate) -> Table:
+    example = "an example, since Segment tells no total: --profiles N" if made.is_example else "as the sample is"
+    table = _table(f"What {made.profiles:,} profiles would take ({example})", header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("Customers", f"{made.customers:,}", "")
+    notes = f"{made.listing_calls:,} pages, {made.external_ids_calls:,} external ids, {made.traits_calls:,} traits"
+    table.add_row("Segment calls", f"{made.segment_calls:,}", notes)
+    table.add_row("  at the limit", duration(made.segment_seconds), "")
+    notes = f"{made.upserts:,} bulk upserts, {made.outcome_calls:,} to read their outcome"
+    table.add_row("Voucherify calls", f"{made.voucherify_calls:,}", notes)
+    table.add_row("  at the limit", duration(made.voucherify_seconds), "")
+    slower = "Segment" if made.segment_seconds >= made.voucherify_seconds else "Voucherify"
+    table.add_row("Time, about", duration(made.seconds), f"side by side; {slower}'s limit decides")
+    return table
+
+
+def _verdict(report: CheckReport) -> Text:
+    failed = sum(each.state == "failed" for each in report.findings)
+    if failed:
+        return Text(f"Not ready: {failed} failed. Nothing was written anywhere.", style="bold red")
+    warnings = sum(each.state == "warning" for each in report.findings)
+    more = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+    return Text(f"Ready{more}. Nothing was written anywhere.", style="bold")
+
+
+def _table(title: str, *, header: bool = True) -> Table:
+    return Table(box=box.SIMPLE, show_header=header, title=title, title_justify="left", title_style="bold")

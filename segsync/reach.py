@@ -1,0 +1,236 @@
+"""Reaches both services for a check: do they answer these credentials, and if not, does another region's host?
+
+It reads, and changes nothing there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from segsync import segment, voucherify
+from segsync.errors import AnswerError, CallError, QuotaError, RefusedError, TransientError, first_of
+from segsync.models import FIRST_OFFSET, OnEvent, ignore
+from segsync.runner import defect, services
+from segsync.sample import SampledProfile
+from segsync.schema import MetadataSchema
+from segsync.segment import SegmentSource
+from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
+from segsync.verdicts import Finding, finding
+from segsync.voucherify import VoucherifySink
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+"""For which a failing call is tried again, or less where the settings say so: somebody waits for the answer."""
+
+READERS = 16
+
+_NOT_KNOWN_HERE = frozenset({401, 403, 404})
+"""What a host answers to credentials, or a space, of another region."""
+
+
+class Hosts(Struct, frozen=True):
+    """The vendors' own hosts by region. Credentials go to these or to a configured base URL, and nowhere else."""
+
+    segment: Mapping[str, str]
+    voucherify: Mapping[str, str]
+
+
+VENDORS = Hosts(SEGMENT_HOSTS, VOUCHERIFY_HOSTS)
+
+
+class ReadSample(Struct, frozen=True):
+    """The profiles that could be read, and how many could not for what reason."""
+
+    profiles: list[SampledProfile]
+    unreadable: dict[str, int]
+
+
+class _Service(Struct, frozen=True):
+    """What is to be known of a service to say how it answers."""
+
+    id: str
+    name: str
+    region_variable: str
+    base_url_variable: str
+    base_url_field: str
+    credentials: str
+    hosts: Mapping[str, str]
+    region: str
+    base_url: str
+
+    @property
+    def url(self) -> str:
+        return self.base_url or self.hosts[self.region]
+
+
+class Reach:
+    """Both services, as `settings` name them. Nothing that it does raises `SegsyncError`: it makes findings."""
+
+    def __init__(self, settings: Settings, hosts: Hosts = VENDORS, on_event: OnEvent = ignore) -> None:
+        self._settings = replace(settings, retry_seconds=min(settings.retry_seconds, PATIENCE_SECONDS))
+        self._on_event = on_event
+        self._segment = _Service(
+            "segment",
+            segment.SERVICE,
+            "SEGMENT_REGION",
+            "SEGMENT_BASE_URL",
+            "segment_base_url",
+            "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
+            hosts.segment,
+            settings.segment_region,
+            settings.segment_base_url,
+        )
+        self._voucherify = _Service(
+            "voucherify",
+            voucherify.SERVICE,
+            "VOUCHERIFY_REGION",
+            "VOUCHERIFY_BASE_URL",
+            "voucherify_base_url",
+            "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
+            hosts.voucherify,
+            settings.voucherify_region,
+            settings.voucherify_base_url,
+        )
+
+    async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
+        """Whether Segment answers, and its first `profiles`: all external ids, and the traits of those to send."""
+        traits_first = self._settings.identifier_lookup == "traits"
+
+        async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
+            segment_ids = await _listed(source, profiles)
+            return await _read_all(source, segment_ids, self._is_sent, traits_first=traits_first)
+
+        async def probe(source: SegmentSource, _sink: VoucherifySink) -> object:
+            return await _listed(source, 1)
+
+        return await self._ask(self._segment, read, probe)
+
+    async def schema(self) -> tuple[Finding, MetadataSchema | None]:
+        """Whether Voucherify answers, and what it allows as metadata.
+
+        The listing of async actions comes first, since a project without a schema answers 404 to that, as a wrong
+        host would.
+        """
+
+        async def probe(_source: SegmentSource, sink: VoucherifySink) -> object:
+            return await sink.action_statuses()
+
+        async def read(source: SegmentSource, sink: VoucherifySink) -> MetadataSchema:
+            await probe(source, sink)
+            return await sink.metadata_schema()
+
+        return await self._ask(self._voucherify, read, probe)
+
+    def _is_sent(self, external_ids: list[tuple[str, str]]) -> bool:
+        return any(kind == self._settings.identifier_saved_as_source_id for kind, _ in external_ids)
+
+    async def _ask(
+        self,
+        service: _Service,
+        read: Callable[[SegmentSource, VoucherifySink], Awaitable[T]],
+        probe: Callable[[SegmentSource, VoucherifySink], Awaitable[object]],
+    ) -> tuple[Finding, T | None]:
+        """What `read` gives at the configured host; where that knows us not, whether another region's does."""
+        try:
+            async with self._at(service, service.url) as clients:
+                result = await read(*clients)
+        except CallError as error:
+            others: list[str] = []
+            if error.status in _NOT_KNOWN_HERE and not service.base_url:
+                others = [name for name in service.hosts if name != service.region]
+            for region in others:
+                if await self._answers(service, service.hosts[region], probe):
+                    return _elsewhere(service, error, region), None
+            return finding(service.id, "failed", str(error), _way_out(service, error)), None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other findings must still be told
+            return finding(service.id, "failed", str(defect(error)), "Report it, please."), None
+        where = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
+        return finding(service.id, "ok", f"{service.url} answers these credentials ({where})"), result
+
+    async def _answers(
+        self,
+        service: _Service,
+        url: str,
+        probe: Callable[[SegmentSource, VoucherifySink], Awaitable[object]],
+    ) -> bool:
+        try:
+            async with self._at(service, url) as clients:
+                await probe(*clients)
+        except CallError:
+            return False  # that it does not is the answer; the configured region's error is what is told
+        return True
+
+    def _at(self, service: _Service, url: str) -> AbstractAsyncContextManager[tuple[SegmentSource, VoucherifySink]]:
+        changed: dict[str, Any] = {service.base_url_field: url}
+        return services(replace(self._settings, **changed), self._on_event)
+
+
+async def _listed(source: SegmentSource, profiles: int) -> list[str]:
+    async with aclosing(source.pages(FIRST_OFFSET, profiles)) as pages:
+        return [segment_id async for page in pages for segment_id in page.segment_ids]
+
+
+async def _read_all(
+    source: SegmentSource,
+    segment_ids: list[str],
+    is_sent: Callable[[list[tuple[str, str]]], bool],
+    *,
+    traits_first: bool,
+) -> ReadSample:
+    """The profiles with all their external ids, and the traits of those that would be sent or could be."""
+    waiting = iter(segment_ids)
+    profiles: list[SampledProfile] = []
+    unreadable = Counter[str]()
+
+    async def read() -> None:
+        for segment_id in waiting:
+            try:
+                external_ids = await source.external_ids(segment_id)
+                traits = await source.traits(segment_id) if traits_first or is_sent(external_ids) else None
+            except (RefusedError, AnswerError, TransientError) as error:
+                if isinstance(error, TransientError) and not error.others_succeed:
+                    raise  # it is not this profile: Segment is away
+                unreadable[error.message] += 1
+            else:
+                profiles.append(SampledProfile(segment_id, external_ids, traits))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(READERS):
+                group.create_task(read())
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from None
+    return ReadSample(profiles, dict(unreadable))
+
+
+def _elsewhere(service: _Service, error: CallError, region: str) -> Finding:
+    host = service.hosts[region]
+    return finding(
+        service.id,
+        "failed",
+        f"{error}. But {host} answers these credentials",
+        f"Set {service.region_variable}={region}.",
+    )
+
+
+def _way_out(service: _Service, error: CallError) -> str:
+    where = f"{service.region_variable} or {service.base_url_variable}"
+    if error.status in (401, 403):
+        return f"Check {service.credentials}; then {where}."
+    if isinstance(error, QuotaError):
+        return "Wait for the plan's next cycle, or raise the plan."
+    if error.status == 404 and service.id == "segment":
+        return f"Check SEGMENT_SPACE_ID; then {where}."
+    if error.status == 404 or isinstance(error, AnswerError):
+        return f"Check {where}."
+    if error.status is None:
+        return f"Check the network, then {where}."
+    return f"Look at {service.name}'s status page, and check again later."

@@ -1,0 +1,18 @@
+"""Settings for tests that call nobody, or only who they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segsync.settings import Settings
+
+
+def settings(**changed: Any) -> Settings:
+    """Complete ones, with these fields changed."""
+    credentials: dict[str, Any] = {
+        "segment_access_token": "t",
+        "segment_space_id": "s",
+        "voucherify_application_id": "a",
+        "voucherify_secret_key": "k",
+    }
+    return Settings(**{**credentials, **changed})

@@ -1,0 +1,93 @@
+"""The report of a check: a finding for each thing to look at, whatever could be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from segsync import check
+from segsync.check import CheckReport, report_of_settings, run_check
+from segsync.reach import ReadSample
+from segsync.sample import SampledProfile
+from segsync.schema import Definition, MetadataSchema
+from segsync.traits import TraitChoice
+from segsync.verdicts import TITLES, Finding, finding
+from tests.configured import settings
+from tests.conftest import run_virtual
+
+ADA = SampledProfile("use_1", [("user_id", "1")], {"name": "Ada", "metadata": {"plan": "pro"}})
+
+
+class FakeReach:
+    """What the services say, without asking them."""
+
+    def __init__(self, sample: ReadSample | None, schema: MetadataSchema | None) -> None:
+        self._sample, self._schema = sample, schema
+
+    def __call__(self, *_arguments: Any) -> FakeReach:
+        return self
+
+    async def sample(self, _profiles: int) -> tuple[Finding, ReadSample | None]:
+        return finding("segment", "ok" if self._sample else "failed", "said"), self._sample
+
+    async def schema(self) -> tuple[Finding, MetadataSchema | None]:
+        return finding("voucherify", "ok" if self._schema else "failed", "said"), self._schema
+
+
+def checked(
+    monkeypatch: pytest.MonkeyPatch,
+    sample: ReadSample | None,
+    schema: MetadataSchema | None,
+    metadata_traits: str = "",
+    **options: Any,
+) -> CheckReport:
+    monkeypatch.setattr(check, "Reach", FakeReach(sample, schema))
+    return run_virtual(run_check(settings(metadata_traits=TraitChoice.parse(metadata_traits)), **options))
+
+
+def states(report: CheckReport) -> dict[str, str]:
+    return {each.id: each.state for each in report.findings}
+
+
+def test_all_is_looked_at_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = MetadataSchema({"plan": Definition()})
+    report = checked(monkeypatch, ReadSample([ADA], {}), schema, profiles=1000)
+    assert list(states(report)) == list(TITLES)
+    assert set(states(report).values()) == {"ok"}
+    assert report.is_ok
+    assert report.estimate is not None
+    assert (report.estimate.profiles, report.estimate.is_example) == (1000, False)
+    assert msgspec.json.decode(msgspec.json.encode(report), type=CheckReport) == report
+
+
+def test_what_hangs_on_a_service_that_does_not_answer_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_segment = states(checked(monkeypatch, None, MetadataSchema()))
+    assert [about for about, state in without_segment.items() if state == "not done"] == list(TITLES)[3:]
+    report = checked(monkeypatch, ReadSample([ADA], {}), None)
+    not_done = [each for each in report.findings if each.state == "not done"]
+    assert [each.id for each in not_done] == ["metadata-undefined", "metadata-types", "metadata-required"]
+    assert {each.detail for each in not_done} == {"needs Voucherify"}
+    assert report.estimate is not None
+    assert not report.is_ok
+
+
+@pytest.mark.parametrize(
+    ("metadata_traits", "undefined"), [("", {"plan": 1}), ("who=name", {"plan": 1, "who": 1}), ("*", {"plan": 1})]
+)
+def test_the_metadata_is_that_of_an_import(
+    monkeypatch: pytest.MonkeyPatch, metadata_traits: str, undefined: dict[str, int]
+) -> None:
+    schema = MetadataSchema({}, allow_defined_only=True)
+    report = checked(monkeypatch, ReadSample([ADA], {}), schema, metadata_traits=metadata_traits)
+    assert states(report)["metadata-undefined"] == "failed"
+    assert report.metadata is not None
+    assert report.metadata.undefined == undefined
+
+
+def test_settings_that_are_wrong_are_all_told_and_nothing_else_is_tried() -> None:
+    report = report_of_settings(["A is missing.", "B=0 must be 1"])
+    assert not report.is_ok
+    assert [each.detail for each in report.findings if each.state == "failed"] == ["A is missing.", "B=0 must be 1"]
+    assert sum(each.state == "not done" for each in report.findings) == len(TITLES) - 1

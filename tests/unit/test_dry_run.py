@@ -1,0 +1,106 @@
+"""The sink of a dry run, and what is said of one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from segsync.dry_run import DryRunSink, output_at, problem_with, what_it_means
+from segsync.errors import StopError
+from segsync.mapping import to_customer
+from segsync.models import Fates
+from segsync.pipeline import Pipeline
+from segsync.report import ImportReport, Outcome
+from segsync.tally import Tally
+from tests.conftest import run_virtual
+from tests.memory import MemorySource
+
+
+def dry_import(profiles: int, sink: DryRunSink) -> Tally:
+    """What is counted where profiles from memory go into a dry run."""
+    tally = Tally("0")
+
+    async def run() -> None:
+        pipeline = Pipeline(
+            MemorySource(profiles),
+            sink,
+            to_customer=to_customer,
+            concurrency=16,
+            batch_size=100,
+            on_event=tally.count,
+        )
+        await pipeline.run("0", None, asyncio.Event())
+
+    run_virtual(run())
+    return tally
+
+
+def report(outcome: Outcome = "done", resume_offset: str | None = None) -> ImportReport:
+    return ImportReport(
+        outcome=outcome,
+        error=StopError("enough") if outcome == "stopped" else None,
+        fates=Fates(sent=2),
+        before=Fates(),
+        settled=Fates(),
+        is_confirmed=False,
+        offset="0",
+        resume_offset=resume_offset,
+        seconds=1.0,
+        calls={},
+        warnings={},
+        is_dry_run=True,
+    )
+
+
+def test_the_pipeline_takes_it_as_any_other_sink_and_counts_every_customer(tmp_path: Path) -> None:
+    path = tmp_path / "c.ndjson"
+    with output_at(path) as output:
+        assert output is not None
+        tally = dry_import(250, DryRunSink(output))
+    assert output.customers == tally.fates.sent == 250
+    assert len(set(path.read_text(encoding="utf-8").splitlines())) == 250
+
+
+def test_without_a_file_it_counts_alone() -> None:
+    with output_at(None) as output:
+        assert output is None
+        tally = dry_import(250, DryRunSink(output))
+    assert tally.fates == Fates(sent=250)
+
+
+async def test_nothing_was_queued_so_nothing_is_known_of_it() -> None:
+    sink = DryRunSink()
+    action = await sink.upsert(b"[]")
+    assert action != await sink.upsert(b"[]")
+    assert await sink.action_statuses() == {}
+    assert await sink.action_outcome(action) is None
+    assert await sink.reported("https://example.com") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("a.csv", ""), ("a.txt", "must end in"), ("there.csv", "exists already")]
+)
+def test_a_file_that_will_not_do_is_known_by_its_name(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "there.csv").touch()
+    assert problem in (problem_with(tmp_path / name) or "")
+    assert (problem_with(tmp_path / name) is None) == (problem == "")
+
+
+def test_what_is_said_names_the_file_and_that_nothing_was_sent(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    with output_at(path) as output:
+        assert output is not None
+        output.add(b'[{"source_id":"1","metadata":{"two words":1}}]')
+    said = [line.plain for line in what_it_means(report(), path, output)]
+    assert len(said) == 3
+    assert "holds what would be sent: 1 customers. It is personal data" in said[0]
+    assert "two words" in said[1]
+    assert said[2].startswith("Nothing was sent to Voucherify")
+
+
+def test_one_that_stopped_says_why_and_that_there_is_no_way_to_resume_it() -> None:
+    error, ending, _ = [line.plain for line in what_it_means(report("stopped", "400"), None, None)]
+    assert error == "Error: enough"
+    assert "at offset 400, and cannot be resumed" in ending

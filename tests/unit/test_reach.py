@@ -1,0 +1,120 @@
+"""Reaching the services: which region answers, who is asked, and what each failure says to do."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from segsync.reach import Hosts, Reach
+from tests.configured import settings
+from tests.scripted import Answer, Script, answer, hang_up, raw, scripted_server
+
+UNKNOWN = answer({"error": {"code": "authentication_error", "message": "no"}}, 401)
+NO_SPACE = answer({"error": {"code": "not_found", "message": "Space was not found."}}, 404)
+EMPTY_SPACE = answer({"data": [], "cursor": {"next": ""}})
+NO_ACTIONS = answer({"async_actions": []})
+SCHEMA = answer({"properties": {"plan": {"type": "string"}}, "allow_defined_only": True})
+
+
+class World:
+    """Hosts of both services by region, each with its script."""
+
+    def __init__(self, segment: dict[str, Answer], voucherify: dict[str, list[Answer]]) -> None:
+        self.segment = {region: Script(given) for region, given in segment.items()}
+        self.voucherify = {region: Script(*given) for region, given in voucherify.items()}
+
+    async def hosts(self, stack: AsyncExitStack) -> Hosts:
+        segment, voucherify = [
+            {region: await stack.enter_async_context(scripted_server(script)) for region, script in scripts.items()}
+            for scripts in (self.segment, self.voucherify)
+        ]
+        return Hosts(segment, voucherify)
+
+
+async def test_the_configured_region_is_named_where_it_answers_and_no_other_is_asked() -> None:
+    world = World(
+        {"us": EMPTY_SPACE, "eu": EMPTY_SPACE}, {"eu": [NO_ACTIONS, SCHEMA], "us": [UNKNOWN], "asia": [UNKNOWN]}
+    )
+    async with AsyncExitStack() as stack:
+        reach = Reach(settings(), await world.hosts(stack))
+        segment, sample = await reach.sample(100)
+        voucherify, schema = await reach.schema()
+    assert (segment.state, voucherify.state) == ("ok", "ok")
+    assert "SEGMENT_REGION=us" in segment.detail
+    assert "VOUCHERIFY_REGION=eu" in voucherify.detail
+    assert sample is not None
+    assert schema is not None
+    assert schema.allow_defined_only
+    assert not world.segment["eu"].calls
+    assert not world.voucherify["us"].calls
+
+
+@pytest.mark.parametrize("refusal", [UNKNOWN, NO_SPACE])
+async def test_credentials_of_the_other_region_are_found_there(refusal: Answer) -> None:
+    world = World({"us": refusal, "eu": EMPTY_SPACE}, {"eu": [UNKNOWN], "us": [UNKNOWN], "asia": [NO_ACTIONS]})
+    async with AsyncExitStack() as stack:
+        reach = Reach(settings(), await world.hosts(stack))
+        segment, sample = await reach.sample(100)
+        voucherify, schema = await reach.schema()
+    assert (segment.state, sample) == ("failed", None)
+    assert segment.to_do == "Set SEGMENT_REGION=eu."
+    assert (voucherify.state, schema) == ("failed", None)
+    assert voucherify.to_do == "Set VOUCHERIFY_REGION=asia."
+    assert all("Authorization" not in headers for script in world.voucherify.values() for headers in script.headers)
+    assert all("X-App-Token" not in headers for script in world.segment.values() for headers in script.headers)
+
+
+async def test_credentials_that_no_region_knows_are_said_to_be_wrong() -> None:
+    world = World({"us": UNKNOWN, "eu": UNKNOWN}, {"eu": [UNKNOWN], "us": [UNKNOWN], "asia": [UNKNOWN]})
+    async with AsyncExitStack() as stack:
+        reach = Reach(settings(), await world.hosts(stack))
+        (segment, _), (voucherify, _) = await reach.sample(100), await reach.schema()
+    assert "SEGMENT_ACCESS_TOKEN" in segment.to_do
+    assert "VOUCHERIFY_SECRET_KEY" in voucherify.to_do
+    assert len(world.segment["eu"].calls) == 1
+
+
+async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
+    world = World(
+        {"us": EMPTY_SPACE, "eu": EMPTY_SPACE}, {"eu": [NO_ACTIONS], "us": [NO_ACTIONS], "asia": [NO_ACTIONS]}
+    )
+    own = Script(UNKNOWN)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(scripted_server(own))
+        hosts = await world.hosts(stack)
+        reach = Reach(settings(segment_base_url=url, voucherify_base_url=url), hosts)
+        (segment, _), (voucherify, _) = await reach.sample(100), await reach.schema()
+    assert (segment.state, voucherify.state) == ("failed", "failed")
+    assert len(own.calls) == 2
+    assert not [script.calls for script in (*world.segment.values(), *world.voucherify.values()) if script.calls]
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "to_do"),
+    [
+        (hang_up, "the connection was cut", "Check the network"),
+        (raw(b"<html>", "text/html"), "text/html instead of JSON", "Check SEGMENT_REGION or SEGMENT_BASE_URL"),
+        (answer({}, 503), "503", "status page"),
+        (answer({}, 402), "used up", "next cycle"),
+        (answer({"data": 7, "cursor": {}}), "not what its API documents", "Check SEGMENT_REGION"),
+    ],
+)
+async def test_each_failure_is_a_finding_with_what_to_do(given: Answer, said: str, to_do: str) -> None:
+    async with scripted_server(Script(given)) as url:
+        segment, sample = await Reach(settings(segment_base_url=url, retry_seconds=0)).sample(10)
+    assert (segment.state, sample) == ("failed", None)
+    assert said in segment.detail
+    assert to_do in segment.to_do
+
+
+async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_arguments: Any) -> None:
+        raise KeyError("ada@example.com")
+
+    monkeypatch.setattr("segsync.reach._listed", broken)
+    segment, _ = await Reach(settings(segment_base_url="http://127.0.0.1:1")).sample(10)
+    assert segment.state == "failed"
+    assert "unexpected KeyError" in segment.detail
+    assert "ada" not in segment.detail

@@ -1,0 +1,85 @@
+"""What a sample says: counts that one can add up by hand, and no value of a profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.models import Customer
+from segsync.sample import Sample, SampledProfile, TraitWarning, analyse, metadata_of
+
+ANONYMOUS = ("anonymous_id", "anon-1")
+
+
+def look(*profiles: SampledProfile, traits_first: bool = False, **more: Any) -> tuple[Sample, list[Customer]]:
+    defaults: dict[str, Any] = {"identifier_type": "user_id", "traits_limit": 200, "unreadable": {}}
+    return analyse(
+        profiles,
+        traits_first=traits_first,
+        mapped_traits=MAPPED_TRAITS,
+        to_customer=to_customer,
+        **{**defaults, **more},
+    )
+
+
+def test_types_are_counted_by_profile_however_many_of_one_it_has() -> None:
+    sample, customers = look(
+        SampledProfile("1", [ANONYMOUS, ("anonymous_id", "anon-2"), ("user_id", "u1"), ("user_id", "u2")], {}),
+        SampledProfile("2", [ANONYMOUS, ("email", "ada@example.com")]),
+        SampledProfile("3", []),
+    )
+    assert sample.external_ids == {"anonymous_id": 2, "user_id": 1, "email": 1}
+    assert (sample.profiles, sample.customers) == (3, 1)
+    assert [customer.source_id for customer in customers] == ["u1"], "the first, as in an import"
+
+
+def test_traits_and_warnings_are_those_of_the_customers() -> None:
+    sample, customers = look(
+        SampledProfile(
+            "1", [("user_id", "1")], {"name": "Ada", "birthdate": "10/12/1815", "metadata": {"plan": "pro"}}
+        ),
+        SampledProfile(
+            "2", [("user_id", "2")], {"name": ["Ada"], "birthdate": "1815-12-10", "email": "", "phone": None}
+        ),
+        SampledProfile("3", [("user_id", "3")], {"name": {"first": "Ada"}, "birthdate": "soon", "unmapped": 1}),
+    )
+    assert sample.traits == {"name": 3, "birthdate": 3, "metadata": 1}
+    assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
+    assert TraitWarning("birthdate", "is no ISO 8601 date", 2) in sample.warnings
+    assert TraitWarning("name", "is a list, not text", 1) in sample.warnings
+    assert list(map(metadata_of, customers)) == [{"plan": "pro"}, {}, {}]
+
+
+def test_where_the_trait_comes_first_it_is_told_who_has_it_and_where_it_says_otherwise() -> None:
+    sample, customers = look(
+        SampledProfile("1", [("email", "a@x.io")], {"email": "a@x.io"}),
+        SampledProfile("2", [("email", "b@x.io")], {"email": "B@x.io"}),
+        SampledProfile("3", [("email", "c@x.io")], {}),
+        SampledProfile("4", [], {"email": "d@x.io"}),
+        SampledProfile("5", [ANONYMOUS], {}),
+        identifier_type="email",
+        traits_first=True,
+    )
+    assert (sample.customers, sample.identifier_traits, sample.differing) == (4, 3, 2)
+    assert [customer.source_id for customer in customers] == ["a@x.io", "B@x.io", "c@x.io", "d@x.io"]
+
+
+def test_profiles_that_could_not_be_read_count_as_profiles_and_as_nothing_else() -> None:
+    sample, _ = look(SampledProfile("1", [("user_id", "1")], {}), unreadable={"answered 404": 2})
+    assert (sample.profiles, sample.customers, sample.unreadable) == (3, 1, {"answered 404": 2})
+
+
+def test_the_calls_for_traits_are_those_of_their_pages() -> None:
+    many = {f"t{number}": number for number in range(25)}
+    profiles = [SampledProfile("1", [("user_id", "1")], many), SampledProfile("2", [("user_id", "2")], {})]
+    sample, _ = look(*profiles, SampledProfile("3", []), traits_limit=10)
+    assert sample.trait_calls == 2.0, "three and one; nobody asks for those of the third"
+
+
+def test_no_value_of_a_profile_is_in_it() -> None:
+    traits = {"name": "Ada", "email": "ada@example.com", "metadata": {"plan": "Lovelace"}, "birthdate": "Tuesday"}
+    sample, _ = look(SampledProfile("use_1", [("user_id", "secret-1")], traits))
+    told = msgspec.json.encode(sample).decode()
+    assert not [value for value in ("Ada", "ada@", "Lovelace", "Tuesday", "secret-1", "use_1") if value in told]

@@ -1,0 +1,138 @@
+"""What the counts of a sample mean: which are fine, which are warnings, which stop an import; and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from segsync.estimate import Shares, estimate
+from segsync.sample import Sample, TraitWarning
+from segsync.schema_check import MetadataCheck, WrongType
+from segsync.verdicts import Finding, of_estimate, of_metadata, of_sample
+from tests.configured import settings
+
+FINE = Sample(
+    profiles=100,
+    unreadable={},
+    external_ids={"anonymous_id": 100, "user_id": 60, "email": 70},
+    customers=60,
+    identifier_traits=0,
+    differing=0,
+    traits={"name": 50},
+    birthdates=10,
+    bad_birthdates=0,
+    warnings=[],
+    trait_calls=1.0,
+)
+DEFINED = MetadataCheck(
+    customers=60, with_metadata=40, defined=3, allow_defined_only=False, undefined={}, wrong_types=[], missing={}
+)
+
+
+def told(identifier: str = "user_id", *, traits_first: bool = False, **changed: Any) -> dict[str, Finding]:
+    sample = msgspec.structs.replace(FINE, **changed)
+    return {each.id: each for each in of_sample(sample, identifier, traits_first=traits_first)}
+
+
+def states(findings: dict[str, Finding]) -> dict[str, str]:
+    return {about: each.state for about, each in findings.items() if each.state != "ok"}
+
+
+def metadata(policy: str = "auto", **changed: Any) -> dict[str, Finding]:
+    return {each.id: each for each in of_metadata(msgspec.structs.replace(DEFINED, **changed), policy)}
+
+
+def test_what_is_fine_says_so_with_its_numbers() -> None:
+    findings = told()
+    assert states(findings) == {}
+    assert findings["identifier"].detail == (
+        "60 of 100 profiles carry 'user_id'; also carried: anonymous_id 100, email 70"
+    )
+    assert not [each for each in findings.values() if each.to_do]
+
+
+def test_a_wrong_identifier_is_seen_at_once_with_what_there_is_instead() -> None:
+    findings = told("User_Id", customers=0, traits={})
+    assert states(findings) == {"identifier": "failed", "traits": "not done", "birthdates": "not done"}
+    assert "none of 100 profiles carries 'User_Id'" in findings["identifier"].detail
+    assert "anonymous_id 100, user_id 60, email 70" in findings["identifier"].detail
+    assert findings["identifier"].to_do.startswith("Did you mean 'user_id'? Set IDENTIFIER_SAVED_AS_SOURCE_ID")
+
+
+def test_an_empty_space_is_a_warning_and_one_that_cannot_be_read_a_failure() -> None:
+    assert states(told(profiles=0, customers=0))["sample"] == "warning"
+    assert states(told(unreadable={"answered 404": 100}, customers=0))["sample"] == "failed"
+    findings = told(unreadable={"answered 404": 3})
+    assert states(findings) == {"sample": "warning"}
+    assert "97 of 100 profiles read" in findings["sample"].detail
+    assert "3 x answered 404" in findings["sample"].detail
+
+
+def test_a_trait_that_says_otherwise_than_the_external_id_is_a_warning() -> None:
+    findings = told(traits_first=True, identifier_traits=55, differing=5)
+    assert states(findings) == {"identifier": "warning"}
+    assert "55 as a trait, which differs from the first external id in 5" in findings["identifier"].detail
+
+
+def test_traits_that_cannot_be_used_and_bad_birthdates_are_warnings_of_their_own() -> None:
+    warnings = [TraitWarning("birthdate", "is no ISO 8601 date", 4), TraitWarning("name", "is a list, not text", 2)]
+    findings = told(warnings=warnings, bad_birthdates=4)
+    assert states(findings) == {"traits": "warning", "birthdates": "warning"}
+    assert "name is a list, not text (2)" in findings["traits"].detail
+    assert "4 of 10 are no ISO 8601 date" in findings["birthdates"].detail
+    assert states(told(traits={})) == {"traits": "warning"}
+
+
+def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> None:
+    assert states(metadata()) == {}
+    assert states(metadata(undefined={"colour": 7})) == {"metadata-undefined": "warning"}
+    findings = metadata(undefined={"colour": 7, "size": 1}, allow_defined_only=True)
+    assert states(findings) == {"metadata-undefined": "failed"}
+    assert "colour 7, size 1, of 60 customers" in findings["metadata-undefined"].detail
+    assert (
+        "an import leaves them out, since the schema allows only defined keys" in findings["metadata-undefined"].detail
+    )
+    assert "Define them" in findings["metadata-undefined"].to_do
+
+
+@pytest.mark.parametrize(
+    ("policy", "undefined", "wrong", "fate"),
+    [
+        ("auto", "failed", "warning", "leaves them out"),
+        ("drop", "warning", "warning", "leaves them out"),
+        ("send", "failed", "failed", "Voucherify refuses them"),
+        ("reject", "failed", "failed", "an import rejects them"),
+    ],
+)
+def test_what_becomes_of_such_metadata_is_for_the_settings_to_say(
+    policy: str, undefined: str, wrong: str, fate: str
+) -> None:
+    findings = metadata(
+        policy,
+        undefined={"colour": 7},
+        wrong_types=[WrongType("spent", 9, "number", ["string"])],
+        allow_defined_only=True,
+    )
+    assert states(findings) == {"metadata-undefined": undefined, "metadata-types": wrong}
+    assert all(fate in findings[about].detail for about in ("metadata-undefined", "metadata-types"))
+
+
+def test_wrong_types_and_missing_keys_are_told_with_how_many() -> None:
+    findings = metadata(wrong_types=[WrongType("spent", 9, "number", ["string"])], missing={"plan": 12})
+    assert states(findings) == {"metadata-types": "warning", "metadata-required": "failed"}
+    assert "spent is string, not number (9), of 60 customers" in findings["metadata-types"].detail
+    assert "plan 12, of 60 customers lack it" in findings["metadata-required"].detail
+
+
+def test_many_keys_are_named_up_to_a_number() -> None:
+    findings = metadata(undefined={f"key_{number}": 1 for number in range(30)})
+    assert "and 22 more" in findings["metadata-undefined"].detail
+
+
+@pytest.mark.parametrize(("profiles", "state"), [(1_000_000, "ok"), (10_000_000, "warning")])
+def test_more_calls_than_a_plan_may_have_are_a_warning(profiles: int, state: str) -> None:
+    finding = of_estimate(estimate(profiles, Shares(0.9), settings(), is_example=True))
+    assert finding.state == state
+    assert "an example" in finding.detail
