@@ -22,12 +22,12 @@ from segsync.files import REJECTED
 from segsync.ledger import Ledger
 from segsync.plan import Plan, plan_resume
 from segsync.printable import printable
-from segsync.progress import Progress
 from segsync.report import ImportReport, make_report
 from segsync.request import Request
 from segsync.runner import open_ledger, run_plan
 from segsync.summary import summary
 from segsync.tally import Tally
+from segsync.watch import Outputs, Watch, outputs
 
 T = TypeVar("T")
 
@@ -37,21 +37,21 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
-    `OutputError` where the ledger cannot be used.
+    `OutputError` where the ledger or the log cannot be used, `SettingsError` where the metrics cannot be served.
     """
-    said = Console(stderr=True)
-    with open_ledger(request.settings, request.ledger) as ledger:
+    with outputs(request) as told, open_ledger(request.settings, request.ledger) as ledger:
+        said = told.console
         plan = choose(request, ledger, said)
         if isinstance(plan, int):
             return None, plan
-        report, signal_number = _run(request, ledger, plan, said)
+        report, signal_number = _run(request, ledger, plan, told)
         if report.outcome == "stopped" and request.may_ask and could_go_on(request, report):
             said.print(Text(printable(f"Error: {report.error}"), style="bold red"), soft_wrap=True)
             if answer(resume_question(report.resume_offset) + 'Type "yes" or "no": ') == "yes":
-                later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, said)
+                later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, told)
                 report = report.then(later)
     if report.fates.profiles or report.outcome == "done":
-        _write_out(summary(report))
+        _write_out(summary(report), said)
     for line in conclusion(request, report):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
@@ -61,16 +61,16 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
     return report, code
 
 
-def _run(request: Request, ledger: Ledger, plan: Plan, console: Console) -> tuple[ImportReport, int]:
-    return run_event_loop(_watched(request, ledger, plan, console))
+def _run(request: Request, ledger: Ledger, plan: Plan, told: Outputs) -> tuple[ImportReport, int]:
+    return run_event_loop(_watched(request, ledger, plan, told))
 
 
-async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Console) -> tuple[ImportReport, int]:
+async def _watched(request: Request, ledger: Ledger, plan: Plan, told: Outputs) -> tuple[ImportReport, int]:
     """The report of an import, and the number of the signal that ended it: 0 for none."""
     loop, stop, tally = asyncio.get_running_loop(), asyncio.Event(), Tally(plan.offset, plan.before)
     received: list[int] = []
     started = loop.time()
-    with Progress(request.settings, tally, console, request.mode, verbose=request.verbose) as progress:
+    with Watch(request, plan, tally, told) as watch:
         running = loop.create_task(
             run_plan(
                 request.settings,
@@ -79,7 +79,7 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                 ledger=ledger,
                 limit=plan.left_of(request.limit),
                 confirm=request.confirm,
-                on_event=progress.on_event,
+                on_event=watch.on_event,
                 stop=stop,
                 directory=request.directory,
             )
@@ -90,7 +90,7 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                 running.cancel()
             else:
                 stop.set()
-                progress.is_stopping()
+                watch.is_stopping()
             received.append(number)
 
         with _signals_to(on_signal):
@@ -106,6 +106,7 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                     seconds=loop.time() - started,
                     is_confirmed=request.confirm,
                 )
+        watch.ended(report)
     return report, received[0] if received else 0
 
 
@@ -137,7 +138,7 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def _write_out(table: Table) -> None:
+def _write_out(table: Table, said: Console) -> None:
     """To standard output. That may be closed or full: what comes after it still has to be said."""
     terminal, drawn = Console(), StringIO()
     Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(table)
@@ -146,7 +147,7 @@ def _write_out(table: Table) -> None:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        Console(stderr=True).print(f"The summary could not be written: {error.strerror}")
+        said.print(f"The summary could not be written: {error.strerror}")
 
 
 def _has_content(path: Path) -> bool:
