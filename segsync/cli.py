@@ -108,7 +108,7 @@ def import_command(
         str, typer.Option(metavar="HOST", help="The address that --metrics-port is on.")
     ] = METRICS_HOST,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only problems and the summary.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, page, upsert.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, page.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:

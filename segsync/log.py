@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -26,14 +26,18 @@ from segsync.logwriters import Level, Line, Writer
 from segsync.models import (
     ActionEnded,
     BatchSent,
+    CallAnswered,
     CallRetried,
+    CallsLeft,
     ConcurrencyChanged,
     Event,
     PaceChanged,
     PageListed,
     PageSettled,
     PageTakenAgain,
+    ProfileRead,
     ProfileRejected,
+    ProfileWithoutIdentifier,
     ReadingEnded,
     ServicePaused,
     TraitLeftOut,
@@ -45,6 +49,9 @@ from segsync.situation import Situation, in_words
 from segsync.speed import Speed, Speedometer
 from segsync.summary import duration
 from segsync.tally import Tally
+
+_NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
+"""These are most of the events: they are let by at once."""
 
 LINE_SECONDS = 5.0
 REJECTIONS_SHOWN = 10
@@ -115,6 +122,8 @@ class Log:
 
     def on_event(self, event: Event) -> None:
         """Tell what is worth a line."""
+        if type(event) in _NEVER_TOLD:
+            return
         match event:
             case CallRetried() | ServicePaused() | PaceChanged():
                 self._tell_of_service(event)
