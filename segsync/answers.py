@@ -16,6 +16,9 @@ from segsync.redact import redacted
 
 _IDENTIFIER = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/=+-]{0,99}")
 
+MOST_DIGITS = 15
+"""No count of calls has more."""
+
 A_YEAR_SECONDS = 366 * 86_400.0
 
 
@@ -50,6 +53,11 @@ def reason(*said: object, hidden: Iterable[str] = ()) -> str:
 def identifier(value: object) -> str | None:
     """A request id, an error code or the like, if it looks as one does: what else may come there may be personal."""
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
+
+
+def count(text: str) -> int | None:
+    """A whole number that is not negative, as headers say it; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _error_fields(content: bytes) -> dict[str, object]:

@@ -60,7 +60,7 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         print(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
         is_plain = not Console().encoding.lower().startswith("utf")
-        write_out(shown(report, is_plain=is_plain))
+        write_out(shown(report, is_plain=is_plain), said)
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
 
 

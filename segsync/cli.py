@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,16 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+class LogFormat(StrEnum):
+    """How the lines of the log look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+METRICS_HOST = "127.0.0.1"
 
 SANDBOX_PROFILES = 500
 SANDBOX_DIRECTORY = "segsync-sandbox"
@@ -89,8 +100,21 @@ def import_command(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help=f"Import {SANDBOX_PROFILES} invented profiles, no account needed.")
     ] = False,
+    profiles: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many there will be, for a bar and the time left.")
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="json writes the log for machines, to standard error or --log-file.")
+    ] = LogFormat.TEXT,
+    log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Add the log to FILE too.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve metrics for Prometheus there.")
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="HOST", help="The address that --metrics-port is on.")
+    ] = METRICS_HOST,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only problems and the summary.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, warning.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, page.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -112,15 +136,19 @@ def import_command(
         {"--sandbox": sandbox, "--resume": resume, "--retry-rejected": retry_rejected},
         {"--retry-rejected": retry_rejected, "--limit": limit is not None},
         {"--dry-run": dry_run, "--resume": resume, "--retry-rejected": retry_rejected},
+        {"--retry-rejected": retry_rejected, "--profiles": profiles is not None},
     )
     _check_output(output, dry_run=dry_run)
+    is_terminal = sys.stderr.isatty()
+    # At a terminal the log's format is that of its file, if it has one: the terminal keeps its display.
+    stderr_is_json = log_format is LogFormat.JSON and not (log_file and is_terminal)
     given = {
         "SEGSYNC_CONCURRENCY": ("--concurrency", concurrency),
         "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size),
         "SEGSYNC_LEDGER": ("--ledger", ledger),
     }
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
-    with _errors_in_words():
+    with _errors_in_words(as_json=stderr_is_json):
         from segsync.request import Request
         from segsync.settings import Settings
         from segsync.terminal import dry_run_at_terminal, import_at_terminal
@@ -137,13 +165,20 @@ def import_command(
                 output=output,
                 begins_anew=sandbox,
                 limit=limit,
-                mode="quiet" if quiet else "live" if sys.stderr.isatty() else "lines",
+                mode="quiet" if quiet else "live" if is_terminal and not stderr_is_json else "lines",
                 verbose=verbose,
-                may_ask=not no_input and sys.stdin.isatty() and sys.stderr.isatty(),
+                may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
                 command=_command(),
                 resume_flags=_resume_flags(
                     flags,
-                    env_file,
+                    {
+                        "--env-file": env_file,
+                        "--profiles": profiles,
+                        "--log-format": None if log_format is LogFormat.TEXT else log_format,
+                        "--log-file": log_file,
+                        "--metrics-port": metrics_port,
+                        "--metrics-host": None if metrics_host == METRICS_HOST else metrics_host,
+                    },
                     sandbox=sandbox,
                     no_confirm=no_confirm,
                     quiet=quiet,
@@ -151,6 +186,12 @@ def import_command(
                     no_input=no_input,
                 ),
                 directory=Path(SANDBOX_DIRECTORY if sandbox else "."),
+                profiles=profiles,
+                log_format=log_format.value,
+                log_file=log_file,
+                stderr_is_json=stderr_is_json,
+                metrics_port=metrics_port,
+                metrics_host=metrics_host,
             )
 
         if sandbox:
@@ -311,32 +352,40 @@ def _command() -> list[str]:
     return [sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1]
 
 
-def _resume_flags(flags: Mapping[str, tuple[str, str]], env_file: Path | None, **switches: bool) -> list[str]:
-    """What was said on the command line and has to be said again."""
+def _resume_flags(settings: Mapping[str, tuple[str, str]], others: Mapping[str, object], **switches: bool) -> list[str]:
+    """What was said on the command line and has to be said again; None is what was not said."""
     return [
-        *(word for pair in flags.values() for word in pair),
-        *(("--env-file", str(env_file)) if env_file else ()),
+        *(word for pair in settings.values() for word in pair),
+        *(word for flag, value in others.items() if value is not None for word in (flag, str(value))),
         *(f"--{name.replace('_', '-')}" for name, is_on in switches.items() if is_on),
     ]
 
 
 @contextmanager
-def _errors_in_words() -> Iterator[None]:
+def _errors_in_words(*, as_json: bool = False) -> Iterator[None]:
     """Whatever goes wrong, a user reads a sentence and the shell gets an exit code."""
     from segsync.errors import LedgerError, SegsyncError, SettingsError
     from segsync.printable import printable
+
+    def say(text: str) -> None:
+        if as_json:
+            from segsync.logwriters import as_json as to_json
+            from segsync.logwriters import said
+
+            text = to_json(said(text, "error"), None)
+        typer.echo(text, err=True)
 
     try:
         yield
     except SettingsError as error:
         lines = "\n".join(f"  {problem}" for problem in error.problems)
-        typer.echo(f"Settings are missing or not allowed (see .env-example):\n{lines}", err=True)
+        say(f"Settings are missing or not allowed (see .env-example):\n{lines}")
         raise typer.Exit(2) from None
     except LedgerError as error:
-        typer.echo(printable(f"Error: {error}"), err=True)
+        say(printable(f"Error: {error}"))
         raise typer.Exit(2) from None
     except SegsyncError as error:
-        typer.echo(printable(f"Error: {error}"), err=True)
+        say(printable(f"Error: {error}"))
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -228,13 +228,38 @@ class CallAnswered(Struct, frozen=True):
 
 
 class CallRetried(Struct, frozen=True):
-    """A failed call will be tried again in `wait_seconds`; `elapsed_seconds` after its first failure."""
+    """A failed call will be tried again in `wait_seconds`; `elapsed_seconds` after its first failure.
+
+    `status` is None when no answer came.
+    """
 
     service: str
     reason: str
     attempt: int
     wait_seconds: float
     elapsed_seconds: float
+    status: int | None = None
+    request_id: str | None = None
+
+
+class CallsLeft(Struct, frozen=True):
+    """An answer said how many calls of this method may still go in the service's current minute or hour, of `limit`.
+
+    Voucherify counts bulk upserts (POST) apart from reads (GET).
+    """
+
+    service: str
+    method: str
+    remaining: int
+    limit: int | None = None
+
+
+class PaceChanged(Struct, frozen=True):
+    """Calls leave at another rate, of the `allowed` one: a refusal slowed them down, or they are coming back up."""
+
+    service: str
+    calls_per_second: float
+    allowed: float
 
 
 class ConcurrencyChanged(Struct, frozen=True):
@@ -264,6 +289,8 @@ Event = (
     | ActionEnded
     | CallAnswered
     | CallRetried
+    | CallsLeft
+    | PaceChanged
     | ServicePaused
     | ConcurrencyChanged
 )

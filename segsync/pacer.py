@@ -66,6 +66,11 @@ class Pacer:
         """The rate at which calls leave now: the configured one, or less after a refusal."""
         return self._throttle.rate(self._clock())
 
+    @property
+    def is_slowed(self) -> bool:
+        """Whether a refusal holds the rate down."""
+        return self._throttle.is_slowed
+
     async def turn(self) -> float:
         """Wait until the next call may go; when it does, on the event loop's clock."""
         self._in_line += 1

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsync.logwriters import LogFormat
 from segsync.progress import Mode
 from segsync.settings import Settings
 
@@ -17,7 +18,7 @@ class Request:
     `offset` is None where none was given. `begins_anew` says that an unfinished import is of no interest.
     `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
     the files that name profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
-    customers go into the file `output`, where one is given.
+    customers go into the file `output`, where one is given. `profiles` is how many the user says there are.
     """
 
     settings: Settings
@@ -36,3 +37,9 @@ class Request:
     begins_anew: bool = False
     dry_run: bool = False
     output: Path | None = None
+    profiles: int | None = None
+    log_format: LogFormat = "text"
+    log_file: Path | None = None
+    stderr_is_json: bool = False
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"

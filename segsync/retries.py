@@ -73,13 +73,16 @@ class Retries:
             return False
 
         def tell(state: tenacity.RetryCallState) -> None:
+            error = _error_of(state)
             self._on_event(
                 CallRetried(
                     self._service,
-                    str(_error_of(state)),
+                    str(error),
                     state.attempt_number,
                     state.upcoming_sleep,
                     self._clock() - failed_at,
+                    error.status,
+                    error.request_id,
                 )
             )
 

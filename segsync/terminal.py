@@ -23,12 +23,12 @@ from segsync.ledger import Ledger
 from segsync.models import FIRST_OFFSET
 from segsync.plan import Plan, plan_new, plan_resume
 from segsync.printable import printable
-from segsync.progress import Progress
 from segsync.report import ImportReport, make_report
 from segsync.request import Request
 from segsync.runner import open_ledger, run_plan
 from segsync.summary import summary
 from segsync.tally import Tally
+from segsync.watch import Outputs, Watch, outputs
 
 T = TypeVar("T")
 
@@ -38,21 +38,21 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
-    `OutputError` where the ledger cannot be used.
+    `OutputError` where the ledger or the log cannot be used, `SettingsError` where the metrics cannot be served.
     """
-    said = Console(stderr=True)
-    with open_ledger(request.settings, request.ledger) as ledger:
+    with outputs(request) as told, open_ledger(request.settings, request.ledger) as ledger:
+        said = told.console
         plan = choose(request, ledger, said)
         if isinstance(plan, int):
             return None, plan
-        report, signal_number = _run(request, ledger, plan, said)
+        report, signal_number = _run(request, ledger, plan, told)
         if report.outcome == "stopped" and request.may_ask and could_go_on(request, report):
             said.print(Text(printable(f"Error: {report.error}"), style="bold red"), soft_wrap=True)
             if answer(resume_question(report.resume_offset) + 'Type "yes" or "no": ') == "yes":
-                later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, said)
+                later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, told)
                 report = report.then(later)
     if report.fates.profiles or report.outcome == "done":
-        write_out(summary(report))
+        write_out(summary(report), said)
     for line in conclusion(request, report):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
@@ -67,34 +67,35 @@ def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
 
     It asks nothing, and its ledger is a temporary one. Raises `OutputError` where the file exists or cannot be written.
     """
-    said = Console(stderr=True)
-    with open_ledger(request.settings, None) as ledger, output_at(request.output) as output:
+    with (
+        outputs(request) as told,
+        open_ledger(request.settings, None) as ledger,
+        output_at(request.output) as output,
+    ):
         plan = plan_new(ledger, request.offset or FIRST_OFFSET)
-        report, signal_number = _run(request, ledger, plan, said, DryRunSink(output))
+        report, signal_number = _run(request, ledger, plan, told, DryRunSink(output))
     if report.fates.profiles or report.outcome == "done":
-        write_out(summary(report))
+        write_out(summary(report), told.console)
     for line in what_it_means(report, request.output, output):
-        said.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
+        told.console.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
     return report, exit_code(report, signal_number)
 
 
 def _run(
-    request: Request, ledger: Ledger, plan: Plan, console: Console, dry_run: DryRunSink | None = None
+    request: Request, ledger: Ledger, plan: Plan, told: Outputs, dry_run: DryRunSink | None = None
 ) -> tuple[ImportReport, int]:
-    return run_event_loop(_watched(request, ledger, plan, console, dry_run))
+    return run_event_loop(_watched(request, ledger, plan, told, dry_run))
 
 
 async def _watched(
-    request: Request, ledger: Ledger, plan: Plan, console: Console, dry_run: DryRunSink | None
+    request: Request, ledger: Ledger, plan: Plan, told: Outputs, dry_run: DryRunSink | None
 ) -> tuple[ImportReport, int]:
     """The report of an import, and the number of the signal that ended it: 0 for none."""
     loop, stop, tally = asyncio.get_running_loop(), asyncio.Event(), Tally(plan.offset, plan.before)
     received: list[int] = []
     started = loop.time()
     is_dry_run = dry_run is not None
-    with Progress(
-        request.settings, tally, console, request.mode, verbose=request.verbose, is_dry_run=is_dry_run
-    ) as progress:
+    with Watch(request, plan, tally, told) as watch:
         running = loop.create_task(
             run_plan(
                 request.settings,
@@ -103,7 +104,7 @@ async def _watched(
                 ledger=ledger,
                 limit=plan.left_of(request.limit),
                 confirm=request.confirm,
-                on_event=progress.on_event,
+                on_event=watch.on_event,
                 stop=stop,
                 directory=None if is_dry_run else request.directory,
                 dry_run=dry_run,
@@ -115,7 +116,7 @@ async def _watched(
                 running.cancel()
             else:
                 stop.set()
-                progress.is_stopping()
+                watch.is_stopping()
             received.append(number)
 
         with _signals_to(on_signal):
@@ -132,6 +133,7 @@ async def _watched(
                     is_confirmed=request.confirm,
                     is_dry_run=is_dry_run,
                 )
+        watch.ended(report)
     return report, received[0] if received else 0
 
 
@@ -163,7 +165,7 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def write_out(drawing: RenderableType) -> None:
+def write_out(drawing: RenderableType, said: Console) -> None:
     """To standard output. That may be closed or full: what comes after it still has to be said."""
     terminal, drawn = Console(), StringIO()
     Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(drawing)
@@ -173,7 +175,7 @@ def write_out(drawing: RenderableType) -> None:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        Console(stderr=True).print(f"The summary could not be written: {error.strerror}")
+        said.print(f"The summary could not be written: {error.strerror}")
 
 
 def _has_content(path: Path) -> bool:

@@ -20,14 +20,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from segsync import answers
+from segsync.budget import Budget
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
-from segsync.models import CallAnswered, OnEvent, ServicePaused
+from segsync.models import CallAnswered, OnEvent
 from segsync.pacer import Pacer
-from segsync.retries import LONGEST_ANNOUNCED_WAIT_SECONDS, Retries
+from segsync.retries import Retries
 from segsync.settings import is_this_machine
 
 T = TypeVar("T")
@@ -88,6 +89,7 @@ class Transport:
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
+        self._budget = Budget(service, pacer, on_event)
         self._retries = Retries(service, on_event, random or Random())
         self._clock = asyncio.get_running_loop().time
         self._answered_at = -math.inf
@@ -146,10 +148,10 @@ class Transport:
         response, content = await self._exchange(method, url, self._headers, call, body)
         if 200 <= response.status < 300:
             self._answered_at = left_at
-            self._heed(response.headers)
+            self._budget.answered(method, response.headers)
             return self._decode(response, content, call, answer)
         if response.status == 429:
-            self.pacer.refused(left_at)
+            self._budget.refused(left_at, method, response.headers)
         raise self._error(response, content, call)
 
     def _url(self, target: str) -> URL:
@@ -173,7 +175,7 @@ class Transport:
             return content
         message = f"{url.host} answered {response.status} to {call} of {self.service}"
         if is_own and response.status == 429:
-            self.pacer.refused(left_at)
+            self._budget.refused(left_at, "GET", response.headers)
         if response.status in _RETRIED_STATUSES or response.status >= 500:
             raise TransientError(message, service=self.service, status=response.status)
         raise RefusedError(message, service=self.service, status=response.status)
@@ -281,22 +283,12 @@ class Transport:
             # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
-                self._pause(wait or 0.0)
+                self._budget.pause(wait or 0.0)
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)
         reason = self.reason(*answers.error_texts(content))
         return RefusedError(f"{message}: {reason}" if reason else message, **where)
-
-    def _heed(self, headers: CIMultiDictProxy[str]) -> None:
-        """Stop before the limit instead of at it, where the service says how much of it is left (Voucherify)."""
-        if headers.get("X-Rate-Limit-Remaining") == "0":
-            self._pause(answers.limit_wait_seconds(headers) or 0.0)
-
-    def _pause(self, seconds: float) -> None:
-        if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
-            self.pacer.pause(seconds)
-            self._on_event(ServicePaused(self.service, seconds))
 
 
 def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:

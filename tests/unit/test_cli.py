@@ -21,6 +21,7 @@ CREDENTIALS = {
 FLAGS = [
     *("--offset", "--limit", "--resume", "--retry-rejected", "--no-confirm", "--ledger"),
     *("--concurrency", "--batch-size", "--env-file", "--sandbox", "--dry-run", "--output"),
+    *("--profiles", "--log-format", "--log-file", "--metrics-port", "--metrics-host"),
     *("--quiet", "--verbose", "--no-input", "--version", "--help", "--install-completion", "--show-completion"),
 ]
 
@@ -113,6 +114,10 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
         (["--sandbox", "--resume"], "--sandbox and --resume exclude each other"),
         (["--sandbox", "--retry-rejected"], "--sandbox and --retry-rejected exclude each other"),
         (["--retry-rejected", "--limit", "5"], "--retry-rejected and --limit exclude each other"),
+        (["--retry-rejected", "--profiles", "5"], "--retry-rejected and --profiles exclude each other"),
+        (["--profiles", "0"], "--profiles"),
+        (["--log-format", "xml"], "--log-format"),
+        (["--metrics-port", "70000"], "--metrics-port"),
         (["--sandbox", "--env-file", "x.env"], "--sandbox uses no settings but its own"),
         (["--dry-run", "--resume"], "--dry-run and --resume exclude each other"),
         (["--dry-run", "--retry-rejected"], "--dry-run and --retry-rejected exclude each other"),

@@ -1,0 +1,304 @@
+"""The log of an import: one line an event.
+
+Always told: the beginning and the end of a run, every few seconds how far it is, stopping, slowing down and coming
+back, profiles that are taken again, that everything is sent; calls that are tried again and requests to wait, at most
+every few seconds for each service; the first rejections, and the first warning of each trait.
+With `verbose`: each of these, and each page, bulk upsert, outcome and change of concurrency.
+Never: calls and profiles that simply go well, of which there are millions. The numbers of every few seconds count them.
+
+No trait and no source id is in a line. Segment ids are, as in the files that a run leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from segsync import __version__
+from segsync.files import REJECTED, WARNINGS
+from segsync.logwriters import Level, Line, Writer
+from segsync.models import (
+    ActionEnded,
+    BatchSent,
+    CallAnswered,
+    CallRetried,
+    CallsLeft,
+    ConcurrencyChanged,
+    Event,
+    MetadataUnchecked,
+    PaceChanged,
+    PageListed,
+    PageSettled,
+    PageTakenAgain,
+    ProfileRead,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    ReadingEnded,
+    ServicePaused,
+    TraitLeftOut,
+)
+from segsync.plan import Plan
+from segsync.report import ImportReport
+from segsync.settings import Settings
+from segsync.situation import Situation, in_words
+from segsync.speed import Speed, Speedometer
+from segsync.summary import duration
+from segsync.tally import Tally
+
+_NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
+"""These are most of the events: they are let by at once."""
+
+LINE_SECONDS = 5.0
+REJECTIONS_SHOWN = 10
+
+
+class Log:
+    """Writes the lines of one import to all `writers`.
+
+    It is a context manager around the import, and its `on_event` wants the import's events after `tally` and
+    `situation` have had them. `run` says which it is: the number in the ledger and a random mark of this process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        tally: Tally,
+        situation: Situation,
+        speedometer: Speedometer,
+        writers: Sequence[Writer],
+        *,
+        verbose: bool = False,
+        is_dry_run: bool = False,
+    ) -> None:
+        self.run = f"{plan.runs[-1] if plan.runs else 0}-{secrets.token_hex(4)}"
+        self._settings = settings
+        self._plan = plan
+        self._tally = tally
+        self._situation = situation
+        self._speedometer = speedometer
+        self._writers = writers
+        self._verbose = verbose
+        self._is_dry_run = is_dry_run
+        self._told: dict[str, float] = {}
+        self._slowed: set[str] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._ticker: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        plan = self._plan
+        fields = {"kind": plan.kind, "offset": plan.offset, "version": __version__, "counts": self._counts()}
+        self._tell("run_started", f"segsync {__version__} begins: {plan.kind} run {self.run}", fields)
+        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._ticker:
+            self._ticker.cancel()
+
+    def is_stopping(self) -> None:
+        """The import was asked to end."""
+        ending = "finished" if self._is_dry_run else "finished and sent"
+        words = f"Stopping: what is under way is {ending}. Press Ctrl-C again to stop at once."
+        self._tell("stopping", words, {"counts": self._counts()})
+
+    def ended(self, report: ImportReport) -> None:
+        """The last line of a run."""
+        fates = report.fates
+        fields = {
+            "outcome": report.outcome,
+            "offset": report.resume_offset,
+            "seconds": report.seconds,
+            "counts": self._counts(),
+            "error": None if report.error is None else str(report.error),
+        }
+        words = f"{report.outcome} after {duration(report.seconds)}: {fates.done:,} of {fates.profiles:,} profiles done"
+        level: Level = "error" if report.error else "info"
+        self._tell("run_ended", f"{words}; {report.error}" if report.error else words, fields, level)
+
+    def on_event(self, event: Event) -> None:
+        """Tell what is worth a line."""
+        if type(event) in _NEVER_TOLD:
+            return
+        match event:
+            case CallRetried() | ServicePaused() | PaceChanged():
+                self._tell_of_service(event)
+            case MetadataUnchecked(reason):
+                words = f"Warning: {reason}, so metadata goes as it is: Voucherify may refuse it"
+                self._tell("metadata_unchecked", words, {"stage": "map", "reason": reason}, "warning")
+            case ProfileRejected() | TraitLeftOut():
+                self._tell_of_profile(event)
+            case PageTakenAgain(profiles):
+                self._tell("page_taken_again", f"Taking {profiles:,} profiles again", {"profiles": profiles})
+            case ReadingEnded(open_actions) if open_actions:
+                words = f"All is sent. Waiting for the outcome of {open_actions:,} bulk upserts"
+                self._tell("reading_ended", words, {"open_actions": open_actions, "counts": self._counts()})
+            case PageListed() | BatchSent() | PageSettled() | ActionEnded() | ConcurrencyChanged() if self._verbose:
+                self._tell_all(event)
+
+    def _tell_of_service(self, event: CallRetried | ServicePaused | PaceChanged) -> None:
+        service = event.service
+        fields: dict[str, object]
+        match event:
+            case CallRetried(_, reason, attempt, wait_seconds, elapsed_seconds, status, request_id):
+                fields = {
+                    "service": service,
+                    "status": status,
+                    "request_id": request_id,
+                    "attempt": attempt,
+                    "wait_seconds": wait_seconds,
+                    "elapsed_seconds": elapsed_seconds,
+                }
+                words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
+                self._tell_now_and_then(service, Line("call_retried", words, fields, "warning"))
+            case ServicePaused(_, seconds):
+                words = f"{service} asks to wait until {datetime.now() + timedelta(seconds=seconds):%H:%M:%S}"
+                line = Line("service_paused", words, {"service": service, "seconds": seconds})
+                self._tell_now_and_then(f"{service} pause", line)
+            case PaceChanged(_, calls_per_second, allowed):
+                is_slowed = calls_per_second < allowed
+                if is_slowed == (service in self._slowed) and not self._verbose:
+                    return
+                self._slowed = self._slowed | {service} if is_slowed else self._slowed - {service}
+                words = in_words(event) if is_slowed else "back at full rate"
+                fields = {"service": service, "calls_per_second": calls_per_second, "allowed": allowed}
+                self._tell("pace_changed", f"{service}: {words}", fields)
+
+    def _tell_of_profile(self, event: ProfileRejected | TraitLeftOut) -> None:
+        fields: dict[str, object]
+        match event:
+            case ProfileRejected(rejection):
+                fields = {
+                    "stage": rejection.stage,
+                    "segment_id": rejection.segment_id,
+                    "reason": rejection.reason,
+                    "request_id": rejection.request_id,
+                }
+                words = f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}"
+                line = Line("profile_rejected", words, fields, "warning")
+                self._tell_first("rejected", REJECTIONS_SHOWN, line, REJECTED)
+            case TraitLeftOut(segment_id, trait, problem):
+                sent = "sent as null" if trait == "birthdate" else "left out"
+                fields = {"stage": "map", "segment_id": segment_id, "trait": trait, "problem": problem}
+                words = f"Warning: {segment_id} {trait} {problem}: {sent}"
+                self._tell_first(trait, 1, Line("trait_left_out", words, fields, "warning"), WARNINGS)
+
+    def _tell_all(self, event: PageListed | BatchSent | PageSettled | ActionEnded | ConcurrencyChanged) -> None:
+        """Of what is many."""
+        fields: dict[str, object]
+        match event:
+            case PageListed(cursor, profiles):
+                fields = {"stage": "list", "offset": cursor, "profiles": profiles}
+                self._tell("page_listed", f"Listed {profiles} profiles at offset {cursor}", fields, "debug")
+            case BatchSent(action_id, sent):
+                fields = {"stage": "upsert", "action_id": action_id, "customers": len(sent)}
+                self._tell("batch_sent", f"Sent {len(sent)} customers as {action_id}", fields, "debug")
+            case PageSettled(_, cursor, next_cursor, fates):
+                fields = {"stage": "upsert", "offset": next_cursor, "page": cursor, "profiles": fates.profiles}
+                words = f"The page at offset {cursor} is done"
+                self._tell("page_settled", words, {**fields, "counts": self._counts()}, "debug")
+            case ActionEnded(action_id, customers, confirmed, rejected):
+                fields = {"stage": "confirm", "action_id": action_id, "customers": customers}
+                words = f"{action_id} has ended: {confirmed} of {customers} customers confirmed, {rejected} rejected"
+                self._tell("action_ended", words, {**fields, "confirmed": confirmed, "rejected": rejected}, "debug")
+            case ConcurrencyChanged(profiles):
+                words = f"Reading {profiles} profiles at a time"
+                self._tell("concurrency_changed", words, {"stage": "read", "profiles": profiles}, "debug")
+
+    # --- how often -----------------------------------------------------------------------------------------
+
+    def _tell_now_and_then(self, topic: str, line: Line) -> None:
+        """At most one line a topic in `LINE_SECONDS`: an outage is told, not recited."""
+        now = self._clock()
+        if self._verbose or now - self._told.get(topic, -LINE_SECONDS) >= LINE_SECONDS:
+            self._told[topic] = now
+            self._write(line)
+
+    def _tell_first(self, topic: str, most: int, line: Line, file: str) -> None:
+        """The first few of a kind; the others are in the file."""
+        count = self._told[topic] = self._told.get(topic, 0) + 1
+        if self._verbose or count <= most:
+            self._write(line)
+        elif file not in self._told:
+            self._told[file] = 1
+            words = "--verbose tells of all of these" if self._is_dry_run else f"More of these are in {file}"
+            self._tell("more_in_file", words, {"file": None if self._is_dry_run else file})
+
+    def _tell(self, event: str, message: str, fields: dict[str, object], level: Level = "info") -> None:
+        self._write(Line(event, message, fields, level))
+
+    def _write(self, line: Line) -> None:
+        for writer in self._writers:
+            writer.write(line, self.run)
+
+    # --- how far -------------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        """Tell how far it is until the import ends."""
+        while True:
+            self._speedometer.look()
+            await asyncio.sleep(LINE_SECONDS)
+            self._write(self._progress(self._speedometer.look()))
+
+    def _progress(self, speed: Speed) -> Line:
+        tally, services, settings = self._tally, self._tally.services, self._settings
+        retries = sum(service.retries for service in services.values())
+        rate_limited = sum(service.rate_limited for service in services.values())
+        left = {f"{left.service} {left.method}": left.remaining for left in self._situation.calls_left.values()}
+        fields: dict[str, object] = {
+            "state": self._situation.words(),
+            "offset": tally.resume_offset,
+            "counts": self._counts(),
+            "read": tally.read + tally.without_identifier,
+            "total": speed.total,
+            "seconds_left": speed.seconds_left,
+            "rates": {
+                "profiles_per_second": round(speed.profiles, 1),
+                "segment_calls_per_second": round(speed.segment, 1),
+                "voucherify_calls_per_minute": round(speed.voucherify * 60, 1),
+            },
+            "calls": {name: service.calls for name, service in services.items()},
+            "calls_left": left or None,
+            "retries": retries,
+            "rate_limited": rate_limited,
+        }
+        sent = f"{tally.confirmed + tally.sent} customers sent, {tally.confirmed} of them confirmed"
+        if self._is_dry_run:
+            sent = f"{tally.sent} customers would be sent"
+        words = (
+            f"{tally.read + tally.without_identifier} profiles read ({speed.profiles:.0f}/s), {sent}, "
+            f"{tally.without_identifier} without identifier, {tally.rejected} rejected; "
+            f"Segment {speed.segment:.1f} calls/s of {settings.segment_requests_per_second:g}, "
+            f"Voucherify {speed.voucherify * 60:.0f}/min of {settings.voucherify_requests_per_minute:g}; "
+            f"{retries} retries, {rate_limited} x 429"
+        )
+        offset = "" if tally.resume_offset is None else f"; offset {tally.resume_offset}"
+        return Line("progress", f"{words}{outlook(speed)}{offset}", fields)
+
+    def _counts(self) -> object:
+        return msgspec.to_builtins(self._tally.fates)
+
+
+def outlook(speed: Speed) -> str:
+    """How far it is to the end, for the end of a line."""
+    if speed.total is None or speed.share is None:
+        return ""
+    of = f"at least {speed.total:,}" if speed.is_at_least else f"{speed.total:,}"
+    left = "" if speed.seconds_left is None else f", {time_left(speed.seconds_left)} left"
+    return f"; {int(100 * speed.share)}% of {of} done{left}"
+
+
+def time_left(seconds: float) -> str:
+    """A guess is not told to the second where it is days."""
+    hours = seconds / 3600
+    if hours >= 24 * 100:
+        return "over 99 days"
+    return duration(max(seconds, 1)) if hours < 24 else f"{int(hours // 24)} d {int(hours % 24)} h"

@@ -1,0 +1,116 @@
+"""What an import is doing right now, in words that a person understands; from its events alone."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from segsync.models import (
+    CallAnswered,
+    CallRetried,
+    CallsLeft,
+    Event,
+    PaceChanged,
+    PageTakenAgain,
+    ReadingEnded,
+    ServicePaused,
+)
+
+READING = "reading profiles"
+READING_AGAIN = "reading profiles again that did not arrive"
+HEARING = "hearing from Voucherify what became of the customers"
+STOPPING = "stopping: finishing what is under way"
+
+SLOW = 0.97
+"""Less than this share of the allowed rate is worth a word."""
+
+
+class _Outage(Struct, frozen=True):
+    """Since when (seconds on the loop's clock) a service has answered nothing well, and its last status."""
+
+    since: float
+    status: int | None
+
+
+class Situation:
+    """Takes the events of an import; `words()` says what it is doing, the most important thing first.
+
+    `calls_left` holds what a service said last, by service and method, and `pace` the rate of slowed calls.
+    """
+
+    def __init__(self) -> None:
+        self.is_stopping = False
+        self.calls_left: dict[tuple[str, str], CallsLeft] = {}
+        self.pace: dict[str, PaceChanged] = {}
+        self._clock = asyncio.get_running_loop().time
+        self._doing = READING
+        self._answered_at: dict[str, float] = {}
+        self._outages: dict[str, _Outage] = {}
+        self._paused: dict[str, tuple[float, datetime]] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Take an event."""
+        match event:
+            case CallAnswered(service, status):
+                if is_well(status):
+                    self._answered_at[service] = self._clock()
+                    if self._outages:
+                        self._outages.pop(service, None)
+            case CallsLeft(service, method):
+                self.calls_left[service, method] = event
+            case CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
+                self._failed(service, status, elapsed_seconds)
+            case ServicePaused(service, seconds):
+                self._paused[service] = (self._clock() + seconds, datetime.now() + timedelta(seconds=seconds))
+            case PaceChanged(service):
+                self.pace[service] = event
+            case ReadingEnded(open_actions) if open_actions:
+                self._doing = HEARING
+            case PageTakenAgain():
+                self._doing = READING_AGAIN
+
+    def words(self) -> str:
+        """The state: stopping, waiting, an outage, slowed down, or simply what is being done."""
+        now = self._clock()
+        waiting = {service: paused for service, paused in self._paused.items() if paused[0] > now}
+        slowed = [pace for pace in self.pace.values() if pace.calls_per_second < SLOW * pace.allowed]
+        if self.is_stopping:
+            return STOPPING
+        if waiting:
+            service = max(waiting, key=lambda name: waiting[name][0])
+            return f"waiting for {service} until {waiting[service][1]:%H:%M:%S}"
+        if self._outages:
+            service = min(self._outages, key=lambda name: self._outages[name].since)
+            outage = self._outages[service]
+            says = "does not answer" if outage.status is None else f"answers {outage.status}"
+            return f"{service} {says}, retrying, {now - outage.since:.0f} s so far"
+        if slowed:
+            return in_words(slowed[0])
+        return self._doing
+
+    def _failed(self, service: str, status: int | None, elapsed_seconds: float) -> None:
+        """It is an outage as long as no call at all is answered well: one call that fails for itself is none."""
+        began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
+        outage = self._outages.get(service)
+        self._outages[service] = _Outage(min(began, outage.since) if outage else began, status)
+
+
+def is_well(status: int | None) -> bool:
+    """Whether the service works: it understood the call, whatever it answered."""
+    return status is not None and status < 500 and status not in (408, 425, 429)
+
+
+def in_words(pace: PaceChanged) -> str:
+    """That calls leave more slowly than they may."""
+    unit, factor, whose = ("second", 1, "Segment space")
+    if pace.service != "Segment":
+        unit, factor, whose = ("minute", 60, "Voucherify project")
+    rate, allowed = per_unit(pace.calls_per_second * factor), per_unit(pace.allowed * factor)
+    return f"slowed down to {rate} of {allowed} calls a {unit}: others use the {whose} too"
+
+
+def per_unit(rate: float) -> str:
+    """A rate with as many digits as are of use."""
+    return f"{rate:,.1f}" if rate < 100 else f"{rate:,.0f}"

@@ -1,0 +1,136 @@
+"""Who watches an import: the log, the live display and the metrics, put together as the command line asks for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.text import Text
+
+from segsync.log import Log
+from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer, console_for
+from segsync.models import Event
+from segsync.plan import Plan
+from segsync.progress import Progress
+from segsync.report import ImportReport
+from segsync.request import Request
+from segsync.situation import Situation
+from segsync.speed import Speedometer
+from segsync.tally import Tally
+
+if TYPE_CHECKING:
+    from segsync.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What this process tells its user with: `console` for words, `writers` for the log, `metrics` where asked for.
+
+    The live display is on `console` where it `is_live`.
+    """
+
+    console: Console
+    is_live: bool
+    writers: Sequence[Writer]
+    metrics: Metrics | None
+
+
+@contextmanager
+def outputs(request: Request) -> Iterator[Outputs]:
+    """What was asked for, for as long as the process works.
+
+    Raises `OutputError` where the log's file cannot be written, `SettingsError` where the metrics cannot be served.
+    """
+    console = console_for()
+    is_live = request.mode == "live" and not console.is_dumb_terminal
+    tells_progress = not is_live and request.mode != "quiet"
+    writers: list[Writer] = [ConsoleWriter(console, tells_progress=tells_progress)]
+    if request.stderr_is_json:
+        writers = [JsonWriter(sys.stderr, tells_progress=tells_progress)]
+        console = console_for(writers[0])
+
+    def say(problem: str) -> None:
+        console.print(Text(problem), soft_wrap=True)
+
+    with ExitStack() as stack:
+        if request.log_file:
+            file = FileWriter(request.log_file, request.log_format, on_failure=say)
+            stack.callback(file.close)
+            writers.append(file)
+        metrics = None
+        if request.metrics_port is not None:
+            from segsync.metrics import serving  # noqa: PLC0415 - an extra, for those who want it
+
+            metrics = stack.enter_context(serving(request.metrics_host, request.metrics_port))
+        yield Outputs(console, is_live, writers, metrics)
+
+
+class Watch:
+    """Takes the events of one import and shows them everywhere. It is a context manager around the import.
+
+    `tally` has counted an event before `on_event` gets it.
+    """
+
+    def __init__(self, request: Request, plan: Plan, tally: Tally, to: Outputs) -> None:
+        settings = request.settings
+        self._situation = Situation()
+        speedometer = Speedometer(tally, _total(request))
+        self._log = Log(
+            settings,
+            plan,
+            tally,
+            self._situation,
+            speedometer,
+            to.writers,
+            verbose=request.verbose,
+            is_dry_run=request.dry_run,
+        )
+        self._progress = (
+            Progress(settings, tally, self._situation, speedometer, to.console, is_dry_run=request.dry_run)
+            if to.is_live
+            else None
+        )
+        self._metrics = to.metrics
+        if to.metrics:
+            to.metrics.watch(settings, tally)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self._log)
+            if self._progress:
+                stack.enter_context(self._progress)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def on_event(self, event: Event) -> None:
+        """Take an event of the import."""
+        self._situation.on_event(event)
+        self._log.on_event(event)
+        if self._metrics:
+            self._metrics.on_event(event)
+
+    def is_stopping(self) -> None:
+        """The import was asked to end."""
+        self._situation.is_stopping = True
+        self._log.is_stopping()
+
+    def ended(self, report: ImportReport) -> None:
+        """The import has ended."""
+        self._log.ended(report)
+
+
+def _total(request: Request) -> int | None:
+    """How many profiles there will be in all of the import, as far as the user has said it."""
+    said = [number for number in (request.profiles, request.limit) if number is not None]
+    return min(said, default=None)

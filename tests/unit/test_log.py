@@ -1,0 +1,432 @@
+"""What the log tells while an import runs: rates, retries and rejections told sparingly, as text and as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from io import StringIO
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from segsync.errors import StopError
+from segsync.files import REJECTED, WARNINGS
+from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, Log
+from segsync.logwriters import ConsoleWriter, JsonWriter, Writer
+from segsync.models import (
+    ActionEnded,
+    BatchSent,
+    CallAnswered,
+    CallRetried,
+    CallsLeft,
+    ConcurrencyChanged,
+    Event,
+    Fates,
+    PaceChanged,
+    PageListed,
+    PageSettled,
+    PageTakenAgain,
+    ProfileRead,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    ReadingEnded,
+    Rejection,
+    SentProfile,
+    ServicePaused,
+    TraitLeftOut,
+)
+from segsync.plan import Plan
+from segsync.report import make_report
+from segsync.settings import Settings
+from segsync.situation import Situation
+from segsync.speed import Speedometer
+from segsync.tally import NOTHING_BEFORE, Tally
+from tests.conftest import run_virtual
+
+SETTINGS = Settings(
+    segment_access_token="token",
+    segment_space_id="spa_1",
+    voucherify_application_id="id",
+    voucherify_secret_key="key",
+    voucherify_requests_per_minute=2000,
+)
+Tell = Callable[[Event], None]
+Scenario = Callable[[Tell], Awaitable[None]]
+
+
+def logged(
+    scenario: Scenario,
+    writer: Writer,
+    *,
+    verbose: bool = False,
+    before: Fates = NOTHING_BEFORE,
+    total: int | None = None,
+) -> None:
+    """Have a log write what `scenario` tells."""
+
+    async def main() -> None:
+        tally, situation = Tally("0", before), Situation()
+        plan = Plan("new", (3,), 3, "0", before)
+        with Log(SETTINGS, plan, tally, situation, Speedometer(tally, total), [writer], verbose=verbose) as log:
+
+            def tell(event: Event) -> None:
+                tally.count(event)
+                situation.on_event(event)
+                log.on_event(event)
+
+            await scenario(tell)
+            log.is_stopping()
+            error = StopError("the sky fell")
+            log.ended(make_report(tally, outcome="stopped", error=error, seconds=1.0, is_confirmed=True))
+
+    run_virtual(main())
+
+
+def shown(
+    scenario: Scenario,
+    *,
+    is_quiet: bool = False,
+    verbose: bool = False,
+    before: Fates = NOTHING_BEFORE,
+    total: int | None = None,
+) -> list[str]:
+    """The lines of text on a console, without the one that says at the end that the import is asked to stop."""
+    console = Console(file=StringIO(), width=300, color_system=None)
+    writer = ConsoleWriter(console, tells_progress=not is_quiet)
+    logged(scenario, writer, verbose=verbose, before=before, total=total)
+    assert isinstance(console.file, StringIO)
+    *lines, stopping = console.file.getvalue().splitlines()
+    assert "Stopping: what is under way" in stopping
+    return lines
+
+
+def records(scenario: Scenario, *, verbose: bool = False, total: int | None = None) -> list[dict[str, Any]]:
+    """The lines of JSON."""
+    stream = StringIO()
+    logged(scenario, JsonWriter(stream, tells_progress=True), verbose=verbose, total=total)
+    return [msgspec.json.decode(line, type=dict[str, Any]) for line in stream.getvalue().splitlines()]
+
+
+def sent(customers: int) -> BatchSent:
+    return BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", f"u{each}") for each in range(customers)))
+
+
+async def twenty_profiles_a_second(tell: Tell) -> None:
+    """For 32 seconds; every tenth has no identifier, every second a batch of 18 is sent."""
+    tell(PageListed("0", 1000))
+    await asyncio.sleep(LINE_SECONDS / 10)
+    for _ in range(32):
+        for number in range(20):
+            tell(CallAnswered("Segment", 200, 0.1))
+            if number % 10 == 0:
+                tell(ProfileWithoutIdentifier("use_1"))
+            else:
+                tell(CallAnswered("Segment", 200, 0.1))
+                tell(ProfileRead("use_1"))
+        tell(CallAnswered("Voucherify", 202, 0.1))
+        tell(sent(18))
+        await asyncio.sleep(1)
+
+
+# --- log lines ------------------------------------------------------------------------------------------------
+
+
+def test_a_line_every_few_seconds_tells_how_far_it_is_and_how_fast() -> None:
+    lines = shown(twenty_profiles_a_second)
+    assert len(lines) == 32 // LINE_SECONDS
+    assert re.match(
+        r"\d\d:\d\d:\d\d 600 profiles read \(20/s\), 540 customers sent, 0 of them confirmed, 60 without identifier, ",
+        lines[-1],
+    )
+    assert "0 rejected; Segment 38.0 calls/s of 100, Voucherify 60/min of 2000; 0 retries, 0 x 429" in lines[-1]
+
+
+def test_a_line_tells_where_a_resume_would_begin_for_as_long_as_there_is_such_a_place() -> None:
+    async def scenario(tell: Tell) -> None:
+        await asyncio.sleep(LINE_SECONDS + 1)
+        for next_cursor in ("100", "[/b]", None):
+            tell(PageSettled(1, "0", next_cursor, Fates(sent=100)))
+            await asyncio.sleep(LINE_SECONDS)
+
+    lines = shown(scenario)
+    assert [line.partition("offset ")[2] for line in lines[:3]] == ["0", "100", "[/b]"]
+    assert "None" not in lines[3]
+
+
+def test_the_rates_are_those_of_the_last_seconds_not_of_the_whole_run() -> None:
+    async def scenario(tell: Tell) -> None:
+        await twenty_profiles_a_second(tell)
+        await asyncio.sleep(20)
+
+    lines = shown(scenario)
+    assert "640 profiles read (0/s)" in lines[-1]
+    assert "Segment 0.0 calls/s of 100, Voucherify 0/min" in lines[-1]
+
+
+def test_a_quiet_run_says_nothing_but_problems() -> None:
+    async def scenario(tell: Tell) -> None:
+        await twenty_profiles_a_second(tell)
+        tell(ProfileRejected(Rejection("use_9", None, "read", "answered 404"), 1))
+
+    [line] = shown(scenario, is_quiet=True)
+    assert line.endswith("Rejected: use_9 (read): answered 404")
+
+
+# --- what becomes of the customers ------------------------------------------------------------------------------
+
+
+async def all_sent_and_then_heard_of(tell: Tell) -> None:
+    """After 6 seconds all is sent, after 12 the first outcomes are there, after 18 the last."""
+    tell(PageListed("0", 200))
+    for _ in range(200):
+        tell(ProfileRead("use_1"))
+    tell(sent(100))
+    tell(sent(100))
+    await asyncio.sleep(6)
+    tell(ReadingEnded(2))
+    await asyncio.sleep(6)
+    tell(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
+    tell(ActionEnded("aa_1", 100, 99, 1))
+    await asyncio.sleep(6)
+    tell(ActionEnded("aa_2", 100, 100))
+    await asyncio.sleep(6)
+
+
+def test_a_line_tells_how_many_of_the_customers_sent_are_confirmed() -> None:
+    lines = [line for line in shown(all_sent_and_then_heard_of) if "profiles read" in line]
+    told = [
+        re.search(r"(\d+) customers sent, (\d+) of them confirmed, 0 without identifier, (\d+) rej", line)
+        for line in lines
+    ]
+    assert [match.groups() for match in told if match] == [
+        *[("200", "0", "0")] * 2,
+        *[("199", "99", "1")],
+        *[("199", "199", "1")],
+    ]
+
+
+def test_it_is_said_once_that_all_is_sent_and_what_is_waited_for() -> None:
+    told = [line for line in shown(all_sent_and_then_heard_of) if "All is sent" in line]
+    assert len(told) == 1
+    assert told[0].endswith("All is sent. Waiting for the outcome of 2 bulk upserts")
+
+
+def test_nothing_is_said_of_outcomes_where_none_is_waited_for() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(ReadingEnded(0))
+        await asyncio.sleep(1)
+
+    assert shown(scenario) == []
+
+
+def test_a_resumed_import_shows_all_of_it_and_the_pace_of_this_process() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(PageListed("900", 100))
+        for _ in range(12):
+            tell(ProfileRead("use_1"))
+            tell(sent(1))
+            await asyncio.sleep(1)
+
+    before = Fates(confirmed=500, sent=300, without_identifier=100)
+    lines = shown(scenario, before=before)
+    assert re.search(r"910 profiles read \(1/s\), 810 customers sent, 500 of them confirmed, 100 without", lines[-1])
+
+
+async def an_upsert_that_failed_is_taken_again(tell: Tell) -> None:
+    tell(PageListed("0", 100))
+    tell(sent(100))
+    await asyncio.sleep(LINE_SECONDS)
+    tell(ActionEnded("aa_1", 100, 0))
+    await asyncio.sleep(LINE_SECONDS)
+    await a_page_is_taken_again(tell, were_rejected=False)
+
+
+async def a_page_is_taken_again(tell: Tell, *, were_rejected: bool = True) -> None:
+    await asyncio.sleep(1)
+    tell(PageTakenAgain(100, were_rejected=were_rejected))
+    await asyncio.sleep(2 * LINE_SECONDS)
+    tell(sent(100))
+    await asyncio.sleep(LINE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "before"),
+    [
+        (an_upsert_that_failed_is_taken_again, NOTHING_BEFORE),
+        (a_page_is_taken_again, Fates(confirmed=800, rejected=200)),
+    ],
+)
+def test_no_pace_is_negative_where_profiles_are_taken_again(
+    scenario: Callable[[Tell], Awaitable[None]], before: Fates
+) -> None:
+    lines = shown(scenario, before=before)
+    paces = [match[1] for line in lines if (match := re.search(r"profiles read \((.*?)/s\)", line))]
+    assert len(paces) >= 3
+    assert [pace for pace in paces if pace.startswith("-")] == []
+
+
+# --- retries, rejections, warnings ----------------------------------------------------------------------------
+
+
+async def an_outage_of_a_minute(tell: Tell) -> None:
+    """Sixteen workers try again every second."""
+    for second in range(60):
+        for attempt in range(16):
+            tell(CallAnswered("Segment", 429, 0.1))
+            tell(CallRetried("Segment", "Segment answered 429", attempt, 1.0, float(second)))
+        await asyncio.sleep(1)
+
+
+def test_an_outage_is_told_now_and_then_and_not_recited() -> None:
+    lines = [line for line in shown(an_outage_of_a_minute) if "attempt" in line]
+    assert len(lines) == 60 // LINE_SECONDS
+    assert lines[0].endswith("Segment answered 429; attempt 1 in 1.0 s, 0 s so far")
+    assert lines[-1].endswith("55 s so far")
+
+
+def test_the_trouble_of_one_service_does_not_hide_that_of_the_other() -> None:
+    async def scenario(tell: Tell) -> None:
+        for service in ("Segment", "Voucherify") * 2:
+            tell(CallRetried(service, f"{service} answered 503", 1, 2.0, 0.5))
+            tell(ServicePaused(service, 60.0))
+
+    told = [line.split(" ", 1)[1] for line in shown(scenario)]
+    assert [line[: line.index("answered" if "answered" in line else "asks") - 1] for line in told] == [
+        *("Segment", "Segment", "Voucherify", "Voucherify")
+    ]
+
+
+def test_retries_and_429s_are_counted_in_the_log_lines() -> None:
+    assert "960 retries, 960 x 429" in [line for line in shown(an_outage_of_a_minute) if "profiles read" in line][-1]
+
+
+async def many_rejections_and_warnings(tell: Tell) -> None:
+    for number in range(50):
+        tell(ProfileRejected(Rejection(f"use_{number}", None, "upsert", "Voucherify answered 400"), 1))
+        tell(TraitLeftOut(f"use_{number}", "birthdate", "is not an ISO 8601 date"))
+        tell(TraitLeftOut(f"use_{number}", "name", "is a list, not text"))
+
+
+def test_the_first_rejections_are_told_and_then_once_the_file_that_has_them_all() -> None:
+    lines = shown(many_rejections_and_warnings)
+    told = [line for line in lines if "Rejected: " in line]
+    assert len(told) == REJECTIONS_SHOWN
+    assert "Rejected: use_0 (upsert): Voucherify answered 400" in told[0]
+    assert sum(REJECTED in line for line in lines) == 1
+
+
+def test_one_warning_a_trait_says_what_became_of_it_and_once_where_the_others_are() -> None:
+    lines = shown(many_rejections_and_warnings)
+    birthdate, name = (line for line in lines if "Warning: " in line)
+    assert re.search("use_0.* birthdate is not an ISO 8601 date.* sent as null", birthdate)
+    assert re.search("use_0.* name is a list, not text.* left out", name)
+    assert sum(WARNINGS in line for line in lines) == 1
+
+
+def test_a_verbose_run_tells_of_every_one() -> None:
+    assert sum("Rejected" in line for line in shown(many_rejections_and_warnings, verbose=True)) == 50
+    assert sum("Warning" in line for line in shown(many_rejections_and_warnings, verbose=True)) == 100
+    assert sum("attempt" in line for line in shown(an_outage_of_a_minute, verbose=True)) == 16 * 60
+
+
+def test_what_a_service_says_is_shown_as_it_is_and_not_as_markup() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(ProfileRejected(Rejection("use_[/red]", None, "read", "[bold]no[/nothing]"), 1))
+
+    assert shown(scenario)[0].endswith("use_[/red] (read): [bold]no[/nothing]")
+
+
+def test_others_who_use_the_space_are_told_of_once_and_when_they_have_gone() -> None:
+    async def scenario(tell: Tell) -> None:
+        for rate in (60.0, 61.0, 62.0, 100.0):
+            tell(PaceChanged("Segment", rate, 100.0))
+
+    assert [line.split(" ", 1)[1] for line in shown(scenario)] == [
+        "Segment: slowed down to 60.0 of 100 calls a second: others use the Segment space too",
+        "Segment: back at full rate",
+    ]
+    assert len(shown(scenario, verbose=True)) == 4
+
+
+# --- how far it is ----------------------------------------------------------------------------------------------
+
+
+def test_with_a_total_the_line_says_how_much_is_done_and_how_long_the_rest_takes() -> None:
+    lines = shown(twenty_profiles_a_second, total=1000)
+    assert re.search(r"; 50% of 1,000 done, 0:00:2\d left; offset 0$", lines[4])
+
+
+def test_more_profiles_than_were_said_are_told_as_at_least_so_many() -> None:
+    line = shown(twenty_profiles_a_second, total=500)[-1]
+    assert "; 100% of at least 1,000 done; offset 0" in line
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
+async def everything(tell: Tell) -> None:
+    tell(PageListed("0", 100))
+    tell(CallAnswered("Segment", 503, 0.1))
+    tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 40.0, 503, "req-1"))
+    tell(ServicePaused("Voucherify", 60.0))
+    tell(PaceChanged("Segment", 50.0, 100.0))
+    tell(CallsLeft("Voucherify", "POST", 57, 100))
+    tell(ConcurrencyChanged(32))
+    tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
+    tell(ProfileRejected(Rejection("use_2", "secret@example.com", "read", "Segment answered 400", "req-2"), 1))
+    tell(sent(98))
+    tell(PageSettled(1, "0", "100", Fates(sent=98, rejected=1)))
+    tell(ActionEnded("aa_1", 98, 98))
+    tell(PageTakenAgain(5, were_rejected=False))
+    tell(ReadingEnded(2))
+    await asyncio.sleep(LINE_SECONDS + 1)
+
+
+def test_every_line_of_json_says_when_what_how_bad_and_of_which_run() -> None:
+    lines = records(everything, verbose=True)
+    assert {line["run"] for line in lines} == {lines[0]["run"]}
+    assert re.fullmatch(r"3-[0-9a-f]{8}", lines[0]["run"]), "the number in the ledger and a mark of the process"
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+        assert line["level"] in ("debug", "info", "warning", "error")
+        assert line["message"]
+    assert [line["event"] for line in lines] == [
+        *("run_started", "page_listed", "call_retried", "service_paused", "pace_changed", "concurrency_changed"),
+        *("trait_left_out", "profile_rejected", "batch_sent", "page_settled", "action_ended", "page_taken_again"),
+        *("reading_ended", "progress", "stopping", "run_ended"),
+    ]
+
+
+def test_lines_of_json_have_fields_for_what_the_words_say() -> None:
+    lines = {line["event"]: line for line in records(everything, verbose=True, total=1000)}
+    retried, rejected, progress = lines["call_retried"], lines["profile_rejected"], lines["progress"]
+    assert (retried["service"], retried["status"], retried["request_id"]) == ("Segment", 503, "req-1")
+    assert (rejected["stage"], rejected["segment_id"], rejected["request_id"]) == ("read", "use_2", "req-2")
+    assert progress["counts"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "to_do": 1}
+    assert progress["state"].startswith("waiting for Voucherify until ")
+    assert (progress["offset"], progress["total"], progress["calls_left"]) == ("100", 1000, {"Voucherify POST": 57})
+    assert [lines[name]["stage"] for name in ("page_listed", "batch_sent", "action_ended")] == [
+        *("list", "upsert", "confirm")
+    ]
+    assert (lines["run_ended"]["outcome"], lines["run_ended"]["error"]) == ("stopped", "the sky fell")
+    assert lines["run_ended"]["level"] == "error"
+
+
+def test_pages_and_upserts_are_lines_of_a_verbose_log_alone() -> None:
+    events = [line["event"] for line in records(everything)]
+    assert not {"page_listed", "batch_sent", "page_settled", "action_ended", "concurrency_changed"} & {*events}
+
+
+def test_no_source_id_is_in_any_line() -> None:
+    assert "secret@example.com" not in str(records(everything, verbose=True))
+
+
+def test_no_cursor_breaks_a_line() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(PageSettled(1, "0", 'a"b\n\ud800\x1b[31m', Fates(sent=1)))
+        await asyncio.sleep(LINE_SECONDS + 1)
+
+    assert [line["event"] for line in records(scenario)] == ["run_started", "progress", "stopping", "run_ended"]

@@ -1,0 +1,128 @@
+"""The live display fits its window: from 40 to 200 columns, and a low one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from segsync.models import CallRetried, CallsLeft, Event, Fates, PageSettled, ServicePaused
+from segsync.picture import View, picture
+from segsync.settings import Settings
+from segsync.situation import Situation
+from segsync.speed import Speed
+from segsync.tally import Tally
+from tests.conftest import run_virtual
+
+SETTINGS = Settings(
+    segment_access_token="token",
+    segment_space_id="spa_dkF93kfXlL2mCvb3n4Mz0q",
+    voucherify_application_id="id",
+    voucherify_secret_key="key",
+    voucherify_base_url="https://a-dedicated-cluster.eu.voucherify.example",
+    segment_requests_per_second=1000,
+    voucherify_requests_per_minute=2000,
+)
+WIDTHS = (40, 60, 80, 120, 200)
+MILLIONS = Fates(confirmed=30_123_456, sent=1_345_678, without_identifier=15_456_789, rejected=12_345)
+NUMBERS = [
+    *("46,938,268", "31,469,134", "30,123,456", "15,456,789", "12,345"),
+    *("112,345,678", "543,210", "1,957", "57", "46938268", "985", "1,?985"),
+]
+
+
+def drawn(
+    width: int,
+    height: int = 30,
+    *,
+    events: tuple[Event, ...] = (),
+    total: int | None = 50_000_000,
+    is_at_least: bool = False,
+    seconds_left: float | None = 7828.0,
+    offset: str = "46938268",
+) -> list[str]:
+    """The lines of the picture in a window of that size, in the middle of a large import."""
+
+    async def main() -> list[str]:
+        tally, situation = Tally("0", MILLIONS), Situation()
+        left = (CallsLeft("Voucherify", "POST", 1957, 2000), CallsLeft("Voucherify", "GET", 57, 2000))
+        for event in (*left, PageSettled(1, "0", offset, Fates()), *events):
+            tally.count(event)
+            situation.on_event(event)
+        tally.services["Segment"].calls, tally.services["Voucherify"].calls = 112_345_678, 543_210
+        tally.services["Segment"].retries, tally.services["Segment"].rate_limited = 1_234, 17
+        speed = Speed(502.3, 985.2, 1985 / 60, tally.fates.done, total, is_at_least, seconds_left)
+        console = Console(width=width, height=height, color_system=None)
+        with console.capture() as capture:
+            console.print(picture(View(SETTINGS, tally, situation, speed, 93_784.0, width, height)))
+        return capture.get().splitlines()
+
+    return run_virtual(main())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_is_longer_than_the_window_is_wide_and_no_number_is_cut(width: int) -> None:
+    lines = drawn(width, events=(CallRetried("Segment", "", 1, 2.0, 40.0, 503),))
+    assert [line for line in lines if cell_len(line) > width] == []
+    text = "\n".join(lines)
+    assert [number for number in NUMBERS if not re.search(rf"(?<![\d,]){number}(?![\d,])", text)] == []
+    assert "…" not in "".join(lines[1:]), "nothing but the route is shortened"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_bar_the_share_and_the_time_left_are_there_at_any_width(width: int) -> None:
+    text = "\n".join(drawn(width))
+    assert "━━━" in text
+    assert "93% of 50,000,000" in text
+    assert "2:10:28 left" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_both_budgets_are_there_at_any_width(width: int) -> None:
+    words = " ".join(" ".join(drawn(width)).split())
+    assert re.search(r"985 of 1,?000( a second|/s)", words)
+    assert re.search(r"1,?985 of 2,?000( a minute|/min)", words)
+    assert re.search(r"reads 57 left of 2,000 uploads 1,957 left of 2,000", words)
+
+
+def test_without_a_total_there_is_no_bar() -> None:
+    text = "\n".join(drawn(80, total=None, seconds_left=None))
+    assert "━" not in text
+    assert "left of 2,000" in text
+    assert not re.search(r"\d+%", text)
+
+
+def test_at_the_start_the_bar_is_there_and_no_time() -> None:
+    [bar] = [line for line in drawn(80, seconds_left=None) if "%" in line]
+    assert bar.endswith("93% of 50,000,000")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_more_profiles_than_were_said(width: int) -> None:
+    assert "100% of at least 46,938,268" in "\n".join(
+        drawn(width, total=46_938_268, is_at_least=True, seconds_left=None)
+    )
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("height", [6, 8, 10, 12, 14, 16, 24, 50])
+@pytest.mark.parametrize("pause", [(), (ServicePaused("Voucherify", 60.0),)])
+def test_it_is_no_higher_than_the_window_and_says_the_most_important(
+    width: int, height: int, pause: tuple[Event, ...]
+) -> None:
+    lines = drawn(width, height, events=pause)
+    assert len(lines) < height
+    words = " ".join(" ".join(lines).split())
+    assert "46,938,268" in words
+    assert re.search("waiting for Voucherify until" if pause else "reading profiles", words)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_cursor_is_shown_as_it_is_or_shortened_and_never_obeyed(width: int) -> None:
+    lines = drawn(width, offset="[/b]:key:\x1b[31m" + "x" * 300)
+    [line] = [line for line in lines if "Offset" in line]
+    assert "[/b]:key:" in line
+    assert "\x1b" not in line
+    assert cell_len(line) <= width
