@@ -83,6 +83,15 @@ def import_command(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help=f"Import {SANDBOX_PROFILES} invented profiles, no account needed.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave a page for people: report.html, say. [extra: report]")
+    ] = None,
+    report_ids: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Name N profiles of each group in the report, by Segment id.")
+    ] = 0,
+    summary_json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave the summary as JSON; - is standard output.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only problems and the summary.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, warning.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything.")] = False,
@@ -111,11 +120,16 @@ def import_command(
         "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size),
         "SEGSYNC_LEDGER": ("--ledger", ledger),
     }
+    said = {"--report": report, "--report-ids": report_ids or None, "--summary-json": summary_json}
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words():
+        from segsync.outputs import Outputs
         from segsync.request import Request
         from segsync.settings import Settings
         from segsync.terminal import import_at_terminal
+
+        outputs = Outputs(report=report, report_ids=report_ids, summary_json=summary_json)
+        outputs.check()
 
         def request(settings: Settings) -> Request:
             return Request(
@@ -134,6 +148,7 @@ def import_command(
                 resume_flags=_resume_flags(
                     flags,
                     env_file,
+                    {flag: str(value) for flag, value in said.items() if value is not None},
                     sandbox=sandbox,
                     no_confirm=no_confirm,
                     quiet=quiet,
@@ -141,6 +156,7 @@ def import_command(
                     no_input=no_input,
                 ),
                 directory=Path(SANDBOX_DIRECTORY if sandbox else "."),
+                outputs=outputs,
             )
 
         if sandbox:
@@ -264,11 +280,14 @@ def _command() -> list[str]:
     return [sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1]
 
 
-def _resume_flags(flags: Mapping[str, tuple[str, str]], env_file: Path | None, **switches: bool) -> list[str]:
+def _resume_flags(
+    flags: Mapping[str, tuple[str, str]], env_file: Path | None, others: Mapping[str, str], **switches: bool
+) -> list[str]:
     """What was said on the command line and has to be said again."""
     return [
         *(word for pair in flags.values() for word in pair),
         *(("--env-file", str(env_file)) if env_file else ()),
+        *(word for pair in others.items() for word in pair),
         *(f"--{name.replace('_', '-')}" for name, is_on in switches.items() if is_on),
     ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import Fates
+from segsync.models import Fates, Stage
 from segsync.tally import Tally
+from segsync.throughput import Throughput
 
 Outcome = Literal["done", "interrupted", "stopped"]
 
@@ -22,6 +24,19 @@ class ServiceCalls(Struct, frozen=True):
     rate_limited: int = 0
 
 
+class RejectionGroup(Struct, frozen=True):
+    """How many profiles were rejected at a stage for reasons that say the same.
+
+    `reason` is what was said, with "…" for ids and numbers in which the reasons differ. `segment_ids` names some of
+    the profiles where that was asked for.
+    """
+
+    stage: Stage
+    reason: str
+    profiles: int
+    segment_ids: tuple[str, ...] = ()
+
+
 class ImportReport(Struct, frozen=True):
     """What an import did.
 
@@ -30,6 +45,11 @@ class ImportReport(Struct, frozen=True):
     says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
     goes on, None where nothing is left to list; what lies before it is counted in `settled`. `warnings` counts by
     trait what was left out of customers; a resume counts those again that it repeats.
+
+    `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time between them by a clock that
+    nobody sets. Where the process had nothing to do, that is 0, and they are those of the run that did it all.
+    `throughput` tells how many profiles the process read when. `rejections` groups the rejected profiles by reason, the
+    largest group first; they add up to `fates.rejected`, earlier processes' included.
     """
 
     outcome: Outcome
@@ -43,6 +63,10 @@ class ImportReport(Struct, frozen=True):
     seconds: float
     calls: Mapping[str, ServiceCalls]
     warnings: Mapping[str, int]
+    began_at: str | None = None
+    ended_at: str | None = None
+    throughput: Throughput = Throughput()
+    rejections: tuple[RejectionGroup, ...] = ()
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
@@ -72,6 +96,10 @@ class ImportReport(Struct, frozen=True):
                 trait: self.warnings.get(trait, 0) + later.warnings.get(trait, 0)
                 for trait in sorted({*self.warnings, *later.warnings})
             },
+            began_at=self.began_at,
+            ended_at=later.ended_at,
+            throughput=self.throughput.then(later.throughput, self.seconds),
+            rejections=later.rejections,
         )
 
 
@@ -87,9 +115,16 @@ def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCa
 
 
 def make_report(
-    tally: Tally, *, outcome: Outcome, error: SegsyncError | None, seconds: float, is_confirmed: bool
+    tally: Tally,
+    *,
+    outcome: Outcome,
+    error: SegsyncError | None,
+    seconds: float,
+    is_confirmed: bool,
+    rejections: Iterable[RejectionGroup] = (),
 ) -> ImportReport:
-    """The report of an import whose events `tally` counted."""
+    """The report of an import whose events `tally` counted, and which ends now."""
+    ended = datetime.now(UTC)
     return ImportReport(
         outcome=outcome,
         error=error,
@@ -105,4 +140,8 @@ def make_report(
             for name, service in sorted(tally.services.items())
         },
         warnings=dict(tally.left_out.most_common()),
+        began_at=(ended - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        ended_at=ended.isoformat(timespec="seconds"),
+        throughput=tally.buckets.throughput,
+        rejections=tuple(rejections),
     )

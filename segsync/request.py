@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from segsync.outputs import Outputs
 from segsync.progress import Mode
 from segsync.settings import Settings
 
@@ -16,7 +17,7 @@ class Request:
 
     `offset` is None where none was given. `begins_anew` says that an unfinished import is of no interest.
     `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
-    the files that name profiles go into `directory`.
+    the files that name profiles go into `directory`, those of `outputs` where it says.
     """
 
     settings: Settings
@@ -33,3 +34,4 @@ class Request:
     retry_rejected: bool = False
     confirm: bool = True
     begins_anew: bool = False
+    outputs: Outputs = field(default_factory=Outputs)

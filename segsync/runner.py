@@ -24,9 +24,11 @@ from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
 from segsync.pacer import Pacer
 from segsync.pipeline import Source
 from segsync.plan import Plan, plan_new, plan_resume, plan_retry
+from segsync.reasons import read_groups
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
 from segsync.tally import Tally
+from segsync.throughput import sampled
 from segsync.transport import Transport
 
 SESSION_HEADERS: Final[Mapping[str, str]] = {
@@ -101,10 +103,11 @@ async def run_plan(
     on_event: OnEvent,
     stop: asyncio.Event | None,
     directory: Path | None,
+    report_ids: int = 0,
 ) -> ImportReport:
     """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
 
-    `limit` is what is left of it.
+    `limit` is what is left of it; `report_ids` is how many segment ids the report may name of each group.
     """
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
@@ -117,7 +120,7 @@ async def run_plan(
         on_event(event)
 
     try:
-        with _files(directory, plan) as files:
+        with sampled(tally.buckets, lambda: tally.profiles_read), _files(directory, plan) as files:
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
@@ -150,7 +153,14 @@ async def run_plan(
         outcome, failure = "stopped", failure or error
     if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
         tally.resume_offset = kept.offset  # behind what was reached, as far as it was written down
-    return make_report(tally, outcome=outcome, error=failure, seconds=clock() - started, is_confirmed=confirm)
+    return make_report(
+        tally,
+        outcome=outcome,
+        error=failure,
+        seconds=clock() - started,
+        is_confirmed=confirm,
+        rejections=await read_groups(ledger, plan.runs, most_ids=report_ids),
+    )
 
 
 def tidy_rejected(ledger: Ledger, directory: Path) -> None:

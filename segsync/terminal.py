@@ -12,17 +12,21 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
+from segsync.ending import leave
 from segsync.files import REJECTED
 from segsync.ledger import Ledger
-from segsync.plan import Plan, plan_resume
+from segsync.models import FIRST_OFFSET
+from segsync.plan import Plan, last_run, plan_resume
 from segsync.printable import printable
 from segsync.progress import Progress
+from segsync.reasons import read_groups
 from segsync.report import ImportReport, make_report
 from segsync.request import Request
 from segsync.runner import open_ledger, run_plan
@@ -43,6 +47,8 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
     with open_ledger(request.settings, request.ledger) as ledger:
         plan = choose(request, ledger, said)
         if isinstance(plan, int):
+            if plan == EXIT_DONE and request.outputs.are_wanted:
+                leave(request, run_event_loop(_of_the_past(request, ledger)), plan, said)
             return None, plan
         report, signal_number = _run(request, ledger, plan, said)
         if report.outcome == "stopped" and request.may_ask and could_go_on(request, report):
@@ -51,18 +57,36 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
                 later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, said)
                 report = report.then(later)
     if report.fates.profiles or report.outcome == "done":
-        _write_out(summary(report))
+        if request.outputs.use_standard_output:
+            said.print(summary(report))
+        else:
+            _write_out(summary(report))
     for line in conclusion(request, report):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
     if code == EXIT_DONE and not plan.begins_anew and _has_content(request.directory / REJECTED):
         said.print(f"{REJECTED} names profiles that an earlier run rejected")
         code = EXIT_REJECTED
+    leave(request, report, code, said)
     return report, code
 
 
 def _run(request: Request, ledger: Ledger, plan: Plan, console: Console) -> tuple[ImportReport, int]:
     return run_event_loop(_watched(request, ledger, plan, console))
+
+
+async def _of_the_past(request: Request, ledger: Ledger) -> ImportReport:
+    """What the last run came to, as the ledger has it: this process has no share in it."""
+    run = last_run(ledger)
+    report = make_report(
+        Tally(run.offset, run.fates) if run else Tally(FIRST_OFFSET),
+        outcome="interrupted" if run and run.is_unfinished else "done",
+        error=None,
+        seconds=0,
+        is_confirmed=request.confirm,
+        rejections=await read_groups(ledger, (run.id,) if run else (), most_ids=request.outputs.report_ids),
+    )
+    return structs.replace(report, began_at=run and run.begun_at, ended_at=run and run.ended_at)
 
 
 async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Console) -> tuple[ImportReport, int]:
@@ -82,6 +106,7 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                 on_event=progress.on_event,
                 stop=stop,
                 directory=request.directory,
+                report_ids=request.outputs.report_ids,
             )
         )
 
@@ -105,6 +130,7 @@ async def _watched(request: Request, ledger: Ledger, plan: Plan, console: Consol
                     error=None,
                     seconds=loop.time() - started,
                     is_confirmed=request.confirm,
+                    rejections=await read_groups(ledger, plan.runs, most_ids=request.outputs.report_ids),
                 )
     return report, received[0] if received else 0
 
