@@ -120,10 +120,10 @@ KINDS = (
 )
 
 STAGES: Mapping[Stage, str] = {
-    "read": "reading from Segment",
-    "map": "making a customer of it",
-    "upsert": "sending to Voucherify",
-    "confirm": "Voucherify's check",
+    "read": "when read from Segment",
+    "map": "when made a customer",
+    "upsert": "when sent to Voucherify",
+    "confirm": "when Voucherify checked them",
 }
 
 

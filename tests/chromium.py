@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import shutil
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -53,8 +52,8 @@ class Tab:
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.call(f"{domain}.enable")
 
-    async def open(self, path: Path, *, width: int, scheme: str = "light", media: str = "") -> None:
-        """Load a file, in a window this wide, for who prefers this colour scheme."""
+    async def open(self, url: str, *, width: int, scheme: str = "light", media: str = "") -> None:
+        """Load a page, in a window this wide, for who prefers this colour scheme."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -66,7 +65,7 @@ class Tab:
             "Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
         self._loaded.clear()
-        await self.call("Page.navigate", url=path.absolute().as_uri())
+        await self.call("Page.navigate", url=url)
         await asyncio.wait_for(self._loaded.wait(), START_SECONDS)
 
     async def ask(self, expression: str) -> Any:
@@ -75,10 +74,10 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def screenshot(self, path: Path) -> None:
+    async def screenshot(self) -> bytes:
         """The whole page as a PNG."""
         shot = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
     async def close(self) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -117,31 +116,33 @@ async def chromium_tab(directory: Path) -> AsyncGenerator[Tab, None]:
     """A tab of a browser of its own, whose profile is in `directory`."""
     assert CHROMIUM
     profile = directory / "chromium"
-    with subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as browser:
-        try:
-            async with aiohttp.ClientSession() as session, session.ws_connect(
-                await _address(profile), max_msg_size=0
-            ) as socket:
-                tab = Tab(socket)
-                await tab.attach()
-                yield tab
-                await tab.close()
-        finally:
-            try:
-                browser.wait(5)
-            except subprocess.TimeoutExpired:
-                browser.kill()
+    browser = await asyncio.create_subprocess_exec(
+        CHROMIUM,
+        *FLAGS,
+        f"--user-data-dir={profile}",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        address = await _address(profile)
+        async with aiohttp.ClientSession() as session, session.ws_connect(address, max_msg_size=0) as socket:
+            tab = Tab(socket)
+            await tab.attach()
+            yield tab
+            await tab.close()
+            await asyncio.wait_for(browser.wait(), START_SECONDS)
+    finally:
+        if browser.returncode is None:
+            browser.kill()
+            await browser.wait()
 
 
 async def _address(profile: Path) -> str:
     """Where the browser listens, as it writes into its profile."""
     file = profile / "DevToolsActivePort"
     async with asyncio.timeout(START_SECONDS):
-        while not (file.exists() and len(lines := file.read_text().split()) == 2):  # noqa: ASYNC110, ASYNC240
+        while not (file.exists() and len(lines := file.read_text().split()) == 2):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     port, path = lines
     return f"ws://127.0.0.1:{port}{path}"

@@ -21,6 +21,7 @@ CREDENTIALS = {
 FLAGS = [
     *("--offset", "--limit", "--resume", "--retry-rejected", "--no-confirm", "--ledger"),
     *("--concurrency", "--batch-size", "--env-file", "--sandbox"),
+    *("--report", "--report-ids", "--summary-json"),
     *("--quiet", "--verbose", "--no-input", "--version", "--help"),
 ]
 
