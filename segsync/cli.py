@@ -87,7 +87,8 @@ def import_command(
         Path | None, typer.Option(metavar="FILE", help="Leave a page for people: report.html, say. [extra: report]")
     ] = None,
     report_ids: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Name N profiles of each group in the report, by Segment id.")
+        int,
+        typer.Option(metavar="N", min=0, show_default=False, help="Let it name N profiles a group, by Segment id."),
     ] = 0,
     summary_json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Leave the summary as JSON; - is standard output.")

@@ -26,7 +26,7 @@ def leave(request: Request, report: ImportReport, exit_code: int, console: Conso
     wanted = request.outputs
     if wanted.summary_json:
         _write(wanted.summary_json, lambda: _summary(request, report, exit_code), console)
-    if wanted.report and _write(wanted.report, lambda: _page(request, report), console):
+    if wanted.report and _write(wanted.report, lambda: _page(request, report), console) and request.mode != "quiet":
         console.print(Text(printable(f"Report: {wanted.report}")), soft_wrap=True)
 
 

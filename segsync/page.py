@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import segsync
-from segsync import charts
+from segsync import charts, wording
 from segsync.advice import STAGES, Advised, advised, warning_meaning
 from segsync.models import Fates, Stage
 from segsync.printable import printable
@@ -45,14 +44,6 @@ class Fate:
     colour: str
     profiles: int
     share: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something to do next, and the command that does it."""
-
-    words: str
-    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ class Page:
     voucherify: str
     when: str
     error: str
-    steps: Sequence[Step]
+    steps: Sequence[wording.Step]
     fates: Fates
     fate_rows: Sequence[Fate]
     came_over_share: str
@@ -132,21 +123,21 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
     has_done_something = report.seconds > 0
     return Page(
         state="rejected" if report.outcome == "done" and fates.rejected else report.outcome,
-        state_words=_state_words(report),
-        headline=_headline(report),
-        summary=_summary(report),
+        state_words=wording.state_words(report),
+        headline=wording.headline(report),
+        summary=wording.summary(report),
         space=printable(settings.segment_space_id),
         voucherify=urlsplit(settings.voucherify_url).hostname or "",
-        when=_when(report),
+        when=wording.when(report),
         error=printable(str(report.error)) if report.error else "",
-        steps=_steps(report, next_command),
+        steps=wording.steps(report, next_command),
         fates=fates,
         fate_rows=rows,
-        came_over_share=_share(fates.customers, fates.profiles),
+        came_over_share=wording.share(fates.customers, fates.profiles),
         ring=_ring(rows) if fates.profiles else None,
         rejected=advised(report.rejections),
         identifier=settings.identifier_saved_as_source_id,
-        identifier_advice=_identifier_advice(fates),
+        identifier_advice=wording.identifier_advice(fates),
         without_identifier_ids=named.without_identifier,
         warnings=_warnings(report.warnings, named),
         warnings_count=sum(report.warnings.values()),
@@ -162,106 +153,6 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
     )
 
 
-# --- words ----------------------------------------------------------------------------------------------------
-
-
-def _state_words(report: ImportReport) -> str:
-    if report.outcome != "done":
-        return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
-    if report.resume_offset is not None:
-        return "First part done"
-    return "Done, with rejected profiles" if report.fates.rejected else "Done"
-
-
-def _headline(report: ImportReport) -> str:
-    customers = report.fates.customers
-    if not customers:
-        return "No customers came over"
-    return f"{customers:,} {'customer' if customers == 1 else 'customers'} came over"
-
-
-def _summary(report: ImportReport) -> str:
-    fates = report.fates
-    if not fates.profiles:
-        return "Segment has listed no profiles."
-    words = [f"That is {_share(fates.customers, fates.profiles)} of {_profiles(fates.profiles)} in Segment."]
-    if report.outcome == "done" and report.resume_offset is not None:
-        words = [f"Of the first {_profiles(fates.profiles)} in Segment, as was asked for. More are to come."]
-    elif report.outcome != "done":
-        words = [f"Of {_profiles(fates.profiles)} that Segment had listed by then; there may be more."]
-    if fates.sent:
-        whether = "was not asked" if not report.is_confirmed else "is not known yet"
-        words.append(
-            f"Voucherify accepted {fates.sent:,} of these customers; whether it could write them into its database "
-            f"{whether}."
-        )
-    return " ".join(words)
-
-
-def _steps(report: ImportReport, next_command: str | None) -> list[Step]:
-    fates, steps = report.fates, []
-    if report.outcome != "done" and next_command:
-        steps.append(Step("Go on with the import, when the reason for the stop is gone:", next_command))
-    elif report.outcome != "done":
-        steps.append(Step("Set right what the reason for the stop names, then start the import again."))
-    elif report.resume_offset is not None:
-        steps.append(
-            Step("Look at the first customers in Voucherify. If they are right, import the others:", next_command)
-        )
-    if fates.rejected:
-        is_next = report.outcome == "done" and report.resume_offset is None
-        steps.append(
-            Step(
-                f"See below why {_profiles(fates.rejected)} were rejected, and have it mended. Then take them again"
-                f"{':' if is_next else ' with --retry-rejected.'}",
-                next_command if is_next else None,
-            )
-        )
-    if fates.profiles and fates.without_identifier == fates.profiles:
-        steps.append(Step("Check IDENTIFIER_SAVED_AS_SOURCE_ID: no profile carries an identifier of this type."))
-    if not steps:
-        steps.append(Step("Nothing has to be done. A look at a few customers in Voucherify does no harm."))
-    return steps
-
-
-def _identifier_advice(fates: Fates) -> str:
-    if fates.without_identifier == fates.profiles:
-        return (
-            'No profile at all has it, so it is most likely the wrong type. "segsync check" shows which identifiers '
-            "the profiles carry; the setting IDENTIFIER_SAVED_AS_SOURCE_ID chooses the right one."
-        )
-    return (
-        "Nothing, where they are anonymous visitors. If you miss customers, their id may be of another type: "
-        '"segsync check" shows which identifiers the profiles carry, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID '
-        "chooses one. Who signs in later comes over with Segment's live Voucherify destination."
-    )
-
-
-def _profiles(count: int) -> str:
-    return f"{count:,} {'profile' if count == 1 else 'profiles'}"
-
-
-def _share(part: int, whole: int) -> str:
-    """A percentage that never says none or all where it is not so."""
-    if not whole or part in (0, whole):
-        return "100%" if whole and part == whole else "0%"
-    percent = 100 * part / whole
-    if percent < 0.1:
-        return "under 0.1%"
-    return "over 99.9%" if percent > 99.9 else f"{percent:.1f}%"
-
-
-def _when(report: ImportReport) -> str:
-    if report.began_at is None or report.ended_at is None:
-        return ""
-    began, ended = datetime.fromisoformat(report.began_at), datetime.fromisoformat(report.ended_at)
-    until = f"{ended:%H:%M}" if ended.date() == began.date() else f"{ended.day} {ended:%B %Y, %H:%M}"
-    return f"{began.day} {began:%B %Y, %H:%M} to {until} UTC"
-
-
-# --- rows -----------------------------------------------------------------------------------------------------
-
-
 def _fate_rows(report: ImportReport) -> list[Fate]:
     fates = report.fates
     rows = (
@@ -272,7 +163,7 @@ def _fate_rows(report: ImportReport) -> list[Fate]:
         ("Still to do", "Their turn had not come.", "todo", fates.to_do, False),
     )
     return [
-        Fate(name, meaning, colour, profiles, _share(profiles, fates.profiles))
+        Fate(name, meaning, colour, profiles, wording.share(profiles, fates.profiles))
         for name, meaning, colour, profiles, is_always_shown in rows
         if profiles or is_always_shown
     ]

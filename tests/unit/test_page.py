@@ -141,14 +141,14 @@ def test_a_run_that_did_nothing_shows_no_speed() -> None:
 
 
 def test_nobody_is_named_unless_asked() -> None:
-    assert "This page holds no personal data and no secrets." in sentences(page())
+    assert "It holds no names, no ids and no secrets" in sentences(page())
     named = Named(without_identifier=["use_anonymous"], warnings={"birthdate": ["use_ageless"]})
     html = page(named=named, rejections=(NOT_FOUND,))
     for segment_id in ("use_of_somebody", "use_anonymous", "use_ageless"):
         assert segment_id not in page()
         assert segment_id in html
     assert "This page names profiles by their Segment ids" in sentences(html)
-    assert "no personal data" not in html
+    assert "no names, no ids" not in html
 
 
 def test_settings_are_shown_without_secrets() -> None:
