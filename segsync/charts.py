@@ -50,7 +50,7 @@ def throughput_plot(throughput: Throughput, seconds: float, pauses: Sequence[Str
         stroke_style={"width": 2},
         xrange=(0, seconds),
         range=(0, top * 1.05),
-        x_labels=_ticks(seconds, most=width // 110),
+        x_labels=_ticks(seconds, most=min(width // 80, 6)),
         y_labels=_rates_shown(top),
         x_value_formatter=clock,
         value_formatter=lambda rate: f"{rate:,.4g}",
@@ -89,6 +89,12 @@ def standstills(throughput: Throughput, *, until_the_end: bool) -> list[Stretch]
     if begun is not None and until_the_end:
         found.append((begun, len(throughput.profiles) * width))
     return [(start, end) for start, end in found if end - start >= STANDSTILL_SECONDS]
+
+
+def reading_seconds(throughput: Throughput) -> float:
+    """When the last profile had been read."""
+    busy = [number for number, profiles in enumerate(throughput.profiles, 1) if profiles]
+    return throughput.bucket_seconds * max(busy, default=0)
 
 
 def clock(seconds: float) -> str:

@@ -101,6 +101,7 @@ class Page:
     facts: Sequence[Fact]
     plots: Plots | None
     pauses: str
+    tail: str
     before: int
     calls: Sequence[tuple[str, ServiceCalls]]
     settings: Sequence[Shown]
@@ -144,6 +145,7 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         facts=_facts(report) if has_done_something else (),
         plots=plots if has_done_something else None,
         pauses=pauses,
+        tail=_tail(report),
         before=report.before.done,
         calls=[*report.calls.items()],
         settings=_settings(settings),
@@ -194,6 +196,15 @@ def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
     longest, begun = max((end - begun, begun) for begun, end in pauses)
     at = f"{charts.clock(longest)}, {charts.clock(begun)} after the start"
     return f"for {at}" if len(pauses) == 1 else f"{len(pauses)} times, the longest for {at}"
+
+
+def _tail(report: ImportReport) -> str:
+    """What became of the time after the last profile was read, where there is much of it."""
+    read = charts.reading_seconds(report.throughput)
+    if report.outcome != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
+        return ""
+    rest = "The time after that was Voucherify's, to take and write the customers."
+    return f"All was read after {charts.clock(read)}. {rest}"
 
 
 def _facts(report: ImportReport) -> list[Fact]:

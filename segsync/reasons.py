@@ -18,12 +18,14 @@ MOST_GROUPS = 100
 OTHERS = "other reasons"
 
 _ID = re.compile(r"\b(?:aa|use|req|ms|v)_\w+|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b")
+_BRACKETED = r"[(\[{<'\"]*…[)\]}>'\"]*"
+_HIDDEN = re.compile(rf"{_BRACKETED}(?:[ ,]*{_BRACKETED})*")
 _NUMBER = re.compile(r"(?<!answered )(?<!\w)\d[\d,.]*(?!\w)")
 
 
 def same_for_all(reason: str) -> str:
-    """A reason without the ids and numbers in which those of several profiles differ; an HTTP status stays."""
-    return _NUMBER.sub("…", _ID.sub("…", reason))
+    """A reason without what differs from profile to profile: ids, numbers but an HTTP status, what was hidden how."""
+    return _HIDDEN.sub("…", _NUMBER.sub("…", _ID.sub("…", reason)))
 
 
 class _Group:

@@ -64,6 +64,11 @@ async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab,
     assert sum(int(count.replace(",", "")) for count in counts) == fates.rejected > 0
 
     assert await tab.ask("document.documentElement.scrollWidth") == width  # nothing sticks out
+    overflowing = (
+        "[...document.querySelectorAll('.card *')].filter(each => each.getBoundingClientRect().right >"
+        " each.closest('.card').getBoundingClientRect().right).map(each => each.outerHTML)"
+    )
+    assert await tab.ask(overflowing) == []
     pictures = await tab.ask(
         "[...document.querySelectorAll('svg')].map(each => each.getBoundingClientRect())"
         ".filter(each => each.width).map(each => [each.left, each.right, each.height])"

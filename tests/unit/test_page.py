@@ -90,6 +90,8 @@ def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
     assert "For 100 customers 2.36 s" in said
     assert "Standing still: for 20 s, 40 s after the start" in said
     assert "Segment 9,876 54 3" in said
+    assert "All was read after" not in said
+    assert "All was read after 40 s." in sentences(page(throughput=Throughput(1.0, (50,) * 40 + (0,) * 60)))
     assert page().count("<svg") == 3  # the ring, the plot for a desk, the plot for a phone
 
 

@@ -66,6 +66,8 @@ def test_the_same_reason_at_two_stages_is_two_groups(ledger: Ledger) -> None:
         ("request 0f8fad5b-d9cb-469f-a165-70867728950e", "request …"),
         ("Voucherify refused 3 of 100 customers", "Voucherify refused … of … customers"),
         ("line_1 is required", "line_1 is required"),
+        ("refused: <…> (…) was refused", "refused: … was refused"),
+        ("refused: … was refused", "refused: … was refused"),
     ],
 )
 def test_what_differs_from_profile_to_profile_is_left_out(reason: str, same: str) -> None:
