@@ -259,11 +259,13 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(Path(SANDBOX_DIRECTORY, "segsync.db"))
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
-        report, code = import_at_terminal(request(settings))
+        asked = request(settings)
+        report, code = import_at_terminal(asked)
         if report is None or report.outcome != "done":
             return code
         first = int(report.offset or 0)
-        is_right = say_verdict(sandbox.verdict(first, first + report.fates.profiles))
+        verdict = sandbox.verdict(first, first + report.fates.profiles)
+        is_right = say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
 
 

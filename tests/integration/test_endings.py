@@ -119,6 +119,12 @@ def test_on_standard_output_there_is_the_summary_and_nothing_else(
     assert "Profiles listed" in run.stderr
 
 
+def test_a_first_try_keeps_standard_output_for_the_summary_too(segsync: Segsync) -> None:
+    run = segsync("--sandbox", "--limit", "50", "--summary-json", "-")
+    assert summary_json.decode(run.stdout.encode()).fates.profiles == 50
+    assert "that matches" in run.stderr
+
+
 def test_profiles_are_named_where_that_is_asked_for(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(300, missing=0.1))
     segsync(*LEAVE, sandbox=sandbox)
