@@ -113,6 +113,16 @@ def import_command(
     metrics_host: Annotated[
         str, typer.Option(metavar="HOST", help="The address that --metrics-port is on.")
     ] = METRICS_HOST,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave a page for people: report.html, say. [extra: report]")
+    ] = None,
+    report_ids: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, show_default=False, help="Let it name N profiles a group, by Segment id."),
+    ] = 0,
+    summary_json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave the summary as JSON; - is standard output.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only problems and the summary.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every retry, rejection, page.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask anything.")] = False,
@@ -136,6 +146,7 @@ def import_command(
         {"--sandbox": sandbox, "--resume": resume, "--retry-rejected": retry_rejected},
         {"--retry-rejected": retry_rejected, "--limit": limit is not None},
         {"--dry-run": dry_run, "--resume": resume, "--retry-rejected": retry_rejected},
+        {"--dry-run": dry_run, "--report": report is not None},
         {"--retry-rejected": retry_rejected, "--profiles": profiles is not None},
     )
     _check_output(output, dry_run=dry_run)
@@ -147,11 +158,16 @@ def import_command(
         "SEGSYNC_BATCH_SIZE": ("--batch-size", batch_size),
         "SEGSYNC_LEDGER": ("--ledger", ledger),
     }
+    said = {"--report": report, "--report-ids": report_ids or None, "--summary-json": summary_json}
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words(as_json=stderr_is_json):
+        from segsync.outputs import Outputs
         from segsync.request import Request
         from segsync.settings import Settings
         from segsync.terminal import dry_run_at_terminal, import_at_terminal
+
+        outputs = Outputs(report=report, report_ids=report_ids, summary_json=summary_json)
+        outputs.check()
 
         def request(settings: Settings) -> Request:
             return Request(
@@ -178,6 +194,7 @@ def import_command(
                         "--log-file": log_file,
                         "--metrics-port": metrics_port,
                         "--metrics-host": None if metrics_host == METRICS_HOST else metrics_host,
+                        **said,
                     },
                     sandbox=sandbox,
                     no_confirm=no_confirm,
@@ -192,6 +209,7 @@ def import_command(
                 stderr_is_json=stderr_is_json,
                 metrics_port=metrics_port,
                 metrics_host=metrics_host,
+                outputs=outputs,
             )
 
         if sandbox:
@@ -322,7 +340,8 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
         if report is None or report.outcome != "done":
             return code
         first = int(report.offset or 0)
-        is_right = say_verdict(sandbox.verdict(first, first + report.fates.profiles))
+        verdict = sandbox.verdict(first, first + report.fates.profiles)
+        is_right = say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
 
 

@@ -35,6 +35,23 @@ def conclusion(request: Request, report: ImportReport) -> list[Text]:
     return [Text(printable(line.plain), style=line.style) for line in lines]
 
 
+def next_command(request: Request, report: ImportReport) -> str | None:
+    """The command that does what is left to do, None where nothing is, or a setting has to be changed first."""
+    if report.is_dry_run or (isinstance(report.error, AccessError) and not report.fates.profiles):
+        return None
+    if report.outcome == "done" and report.resume_offset is None:
+        flags = ["--retry-rejected"] if report.fates.rejected else []
+    elif report.outcome == "done":
+        flags = ["--resume"]
+    elif not _is_anything_left(request, report):
+        return None
+    elif request.retry_rejected:
+        flags = ["--retry-rejected"]
+    else:
+        flags = ["--resume", *_limit(request.limit if report.resume_offset is not None else None)]
+    return printable(_command(request, *flags).plain.strip()) if flags else None
+
+
 def exit_code(report: ImportReport, signal_number: int) -> int:
     """What the shell gets; `signal_number` is that of the signal that ended the run."""
     if report.outcome == "done":

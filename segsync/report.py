@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import Fates
+from segsync.models import Fates, Stage
 from segsync.tally import Tally
+from segsync.throughput import Throughput
 
 Outcome = Literal["done", "interrupted", "stopped"]
 
@@ -22,6 +24,19 @@ class ServiceCalls(Struct, frozen=True):
     rate_limited: int = 0
 
 
+class RejectionGroup(Struct, frozen=True):
+    """How many profiles were rejected at a stage for reasons that say the same.
+
+    `reason` is what was said, with "…" for ids and numbers in which the reasons differ. `segment_ids` names some of
+    the profiles where that was asked for.
+    """
+
+    stage: Stage
+    reason: str
+    profiles: int
+    segment_ids: tuple[str, ...] = ()
+
+
 class ImportReport(Struct, frozen=True):
     """What an import did.
 
@@ -31,6 +46,11 @@ class ImportReport(Struct, frozen=True):
     goes on, None where nothing is left to list; what lies before it is counted in `settled`. `warnings` counts by
     trait what was left out of customers; a resume counts those again that it repeats. In a dry run, "sent" is what
     would be.
+
+    `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time between them by a clock that
+    nobody sets. Where the process had nothing to do, that is 0, and they are those of the run that did it all.
+    `throughput` tells how many profiles the process read when. `rejections` groups the rejected profiles by reason, the
+    largest group first; they add up to `fates.rejected`, earlier processes' included.
     """
 
     outcome: Outcome
@@ -44,6 +64,10 @@ class ImportReport(Struct, frozen=True):
     seconds: float
     calls: Mapping[str, ServiceCalls]
     warnings: Mapping[str, int]
+    began_at: str | None = None
+    ended_at: str | None = None
+    throughput: Throughput = Throughput()
+    rejections: tuple[RejectionGroup, ...] = ()
     is_dry_run: bool = False
 
     @property
@@ -75,6 +99,10 @@ class ImportReport(Struct, frozen=True):
                 for trait in sorted({*self.warnings, *later.warnings})
             },
             is_dry_run=later.is_dry_run,
+            began_at=self.began_at,
+            ended_at=later.ended_at,
+            throughput=self.throughput.then(later.throughput, self.seconds),
+            rejections=later.rejections,
         )
 
 
@@ -97,8 +125,10 @@ def make_report(
     seconds: float,
     is_confirmed: bool,
     is_dry_run: bool = False,
+    rejections: Iterable[RejectionGroup] = (),
 ) -> ImportReport:
-    """The report of an import whose events `tally` counted."""
+    """The report of an import whose events `tally` counted, and which ends now."""
+    ended = datetime.now(UTC)
     return ImportReport(
         outcome=outcome,
         error=error,
@@ -115,4 +145,8 @@ def make_report(
         },
         warnings=dict(tally.left_out.most_common()),
         is_dry_run=is_dry_run,
+        began_at=(ended - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        ended_at=ended.isoformat(timespec="seconds"),
+        throughput=tally.buckets.throughput,
+        rejections=tuple(rejections),
     )

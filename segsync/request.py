@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsync.logwriters import LogFormat
+from segsync.outputs import Outputs
 from segsync.progress import Mode
 from segsync.settings import Settings
 
@@ -19,6 +20,7 @@ class Request:
     `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
     the files that name profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
     customers go into the file `output`, where one is given. `profiles` is how many the user says there are.
+    `outputs` are files that are left for others.
     """
 
     settings: Settings
@@ -43,3 +45,4 @@ class Request:
     stderr_is_json: bool = False
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    outputs: Outputs = field(default_factory=Outputs)

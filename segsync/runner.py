@@ -23,9 +23,11 @@ from segsync.mapping import MAPPED_TRAITS
 from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
 from segsync.pacer import Pacer
 from segsync.plan import Plan, plan_new, plan_resume, plan_retry
+from segsync.reasons import read_groups
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
 from segsync.tally import Tally
+from segsync.throughput import sampled
 from segsync.transport import Transport
 
 SESSION_HEADERS: Final[Mapping[str, str]] = {
@@ -101,10 +103,12 @@ async def run_plan(
     stop: asyncio.Event | None,
     directory: Path | None,
     dry_run: SinkWithOutcomes | None = None,
+    report_ids: int = 0,
 ) -> ImportReport:
     """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
 
-    `limit` is what is left of it; `dry_run` takes the customers instead of Voucherify.
+    `limit` is what is left of it; `dry_run` takes the customers instead of Voucherify; `report_ids` is how many segment
+    ids the report may name of each group.
     """
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
@@ -117,7 +121,7 @@ async def run_plan(
         on_event(event)
 
     try:
-        with _files(directory, plan) as files:
+        with sampled(tally.buckets, lambda: tally.profiles_read), _files(directory, plan) as files:
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
@@ -168,6 +172,7 @@ async def run_plan(
         seconds=clock() - started,
         is_confirmed=confirm,
         is_dry_run=dry_run is not None,
+        rejections=await read_groups(ledger, plan.runs, most_ids=report_ids),
     )
 
 

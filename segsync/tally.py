@@ -19,6 +19,7 @@ from segsync.models import (
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
+from segsync.throughput import Buckets
 
 NOTHING_BEFORE = Fates()
 
@@ -48,6 +49,7 @@ class Tally:
         self.read = before.done - before.without_identifier
         self.left_out: Counter[str] = Counter()
         self.services: defaultdict[str, ServiceTally] = defaultdict(ServiceTally)
+        self.buckets = Buckets()
 
     def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch an event
         match event:
@@ -81,6 +83,11 @@ class Tally:
                     self.sent -= 1
             case CallRetried(service):
                 self.services[service].retries += 1
+
+    @property
+    def profiles_read(self) -> int:
+        """Those of which Segment has told what there is to know."""
+        return self.read + self.without_identifier
 
     @property
     def fates(self) -> Fates:

@@ -12,23 +12,27 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
 from rich.console import Console, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
 from segsync.dry_run import DryRunSink, output_at, what_it_means
+from segsync.ending import leave
 from segsync.files import REJECTED
 from segsync.ledger import Ledger
 from segsync.models import FIRST_OFFSET
-from segsync.plan import Plan, plan_new, plan_resume
+from segsync.plan import Plan, last_run, plan_new, plan_resume
 from segsync.printable import printable
+from segsync.reasons import read_groups
 from segsync.report import ImportReport, make_report
 from segsync.request import Request
 from segsync.runner import open_ledger, run_plan
 from segsync.summary import summary
 from segsync.tally import Tally
-from segsync.watch import Outputs, Watch, outputs
+from segsync.watch import Channels, Watch, channels
 
 T = TypeVar("T")
 
@@ -40,10 +44,12 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
     `OutputError` where the ledger or the log cannot be used, `SettingsError` where the metrics cannot be served.
     """
-    with outputs(request) as told, open_ledger(request.settings, request.ledger) as ledger:
+    with channels(request) as told, open_ledger(request.settings, request.ledger) as ledger:
         said = told.console
         plan = choose(request, ledger, said)
         if isinstance(plan, int):
+            if plan == EXIT_DONE and request.outputs.are_wanted:
+                leave(request, run_event_loop(_of_the_past(request, ledger)), plan, said)
             return None, plan
         report, signal_number = _run(request, ledger, plan, told)
         if report.outcome == "stopped" and request.may_ask and could_go_on(request, report):
@@ -52,13 +58,14 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
                 later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, told)
                 report = report.then(later)
     if report.fates.profiles or report.outcome == "done":
-        write_out(summary(report), said)
+        _show(summary(report), request, said)
     for line in conclusion(request, report):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
     if code == EXIT_DONE and not plan.begins_anew and _has_content(request.directory / REJECTED):
         said.print(f"{REJECTED} names profiles that an earlier run rejected")
         code = EXIT_REJECTED
+    leave(request, report, code, said)
     return report, code
 
 
@@ -68,27 +75,43 @@ def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
     It asks nothing, and its ledger is a temporary one. Raises `OutputError` where the file exists or cannot be written.
     """
     with (
-        outputs(request) as told,
+        channels(request) as told,
         open_ledger(request.settings, None) as ledger,
         output_at(request.output) as output,
     ):
         plan = plan_new(ledger, request.offset or FIRST_OFFSET)
         report, signal_number = _run(request, ledger, plan, told, DryRunSink(output))
     if report.fates.profiles or report.outcome == "done":
-        write_out(summary(report), told.console)
+        _show(summary(report), request, told.console)
     for line in what_it_means(report, request.output, output):
         told.console.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
-    return report, exit_code(report, signal_number)
+    code = exit_code(report, signal_number)
+    leave(request, report, code, told.console)
+    return report, code
 
 
 def _run(
-    request: Request, ledger: Ledger, plan: Plan, told: Outputs, dry_run: DryRunSink | None = None
+    request: Request, ledger: Ledger, plan: Plan, told: Channels, dry_run: DryRunSink | None = None
 ) -> tuple[ImportReport, int]:
     return run_event_loop(_watched(request, ledger, plan, told, dry_run))
 
 
+async def _of_the_past(request: Request, ledger: Ledger) -> ImportReport:
+    """What the last run came to, as the ledger has it: this process has no share in it."""
+    run = last_run(ledger)
+    report = make_report(
+        Tally(run.offset, run.fates) if run else Tally(FIRST_OFFSET),
+        outcome="interrupted" if run and run.is_unfinished else "done",
+        error=None,
+        seconds=0,
+        is_confirmed=request.confirm,
+        rejections=await read_groups(ledger, (run.id,) if run else (), most_ids=request.outputs.report_ids),
+    )
+    return structs.replace(report, began_at=run and run.begun_at, ended_at=run and run.ended_at)
+
+
 async def _watched(
-    request: Request, ledger: Ledger, plan: Plan, told: Outputs, dry_run: DryRunSink | None
+    request: Request, ledger: Ledger, plan: Plan, told: Channels, dry_run: DryRunSink | None
 ) -> tuple[ImportReport, int]:
     """The report of an import, and the number of the signal that ended it: 0 for none."""
     loop, stop, tally = asyncio.get_running_loop(), asyncio.Event(), Tally(plan.offset, plan.before)
@@ -108,6 +131,7 @@ async def _watched(
                 stop=stop,
                 directory=None if is_dry_run else request.directory,
                 dry_run=dry_run,
+                report_ids=request.outputs.report_ids,
             )
         )
 
@@ -132,6 +156,7 @@ async def _watched(
                     seconds=loop.time() - started,
                     is_confirmed=request.confirm,
                     is_dry_run=is_dry_run,
+                    rejections=await read_groups(ledger, plan.runs, most_ids=request.outputs.report_ids),
                 )
         watch.ended(report)
     return report, received[0] if received else 0
@@ -163,6 +188,14 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
         from uvloop import new_event_loop as loop_factory  # noqa: PLC0415
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(main)
+
+
+def _show(table: Table, request: Request, said: Console) -> None:
+    """The summary, where standard output is for it."""
+    if request.outputs.use_standard_output:
+        said.print(table)
+    else:
+        write_out(table, said)
 
 
 def write_out(drawing: RenderableType, said: Console) -> None:

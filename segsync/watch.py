@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class Channels:
     """What this process tells its user with: `console` for words, `writers` for the log, `metrics` where asked for.
 
     The live display is on `console` where it `is_live`.
@@ -41,7 +41,7 @@ class Outputs:
 
 
 @contextmanager
-def outputs(request: Request) -> Iterator[Outputs]:
+def channels(request: Request) -> Iterator[Channels]:
     """What was asked for, for as long as the process works.
 
     Raises `OutputError` where the log's file cannot be written, `SettingsError` where the metrics cannot be served.
@@ -67,7 +67,7 @@ def outputs(request: Request) -> Iterator[Outputs]:
             from segsync.metrics import serving  # noqa: PLC0415 - an extra, for those who want it
 
             metrics = stack.enter_context(serving(request.metrics_host, request.metrics_port))
-        yield Outputs(console, is_live, writers, metrics)
+        yield Channels(console, is_live, writers, metrics)
 
 
 class Watch:
@@ -76,7 +76,7 @@ class Watch:
     `tally` has counted an event before `on_event` gets it.
     """
 
-    def __init__(self, request: Request, plan: Plan, tally: Tally, to: Outputs) -> None:
+    def __init__(self, request: Request, plan: Plan, tally: Tally, to: Channels) -> None:
         settings = request.settings
         self._situation = Situation()
         speedometer = Speedometer(tally, _total(request))

@@ -35,11 +35,12 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
         raise StopError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another: --port") from None
 
 
-def say_verdict(verdict: Verdict) -> bool:
+def say_verdict(verdict: Verdict, *, to_stderr: bool = False) -> bool:
     """Print what arrived against what should have; whether that is the same."""
     typer.echo(
         f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "
         f"{verdict.missing_count} missing, {verdict.wrong_count} wrong, {verdict.unexpected_count} unexpected: "
-        f"{'that matches' if verdict.is_right else 'that does NOT match'}."
+        f"{'that matches' if verdict.is_right else 'that does NOT match'}.",
+        err=to_stderr,
     )
     return verdict.is_right

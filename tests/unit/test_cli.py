@@ -23,6 +23,7 @@ FLAGS = [
     *("--concurrency", "--batch-size", "--env-file", "--sandbox", "--dry-run", "--output"),
     *("--profiles", "--log-format", "--log-file", "--metrics-port", "--metrics-host"),
     *("--quiet", "--verbose", "--no-input", "--version", "--help", "--install-completion", "--show-completion"),
+    *("--report", "--report-ids", "--summary-json"),
 ]
 
 
@@ -121,6 +122,7 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
         (["--sandbox", "--env-file", "x.env"], "--sandbox uses no settings but its own"),
         (["--dry-run", "--resume"], "--dry-run and --resume exclude each other"),
         (["--dry-run", "--retry-rejected"], "--dry-run and --retry-rejected exclude each other"),
+        (["--dry-run", "--report", "a.html"], "--dry-run and --report exclude each other"),
         (["--output", "a.csv"], "--output is for a --dry-run"),
         (["--dry-run", "--output", "a.xlsx"], "--output a.xlsx must end in .ndjson, .jsonl or .csv"),
         (["--dry-run", "--output", "a"], "--output a must end in .ndjson, .jsonl or .csv"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from segsync.errors import StopError
 from segsync.models import (
@@ -22,8 +24,9 @@ from segsync.models import (
     SentProfile,
     TraitLeftOut,
 )
-from segsync.report import ImportReport, Outcome, ServiceCalls, make_report
+from segsync.report import ImportReport, Outcome, RejectionGroup, ServiceCalls, make_report
 from segsync.tally import NOTHING_BEFORE, Tally
+from segsync.throughput import Throughput
 
 
 def sent(customers: int, action_id: str) -> BatchSent:
@@ -103,6 +106,25 @@ def test_an_import_and_the_one_that_resumed_it_add_up_to_one_that_was_never_stop
     assert both.seconds == 15.0
     assert both.calls == {"Segment": ServiceCalls(3, 1, 1), "Voucherify": ServiceCalls(1)}
     assert both.warnings == {"birthdate": 2}
+
+
+def test_the_times_of_both_and_what_the_later_one_knows_of_rejections_are_told() -> None:
+    first = structs.replace(
+        STOPPED, throughput=Throughput(1.0, (50, 49)), rejections=(RejectionGroup("read", "answered 404", 1),)
+    )
+    second = structs.replace(RESUMED, throughput=Throughput(1.0, (100,)), rejections=(RejectionGroup("map", "no", 1),))
+    both = first.then(second)
+    assert (both.began_at, both.ended_at) == (first.began_at, second.ended_at)
+    assert both.throughput.profiles == (50, 49, *(0,) * 8, 100)
+    assert both.rejections == second.rejections
+
+
+def test_a_report_says_when_it_was_and_no_time_zone_changes_it() -> None:
+    assert STOPPED.began_at
+    assert STOPPED.ended_at
+    began, ended = datetime.fromisoformat(STOPPED.began_at), datetime.fromisoformat(STOPPED.ended_at)
+    assert abs((ended - began).total_seconds() - 10) <= 1
+    assert began.utcoffset() == ended.utcoffset() == timedelta(0)
 
 
 def test_a_second_error_leaves_the_offset_of_the_second_import() -> None:

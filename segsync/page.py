@@ -1,0 +1,245 @@
+"""`--report`: what an import did as one page for people, with everything it needs in it.
+
+It is told in the words of who asked for the import, not of who ran it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import segsync
+from segsync import charts, wording
+from segsync.advice import STAGES, Advised, advised, warning_meaning
+from segsync.models import Fates, Stage
+from segsync.printable import printable
+from segsync.report import ImportReport, ServiceCalls
+from segsync.settings import AUTO, Settings
+from segsync.summary import duration
+
+MOST_REASONS = 5
+"""Of one kind."""
+
+MOST_WARNINGS = 30
+
+WIDE, NARROW = 860, 330
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Segment ids that the page may name because somebody asked for them."""
+
+    without_identifier: Sequence[str] = ()
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    name: str
+    meaning: str
+    colour: str
+    profiles: int
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    trait: str
+    meaning: str
+    count: int
+    segment_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A setting."""
+
+    variable: str
+    value: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    wide: Markup
+    narrow: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the template shows. Text in it is text: the template escapes all but the pictures."""
+
+    state: str
+    state_words: str
+    headline: str
+    summary: str
+    space: str
+    voucherify: str
+    when: str
+    error: str
+    steps: Sequence[wording.Step]
+    fates: Fates
+    fate_rows: Sequence[Fate]
+    came_over_share: str
+    ring: Markup | None
+    rejected: Sequence[Advised]
+    identifier: str
+    identifier_advice: str
+    without_identifier_ids: Sequence[str]
+    warnings: Sequence[Warned]
+    warnings_count: int
+    facts: Sequence[Fact]
+    plots: Plots | None
+    pauses: str
+    tail: str
+    before: int
+    calls: Sequence[tuple[str, ServiceCalls]]
+    settings: Sequence[Shown]
+    names_profiles: bool
+    stages: Mapping[Stage, str] = field(default_factory=lambda: STAGES)
+    most_reasons: int = MOST_REASONS
+    version: str = segsync.__version__
+
+
+def render(report: ImportReport, settings: Settings, *, next_command: str | None, named: Named | None = None) -> str:
+    """The page, as HTML."""
+    environment = Environment(loader=PackageLoader("segsync"), autoescape=True, undefined=StrictUndefined)
+    page = _page(report, settings, next_command, named or Named())
+    return environment.get_template("report.html.j2").render(page=page)
+
+
+def _page(report: ImportReport, settings: Settings, next_command: str | None, named: Named) -> Page:
+    fates, rows = report.fates, _fate_rows(report)
+    plots, pauses = _plots(report)
+    has_done_something = report.seconds > 0
+    return Page(
+        state="rejected" if report.outcome == "done" and fates.rejected else report.outcome,
+        state_words=wording.state_words(report),
+        headline=wording.headline(report),
+        summary=wording.summary(report),
+        space=printable(settings.segment_space_id),
+        voucherify=urlsplit(settings.voucherify_url).hostname or "",
+        when=wording.when(report),
+        error=printable(str(report.error)) if report.error else "",
+        steps=wording.steps(report, next_command),
+        fates=fates,
+        fate_rows=rows,
+        came_over_share=wording.share(fates.customers, fates.profiles),
+        ring=_ring(rows) if fates.profiles else None,
+        rejected=advised(report.rejections),
+        identifier=settings.identifier_saved_as_source_id,
+        identifier_advice=wording.identifier_advice(fates),
+        without_identifier_ids=named.without_identifier,
+        warnings=_warnings(report.warnings, named),
+        warnings_count=sum(report.warnings.values()),
+        facts=_facts(report) if has_done_something else (),
+        plots=plots if has_done_something else None,
+        pauses=pauses,
+        tail=_tail(report),
+        before=report.before.done,
+        calls=[*report.calls.items()],
+        settings=_settings(settings),
+        names_profiles=bool(
+            named.without_identifier or named.warnings or any(group.segment_ids for group in report.rejections)
+        ),
+    )
+
+
+def _fate_rows(report: ImportReport) -> list[Fate]:
+    fates = report.fates
+    rows = (
+        ("Came over", "Voucherify has written these customers.", "confirmed", fates.confirmed, report.is_confirmed),
+        ("Sent, not confirmed", "Accepted by Voucherify; what became of them was not read.", "sent", fates.sent, False),
+        ("Without a customer id", "Nothing to know them by, so not sent.", "without", fates.without_identifier, True),
+        ("Rejected", "Did not become customers; why is told below.", "rejected", fates.rejected, True),
+        ("Still to do", "Their turn had not come.", "todo", fates.to_do, False),
+    )
+    return [
+        Fate(name, meaning, colour, profiles, wording.share(profiles, fates.profiles))
+        for name, meaning, colour, profiles, is_always_shown in rows
+        if profiles or is_always_shown
+    ]
+
+
+def _ring(rows: Iterable[Fate]) -> Markup:
+    shown = [row for row in rows if row.profiles]
+    said = ", ".join(f"{row.name.lower()}: {row.profiles:,} ({row.share})" for row in shown)
+    return Markup(charts.fates_ring({row.colour: row.profiles for row in shown}, said))  # noqa: S704 - made of numbers
+
+
+def _plots(report: ImportReport) -> tuple[Plots | None, str]:
+    """The plot for a desk and for a phone, and in words when nothing moved."""
+    throughput, seconds = report.throughput, report.seconds
+    if not any(throughput.profiles):
+        return None, ""
+    pauses = charts.standstills(throughput, until_the_end=report.outcome != "done")
+    wide, narrow = (
+        Markup(charts.throughput_plot(throughput, seconds, pauses, width=width))  # noqa: S704 - made of numbers
+        for width in (WIDE, NARROW)
+    )
+    return Plots(wide, narrow), _pauses_in_words(pauses)
+
+
+def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
+    if not pauses:
+        return ""
+    longest, begun = max((end - begun, begun) for begun, end in pauses)
+    at = f"{charts.clock(longest)}, {charts.clock(begun)} after the start"
+    return f"for {at}" if len(pauses) == 1 else f"{len(pauses)} times, the longest for {at}"
+
+
+def _tail(report: ImportReport) -> str:
+    """What became of the time after the last profile was read, where there is much of it."""
+    read = charts.reading_seconds(report.throughput)
+    if report.outcome != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
+        return ""
+    rest = "The time after that was Voucherify's, to take and write the customers."
+    return f"All was read after {charts.clock(read)}. {rest}"
+
+
+def _facts(report: ImportReport) -> list[Fact]:
+    facts = [Fact("Time", duration(report.seconds))]
+    done = report.fates.done - report.before.done
+    if done > 0:
+        facts.append(Fact("Profiles a second", f"{done / report.seconds:,.1f}"))
+    if (seconds := report.seconds_per_100_customers) is not None:
+        facts.append(Fact("For 100 customers", f"{seconds:,.2f} s"))
+    return facts
+
+
+def _warnings(warnings: Mapping[str, int], named: Named) -> list[Warned]:
+    most_often = sorted(warnings.items(), key=lambda item: (-item[1], item[0]))
+    return [
+        Warned(trait, warning_meaning(trait), count, named.warnings.get(trait, ()))
+        for trait, count in most_often[:MOST_WARNINGS]
+    ]
+
+
+def _settings(settings: Settings) -> list[Shown]:
+    """Every setting; of a secret one only that it is there."""
+    return [
+        Shown(
+            entry.metadata["variable"],
+            "set, not shown here" if entry.metadata["secret"] else _shown(getattr(settings, entry.name)),
+            entry.metadata["explanation"],
+        )
+        for entry in fields(settings)
+    ]
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return AUTO
+    if isinstance(value, float):
+        return f"{value:,g}" if value < 1_000_000 else f"{value:,.0f}"
+    return printable(str(value)) or "–"

@@ -1,0 +1,111 @@
+"""How an import ended, in sentences for who asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from segsync.models import Fates
+from segsync.report import ImportReport
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do next, and the command that does it."""
+
+    words: str
+    command: str | None = None
+
+
+def state_words(report: ImportReport) -> str:
+    if report.outcome != "done":
+        return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
+    if report.resume_offset is not None:
+        return "First part done"
+    return "Done, with rejected profiles" if report.fates.rejected else "Done"
+
+
+def headline(report: ImportReport) -> str:
+    customers = report.fates.customers
+    if not customers:
+        return "No customers came over"
+    return f"{customers:,} {'customer' if customers == 1 else 'customers'} came over"
+
+
+def summary(report: ImportReport) -> str:
+    fates = report.fates
+    if not fates.profiles:
+        return "Segment has listed no profiles."
+    words = [f"That is {share(fates.customers, fates.profiles)} of {profiles(fates.profiles)} in Segment."]
+    if report.outcome == "done" and report.resume_offset is not None:
+        words = [f"Of the first {profiles(fates.profiles)} in Segment, as was asked for. More are to come."]
+    elif report.outcome != "done":
+        words = [f"Of {profiles(fates.profiles)} that Segment had listed by then; there may be more."]
+    if fates.sent:
+        whether = "was not asked" if not report.is_confirmed else "is not known yet"
+        words.append(
+            f"Voucherify accepted {fates.sent:,} of these customers; whether it could write them into its database "
+            f"{whether}."
+        )
+    return " ".join(words)
+
+
+def steps(report: ImportReport, next_command: str | None) -> list[Step]:
+    fates, steps = report.fates, []
+    if report.outcome != "done" and next_command:
+        steps.append(Step("Go on with the import, when the reason for the stop is gone:", next_command))
+    elif report.outcome != "done":
+        steps.append(Step("Set right what the reason for the stop names, then start the import again."))
+    elif report.resume_offset is not None:
+        steps.append(
+            Step("Look at the first customers in Voucherify. If they are right, import the others:", next_command)
+        )
+    if fates.rejected:
+        is_next = report.outcome == "done" and report.resume_offset is None
+        steps.append(
+            Step(
+                f"See below why {profiles(fates.rejected)} were rejected, and have it mended. Then take them again"
+                f"{':' if is_next else ' with --retry-rejected.'}",
+                next_command if is_next else None,
+            )
+        )
+    if fates.profiles and fates.without_identifier == fates.profiles:
+        steps.append(Step("Check IDENTIFIER_SAVED_AS_SOURCE_ID: no profile carries an identifier of this type."))
+    if not steps:
+        steps.append(Step("Nothing has to be done. A look at a few customers in Voucherify does no harm."))
+    return steps
+
+
+def identifier_advice(fates: Fates) -> str:
+    if fates.without_identifier == fates.profiles:
+        return (
+            'No profile at all has it, so it is most likely the wrong type. "segsync check" shows which identifiers '
+            "the profiles carry; the setting IDENTIFIER_SAVED_AS_SOURCE_ID chooses the right one."
+        )
+    return (
+        "Nothing, where they are anonymous visitors. If you miss customers, their id may be of another type: "
+        '"segsync check" shows which identifiers the profiles carry, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID '
+        "chooses one. Who signs in later comes over with Segment's live Voucherify destination."
+    )
+
+
+def profiles(count: int) -> str:
+    return f"{count:,} {'profile' if count == 1 else 'profiles'}"
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage that never says none or all where it is not so."""
+    if not whole or part in (0, whole):
+        return "100%" if whole and part == whole else "0%"
+    percent = 100 * part / whole
+    if percent < 0.1:
+        return "under 0.1%"
+    return "over 99.9%" if percent > 99.9 else f"{percent:.1f}%"
+
+
+def when(report: ImportReport) -> str:
+    if report.began_at is None or report.ended_at is None:
+        return ""
+    began, ended = datetime.fromisoformat(report.began_at), datetime.fromisoformat(report.ended_at)
+    until = f"{ended:%H:%M}" if ended.date() == began.date() else f"{ended.day} {ended:%B %Y, %H:%M}"
+    return f"{began.day} {began:%B %Y, %H:%M} to {until} UTC"

@@ -1,0 +1,75 @@
+"""Every rejection has words for who has never seen a terminal, and the right ones."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segsync.advice import KINDS, STAGES, advised, kind_of, warning_meaning
+from segsync.models import Stage
+from segsync.report import RejectionGroup
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason", "title"),
+    [
+        ("read", "Segment answered 404 (not_found) to GET /v1/…: Profile was not found.", "No longer in Segment"),
+        ("read", "Segment answered 503 to GET /v1/…", "Segment could not read them out"),
+        ("read", "Segment at https://x did not answer GET /v1/…: timed out", "Segment could not read them out"),
+        ("read", "Segment says that a profile's traits goes on, but not where", "Segment's answer could not be used"),
+        ("map", "12,345,678 bytes, more than the 10,485,760 that a request may have", "Too large to send"),
+        ("upsert", "Voucherify answered 413 to POST /v1/customers/bulk/async", "Too large to send"),
+        ("map", "cannot be said in JSON: RecursionError", "Holds something that cannot be sent"),
+        (
+            "confirm",
+            "invalid_customer: 'metadata.tier' is not defined",
+            "Voucherify's metadata schema does not allow it",
+        ),
+        ("upsert", "Voucherify answered 400: email is not valid", "Voucherify refused the customer"),
+        ("upsert", "Voucherify answered 500 to POST /v1/…", "Voucherify could not take them"),
+        ("confirm", "Customer was refused", "Voucherify refused the customer"),
+        ("confirm", "the bulk upsert aa_1 FAILED", "The upload came to nothing, twice"),
+        (
+            "confirm",
+            "Voucherify refused 3 of 100 customers and does not say which (a report cannot be read)",
+            "Voucherify refused some of a group without naming them",
+        ),
+    ],
+)
+def test_a_reason_is_known_for_what_it_is(stage: Stage, reason: str, title: str) -> None:
+    assert kind_of(stage, reason).title == title
+
+
+STAGE = st.sampled_from(get_args(Stage))
+
+
+@given(STAGE, st.text())
+def test_there_is_something_to_do_about_any_rejection(stage: Stage, reason: str) -> None:
+    kind = kind_of(stage, reason)
+    assert kind.title
+    assert kind.meaning
+    assert kind.to_do
+    assert STAGES[stage]
+
+
+GROUPS = st.lists(
+    st.builds(RejectionGroup, STAGE, st.sampled_from(["a", "answered 404", "schema"]), st.integers(1, 99))
+)
+
+
+@given(GROUPS)
+def test_kinds_add_up_to_the_rejections_the_largest_first(rejections: list[RejectionGroup]) -> None:
+    kinds = advised(rejections)
+    counts = [each.profiles for each in kinds]
+    assert sum(counts) == sum(group.profiles for group in rejections)
+    assert counts == sorted(counts, reverse=True)
+    assert len({each.kind.title for each in kinds}) == len(kinds) <= len(KINDS)
+
+
+def test_a_warning_says_what_became_of_the_customer() -> None:
+    assert "empty birthdate" in warning_meaning("birthdate")
+    assert warning_meaning("address.city") == warning_meaning("address")
+    assert "without it" in warning_meaning("anything")

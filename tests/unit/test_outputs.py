@@ -1,0 +1,114 @@
+"""Files for others: what cannot be written is known before an import, and what is there is whole."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsync.errors import OutputError, SettingsError
+from segsync.outputs import Outputs, write
+
+
+def problems(wanted: Outputs) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as raised:
+        wanted.check()
+    return raised.value.problems
+
+
+def test_what_can_be_written_is_no_problem_and_leaves_nothing(tmp_path: Path) -> None:
+    Outputs(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json").check()
+    Outputs(summary_json=Path("-")).check()
+    Outputs(summary_json=Path(os.devnull)).check()
+    Outputs().check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_named_before_the_import(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "report.html"
+    assert problems(Outputs(report=nowhere, summary_json=tmp_path)) == (
+        f"--report {nowhere} cannot be written: No such file or directory",
+        f"--summary-json {tmp_path} cannot be written: Is a directory",
+    )
+
+
+def test_both_cannot_be_the_same_file(tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    assert problems(Outputs(report=one, summary_json=one)) == (
+        f"--report and --summary-json name the same file: {one}",
+    )
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without_it(name: str, *more: Any) -> Any:
+        if name == "segsync.page":
+            raise ModuleNotFoundError("No module named 'pygal'", name="pygal")
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without_it)
+    assert problems(Outputs(report=tmp_path / "report.html")) == (
+        "--report needs pygal, which is not installed. To install it: pip install 'segsync[report]'",
+    )
+    Outputs(summary_json=tmp_path / "summary.json").check()
+
+
+def test_a_new_file_is_for_its_owner_and_one_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write(path, b"one")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o644)
+    write(path, b"two")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o644)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    link.symlink_to(target)
+    write(link, b"content")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"content"
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "summary.json"
+    write(path, b"before")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"summary\.json cannot be written: No space left on device"):
+        write(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_a_container_has_mounted_is_written_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "termination-log"
+    path.write_bytes(b"a longer text that was there before")
+
+    def busy(_source: str, _target: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(os, "replace", busy)
+    write(path, b"content")
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OutputError, match="busy"):
+        write(tmp_path / "new", b"content")
+
+
+def test_standard_output_is_a_file_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    write(Path("-"), b"content")
+    assert capfdbinary.readouterr().out == b"content"

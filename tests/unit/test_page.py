@@ -1,0 +1,219 @@
+"""The page for people: every ending in its words, every number in it, nothing that acts, nobody named unasked."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+
+from segsync.errors import SegsyncError, StopError
+from segsync.models import Fates
+from segsync.page import MOST_WARNINGS, Named, render
+from segsync.report import ImportReport, RejectionGroup, ServiceCalls
+from segsync.settings import Settings
+from segsync.throughput import Throughput
+
+SECRETS: dict[str, Any] = {
+    "segment_access_token": "token-of-segment",
+    "voucherify_application_id": "id-of-the-application",
+    "voucherify_secret_key": "key-of-voucherify",
+}
+SETTINGS = Settings(segment_space_id="spa_1", **SECRETS)
+NOT_FOUND = RejectionGroup("read", "Segment answered 404", 212, ("use_of_somebody",))
+REPORT = ImportReport(
+    outcome="done",
+    error=None,
+    fates=Fates(confirmed=4230, without_identifier=770, rejected=212),
+    before=Fates(),
+    settled=Fates(),
+    is_confirmed=True,
+    offset="0",
+    resume_offset=None,
+    seconds=100.0,
+    calls={"Segment": ServiceCalls(9_876, 54, 3), "Voucherify": ServiceCalls(87)},
+    warnings={"birthdate": 1_200},
+    began_at="2026-03-02T21:14:00+00:00",
+    ended_at="2026-03-03T00:15:00+00:00",
+    throughput=Throughput(1.0, (50,) * 40 + (0,) * 20 + (50,) * 40),
+    rejections=(msgspec.structs.replace(NOT_FOUND, segment_ids=()),),
+)
+RETRY = "python -m segsync --retry-rejected"
+
+
+def page(
+    next_command: str | None = RETRY,
+    settings: Settings = SETTINGS,
+    named: Named | None = None,
+    **changes: object,
+) -> str:
+    return render(msgspec.structs.replace(REPORT, **changes), settings, next_command=next_command, named=named)
+
+
+def words(html: str) -> str:
+    """What a reader sees, in one line."""
+    body = re.sub(r"<(style|desc|title)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def sentences(html: str) -> str:
+    return words(html).replace(" .", ".").replace(" ,", ",").replace(" :", ":")
+
+
+def test_it_says_how_many_came_over_and_what_became_of_the_others() -> None:
+    said = sentences(page())
+    assert "4,230 customers came over" in said
+    assert "That is 81.2% of 5,212 profiles in Segment." in said
+    assert "Without a customer id: 770" in said
+    assert "Rejected: 212" in said
+    assert "2 March 2026, 21:14 to 3 March 2026, 00:15 UTC" in said
+
+
+def test_reasons_are_counted_with_what_to_do_about_them() -> None:
+    said = sentences(page())
+    assert "No longer in Segment 212" in said
+    assert "What to do:" in page()
+    assert "Segment answered 404" in said
+    assert f"mended. Then take them again: {RETRY}" in said
+    assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in said
+    assert "Warnings: 1,200" in said
+    assert "birthdate 1,200 It is no date" in said
+
+
+def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
+    said = sentences(page())
+    assert "Time 0:01:40" in said
+    assert "Profiles a second 52.1" in said
+    assert "For 100 customers 2.36 s" in said
+    assert "Standing still: for 20 s, 40 s after the start" in said
+    assert "Segment 9,876 54 3" in said
+    assert "All was read after" not in said
+    assert "All was read after 40 s." in sentences(page(throughput=Throughput(1.0, (50,) * 40 + (0,) * 60)))
+    assert page().count("<svg") == 3  # the ring, the plot for a desk, the plot for a phone
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"fates": Fates(confirmed=10)}, "Done 10 customers came over That is 100% of 10 profiles in Segment."),
+        ({}, "Done, with rejected profiles 4,230 customers came over"),
+        ({"outcome": "interrupted", "resume_offset": "100"}, "Interrupted 4,230 customers came over Of 5,212 profiles"),
+        (
+            {"outcome": "stopped", "error": StopError("Segment is <down>"), "resume_offset": "100"},
+            "Why it stopped: Segment is <down>",
+        ),
+        (
+            {"resume_offset": "100", "fates": Fates(confirmed=100)},
+            "First part done 100 customers came over Of the first",
+        ),
+        ({"fates": Fates(without_identifier=9)}, "No customers came over That is 0% of 9 profiles in Segment."),
+        ({"fates": Fates(without_identifier=9)}, "Check IDENTIFIER_SAVED_AS_SOURCE_ID"),
+        ({"fates": Fates(), "seconds": 0.0}, "Segment has listed no profiles."),
+        ({"fates": Fates(confirmed=1)}, "1 customer came over That is 100% of 1 profile in Segment."),
+        ({"fates": Fates(sent=5), "is_confirmed": False}, "Voucherify accepted 5 of these customers"),
+        ({"fates": Fates(confirmed=99_999, to_do=1)}, "over 99.9% of 100,000 profiles"),
+        ({"fates": Fates(confirmed=1, to_do=99_999)}, "under 0.1% of 100,000 profiles"),
+        ({"before": Fates(confirmed=1_000)}, "Earlier runs of this import had done 1,000 of its profiles."),
+    ],
+)
+def test_every_ending_has_its_words(changes: dict[str, object], expected: str) -> None:
+    assert expected in sentences(page(**changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "command", "expected"),
+    [
+        ({"outcome": "stopped", "error": StopError("x")}, "segsync --resume", "the stop is gone: segsync --resume"),
+        ({"outcome": "stopped", "error": StopError("x")}, None, "then start the import again"),
+        ({"resume_offset": "100"}, "segsync --resume", "import the others: segsync --resume"),
+        ({"fates": Fates(confirmed=1)}, None, "Nothing has to be done."),
+    ],
+)
+def test_the_next_step_is_the_right_one(changes: dict[str, object], command: str | None, expected: str) -> None:
+    assert expected in sentences(page(command, **changes))  # type: ignore[arg-type]
+
+
+def test_a_run_that_did_nothing_shows_no_speed() -> None:
+    html = page(seconds=0.0, throughput=Throughput())
+    assert "How fast it went" not in html
+    assert html.count("<svg") == 1
+
+
+def test_nobody_is_named_unless_asked() -> None:
+    assert "It holds no names, no ids and no secrets" in sentences(page())
+    named = Named(without_identifier=["use_anonymous"], warnings={"birthdate": ["use_ageless"]})
+    html = page(named=named, rejections=(NOT_FOUND,))
+    for segment_id in ("use_of_somebody", "use_anonymous", "use_ageless"):
+        assert segment_id not in page()
+        assert segment_id in html
+    assert "This page names profiles by their Segment ids" in sentences(html)
+    assert "no names, no ids" not in html
+
+
+def test_settings_are_shown_without_secrets() -> None:
+    html = page()
+    for secret in SECRETS.values():
+        assert secret not in html
+    said = sentences(html)
+    assert "SEGMENT_ACCESS_TOKEN set, not shown here" in said
+    assert "SEGMENT_SPACE_ID spa_1" in said
+    assert "SEGSYNC_CONCURRENCY auto" in said
+
+
+def test_a_great_many_warnings_are_summed_up() -> None:
+    said = sentences(page(warnings={f"metadata.{number:04}": 2 for number in range(MOST_WARNINGS + 10)}))
+    assert f"Warnings: {2 * MOST_WARNINGS + 20}" in said
+    assert "others 20" in said
+
+
+class _Tags(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, tuple[str, ...]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, tuple(name for name, _ in attributes)))
+
+
+HOSTILE = [
+    "</code><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style></svg><script src=//x></script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "<!--",
+    "]]>",
+    "&lt;script&gt;",
+    "javascript:alert(1)",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_services_and_settings_hold_it_is_text(text: str) -> None:
+    def told(text: str) -> str:
+        return page(
+            f"segsync --offset {text}",
+            Settings(segment_space_id=f"spa {text}", identifier_saved_as_source_id=f"id {text}", **SECRETS),
+            Named([text], {"t": [text]}),
+            outcome="stopped",
+            error=SegsyncError(text),
+            resume_offset=text,
+            rejections=(RejectionGroup("read", text, 3, (text,)),),
+            warnings={"t": 1, f"metadata.{text}": 2},
+            calls={text: ServiceCalls(1)},
+        )
+
+    html = told(text)
+    assert _Tags(html).found == _Tags(told("plain")).found
+    assert not {"script", "img", "link", "iframe", "object"} & {tag for tag, _ in _Tags(html).found}
+    assert not [name for _, names in _Tags(html).found for name in names if name.startswith("on")]
+    assert "7 * 7" in html or "{{" not in text
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    html = page()
+    assert "default-src 'none'" in html
+    assert not re.search(r"<(?:script|link|img|iframe)|@import|url\(|\b(?:src|href)=", html)

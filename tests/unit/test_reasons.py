@@ -1,0 +1,115 @@
+"""Rejections grouped by what was said: the same reason is one group, and the groups add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segsync import entries
+from segsync.errors import OutputError
+from segsync.ledger import Ledger
+from segsync.models import Rejection, Stage
+from segsync.reasons import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
+from segsync.report import RejectionGroup
+
+RUN = 1
+NOT_FOUND = "Segment answered 404 (not_found) to GET /v1/…: Profile was not found."
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with Ledger(None, space_id="spa_1", application_id="app") as opened:
+        yield opened
+
+
+def reject(ledger: Ledger, segment_id: str, reason: str, *, stage: Stage = "read", run: int = RUN) -> None:
+    rejection = Rejection(segment_id, "u1", stage, reason, "req_1")
+    ledger.read(lambda db: entries.add_rejection(db, run, 1, rejection))
+
+
+def grouped(ledger: Ledger, *runs: int, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
+    return ledger.read(lambda db: groups(db, runs or (RUN,), most_ids=most_ids))
+
+
+def test_reasons_that_differ_in_ids_and_numbers_are_one_group_the_largest_first(ledger: Ledger) -> None:
+    for number in range(4):
+        reject(ledger, f"use_{number}", f"the bulk upsert aa_{number}f FAILED", stage="confirm")
+    reject(ledger, "use_8", NOT_FOUND)
+    reject(ledger, "use_9", NOT_FOUND)
+    assert grouped(ledger) == (
+        RejectionGroup("confirm", "the bulk upsert … FAILED", 4),
+        RejectionGroup("read", NOT_FOUND, 2),
+    )
+
+
+def test_a_reason_that_is_the_same_for_all_keeps_its_numbers(ledger: Ledger) -> None:
+    for segment_id in ("use_1", "use_2"):
+        reject(ledger, segment_id, "name has more than 255 characters", stage="confirm")
+    assert grouped(ledger) == (RejectionGroup("confirm", "name has more than 255 characters", 2),)
+
+
+def test_the_same_reason_at_two_stages_is_two_groups(ledger: Ledger) -> None:
+    reject(ledger, "use_1", "answered 400", stage="upsert")
+    reject(ledger, "use_2", "answered 400", stage="confirm")
+    assert {group.stage for group in grouped(ledger)} == {"upsert", "confirm"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "same"),
+    [
+        ("Segment answered 404 to GET /v1/x", "Segment answered 404 to GET /v1/x"),
+        ("12,345,678 bytes, more than the 10,485,760 that", "… bytes, more than the … that"),
+        ("the bulk upsert aa_1f0c FAILED", "the bulk upsert … FAILED"),
+        ("request 0f8fad5b-d9cb-469f-a165-70867728950e", "request …"),
+        ("Voucherify refused 3 of 100 customers", "Voucherify refused … of … customers"),
+        ("line_1 is required", "line_1 is required"),
+        ("refused: <…> (…) was refused", "refused: … was refused"),
+        ("refused: … was refused", "refused: … was refused"),
+    ],
+)
+def test_what_differs_from_profile_to_profile_is_left_out(reason: str, same: str) -> None:
+    assert same_for_all(reason) == same
+
+
+@given(st.text())
+def test_a_reason_without_what_differs_stays_so(reason: str) -> None:
+    assert same_for_all(same_for_all(reason)) == same_for_all(reason)
+
+
+def test_only_the_runs_that_are_told_of_count(ledger: Ledger) -> None:
+    reject(ledger, "use_1", NOT_FOUND)
+    reject(ledger, "use_2", NOT_FOUND, run=2)
+    assert [group.profiles for group in grouped(ledger, 2)] == [1]
+    assert [group.profiles for group in grouped(ledger, 1, 2)] == [2]
+    assert ledger.read(lambda db: groups(db, ())) == ()
+
+
+def test_however_many_reasons_there_are_the_groups_are_few_and_add_up(ledger: Ledger) -> None:
+    words = [f"{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(MOST_GROUPS + 50)]
+    for number, word in enumerate(words):
+        reject(ledger, f"use_{number}", f"because {word}")
+    found = grouped(ledger, most_ids=2)
+    assert len(found) == MOST_GROUPS + 1
+    assert sum(group.profiles for group in found) == len(words)
+    assert (found[0].reason, found[0].profiles, len(found[0].segment_ids)) == (OTHERS, 50, 2)
+
+
+def test_nobody_is_named_unless_asked_and_then_no_more_than_asked(ledger: Ledger) -> None:
+    for number in range(5):
+        reject(ledger, f"use_{number}", NOT_FOUND)
+    assert grouped(ledger)[0].segment_ids == ()
+    assert grouped(ledger, most_ids=3)[0].segment_ids == ("use_0", "use_1", "use_2")
+
+
+async def test_a_ledger_that_could_not_be_written_still_tells(ledger: Ledger) -> None:
+    reject(ledger, "use_1", NOT_FOUND)
+
+    def full(_db: object) -> None:
+        raise OutputError("The ledger cannot be written: disk full")
+
+    with pytest.raises(OutputError):
+        ledger.read(full)
+    assert await read_groups(ledger, (RUN,)) == (RejectionGroup("read", NOT_FOUND, 1),)
