@@ -89,7 +89,7 @@ def import_command(
         str | None, typer.Option(metavar="FILE", help="Remembers the import. [SEGSYNC_LEDGER, segsync.db]")
     ] = None,
     concurrency: Annotated[
-        str | None, typer.Option(metavar="N", help="Profiles fetched at a time. [SEGSYNC_CONCURRENCY, 16]")
+        str | None, typer.Option(metavar="N", help="Profiles fetched at a time. [SEGSYNC_CONCURRENCY, auto]")
     ] = None,
     batch_size: Annotated[
         str | None, typer.Option(metavar="N", help="Customers a bulk upsert. [SEGSYNC_BATCH_SIZE, 100]")

@@ -13,7 +13,7 @@ import math
 from segsync.models import Usage
 
 FIRST = 16
-MOST = 1000
+MOST = 500
 
 ENOUGH = 0.98
 """So much of the allowance used is all of it."""
@@ -32,22 +32,35 @@ CONTENT_SECONDS = 30.0
 class Crew:
     """The number of workers: `size`, and what `judge` says of it as usage becomes known."""
 
-    def __init__(self, size: int = FIRST) -> None:
+    def __init__(self, size: int = FIRST, most: int = MOST) -> None:
         self.size = size
+        self._most = most
         self._before: tuple[int, Usage] | None = None
-        self._content_until = 0.0
+        self._settled_at = self._content_until = -math.inf
 
     def judge(self, usage: Usage, now: float) -> int:
         """How many there should be, given what was used of the allowance by `size` workers until `now` (seconds)."""
+        if not usage.calls_per_second or now < self._settled_at:
+            return self.size  # an outage tells nothing, nor does a time in which the new ones had yet to begin
         is_enough = usage.share >= ENOUGH
         if self._before:
             (size, before), self._before = self._before, None
-            best = usage.calls_per_second / before.calls_per_second - 1 if before.calls_per_second else math.inf
-            if not is_enough and best < WORTH * (self.size / size - 1):
+            if not is_enough and usage.calls_per_second / before.calls_per_second - 1 < WORTH * (self.size / size - 1):
                 self._content_until = now + CONTENT_SECONDS
                 self.size = size
-        if not is_enough and now >= self._content_until and self.size < MOST:
+        if not is_enough and now >= self._content_until and self.size < self._most:
             self._before = (self.size, usage)
-            growth = min(SPARE / usage.share, MOST_GROWTH) if usage.share else MOST_GROWTH
-            self.size = min(math.ceil(self.size * growth), MOST)
+            # All are under way where turns are unused, so this is how long a call takes. The look after that counts.
+            self._settled_at = now + 2 * self.size / usage.calls_per_second
+            self.size = min(math.ceil(self.size * min(SPARE / usage.share, MOST_GROWTH)), self._most)
         return self.size
+
+
+def most_workers() -> int:
+    """As many as half of the files that this process may open: each has a connection of its own."""
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return MOST
+    files, _ = getrlimit(RLIMIT_NOFILE)
+    return MOST if files == RLIM_INFINITY else max(min(files // 2, MOST), FIRST)

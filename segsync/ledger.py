@@ -259,9 +259,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, space_id: str, p
     connection.execute("PRAGMA journal_mode=WAL")  # only now, so that the file itself says whose it is
     # After a power cut the last writes may be missing, never broken: the import repeats what they told of.
     connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute(
-        "PRAGMA cache_size=-256"
-    )  # KiB: little is read again, and memory should not grow with the import
+    # In KiB: little is read again, and memory should not grow with the import.
+    connection.execute("PRAGMA cache_size=-256")
 
 
 def _is_new(connection: sqlite3.Connection) -> bool:

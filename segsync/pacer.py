@@ -26,6 +26,9 @@ CARRY_SECONDS = 0.004
 """How late a timer may fire without a call being lost: an event loop's timers are about 1 ms late, more under load."""
 
 
+MANY_IN_LINE = 5
+"""As many calls wait for their turn where some nine in ten are taken."""
+
 TICK_SECONDS = 0.001
 """The shortest sleep: the carry makes up for what is too long."""
 
@@ -102,11 +105,13 @@ class Pacer:
     def usage(self) -> Usage | None:
         """How much of the allowance has been used since this was last told; None where it is too early to tell.
 
-        It is also None where calls were held back meanwhile: what was not used then tells nothing.
+        It is also None where a service asked for a pause meanwhile, and where many stand in line: then it is not they
+        who leave turns unused, but late timers.
         """
-        seconds = self._clock() - self._watched_since
+        now = self._clock()
+        seconds = now - self._watched_since
         allowed = seconds * self._pace
-        if self._was_held_back:
+        if self._paused_until > self._watched_since or self._in_line >= MANY_IN_LINE:
             self._watch()
             return None
         if allowed < ENOUGH_CALLS or seconds < (GLANCE_SECONDS if self._taken < allowed / 2 else LOOK_SECONDS):
@@ -117,18 +122,15 @@ class Pacer:
 
     def _watch(self) -> None:
         self._watched_since = self._clock()
-        self._was_held_back = False
         self._taken = self._calls = 0
 
     def refused(self, left_at: float) -> None:
         """The service answered "too many" to the call that left then: everybody slows down."""
-        self._was_held_back = True
         if seconds := self._throttle.refused(left_at, self._clock()):
             self.pause(seconds)
 
     def pause(self, seconds: float) -> None:
         """Nobody calls for this long: the service said when the next call may go."""
-        self._was_held_back = True
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     async def _give_up_turns(self) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from segsync.batching import Batch, BatchBuilder, Item
-from segsync.crew import Crew
+from segsync.crew import FIRST, Crew, most_workers
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
 from segsync.mapping import Warn
 from segsync.models import (
@@ -105,7 +105,7 @@ class Pipeline:
         self._source = source
         self._sink = sink
         self._to_customer = to_customer
-        self._crew = Crew() if concurrency is None else Crew(concurrency)
+        self._crew = Crew(concurrency or FIRST, most_workers())
         self._finds_concurrency = concurrency is None
         self._workers: set[asyncio.Task[None]] = set()
         self._on_event = on_event
@@ -154,15 +154,15 @@ class Pipeline:
         async with asyncio.TaskGroup() as group:
             lister = group.create_task(self._list(offset, limit))
             self._hire(group)
-            others = [group.create_task(self._stop_when(stop, lister))]
-            if self._finds_concurrency:
-                others.append(group.create_task(self._find_concurrency(group)))
+            stopper = group.create_task(self._stop_when(stop, lister))
+            finder = group.create_task(self._find_concurrency(group)) if self._finds_concurrency else None
             await asyncio.wait({lister})
+            if finder:
+                finder.cancel()  # the last profiles are no reason to read more at a time
             await self._ids.put(None)
             while self._workers:
                 await asyncio.wait(self._workers)
-            for task in others:
-                task.cancel()
+            stopper.cancel()
 
     def _hire(self, group: asyncio.TaskGroup) -> None:
         while len(self._workers) < self._crew.size:

@@ -202,7 +202,7 @@ def _account_for_all(tally: Tally) -> None:
     """Raises `StopError` where an import that came to its end has left profiles without a fate."""
     if forgotten := tally.fates.to_do:
         raise StopError(
-            f"{forgotten:,} profiles were listed and then forgotten. This is a defect: please report it. "
+            f"Profiles that were listed and then forgotten: {forgotten:,}. This is a defect: please report it. "
             "A resume takes them again"
         )
 

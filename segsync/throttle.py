@@ -15,7 +15,8 @@ SLOWER = 0.98
 CAUTIOUS_SECONDS = 7.5
 CAUTIOUS_CALLS = 60
 """So long after a refusal, and so many calls, the rate is where it was refused. It comes back with the cube of the
-time: near a limit it creeps, and where the limit has gone it is back within a minute, from a tenth too."""
+time: near a limit it creeps, and where the limit has gone it is back within a minute, at 100 calls a second from a
+tenth too. Where so few calls may go that `CAUTIOUS_CALLS` take longer, so does that."""
 
 MANY, FEW = 0.10, 4
 """More than this share of refused calls, and more than a few, come from a limit, whatever was allowed before."""
@@ -29,8 +30,8 @@ LONGEST_PAUSE_SECONDS = 1.0
 """What was too much is waited out: until the service has forgotten it, calls at the right rate would be refused too.
 A service that counts over longer than a second says itself when to come back."""
 
-LOWEST_SHARE = 0.02
-"""The rate never falls below this share of the configured one."""
+LOWEST_SHARE, LOWEST = 0.02, 1.0
+"""The rate never falls below this share of the configured one, or a call a second where that is less."""
 
 MOST_REMEMBERED = 10_000
 """Calls of one window. Where more are allowed than that, it is not the limit that holds us up."""
@@ -44,6 +45,7 @@ class Throttle:
 
     def __init__(self, most: float, window_seconds: float) -> None:
         self._most = most
+        self._lowest = min(LOWEST_SHARE * most, LOWEST)
         self._window_seconds = window_seconds
         size = min(math.ceil(most * window_seconds * 1.5) + 1, MOST_REMEMBERED)
         self._left: deque[float] = deque(maxlen=size)
@@ -76,7 +78,7 @@ class Throttle:
         """The call that left at `left_at` was one too many. For how many seconds nobody should call."""
         self._refused.append(left_at)
         rate, cut_at = self.rate(now), self._cut_at
-        if cut_at is not None and left_at <= cut_at:
+        if cut_at is not None and left_at <= cut_at and self._knows_limit:
             return 0.0  # it left before we slowed down
         left, refused = (self._in_the_window_before(left_at, times) for times in (self._left, self._refused))
         is_by_limit = refused > max(MANY * left, FEW)
@@ -92,7 +94,7 @@ class Throttle:
         self._knows_limit = is_by_limit
         if is_by_limit or self._allowed > self._proven or now - self._proven_at >= BELIEF_SECONDS:
             self._proven, self._proven_at = self._allowed, now
-        self._cut_to = max(SLOWER * (min(rate, self._allowed) if is_by_limit else rate), LOWEST_SHARE * self._most)
+        self._cut_to = max(SLOWER * (min(rate, self._allowed) if is_by_limit else rate), self._lowest)
         self._cut_at = now
         if not is_by_limit:
             return 0.0

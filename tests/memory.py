@@ -31,6 +31,7 @@ class MemorySource:
         self.page_size = page_size
         self.reads = 0
         self.under_way = self.most_under_way = 0
+        self.levels: list[int] = []  # how many were under way with each read
         self.usage: Callable[[], Usage | None] = lambda: None
         self.trouble: Callable[[int], SegsyncError | None] = lambda _index: None
         self.listing_trouble: Callable[[int], SegsyncError | None] = lambda _offset: None
@@ -57,6 +58,7 @@ class MemorySource:
         self.reads += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
+        self.levels.append(self.under_way)
         await asyncio.sleep(self.seconds(index))
         self.under_way -= 1
         if trouble := self.trouble(index):

