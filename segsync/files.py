@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
@@ -224,6 +225,7 @@ def _csv_line(row: Sequence[str]) -> str:
     return line.getvalue()
 
 
+@lru_cache(maxsize=1024)  # traits, problems and reasons come again and again
 def _one_line(value: str) -> str:
     """The value without what would break a line, or make a spreadsheet run it as a formula; not too long for one."""
     if len(value) > MOST_CHARACTERS:

@@ -51,7 +51,7 @@ from segsync.speed import Speed, Speedometer
 from segsync.summary import duration
 from segsync.tally import Tally
 
-_NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
+NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
 """These are most of the events: they are let by at once."""
 
 LINE_SECONDS = 5.0
@@ -126,7 +126,7 @@ class Log:
 
     def on_event(self, event: Event) -> None:
         """Tell what is worth a line."""
-        if type(event) in _NEVER_TOLD:
+        if type(event) in NEVER_TOLD:
             return
         match event:
             case CallRetried() | ServicePaused() | PaceChanged():

@@ -38,6 +38,9 @@ MAPPED_TRAITS: Final = (
 )
 """Every trait that a rule reads: what is asked of Segment, and nothing more."""
 
+_PARTS_OF_NAME: Final = frozenset(trait for names in NAME_PARTS for trait in names)
+_PARTS_OF_ADDRESS: Final = frozenset(trait for names in ADDRESS_TRAITS.values() for trait in names)
+
 Warn = Callable[[str, str], None]
 """Told of a trait that was left out: its name, and what was wrong with it (never its value)."""
 
@@ -113,7 +116,7 @@ def as_text(value: object) -> str | None:
 
 def _name(traits: Mapping[str, Any], warn: Warn) -> str | UnsetType:
     name = _text(traits, ("name",), warn)
-    if name is not UNSET:
+    if name is not UNSET or _PARTS_OF_NAME.isdisjoint(traits):
         return name
     parts = (_text(traits, names, warn) for names in NAME_PARTS)
     return " ".join(part for part in parts if part is not UNSET) or UNSET
@@ -125,6 +128,8 @@ def _address(traits: Mapping[str, Any], warn: Warn) -> Address | UnsetType:
         traits, prefix = nested, "address."
     elif nested not in (None, ""):
         warn("address", f"is {kind(nested)}, not an object")
+    if _PARTS_OF_ADDRESS.isdisjoint(traits):
+        return UNSET
     found = {part: _text(traits, names, warn, prefix) for part, names in ADDRESS_TRAITS.items()}
     if all(value is UNSET for value in found.values()):
         return UNSET

@@ -76,6 +76,9 @@ class Pacer:
 
     async def turn(self) -> float:
         """Wait until the next call may go; when it does, on the event loop's clock."""
+        if self._is_free():
+            await self._take_turn()
+            return self._leave(self._clock())
         self._in_line += 1
         try:
             # Only the first in line waits for the clock: the others would wake up for nothing, and when they have to
@@ -92,6 +95,14 @@ class Pacer:
                         break
         finally:
             self._in_line -= 1
+        return self._leave(now)
+
+    def _is_free(self) -> bool:
+        """Whether nobody waits and there is nothing to wait for."""
+        is_held_back = self._in_line or self._throttle.is_slowed or self._paused_until > self._clock()
+        return not is_held_back and self._limiter.has_capacity()
+
+    def _leave(self, now: float) -> float:
         self._calls += 1
         self._throttle.left(now)
         return now

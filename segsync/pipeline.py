@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -49,6 +49,9 @@ CREW_SECONDS = 0.25
 
 IDLE_FLUSH_SECONDS = 10.0
 """A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
+
+FLUSH: Final = "flush"
+"""In the queue of customers: send what there is, though it fills no batch."""
 
 REJECTED_IN_A_ROW = 25
 """So many refusals with no success between them are no accident of single profiles: the import stops
@@ -114,7 +117,8 @@ class Pipeline:
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue: there is no more.
         self._ids: asyncio.Queue[tuple[OpenPage, str] | None] = asyncio.Queue(IDS_WAITING)
-        self._customers: asyncio.Queue[Item | None] = asyncio.Queue(batch_size)
+        self._customers: asyncio.Queue[Item | Literal["flush"] | None] = asyncio.Queue(batch_size)
+        self._taken = 0  # customers that have reached the batcher
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._stopping = False
         self._read_error: SegsyncError | None = None
@@ -294,21 +298,29 @@ class Pipeline:
         async with asyncio.TaskGroup() as group:
             for _ in range(UPLOADS_IN_FLIGHT):
                 group.create_task(self._upload_batches())
-            while (item := await self._next_customer()) is not None:
-                await self._put(self._builder.add(item))
+            reminder = group.create_task(self._remind_of_idle_batches())
+            while (item := await self._customers.get()) is not None:
+                if isinstance(item, Item):
+                    self._taken += 1
+                    await self._put(self._builder.add(item))
+                else:
+                    await self._put(self._builder.flush())
+            reminder.cancel()
             await self._put(self._builder.flush())
             for _ in range(UPLOADS_IN_FLIGHT):
                 await self._batches.put(None)
 
-    async def _next_customer(self) -> Item | None:
+    async def _remind_of_idle_batches(self) -> None:
+        """In a task of its own: a timer for each customer would cost more than to batch it."""
+        clock = asyncio.get_running_loop().time
+        seen, since = self._taken, clock()
         while True:
-            if not self._customers.empty():
-                return self._customers.get_nowait()
-            try:
-                async with asyncio.timeout(None if self._builder.is_empty else IDLE_FLUSH_SECONDS):
-                    return await self._customers.get()
-            except TimeoutError:
-                await self._put(self._builder.flush())
+            await asyncio.sleep(IDLE_FLUSH_SECONDS / 10)
+            if self._taken != seen or self._builder.is_empty:
+                seen, since = self._taken, clock()
+            elif clock() - since >= IDLE_FLUSH_SECONDS:
+                await self._customers.put(FLUSH)
+                since = clock()
 
     async def _put(self, batches: list[Batch]) -> None:
         for batch in batches:

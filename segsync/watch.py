@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.text import Text
 
-from segsync.log import Log
+from segsync.log import NEVER_TOLD, Log
 from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer, console_for
 from segsync.models import Event
 from segsync.plan import Plan
@@ -116,7 +116,8 @@ class Watch:
     def on_event(self, event: Event) -> None:
         """Take an event of the import."""
         self._situation.on_event(event)
-        self._log.on_event(event)
+        if type(event) not in NEVER_TOLD:
+            self._log.on_event(event)
         if self._metrics:
             self._metrics.on_event(event)
 
