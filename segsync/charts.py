@@ -7,6 +7,7 @@ they follow light and dark.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +16,9 @@ import pygal
 from pygal.style import Style
 
 from segsync.throughput import Throughput
+
+# pygal hooks itself into all imports, for plugins that are not used here, in a way that Python 3.11 warns of.
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 MOST_POINTS = 120
 """Of a plot: more than that nobody can tell apart."""

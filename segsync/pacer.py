@@ -77,7 +77,7 @@ class Pacer:
     async def turn(self) -> float:
         """Wait until the next call may go; when it does, on the event loop's clock."""
         if self._is_free():
-            await self._take_turn()
+            await self._take()
             return self._leave(self._clock())
         self._in_line += 1
         try:
@@ -156,6 +156,10 @@ class Pacer:
         # early, and it sets the next, as fast as the loop turns, until the time has come.
         while not self._limiter.has_capacity():  # noqa: ASYNC110 - the time is known, and nobody else would say it
             await asyncio.sleep(max(self._room_at - self._clock(), TICK_SECONDS))
+        await self._take()
+
+    async def _take(self) -> None:
+        """What there is room for."""
         await self._limiter.acquire()
         self._room_at = max(self._room_at, self._clock() - CARRY_SECONDS) + 1 / self._pace
         self._taken += 1

@@ -39,7 +39,7 @@ def completed(words: str) -> list[str]:
 
 
 def test_a_shell_completes_flags_and_commands() -> None:
-    assert completed("segsync --re") == ["--resume", "--retry-rejected"]
+    assert completed("segsync --ret") == ["--retry-rejected"]
     assert completed("segsync --limit 5 --led") == ["--ledger"]
     assert {"status", "sandbox"} <= set(completed("segsync ''"))
     assert completed("segsync status --j") == ["--json"]
