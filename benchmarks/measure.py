@@ -26,8 +26,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 MOST_SECONDS: Final = 900.0
 
-OF_SEGSYNC = ("SEGMENT_", "VOUCHERIFY_", "IDENTIFIER_", "SEGSYNC_")
-"""How settings begin: those of whoever runs the benchmarks have no part in them."""
+NOT_PASSED_ON = ("SEGMENT_", "VOUCHERIFY_", "IDENTIFIER_", "METADATA_", "SEGSYNC_", "PYTHON")
+"""How variables begin that have no part in a benchmark: settings of whoever runs it, and what keeps Python from keeping
+its bytecode, which an installed program has."""
 
 
 class Account(Struct, frozen=True):
@@ -155,7 +156,7 @@ def run_module(module: tuple[str, ...], settings: Mapping[str, str]) -> Output:
 
     Raises `TimeoutExpired` after `MOST_SECONDS`.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_SEGSYNC)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
     with tempfile.TemporaryDirectory() as kept, tempfile.TemporaryDirectory() as directory:
         account = Path(kept, "account.json")
         launcher = subprocess.Popen(

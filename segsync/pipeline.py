@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from time import process_time
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -46,6 +47,8 @@ BATCHES_WAITING = 8
 IDS_WAITING = 200
 
 CREW_SECONDS = 0.25
+BUSY = 0.7
+"""Share of a processor: where so much of it is used, it is not the latency that holds the reading up."""
 
 IDLE_FLUSH_SECONDS = 10.0
 """A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
@@ -176,11 +179,14 @@ class Pipeline:
 
     async def _find_concurrency(self, group: asyncio.TaskGroup) -> None:
         clock = asyncio.get_running_loop().time
+        looked_at, worked = clock(), process_time()
         while True:
             await asyncio.sleep(CREW_SECONDS)
             usage = self._source.usage()
-            # More workers help only where there is more to read, and room for what they bring.
-            if usage is None or self._ids.empty() or self._customers.full():
+            is_busy = process_time() - worked > BUSY * (clock() - looked_at)
+            looked_at, worked = clock(), process_time()
+            # More workers help only where there is more to read, time for it, and room for what they bring.
+            if usage is None or is_busy or self._ids.empty() or self._customers.full():
                 continue
             before = self._crew.size
             if self._crew.judge(usage, clock()) != before:
