@@ -36,7 +36,8 @@ REFUSED_IN_A_ROW = 3
 REFUSED_CUSTOMERS = 25
 """So many actions in a row that FAILED, or all of whose customers were refused, are no accident of theirs."""
 
-REMEMBERED_BATCHES = 100
+REMEMBERED_BATCHES = 20
+"""Whose source ids are at hand when their outcome is read: memory must not grow with what is not read yet."""
 
 
 class Actions(Protocol):

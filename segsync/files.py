@@ -225,7 +225,7 @@ def _csv_line(row: Sequence[str]) -> str:
     return line.getvalue()
 
 
-@lru_cache(maxsize=1024)  # traits, problems and reasons come again and again
+@lru_cache(maxsize=256)  # traits, problems and reasons come again and again
 def _one_line(value: str) -> str:
     """The value without what would break a line, or make a spreadsheet run it as a formula; not too long for one."""
     if len(value) > MOST_CHARACTERS:

@@ -33,7 +33,7 @@ A service that counts over longer than a second says itself when to come back.""
 LOWEST_SHARE, LOWEST = 0.02, 1.0
 """The rate never falls below this share of the configured one, or a call a second where that is less."""
 
-MOST_REMEMBERED = 10_000
+MOST_REMEMBERED = 4_000
 """Calls of one window. Where more are allowed than that, it is not the limit that holds us up."""
 
 
