@@ -41,7 +41,7 @@ from segsync.pagebook import OpenPage, PageBook
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16
-"""Twelve uploads of two seconds each keep up with 600 customers a second; an idle uploader costs nothing."""
+"""So many uploads of two seconds each keep up with 800 customers a second; an idle uploader costs nothing."""
 
 BATCHES_WAITING = 8
 IDS_WAITING = 200

@@ -78,8 +78,6 @@ class Throttle:
         """The call that left at `left_at` was one too many. For how many seconds nobody should call."""
         self._refused.append(left_at)
         rate, cut_at = self.rate(now), self._cut_at
-        if cut_at is not None and left_at <= cut_at and self._knows_limit:
-            return 0.0  # it left before we slowed down
         left, refused = (self._in_the_window_before(left_at, times) for times in (self._left, self._refused))
         is_by_limit = refused > max(MANY * left, FEW)
         if cut_at is not None and left_at <= cut_at + self._window_seconds:
