@@ -111,12 +111,12 @@ class Ledger:
 
     async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """The answer to a question, or the outcome of a change, after all that was queued before."""
-        return await asyncio.shield(asyncio.wrap_future(self._thread.submit(self._transact, question)))
+        return await _outcome(self._thread.submit(self._transact, question))
 
     async def keep_up(self, most_waiting: int = MOST_WAITING) -> None:
         """Wait until no more than so many writes are queued. Raises what one of them failed with."""
         while len(self._writes) > most_waiting:
-            await asyncio.shield(asyncio.wrap_future(self._writes[0]))
+            await _outcome(self._writes[0])
             self._writes.popleft()
 
     def _transact(self, change: Callable[[sqlite3.Connection], T]) -> T:
@@ -163,6 +163,15 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def _outcome(work: Future[T]) -> T:
+    """What work for the ledger ends with. Who waits may be cancelled; the work is not: it would be a gap."""
+    ended = asyncio.wrap_future(work)
+    # Nobody looks at the outcome after a cancellation, and asyncio would print a traceback for an error in it. Nothing
+    # is lost by that: the ledger keeps the first failure, and raises it for every later write.
+    ended.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(ended)
 
 
 @contextmanager

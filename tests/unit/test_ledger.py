@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import shutil
@@ -11,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -460,6 +461,37 @@ async def test_to_cancel_who_keeps_up_loses_no_write(path: Path) -> None:
         await slow
     with reading(path) as db:
         assert notes(db) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda ledger: ledger.ask(notes), lambda ledger: ledger.keep_up(0)], ids=["ask", "keep up"]
+)
+async def test_a_failure_that_nobody_waits_for_any_more_prints_no_traceback(
+    path: Path, wait: Callable[[Ledger], Coroutine[object, object, object]]
+) -> None:
+    """As where a full disk stops an import while several of its tasks wait for the ledger."""
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    may_go_on = threading.Event()
+
+    def broken_later(db: Connection) -> None:
+        may_go_on.wait(10)
+        broken(db)
+
+    with open_ledger(path) as ledger:
+        ledger.write(broken_later)
+        waiting = asyncio.ensure_future(wait(ledger))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+        may_go_on.set()
+        with pytest.raises(OutputError, match="disk I/O error"):
+            await ledger.keep_up(0)
+    del waiting, ledger
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
 
 
 def test_what_a_killed_process_had_written_is_there(path: Path, tmp_path: Path) -> None:
