@@ -19,7 +19,7 @@ import pytest
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
-from segsync.status import Status
+from segsync.status import RunStatus, Status, read_status
 
 SEGSYNC = (sys.executable, "-m", "segsync")
 
@@ -139,6 +139,10 @@ class Segsync:
     def status(self) -> Status:
         """What `status --json` tells."""
         return msgspec.json.decode(self("status", "--json").stdout, type=Status)
+
+    def first_run(self, ledger: str = "segsync.db") -> RunStatus:
+        """What `status` tells of the first run, at once: for who waits for a moment."""
+        return read_status(self.directory / ledger).runs[0]
 
     def lines(self, name: str) -> list[str]:
         """The lines of a file that the run left; none where it left none."""

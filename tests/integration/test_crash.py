@@ -208,7 +208,7 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     sandbox = start_sandbox(fast(2000))
     running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
     wait_until_accepted(sandbox, 200)
-    wait_until(lambda: segsync.status().runs[0].fates.confirmed > 0)
+    wait_until(lambda: segsync.first_run().fates.confirmed > 0)
     under_way = segsync.status()
     assert under_way.runs[0].state == "running"
     assert under_way.next == "An import is under way."

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from segsync.ledger import VERSION
 from segsync.sandbox.process import SandboxProcess
-from segsync.status import read_status
 from tests.conftest import StartSandbox
 from tests.integration.conftest import (
     SEGSYNC,
@@ -45,7 +44,7 @@ def _interrupt(segsync: Segsync, sandbox: SandboxProcess) -> int:
     wait_until_accepted(sandbox, 200)
     running.terminate()
     assert ended(running).code == 143
-    return int(segsync.status().runs[0].offset or 0)
+    return int(segsync.first_run().offset or 0)
 
 
 # --- one run at a time ----------------------------------------------------------------------------------------
@@ -227,7 +226,7 @@ def test_the_offset_that_a_full_disk_leaves_to_go_on_from_is_not_ahead_of_the_le
         run = _with_a_small_disk(segsync, size)("--ledger", f"{size}.db", sandbox=sandbox)
         assert run.code == 1
         for offset in re.findall(r"--offset (\d+)", run.stderr):
-            reached = read_status(segsync.directory / f"{size}.db").runs[0].offset
+            reached = segsync.first_run(f"{size}.db").offset
             assert int(offset) <= int(reached or 0), f"with {size:,} bytes"
 
 
@@ -279,7 +278,7 @@ def test_an_unfinished_import_is_not_begun_again_without_being_told_to(
         assert "--offset 0" in run.stderr
     assert calls(sandbox) == before
     assert segsync.lines("profiles-without-identifier.txt") == files
-    assert segsync.status().runs[0].offset == str(offset)
+    assert segsync.first_run().offset == str(offset)
 
 
 def test_an_unfinished_import_is_begun_again_where_that_is_said(segsync: Segsync, start_sandbox: StartSandbox) -> None:
@@ -342,7 +341,7 @@ def test_at_a_terminal_anything_else_does_nothing(segsync: Segsync, start_sandbo
         assert code == 2
         assert "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0" in said
     assert calls(sandbox) == before
-    assert segsync.status().runs[0].offset == str(offset)
+    assert segsync.first_run().offset == str(offset)
 
 
 def test_a_finished_import_can_be_run_once_more(segsync: Segsync, start_sandbox: StartSandbox) -> None:
@@ -381,11 +380,11 @@ def test_a_resume_with_a_limit_counts_from_the_beginning_of_the_import(
         assert run.code == 0
         assert verdict.is_right
         assert verdict.accepted == verdict.expected
-        assert segsync.status().runs[0].offset == "100"
+        assert segsync.first_run().offset == "100"
     assert segsync("--resume", "--limit", "150", sandbox=sandbox).code == 0
     assert segsync("--resume", "--limit", "50", sandbox=sandbox).code == 0
     assert sandbox.verdict(last=150).is_right
-    assert segsync.status().runs[0].profiles == 150
+    assert segsync.first_run().profiles == 150
 
 
 def test_the_ledger_is_where_the_flag_says_or_the_environment_or_the_env_file(

@@ -74,7 +74,7 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
 
     still_away = segsync("--resume", sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
     assert still_away.code == 1
-    assert segsync.status().runs[0].profiles >= status.runs[0].profiles
+    assert segsync.first_run().profiles >= status.runs[0].profiles
 
     _set(sandbox, service, BACK)
     resumed = segsync("--resume", sandbox=sandbox)
