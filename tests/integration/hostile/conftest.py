@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _looks_at_outcomes_without_delay() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("segsync.confirmation.LOOK_SECONDS", 0.02)
+        yield

@@ -1,0 +1,176 @@
+"""A whole import against hostile services, and what must be true of it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from segsync import run_import
+from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.models import BatchSent, Fates, ProfileRejected, ProfileWithoutIdentifier
+from segsync.report import ImportReport
+from segsync.status import read_status
+from tests.hostile import CREDENTIALS, Hostile
+from tests.scripted import Answer, Events, answer
+
+PERSONAL = "ada.lovelace@example.com"
+MOST_CHARACTERS = 400
+"""Of one clear sentence."""
+
+LISTING, IDS, TRAITS = r"profiles\?limit", "segment_id:use_1/external_ids", "segment_id:use_1/traits"
+UPSERT, OUTCOME, REPORT = "^POST", r"^GET /v1/async-actions/", r"^GET /reports/"
+
+Fields: TypeAlias = dict[str, Any]
+DEEP = b"[" * 100_000 + b"]" * 100_000
+NOT_DOCUMENTED = "not what its API documents"
+
+SEGMENT_IDS = [
+    *("a/b", "../..", "..", ".", "a\nb", "a\r\nb", "a\tb", 'a"b', "a'b", "a,b", "a;b", "a%2fb", "%", "%00", "%zz"),
+    *(
+        "?x=1",
+        "#f",
+        "a&b=c",
+        "a+b",
+        "a b",
+        " ",
+        "\\",
+        "\\n",
+        "zoë",
+        "李小龍",
+        "😀",
+        "\u2028",
+        "\x85",
+        "\ufeffa",
+        "a\u202eb",
+    ),
+    *("\x1b[31mred", "\x1b]0;pwned\x07", "\x00", "a\x00b", "=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", '"=1+1"'),
+    *("segment_id:x", ":", "x" * 2000, "é" * 1000, "[red]a[/red]"),
+]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A run that has ended, and what it left."""
+
+    hostile: Hostile
+    directory: Path
+    report: ImportReport
+    events: Events
+
+    @property
+    def error(self) -> str:
+        return str(self.report.error or "")
+
+    @property
+    def upserts(self) -> int:
+        return sum(call.startswith("POST") for call in self.hostile.calls)
+
+    def rows(self, name: str) -> list[list[str]]:
+        """The rows of a CSV file, as a spreadsheet reads it."""
+        path = self.directory / name
+        if not path.exists():
+            return []
+        limit = csv.field_size_limit(sys.maxsize)  # of the whole process: the program has to do without
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return list(csv.reader(file, strict=True))
+        finally:
+            csv.field_size_limit(limit)
+
+    def lines(self, name: str) -> list[str]:
+        path = self.directory / name
+        return path.read_bytes().decode().split("\n")[:-1] if path.exists() else []
+
+    def reasons(self) -> dict[str, str]:
+        return {each.rejection.segment_id: each.rejection.reason for each in self.events.of(ProfileRejected)}
+
+
+async def imported(hostile: Hostile, directory: Path, *, resume: bool = False, retry: bool = False) -> Imported:
+    """Run an import, in a task of its own."""
+    events = Events()
+    settings = hostile.settings(confirm_seconds=0.5, retry_seconds=0.05)
+    running = run_import(
+        settings,
+        directory=directory,
+        ledger=directory / "segsync.db",
+        resume=resume,
+        retry_rejected=retry,
+        on_event=events.append,
+    )
+    return Imported(hostile, directory, await asyncio.create_task(running), events)
+
+
+def assert_nobody_is_lost(run: Imported) -> None:
+    """The run is done, each profile has one fate, and the report, the files and the ledger say the same of it."""
+    assert run.report.outcome == "done", run.error
+    sent = {each.segment_id for event in run.events.of(BatchSent) for each in event.profiles}
+    without = [event.segment_id for event in run.events.of(ProfileWithoutIdentifier)]
+    rejections = [event.rejection for event in run.events.of(ProfileRejected)]
+    rejected = [rejection.segment_id for rejection in rejections]
+    confirmed = sent - set(rejected)
+    assert sorted([*confirmed, *without, *rejected]) == sorted(run.hostile.profiles)
+    expected = Fates(confirmed=len(confirmed), without_identifier=len(without), rejected=len(rejected))
+    assert run.report.fates == expected
+    assert read_status(run.directory / "segsync.db").runs[0].fates == expected
+    assert {str(run.hostile.profiles[each].source_id) for each in confirmed} <= set(run.hostile.source_ids)
+
+    rows = run.rows(REJECTED)
+    assert rows[:1] == ([["segment_id", "source_id", "stage", "reason", "request_id"]] if rejected else [])
+    assert len(rows[1:]) == len(run.lines(REJECTED)[1:]) == len(rejected), "a line each"
+    assert len(run.lines(WITHOUT_IDENTIFIER)) == len(without)
+    for name in (REJECTED, WARNINGS):
+        for cell in (cell for row in run.rows(name) for cell in row):
+            assert cell.isprintable()
+            assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    for rejection in rejections:
+        assert_is_a_sentence(rejection.reason)
+
+
+def assert_is_a_sentence(text: str) -> None:
+    """One that a user can do something with."""
+    assert text
+    assert text.isprintable()
+    assert len(text) <= MOST_CHARACTERS
+    assert "This is a defect" not in text
+    assert PERSONAL not in text
+    assert not [secret for secret in CREDENTIALS if secret in text]
+
+
+async def assert_it_can_go_on(run: Imported) -> None:
+    """The run stopped with a sentence, and when the services behave again, a resume brings everybody."""
+    assert run.report.outcome == "stopped"
+    assert_is_a_sentence(run.error)
+    fates = run.report.fates
+    assert min(fates.confirmed, fates.sent, fates.without_identifier, fates.rejected, fates.to_do) >= 0
+    run.hostile.behave()
+    resumed = await imported(run.hostile, run.directory, resume=True)
+    assert resumed.report.outcome == "done", resumed.error
+    assert resumed.report.fates == Fates(confirmed=len(run.hostile.profiles))
+    wanted = {str(profile.source_id) for profile in run.hostile.profiles.values()}
+    assert wanted == set(run.hostile.source_ids)
+
+
+async def assert_a_clear_outcome(run: Imported) -> None:
+    """Either of the two."""
+    if run.report.outcome == "done":
+        assert_nobody_is_lost(run)
+    else:
+        await assert_it_can_go_on(run)
+
+
+def refusing_one(*reports: str) -> Answer:
+    """The outcome of a bulk upsert of 3, one of which was refused: only the reports say which."""
+    result = {"done_count": 2, "failed_count": 1, "reports": reports, "errors": []}
+    return answer({"id": "aa_0", "status": "DONE", "operation_status": "FAILED", "result": result})
+
+
+def assert_nobody_was_named(run: Imported) -> None:
+    """All were sent a second time, and then rejected, since nobody knows which of them were refused."""
+    assert_nobody_is_lost(run)
+    assert run.upserts == 2
+    assert [row[2] for row in run.rows(REJECTED)[1:]] == ["confirm"] * 3
+    assert all("does not say which" in reason for reason in run.reasons().values())

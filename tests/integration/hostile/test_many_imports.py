@@ -1,0 +1,53 @@
+"""An import leaves the next one alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+
+from segsync import entries, run_import
+from segsync.entries import OpenBatch
+from segsync.models import Fates
+from tests.hostile import hostile_server, people
+from tests.integration.hostile.imported import LISTING, OUTCOME, UPSERT, imported
+from tests.scripted import answer, raw
+
+
+async def test_an_import_that_was_stopped_leaves_no_mark_on_the_task_that_ran_it(tmp_path: Path) -> None:
+    """Or an import after it, or a time-out around it, would take itself for cancelled."""
+    task = asyncio.current_task()
+    assert task
+    async with hostile_server(people(3)) as hostile:
+        for call in (LISTING, UPSERT, OUTCOME):
+            hostile.instead(call, raw(b"<html>"))
+            await run_import(hostile.settings(), directory=tmp_path)
+            assert task.cancelling() == 0, call
+            hostile.behave()
+
+
+async def test_what_is_sent_last_is_heard_of_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the question for what is open was asked before the last upsert, and answered after it."""
+    ask = entries.open_batches
+
+    def slowly(db: Connection, since: int, most: int) -> list[OpenBatch]:
+        answered = ask(db, since, most)
+        time.sleep(0.1)
+        return answered
+
+    monkeypatch.setattr(entries, "open_batches", slowly)
+    async with hostile_server(people(3)) as hostile:
+        run = await imported(hostile, tmp_path)
+    assert run.report.fates == Fates(confirmed=3)
+
+
+async def test_who_has_no_patience_with_outcomes_sends_everything_all_the_same(tmp_path: Path) -> None:
+    """It is counted from when all is sent, and only while there is something to wait for."""
+    async with hostile_server(people(150)) as hostile:
+        hostile.instead(OUTCOME, answer({"id": "aa_0", "status": "IN_PROGRESS"}))
+        report = await run_import(hostile.settings(confirm_seconds=0), directory=tmp_path)
+    assert report.fates == Fates(sent=150), report.error
+    assert "none of 2 bulk upserts (150 customers)" in str(report.error)

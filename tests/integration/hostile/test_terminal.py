@@ -1,0 +1,139 @@
+"""Whole runs against services that answer as none should: nothing of that reaches the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+
+import pexpect
+import pytest
+
+from segsync.status import say_status
+from tests.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
+from tests.integration.conftest import SEGSYNC, Run, Segsync
+from tests.integration.hostile.imported import DEEP, LISTING, OUTCOME, PERSONAL, UPSERT, refusing_one
+from tests.scripted import Answer, answer, raw
+
+ESCAPE = "\x1b]0;pwned\x07\x1b[31m"
+
+
+def _attack_by_ids(hostile: Hostile) -> None:
+    del hostile.profiles["use_0"]
+    for index, (start, trouble) in enumerate([("r", "refused later"), ("g", "gone"), ("a", "none"), ("w", "none")]):
+        source_id = None if start == "a" else f"{ESCAPE}\nRejected: forged {index}"
+        segment_id = f"{start}{ESCAPE}\nRejected: forged\r\t\u202e"
+        traits = {"birthdate": "no day"}
+        hostile.profiles[segment_id] = Someone(segment_id, source_id, traits, trouble)  # type: ignore[arg-type]
+
+
+def _attack_by_cursor(hostile: Hostile) -> None:
+    cursor = {"next": f"2{ESCAPE}", "has_more": True}
+    hostile.instead(r"profiles\?limit=\d+&next=0", answer({"data": [{"segment_id": "use_0"}], "cursor": cursor}))
+    hostile.instead(r"profiles\?limit=\d+&next=2", answer({}, 400))
+
+
+def _attack_by_header(status: int, header: str) -> Callable[[Hostile], None]:
+    respond = no_http(f"HTTP/1.1 {status} {ESCAPE}\r\nContent-Length: 1\r\n{header}\r\n\r\n<".encode())
+
+    def attack(hostile: Hostile) -> None:
+        hostile.instead("segment_id:use_0/external_ids", respond)
+        hostile.instead(UPSERT, respond)
+
+    return attack
+
+
+def _attack_by_action_id(hostile: Hostile) -> None:
+    hostile.instead(UPSERT, answer({"async_action_id": f"aa_0{ESCAPE}"}, 202))
+
+
+def _attack_by_report(hostile: Hostile) -> None:
+    hostile.instead(OUTCOME, refusing_one(f"https://127.0.0.1:1/{ESCAPE}"))
+
+
+def _attack_by_error(hostile: Hostile) -> None:
+    said = {"code": 400, "key": ESCAPE, "message": f"{ESCAPE} no {PERSONAL}", "request_id": ESCAPE}
+    hostile.instead("segment_id:use_0/external_ids", answer({"error": {"code": ESCAPE, "message": ESCAPE}}, 404))
+    hostile.instead(UPSERT, answer(said, 403))
+
+
+ATTACKS: dict[str, Callable[[Hostile], None]] = {
+    "ids": _attack_by_ids,
+    "cursor": _attack_by_cursor,
+    "request id": _attack_by_header(404, f"Request-Id: {ESCAPE}{PERSONAL}"),
+    "content type": _attack_by_header(200, f"Content-Type: {PERSONAL}\x1b[31m/x"),
+    "action id": _attack_by_action_id,
+    "report": _attack_by_report,
+    "error": _attack_by_error,
+}
+
+
+async def at_terminal(segsync: Segsync, hostile: Hostile, *arguments: str) -> Run:
+    """A process of its own, while this one answers it."""
+    variables = hostile.variables
+    return await asyncio.to_thread(lambda: segsync(*arguments, sandbox=None, **variables))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_no_answer_writes_on_the_terminal_what_it_wants(segsync: Segsync, attack: str) -> None:
+    async with hostile_server(people(3)) as hostile:
+        ATTACKS[attack](hostile)
+        run = await at_terminal(segsync, hostile, "--verbose")
+    assert run.code in (1, 2, 3)
+    status, status_json = (StringIO(), StringIO())
+    with redirect_stdout(status):
+        say_status(segsync.directory / "segsync.db", as_json=False)
+    with redirect_stdout(status_json):
+        say_status(segsync.directory / "segsync.db", as_json=True)
+    for said in (run.stdout, run.stderr, status.getvalue(), status_json.getvalue()):
+        assert [line for line in said.split("\n") if not line.isprintable()] == []
+        assert PERSONAL not in said
+    assert not [line for line in run.stderr.split("\n") if line.startswith("Rejected: forged")]
+    assert json.loads(status_json.getvalue())["version"] == 1
+
+
+async def test_no_answer_writes_on_the_live_display_what_it_wants(segsync: Segsync) -> None:
+    async with hostile_server(people(3)) as hostile:
+        _attack_by_ids(hostile)
+        variables = hostile.variables
+
+        def run() -> str:
+            environment = segsync.environment(None, **variables)
+            child = pexpect.spawn(
+                SEGSYNC[0], [*SEGSYNC[1:]], cwd=segsync.directory, env=environment, encoding="utf-8", timeout=30
+            )
+            child.expect(pexpect.EOF)
+            child.close()
+            assert child.exitstatus == 3
+            return str(child.before)
+
+        said = await asyncio.to_thread(run)
+    assert "Profiles listed" in said
+    assert "\x1b]0;" not in said
+    assert "\nRejected: forged" not in said
+
+
+@pytest.mark.parametrize(
+    ("call", "respond", "code"),
+    [
+        (LISTING, raw(b'{"data":' + DEEP + b"}"), 1),
+        (UPSERT, Endless(64), 1),
+        (OUTCOME, refusing_one("https://a..b/"), 3),
+    ],
+    ids=["listing", "upsert", "report"],
+)
+async def test_a_user_reads_a_sentence_and_the_shell_gets_a_code(
+    segsync: Segsync, call: str, respond: Answer, code: int
+) -> None:
+    async with hostile_server(people(3)) as hostile:
+        hostile.instead(call, respond, takes_effect=call == UPSERT)
+        run = await at_terminal(segsync, hostile)
+        assert run.code == code, run.stderr
+        assert ("Error: " in run.stderr) == (code == 1)
+        assert "This is a defect" not in run.stderr
+        hostile.behave()
+        resumed = await at_terminal(segsync, hostile, "--retry-rejected" if code == 3 else "--resume")
+    assert resumed.code == 0, resumed.stderr
+    assert resumed.row("Customers confirmed") == 3

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsync import confirmation, runner
+from tests import memory
+from tests.job.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(confirmation, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(confirmation, "LONGEST_LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(memory, "READ_SECONDS", 0.0)
+    directory = tmp_path / "first"
+    directory.mkdir()
+    world = World(directory)
+    monkeypatch.setattr(runner, "services", world.services)
+    return world

@@ -1,0 +1,46 @@
+"""Whole imports with a ledger, from memory to memory: whatever happens in any order."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from segsync.models import Fates
+from segsync.status import read_status
+from tests.job.world import Fragile, World, poison, smallest, users
+from tests.memory import refused
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_is_begun_killed_and_retried_in_any_order_the_books_are_right_and_nobody_is_missing(
+    world: World, seed: int
+) -> None:
+    random = Random(seed)
+    bad, gone = random.sample(range(100), 5), random.sample(range(100, 200), 5)
+    world.source.profiles = 200
+    latency = Random(-seed)
+    world.source.seconds = lambda _index: latency.random() * 0.002
+    world.source.trouble = lambda index: refused(404) if index in gone else None
+    world.voucherify.verdict = Fragile(*bad, seed=seed)
+    for turn in range(8):
+        runs = read_status(world.ledger).runs if turn else []
+        options: dict[str, Any] = random.choice([{"resume": True}, {"resume": True}, {"retry_rejected": True}, {}])
+        if runs and runs[0].offset and random.random() < 0.2:
+            options = {"offset": runs[0].offset}
+        await world.run_killed(random.randint(1, 500), f"{seed}-{turn}", **options)
+        for run in read_status(world.ledger).runs:
+            assert smallest(run.fates) >= 0, (turn, options, run)
+    report = await world.run(resume=True)
+    assert report.outcome == "done"
+    assert {f"user-{number}" for number in world.rejected_now()} >= users(*range(200)) - world.voucherify.written
+    assert world.rejected_in_file() == world.rejected_now()
+    world.source.trouble = lambda _index: None
+    world.voucherify.verdict = poison()
+    await world.run(retry_rejected=True)
+    report = await world.run(resume=True)
+    assert world.voucherify.written == users(*range(200))
+    status = read_status(world.ledger)
+    assert status.next == "All is done."
+    assert all(run.fates == Fates(confirmed=run.profiles) for run in status.runs[:1])

@@ -1,0 +1,53 @@
+"""Whole imports with a ledger, from memory to memory: what breaks on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segsync import Settings, entries, run_import
+from segsync.errors import SegsyncError
+from segsync.models import Fates
+from tests.job.world import SETTINGS, World, users
+from tests.memory import refused
+
+
+@pytest.mark.parametrize("after", [3, 40, 110])
+async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_loses_nobody(
+    world: World, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.source.trouble = lambda index: refused(404) if index % 10 == 0 else None
+    changes = 0
+    add_rejection = entries.add_rejection
+
+    def full(*arguments: Any) -> None:
+        nonlocal changes
+        changes += 1
+        if changes == after // 4 + 1:
+            arguments[0].execute(f"PRAGMA max_page_count={arguments[0].execute('PRAGMA page_count').fetchone()[0]}")
+            arguments[0].execute("CREATE TABLE filler (x)")
+            arguments[0].execute("INSERT INTO filler VALUES (zeroblob(1000000))")
+        add_rejection(*arguments)
+
+    monkeypatch.setattr(entries, "add_rejection", full)
+    report = await run_import(
+        Settings(**SETTINGS), ledger=world.ledger, on_event=world.at_event, directory=world.directory
+    )
+    assert report.outcome == "stopped"
+    assert "cannot be written" in str(report.error)
+    monkeypatch.setattr(entries, "add_rejection", add_rejection)
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=270, rejected=30))
+    assert world.voucherify.written == users(*(each for each in range(300) if each % 10))
+
+
+async def test_what_stops_the_calls_for_outcomes_stops_the_import_as_it_is(world: World) -> None:
+    async def refuse() -> dict[str, str]:
+        raise refused(400)
+
+    world.voucherify.action_statuses = refuse  # type: ignore[method-assign]
+    report = await world.run()
+    assert report.outcome == "stopped"
+    assert isinstance(report.error, SegsyncError)
+    assert str(report.error) == str(refused(400))

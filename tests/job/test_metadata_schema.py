@@ -1,0 +1,84 @@
+"""Whole imports with a ledger, from memory to memory: what the metadata schema decides."""
+
+from __future__ import annotations
+
+import asyncio
+
+from segsync.errors import AccessError
+from segsync.files import WARNINGS
+from segsync.models import Fates, MetadataUnchecked, Profile
+from segsync.schema import Definition, MetadataSchema
+from tests.job.world import Fragile, World
+from tests.ledgers import done, not_ended
+
+STRICT = MetadataSchema({"plan": Definition()}, allow_defined_only=True)
+
+
+async def test_the_schema_is_read_once_and_what_it_does_not_define_is_told_once(world: World) -> None:
+    world.source.traits = {"metadata": {"plan": 7, "shoe_size": 42}}
+    world.voucherify.schema = STRICT
+    world.voucherify.verdict = Fragile(5)  # some are taken again, by another pipeline
+    report = await world.run()
+    assert world.voucherify.schema_calls == 1
+    assert report.warnings == {"metadata.shoe_size": 1}
+    assert report.fates == Fates(confirmed=299, rejected=1)
+    assert (world.directory / WARNINGS).read_text().splitlines()[1:] == [
+        ",".join(("0", "metadata.shoe_size", "is not defined in Voucherify's metadata schema (told once)"))
+    ]
+
+
+async def test_who_is_rejected_for_metadata_is_taken_again_when_the_schema_is_mended(world: World) -> None:
+    async def some_wear_shoes(segment_id: str) -> Profile:
+        metadata = {"shoe_size": 42} if int(segment_id) % 10 == 0 else {}
+        return Profile(segment_id, f"user-{segment_id}", {"metadata": metadata})
+
+    world.source.profile = some_wear_shoes  # type: ignore[method-assign]
+    world.voucherify.schema = STRICT
+    rejecting = {"metadata_undefined": "reject"}
+    report = await world.run(settings=rejecting)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=270, rejected=30))
+    assert set(world.rejected().values()) == {"map"}
+    world.voucherify.schema = MetadataSchema({"shoe_size": Definition("number")}, allow_defined_only=True)
+    report = await world.run(settings=rejecting, retry_rejected=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert world.rejected_in_file() == set()
+
+
+async def test_a_schema_that_the_settings_need_and_that_cannot_be_read_stops_the_import_before_anything_is_listed(
+    world: World,
+) -> None:
+    world.voucherify.schema = AccessError("refused", service="Voucherify", status=403)
+    report = await world.run(settings={"metadata_undefined": "drop"})
+    assert report.outcome == "stopped"
+    assert "may not read the metadata schema, which METADATA_UNDEFINED=drop needs" in str(report.error)
+    assert (report.fates, world.source.reads, report.resume_offset) == (Fates(), 0, "0")
+
+
+async def test_a_schema_that_cannot_be_read_is_told_and_metadata_goes_as_it_is(world: World) -> None:
+    world.voucherify.schema = AccessError("refused", service="Voucherify", status=403)
+    report = await world.run()
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert world.count(MetadataUnchecked) == 1
+
+
+async def test_who_stops_the_import_does_not_wait_for_the_schema(world: World) -> None:
+    stop = asyncio.Event()
+
+    async def for_ever() -> MetadataSchema:
+        stop.set()
+        await asyncio.Event().wait()
+        return MetadataSchema()
+
+    world.voucherify.metadata_schema = for_ever  # type: ignore[method-assign]
+    report = await world.run(stop=stop)
+    assert (report.outcome, report.fates, report.resume_offset) == ("interrupted", Fates(), "0")
+
+
+async def test_where_only_outcomes_are_left_to_be_read_the_schema_is_not(world: World) -> None:
+    world.voucherify.verdict = lambda _ids: not_ended()
+    await world.run(settings={"confirm_seconds": 0.05})
+    world.voucherify.outcomes = {action: done(20) for action in world.voucherify.outcomes}
+    world.voucherify.schema_calls = 0
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert world.voucherify.schema_calls == 0

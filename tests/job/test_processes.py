@@ -1,0 +1,233 @@
+"""Whole imports with a ledger, from memory to memory: killed, stopped and resumed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+
+import pytest
+
+from segsync import Settings, run_import
+from segsync.confirmation import FAILED_IN_A_ROW
+from segsync.errors import LedgerError, StopError
+from segsync.files import REJECTED
+from segsync.models import ActionEnded, BatchSent, Event, Fates, ReadingEnded
+from segsync.status import RunStatus, read_status
+from segsync.voucherify import ActionOutcome
+from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users
+from tests.ledgers import done, failed, not_ended
+from tests.memory import refused
+
+
+@pytest.mark.parametrize("seed", range(16))
+async def test_killed_again_and_again_it_is_resumed_until_everybody_has_met_its_fate(world: World, seed: int) -> None:
+    random = Random(seed)
+    bad = random.sample(range(300), 6)
+    anonymous = set(random.sample(range(300), 60)) - set(bad)
+    gone = set(random.sample(range(300), 4)) - set(bad) - anonymous
+    world.source.source_id = lambda index: None if index in anonymous else f"user-{index}"
+    world.source.trouble = lambda index: refused(404) if index in gone else None
+    world.source.seconds = lambda _index: random.random() * 0.003
+    world.voucherify.verdict = Fragile(*bad, seed=seed)
+    kills = 0
+    while await world.run_killed(random.randint(1, 300), f"{seed}-{kills}", resume=True):
+        kills += 1
+        assert kills < 50
+        assert world.status().state in ("killed", "running")
+    report = await world.run(resume=True)
+    assert kills
+    assert report.outcome == "done"
+    assert world.status().fates == Fates(
+        confirmed=300 - len(anonymous) - len(gone) - len(bad),
+        without_identifier=len(anonymous),
+        rejected=len(gone) + len(bad),
+    )
+    assert world.voucherify.written == users(*set(range(300)) - anonymous - gone - set(bad))
+    assert set(world.rejected()) == {str(number) for number in (*gone, *bad)}
+    lines = (world.directory / REJECTED).read_text().splitlines()[1:]
+    assert Counter(line.split(",")[0] for line in lines) == Counter(str(number) for number in (*gone, *bad))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_asked_to_stop_it_ends_in_good_order_and_goes_on_where_it_stood(world: World, seed: int) -> None:
+    random = Random(seed)
+    world.voucherify.verdict = Fragile(7, 107, seed=seed)
+    world.source.seconds = lambda _index: 0.0005
+    sent_before = 0
+    for _ in range(50):
+        stop, left = asyncio.Event(), random.randint(50, 600)
+
+        def count(_event: Event, stop: asyncio.Event = stop, at: int = left) -> None:
+            if len(world.events) == at:
+                stop.set()
+
+        world.at_event = count
+        report = await world.run(resume=True, stop=stop)
+        assert world.status().fates.profiles == report.settled.profiles
+        if report.outcome == "done":
+            break
+        assert report.outcome == "interrupted"
+        sent_before += 1
+    assert sent_before
+    assert report.fates == Fates(confirmed=298, rejected=2)
+    assert world.voucherify.written == users(*range(300)) - users(7, 107)
+
+
+async def test_cancelled_it_can_be_resumed(world: World) -> None:
+    """Ctrl-C twice."""
+    world.source.seconds = lambda _index: 0.001
+
+    def cancel(_event: Event) -> None:
+        if len(world.events) == 150:
+            running.cancel()
+
+    world.at_event = cancel
+    running = asyncio.ensure_future(world.run())
+    await asyncio.wait({running})
+    assert running.cancelled()
+    assert world.status().state == "interrupted"
+    world.at_event = lambda _event: None
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert world.voucherify.written == users(*range(300))
+
+
+async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> None:
+    world.source.seconds = lambda _index: 0.02
+    running = asyncio.ensure_future(world.run())
+    await asyncio.sleep(0.1)
+    assert world.status().state == "running"
+    with pytest.raises(LedgerError, match="Another segsync uses the ledger"):
+        await run_import(Settings(**SETTINGS), ledger=world.ledger)
+    assert (await running).fates == Fates(confirmed=300)
+
+
+async def test_outcomes_left_open_by_the_last_process_are_all_that_a_resume_asks_for(world: World) -> None:
+    world.voucherify.verdict = lambda _ids: not_ended()
+    stop = asyncio.Event()
+    world.at_event = lambda event: stop.set() if isinstance(event, ReadingEnded) else None
+    report = await world.run(stop=stop)
+    assert (report.outcome, report.fates, report.resume_offset) == ("interrupted", Fates(sent=300), None)
+    assert world.status().open_actions == 15
+    for action_id, ids in world.voucherify.customers_of.items():
+        world.voucherify.outcomes[action_id] = poison(7)(ids)
+    reads = world.source.reads
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=299, rejected=1))
+    assert world.source.reads == reads
+
+
+async def test_when_voucherify_ends_nothing_any_more_each_process_says_so(world: World) -> None:
+    world.voucherify.verdict = lambda _ids: not_ended()
+    hurried = {"confirm_seconds": 0.05}
+    for resume in (False, True):
+        report = await world.run(resume=resume, settings=hurried)
+        assert (report.outcome, report.fates) == ("stopped", Fates(sent=300))
+        assert isinstance(report.error, StopError)
+        assert str(report.error).startswith("Voucherify has ended none of 15 bulk upserts (300 customers)")
+    assert world.status().error == str(report.error)
+
+
+async def test_when_every_upsert_fails_it_stops_and_a_resume_takes_them_again(world: World) -> None:
+    world.voucherify.verdict = lambda _ids: failed()
+    report = await world.run(settings={"batch_size": 5})
+    assert report.outcome == "stopped"
+    assert f"{FAILED_IN_A_ROW} bulk upserts in a row came to nothing" in str(report.error)
+    assert world.rejected() == {}
+    world.voucherify.verdict = lambda ids: done(len(ids))
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert world.voucherify.written == users(*range(300))
+
+
+async def test_when_every_customer_is_refused_it_stops_and_a_resume_takes_them_again(world: World) -> None:
+    world.voucherify.verdict = lambda ids: done(len(ids), ids)
+    report = await world.run()
+    assert report.outcome == "stopped"
+    assert "refused all 60 customers of 3 bulk upserts in a row" in str(report.error)
+    assert world.rejected() == {}
+    world.voucherify.verdict = poison(7)
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates) == ("done", Fates(confirmed=299, rejected=1))
+    assert world.voucherify.written == users(*range(300)) - users(7)
+
+
+async def test_a_limit_counts_over_all_processes(world: World) -> None:
+    world.source.seconds = lambda _index: 0.001
+    stop = asyncio.Event()
+    world.at_event = lambda _event: stop.set() if len(world.events) == 60 else None
+    first = await world.run(limit=100, stop=stop)
+    assert (first.outcome, first.fates.done < 100) == ("interrupted", True)
+    report = await world.run(limit=100, resume=True)
+    assert (report.outcome, report.fates, report.resume_offset) == ("done", Fates(confirmed=100), "100")
+    assert world.voucherify.written == users(*range(100))
+    report = await world.run(limit=100, resume=True)
+    assert (report.fates, len(world.voucherify.written)) == (Fates(confirmed=100), 100)
+    report = await world.run(resume=True)
+    assert (report.fates, report.resume_offset) == (Fates(confirmed=300), None)
+
+
+async def test_after_a_finished_import_a_resume_does_nothing(world: World) -> None:
+    await world.run()
+    world.voucherify.calls.clear()
+    report = await world.run(resume=True)
+    assert (report.outcome, report.fates, report.before) == ("done", Fates(confirmed=300), Fates(confirmed=300))
+    assert (world.source.reads, len(world.voucherify.received), world.voucherify.calls) == (300, 300, [])
+
+
+async def test_an_import_at_an_offset_hears_of_the_upserts_of_the_one_before_and_takes_its_failed_ones_again(
+    world: World,
+) -> None:
+    world.voucherify.verdict = lambda _ids: not_ended()
+    world.source.trouble = lambda index: StopError("Segment is away") if index >= 150 else None
+    await world.run()
+    offset = world.status().offset
+    assert offset is not None
+    assert world.status().fates == Fates(sent=int(offset))
+    for action_id, ids in world.voucherify.customers_of.items():
+        world.voucherify.outcomes[action_id] = failed() if "user-3" in ids else done(len(ids))
+    world.voucherify.verdict = poison(200)
+    world.source.trouble = lambda _index: None
+    report = await world.run(offset=offset)
+    assert report.fates == Fates(confirmed=300 - int(offset) - 1, rejected=1)
+    assert world.status(1).fates == Fates(confirmed=int(offset))
+    assert world.voucherify.written == users(*range(300)) - users(200)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(world: World, seed: int) -> None:
+    """What it had sent beyond its settled pages FAILED, is taken again by the new one, and fails once more."""
+    world.source.seconds = lambda index: 0.05 if index == 15 else 0.0
+
+    def verdict(ids: list[str]) -> ActionOutcome:
+        is_of_the_new_one = world.voucherify.received.count(ids[0]) == 2
+        return done(len(ids)) if is_of_the_new_one else failed()
+
+    world.voucherify.verdict = verdict
+    assert await world.run_killed(150 + 40 * seed, f"{seed}")
+    assert len(world.voucherify.batches) > 2
+
+    seen: list[RunStatus] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, BatchSent | ActionEnded) and len(read_status(world.ledger).runs) == 2:
+            seen.append(world.status(1))
+
+    world.at_event = look
+    report = await world.run()
+    assert (report.outcome, report.fates.confirmed + report.fates.rejected) == ("done", 300)
+    for killed in (*seen, world.status(1)):
+        assert smallest(killed.fates) >= 0
+        assert killed.profiles >= int(killed.offset or 0)
+
+
+async def test_an_import_that_is_begun_anew_and_killed_at_once_does_not_forget_who_was_rejected(world: World) -> None:
+    """The ledger knows them still; so must the file, which a resume of the import before goes on with."""
+    world.source.trouble = lambda index: refused(404) if index % 10 == 5 else None
+    world.source.seconds = lambda _index: 0.001
+    assert await world.run_killed(250, "first")
+    assert world.rejected_in_file()
+    assert await world.run_killed(5, "anew")
+    await world.run(resume=True)
+    assert world.rejected_in_file() == world.rejected_now() == {str(number) for number in range(5, 300, 10)}

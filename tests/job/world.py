@@ -1,0 +1,157 @@
+"""A Segment space, a Voucherify project and a disk, all in memory: for whole imports that are killed at any moment.
+
+Nothing is between them and the import but `run_import`: it gets a source and a sink in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from segsync import ImportReport, Settings, accounts, run_import
+from segsync.files import REJECTED
+from segsync.ledger import reading
+from segsync.models import Event, Fates, OnEvent
+from segsync.status import RunStatus, read_status
+from segsync.voucherify import ActionOutcome
+from tests.ledgers import SPACE, MemoryVoucherify, done, failed
+from tests.memory import MemorySource
+
+SETTINGS: Mapping[str, Any] = {
+    "segment_access_token": "token",
+    "segment_space_id": SPACE,
+    "voucherify_application_id": "app-of-the-project",
+    "voucherify_secret_key": "key",
+    "voucherify_requests_per_minute": 1_000_000,
+    "batch_size": 20,
+    "concurrency": 8,
+}
+
+
+def smallest(fates: Fates) -> int:
+    return min(fates.confirmed, fates.sent, fates.without_identifier, fates.rejected, fates.to_do)
+
+
+class World:
+    """A Segment space, a Voucherify project and a directory for the ledger and the files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ledger = directory / "segsync.db"
+        self.source = MemorySource(300, page_size=10)
+        self.source.seconds = lambda _index: 0.0
+        self.voucherify = MemoryVoucherify()
+        self.events: list[Event] = []
+        self.at_event: Callable[[Event], None] = lambda _event: None
+
+    @asynccontextmanager
+    async def services(
+        self, _settings: Settings, _on_event: OnEvent
+    ) -> AsyncGenerator[tuple[MemorySource, MemoryVoucherify], None]:
+        yield self.source, self.voucherify
+
+    async def run(self, *, settings: Mapping[str, Any] | None = None, **options: Any) -> ImportReport:
+        """An import by a process of its own. Whatever happened, its report and the ledger say the same."""
+        self.events = []
+
+        def on_event(event: Event) -> None:
+            self.events.append(event)
+            self.at_event(event)
+
+        async with asyncio.timeout(30):
+            report = await run_import(
+                Settings(**{**SETTINGS, **(settings or {})}),
+                ledger=self.ledger,
+                on_event=on_event,
+                directory=self.directory,
+                **options,
+            )
+        runs = read_status(self.ledger).runs
+        for fates in (report.fates, *(run.fates for run in runs)):
+            assert smallest(fates) >= 0
+        if options.get("retry_rejected"):  # which may be of several runs
+            return report
+        state = "limited" if report.outcome == "done" and report.resume_offset else report.outcome
+        assert state in [run.state for run in runs]
+        if report.outcome == "done":
+            assert report.fates.to_do == 0
+            assert (state, report.fates) in [(run.state, run.fates) for run in runs]
+        return report
+
+    async def run_killed(self, event: int, seed: str, **options: Any) -> bool:
+        """Kill -9 at this event; whether it came so far. The ledger is then as it was at that moment."""
+        killed = self.directory.parent / f"killed-{seed}"
+        left = event
+
+        def count(_event: Event) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                killed.mkdir()
+                for name in ("segsync.db", "segsync.db-wal"):
+                    if (self.directory / name).exists():
+                        shutil.copyfile(self.directory / name, killed / name)
+                for path in self.directory.glob("*profiles*"):
+                    shutil.copyfile(path, killed / path.name)
+                running.cancel()
+
+        self.at_event = count
+        running = asyncio.ensure_future(self.run(**options))
+        await asyncio.wait({running})
+        self.at_event = lambda _event: None
+        if not killed.exists():
+            running.result()
+            return False
+        self.directory, self.ledger = killed, killed / "segsync.db"
+        return True
+
+    def status(self, run: int = 0) -> RunStatus:
+        """Of the run before so many others."""
+        return read_status(self.ledger).runs[run]
+
+    def rejected(self) -> dict[str, str]:
+        """Who is rejected according to the ledger, and at which stage."""
+        with reading(self.ledger) as db:
+            return dict(db.execute("SELECT segment_id, stage FROM rejections").fetchall())
+
+    def rejected_now(self) -> set[str]:
+        """Of the runs that matter still."""
+        with reading(self.ledger) as db:
+            return accounts.rejected_now(db)
+
+    def rejected_in_file(self) -> set[str]:
+        path = self.directory / REJECTED
+        return {line.split(",")[0] for line in path.read_text().splitlines()[1:]} if path.exists() else set()
+
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+def users(*numbers: int) -> set[str]:
+    return {f"user-{number}" for number in numbers}
+
+
+def poison(*numbers: int) -> Callable[[list[str]], ActionOutcome]:
+    """Upserts in which Voucherify refuses these users."""
+    bad = users(*numbers)
+    return lambda source_ids: done(len(source_ids), [each for each in source_ids if each in bad])
+
+
+class Fragile:
+    """Fails every third upsert whose customers have not been in one that failed; refuses the `bad` users."""
+
+    def __init__(self, *bad: int, seed: int = 0) -> None:
+        self.verdict = poison(*bad)
+        self.random = Random(seed)
+        self.have_failed: set[str] = set()
+
+    def __call__(self, source_ids: list[str]) -> ActionOutcome | None:
+        if self.random.random() < 0.33 and not self.have_failed & set(source_ids):
+            self.have_failed |= set(source_ids)
+            return self.random.choice([failed(), None])
+        return self.verdict(source_ids)
