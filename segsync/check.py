@@ -17,10 +17,9 @@ from segsync.mapping import MAPPED_TRAITS, to_customer
 from segsync.models import Customer, OnEvent, ignore
 from segsync.reach import VENDORS, Hosts, Reach, ReadSample
 from segsync.sample import Sample, analyse, metadata_of
-from segsync.schema import MetadataSchema
 from segsync.schema_check import MetadataCheck, check_metadata
 from segsync.settings import Settings
-from segsync.verdicts import TITLES, Finding, finding, not_done, of_estimate, of_metadata, of_sample
+from segsync.verdicts import TITLES, Finding, finding, not_done, of_estimate, of_metadata, of_sample, of_unknown_schema
 
 FORMAT = 1
 """Of the JSON that `check --json` prints: raised when a field changes its meaning or goes."""
@@ -70,17 +69,20 @@ async def run_check(
     Without `profiles` the estimate is an example.
     """
     reach = Reach(settings, hosts, on_event)
-    (segment_says, read), (voucherify_says, schema) = await asyncio.gather(reach.sample(sample), reach.schema())
-    identifier = settings.identifier_saved_as_source_id
+    (segment_says, read), (voucherify_says, told_schema) = await asyncio.gather(reach.sample(sample), reach.schema())
+    identifier, policy = settings.identifier_saved_as_source_id, settings.metadata_undefined
     told = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {settings.identifier_lookup}"
     findings = [finding("settings", "ok", told), segment_says, voucherify_says]
+    if told_schema and told_schema.problem:
+        findings += of_unknown_schema(told_schema.problem, policy)
     if read is None:
         return _report(findings, "needs Segment", identifier=identifier)
     seen, customers = _analysed(read, settings)
     findings += of_sample(seen, identifier, traits_first=settings.identifier_lookup == "traits")
-    metadata = _metadata(customers, schema)
+    schema = told_schema and told_schema.schema
+    metadata = check_metadata(map(metadata_of, customers), schema, policy) if schema and customers else None
     if metadata:
-        findings += of_metadata(metadata, settings.metadata_undefined)
+        findings += of_metadata(metadata, policy)
     made = _estimated(seen, profiles, settings)
     if made:
         findings.append(of_estimate(made))
@@ -122,12 +124,6 @@ def _analysed(read: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         to_customer=partial(to_customer, metadata_of=unfitted_metadata(settings)),
         unreadable=read.unreadable,
     )
-
-
-def _metadata(customers: Sequence[Customer], schema: MetadataSchema | None) -> MetadataCheck | None:
-    if schema is None or not customers:
-        return None
-    return check_metadata(map(metadata_of, customers), schema)
 
 
 def _estimated(sample: Sample, profiles: int | None, settings: Settings) -> Estimate | None:

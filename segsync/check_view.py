@@ -46,7 +46,7 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         if isinstance(event, CallRetried) and event.service not in troubled:
             troubled.add(event.service)
             said.print(Text(printable(f"{event.reason}; trying again for {PATIENCE_SECONDS:.0f} s")), soft_wrap=True)
-        elif isinstance(event, ServicePaused):
+        elif isinstance(event, ServicePaused) and event.seconds <= PATIENCE_SECONDS:  # else the finding tells
             said.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.errors import AccessError, AnswerError, CallError, RefusedError
 from segsync.mapping import MAPPED_TRAITS, MetadataOf
 from segsync.metadata import metadata_rules
 from segsync.models import MetadataUnchecked, OnEvent
@@ -38,9 +38,7 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEven
     except (AccessError, RefusedError, AnswerError) as error:
         if error.status == 401:
             await schemas.action_statuses()  # raises if it is not the schema alone that these credentials do not open
-        reason = f"{error.message}: the metadata schema for customers cannot be read"
-        if isinstance(error, AccessError):
-            reason = f"Voucherify answered {error.status}: this application key may not read the metadata schema"
+        reason = why_unreadable(error)
         if undefined in NEED_THE_SCHEMA:
             raise AccessError(
                 f"{reason}, which METADATA_UNDEFINED={undefined} needs. Give the key that right, "
@@ -51,6 +49,13 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEven
             ) from None
         tell(MetadataUnchecked(reason))
     return metadata_rules(settings.metadata_traits, undefined, schema, used=_used(settings))
+
+
+def why_unreadable(error: CallError) -> str:
+    """Why the metadata schema cannot be read by somebody whom Voucherify lets in."""
+    if isinstance(error, AccessError):
+        return f"Voucherify answered {error.status}: this application key may not read the metadata schema"
+    return f"{error.message}: the metadata schema for customers cannot be read"
 
 
 def unfitted_metadata(settings: Settings) -> MetadataOf:

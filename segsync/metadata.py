@@ -21,6 +21,9 @@ MISSING: Final = "has no value, though Voucherify's metadata schema requires one
 MOST_KEYS_TOLD: Final = 1000
 """A schema has a hundred keys. Where keys are data, memory must not grow with them."""
 
+NOT_PLAIN: Final = "…"
+"""Stands for every key that is not."""
+
 _NO_VALUE: Final = (None, "")
 _PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})(?!\d)[\w$][\w$.: -]{0,63}")
 """What a key looks like that somebody chose for it. An e-mail address or a number may be a person's."""
@@ -40,6 +43,11 @@ def metadata_rules(
     if schema is None or (sends_undefined and not definitions):
         return gathered
     return _Fitted(gathered, definitions, undefined, sends_undefined=sends_undefined)
+
+
+def is_plain(key: object) -> bool:
+    """Whether a key can be told as it is: somebody chose it, and it is nobody's address or number."""
+    return isinstance(key, str) and _PLAIN_KEY.fullmatch(key) is not None
 
 
 class _Gathered:
@@ -129,8 +137,8 @@ class _Fitted:
         """What to call a key: as it is, unless it may be personal."""
         name = self._names.get(key)
         if name is None:
-            is_plain = isinstance(key, str) and _PLAIN_KEY.fullmatch(key) and len(self._names) < MOST_KEYS_TOLD
-            name = f"metadata.{key}" if is_plain else "metadata.…"
-            if is_plain:
+            told = is_plain(key) and len(self._names) < MOST_KEYS_TOLD
+            name = f"metadata.{key if told else NOT_PLAIN}"
+            if told:
                 self._names[key] = name
         return name

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from segsync import segment, voucherify
-from segsync.errors import AnswerError, CallError, QuotaError, RefusedError, TransientError, first_of
-from segsync.models import FIRST_OFFSET, OnEvent, ignore
+from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError, first_of
+from segsync.mapper import why_unreadable
+from segsync.models import FIRST_OFFSET, Event, OnEvent, ServicePaused, ignore
 from segsync.runner import defect, services
 from segsync.sample import SampledProfile
 from segsync.schema import MetadataSchema
@@ -51,6 +53,13 @@ class ReadSample(Struct, frozen=True):
 
     profiles: list[SampledProfile]
     unreadable: dict[str, int]
+
+
+class ReadSchema(Struct, frozen=True):
+    """What Voucherify allows as metadata; None where these credentials do not open that, and the `problem` in words."""
+
+    schema: MetadataSchema | None
+    problem: str = ""
 
 
 class _Service(Struct, frozen=True):
@@ -113,7 +122,7 @@ class Reach:
 
         return await self._ask(self._segment, read, probe)
 
-    async def schema(self) -> tuple[Finding, MetadataSchema | None]:
+    async def schema(self) -> tuple[Finding, ReadSchema | None]:
         """Whether Voucherify answers, and what it allows as metadata.
 
         The listing of async actions comes first, since a project without a schema answers 404 to that, as a wrong
@@ -123,9 +132,12 @@ class Reach:
         async def probe(_source: SegmentSource, sink: VoucherifySink) -> object:
             return await sink.action_statuses()
 
-        async def read(source: SegmentSource, sink: VoucherifySink) -> MetadataSchema:
+        async def read(source: SegmentSource, sink: VoucherifySink) -> ReadSchema:
             await probe(source, sink)
-            return await sink.metadata_schema()
+            try:
+                return ReadSchema(await sink.metadata_schema())
+            except (AccessError, RefusedError, AnswerError) as error:  # as an import takes them
+                return ReadSchema(None, why_unreadable(error))
 
         return await self._ask(self._voucherify, read, probe)
 
@@ -168,9 +180,28 @@ class Reach:
             return False  # that it does not is the answer; the configured region's error is what is told
         return True
 
-    def _at(self, service: _Service, url: str) -> AbstractAsyncContextManager[tuple[SegmentSource, VoucherifySink]]:
+    @asynccontextmanager
+    async def _at(self, service: _Service, url: str) -> AsyncGenerator[tuple[SegmentSource, VoucherifySink], None]:
+        """The clients with that host. Raises `TransientError` where the service asks for a longer wait than we have."""
+        asked_seconds = 0.0
+
+        def tell(event: Event) -> None:
+            nonlocal asked_seconds
+            self._on_event(event)
+            if isinstance(event, ServicePaused) and event.seconds > PATIENCE_SECONDS and not limit.expired():
+                asked_seconds = event.seconds
+                limit.reschedule(asyncio.get_running_loop().time())
+
         changed: dict[str, Any] = {service.base_url_field: url}
-        return services(replace(self._settings, **changed), self._on_event)
+        limit = asyncio.timeout(None)
+        async with services(replace(self._settings, **changed), tell) as clients:
+            try:
+                async with limit:  # not around the services: once all is answered, it is no matter that none are left
+                    yield clients
+            except TimeoutError:
+                until = datetime.now() + timedelta(seconds=asked_seconds)
+                message = f"{service.name} takes no more calls before {until:%H:%M:%S}"
+                raise TransientError(message, service=service.name, retry_after_seconds=asked_seconds) from None
 
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:
@@ -223,14 +254,15 @@ def _elsewhere(service: _Service, error: CallError, region: str) -> Finding:
 
 def _way_out(service: _Service, error: CallError) -> str:
     where = f"{service.region_variable} or {service.base_url_variable}"
+    if isinstance(error, TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
+        return "Check again then. An import would wait for it by itself."
     if error.status in (401, 403):
         return f"Check {service.credentials}; then {where}."
     if isinstance(error, QuotaError):
         return "Wait for the plan's next cycle, or raise the plan."
-    if error.status == 404 and service.id == "segment":
-        return f"Check SEGMENT_SPACE_ID; then {where}."
     if error.status == 404 or isinstance(error, AnswerError):
-        return f"Check {where}."
+        space = "SEGMENT_SPACE_ID; then " if error.status == 404 and service.id == "segment" else ""
+        return f"Check {space}{where}."
     if error.status is None:
         return f"Check the network, then {where}."
     return f"Look at {service.name}'s status page, and check again later."

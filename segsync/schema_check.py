@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from segsync.fitting import UNFIT, fit
+from segsync.metadata import NOT_PLAIN, is_plain
 from segsync.schema import Definition, MetadataSchema
 
 
@@ -24,7 +25,8 @@ class WrongType(Struct, frozen=True):
 class MetadataCheck(Struct, frozen=True):
     """The metadata of some `customers` against the schema. `undefined` and `missing` give the customers by key.
 
-    `with_metadata` have any at all. Undefined keys are refused where `allow_defined_only`.
+    `with_metadata` have any at all. Undefined keys are refused where `allow_defined_only`; those that may be personal
+    count together, as "…". A required key is `missing` where an import would send no value for it.
     """
 
     customers: int
@@ -36,29 +38,33 @@ class MetadataCheck(Struct, frozen=True):
     missing: dict[str, int]
 
 
-def check_metadata(customers: Iterable[Mapping[str, Any]], schema: MetadataSchema) -> MetadataCheck:
-    """Compare the metadata of these customers, empty for one without, with what the schema allows."""
+def check_metadata(customers: Iterable[Mapping[str, Any]], schema: MetadataSchema, undefined: str) -> MetadataCheck:
+    """Compare the metadata of these customers, empty for one without, with what the schema allows.
+
+    `undefined` is METADATA_UNDEFINED: most of its values leave out what does not fit.
+    """
     defined = {key: definition for key, definition in schema.properties.items() if not definition.deleted}
     required = [key for key, definition in defined.items() if not definition.optional]
     count = with_metadata = 0
-    undefined, missing, wrong = Counter[str](), Counter[str](), Counter[str]()
+    not_defined, missing, wrong = Counter[str](), Counter[str](), Counter[str]()
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for metadata in customers:
         count += 1
         with_metadata += bool(metadata)
-        for key, value in metadata.items():
-            if key not in defined:
-                undefined[key] += 1
-            elif _has_value(value, defined[key]) and fit(value, defined[key]) is UNFIT:
-                wrong[key] += 1
-                found[key][_kind(value)] += 1
-        missing.update(key for key in required if metadata.get(key) is None)
+        not_defined.update({key if is_plain(key) else NOT_PLAIN for key in metadata if key not in defined})
+        have = {key for key, value in metadata.items() if key in defined and _has_value(value, defined[key])}
+        unfit = {key for key in have if fit(metadata[key], defined[key]) is UNFIT}
+        wrong.update(unfit)
+        for key in unfit:
+            found[key][_kind(metadata[key])] += 1
+        sent = have - unfit if undefined in ("auto", "drop") else have
+        missing.update(key for key in required if key not in sent)
     return MetadataCheck(
         customers=count,
         with_metadata=with_metadata,
         defined=len(defined),
         allow_defined_only=schema.allow_defined_only,
-        undefined=dict(undefined.most_common()),
+        undefined=dict(not_defined.most_common()),
         wrong_types=[
             WrongType(key, customers_of_it, expected(defined[key]), [kind for kind, _ in found[key].most_common()])
             for key, customers_of_it in wrong.most_common()

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from segsync.estimate import CALLS_A_CYCLE, Estimate
+from segsync.mapper import NEED_THE_SCHEMA
 from segsync.sample import Sample
 from segsync.schema_check import MetadataCheck
 
@@ -151,6 +152,19 @@ def of_metadata(check: MetadataCheck, policy: str) -> list[Finding]:
     return [_undefined(check, policy, fate), _wrong_types(check, policy, fate), _missing(check)]
 
 
+def of_unknown_schema(problem: str, policy: str) -> list[Finding]:
+    """What follows where Voucherify answers, but does not tell what it allows as metadata."""
+    about = "metadata-undefined"
+    if policy in NEED_THE_SCHEMA:
+        needed = f"{problem}, which METADATA_UNDEFINED={policy} needs"
+        told = finding(about, "failed", needed, "Give the key that right, or set METADATA_UNDEFINED=send.")
+    else:
+        unchecked = f"{problem}: an import sends metadata as it is"
+        told = finding(about, "warning", unchecked, "Give the key that right to see here what Voucherify would refuse.")
+    others = ("metadata-types", "metadata-required")
+    return [told, *(not_done(other, "needs the metadata schema") for other in others)]
+
+
 def _undefined(check: MetadataCheck, policy: str, fate: str) -> Finding:
     about, of_all = "metadata-undefined", f"of {check.customers:,} customers"
     if not check.undefined:
@@ -164,8 +178,8 @@ def _undefined(check: MetadataCheck, policy: str, fate: str) -> Finding:
             about,
             "warning" if policy == "drop" else "failed",
             f"{keys}: {fate}, since {why}",
-            "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there. "
-            "To do without them, set METADATA_UNDEFINED=drop.",
+            "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there."
+            + (" To do without them, set METADATA_UNDEFINED=drop." if policy != "drop" else ""),
         )
     return finding(
         about,
@@ -197,7 +211,7 @@ def _missing(check: MetadataCheck) -> Finding:
     return finding(
         "metadata-required",
         "failed",
-        f"{_counted(check.missing)}, of {check.customers:,} customers lack it",
+        f"{_counted(check.missing)}, of {check.customers:,} customers, would have no value for it that fits",
         "Make these keys optional in Voucherify's schema, or give every customer a value in Segment.",
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segsync import answers
 from segsync.errors import AccessError, AnswerError, RefusedError
@@ -96,8 +96,20 @@ class _Action(Struct):
     result: _Result | None = None
 
 
+class _Definition(Struct):
+    """A `Definition` as it is told: null is what goes without saying."""
+
+    type: str | None = None
+    array: bool | None = None
+    optional: bool | None = None
+    deleted: bool | None = None
+
+    def defined(self) -> Definition:
+        return Definition(**{name: said for name, said in structs.asdict(self).items() if said is not None})
+
+
 class _Schema(Struct):
-    properties: dict[str, Definition] | None = None
+    properties: dict[str, _Definition | None] | None = None
     allow_defined_only: bool | None = None
 
 
@@ -158,7 +170,8 @@ class VoucherifySink:
             if error.status != 404:
                 raise
             return MetadataSchema()
-        return MetadataSchema(schema.properties or {}, bool(schema.allow_defined_only))
+        definitions = {key: each.defined() for key, each in (schema.properties or {}).items() if each}
+        return MetadataSchema(definitions, bool(schema.allow_defined_only))
 
     async def action_statuses(self) -> dict[str, str]:
         """The status of the newest async actions, by id: one call for up to 100 of them.

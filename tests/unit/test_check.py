@@ -9,7 +9,7 @@ import pytest
 
 from segsync import check
 from segsync.check import CheckReport, report_of_settings, run_check
-from segsync.reach import ReadSample
+from segsync.reach import ReadSample, ReadSchema
 from segsync.sample import SampledProfile
 from segsync.schema import Definition, MetadataSchema
 from segsync.traits import TraitChoice
@@ -23,7 +23,7 @@ ADA = SampledProfile("use_1", [("user_id", "1")], {"name": "Ada", "metadata": {"
 class FakeReach:
     """What the services say, without asking them."""
 
-    def __init__(self, sample: ReadSample | None, schema: MetadataSchema | None) -> None:
+    def __init__(self, sample: ReadSample | None, schema: ReadSchema | None) -> None:
         self._sample, self._schema = sample, schema
 
     def __call__(self, *_arguments: Any) -> FakeReach:
@@ -32,18 +32,19 @@ class FakeReach:
     async def sample(self, _profiles: int) -> tuple[Finding, ReadSample | None]:
         return finding("segment", "ok" if self._sample else "failed", "said"), self._sample
 
-    async def schema(self) -> tuple[Finding, MetadataSchema | None]:
+    async def schema(self) -> tuple[Finding, ReadSchema | None]:
         return finding("voucherify", "ok" if self._schema else "failed", "said"), self._schema
 
 
 def checked(
     monkeypatch: pytest.MonkeyPatch,
     sample: ReadSample | None,
-    schema: MetadataSchema | None,
+    schema: MetadataSchema | ReadSchema | None,
     metadata_traits: str = "",
     **options: Any,
 ) -> CheckReport:
-    monkeypatch.setattr(check, "Reach", FakeReach(sample, schema))
+    told = ReadSchema(schema) if isinstance(schema, MetadataSchema) else schema
+    monkeypatch.setattr(check, "Reach", FakeReach(sample, told))
     return run_virtual(run_check(settings(metadata_traits=TraitChoice.parse(metadata_traits)), **options))
 
 
@@ -71,6 +72,17 @@ def test_what_hangs_on_a_service_that_does_not_answer_is_not_done(monkeypatch: p
     assert {each.detail for each in not_done} == {"needs Voucherify"}
     assert report.estimate is not None
     assert not report.is_ok
+
+
+def test_a_schema_that_the_key_may_not_read_is_no_fault_of_voucherify(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = checked(monkeypatch, ReadSample([ADA], {}), ReadSchema(None, "the key may not read it"))
+    assert report.is_ok
+    assert states(report)["voucherify"] == "ok"
+    assert [states(report)[f"metadata-{about}"] for about in ("undefined", "types", "required")] == [
+        "warning",
+        "not done",
+        "not done",
+    ]
 
 
 @pytest.mark.parametrize(

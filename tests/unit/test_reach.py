@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from segsync.models import ServicePaused
 from segsync.reach import Hosts, Reach
 from tests.configured import settings
-from tests.scripted import Answer, Script, answer, hang_up, raw, scripted_server
+from tests.scripted import Answer, Events, Script, answer, hang_up, raw, scripted_server
 
 UNKNOWN = answer({"error": {"code": "authentication_error", "message": "no"}}, 401)
 NO_SPACE = answer({"error": {"code": "not_found", "message": "Space was not found."}}, 404)
@@ -46,7 +50,8 @@ async def test_the_configured_region_is_named_where_it_answers_and_no_other_is_a
     assert "VOUCHERIFY_REGION=eu" in voucherify.detail
     assert sample is not None
     assert schema is not None
-    assert schema.allow_defined_only
+    assert schema.schema is not None
+    assert schema.schema.allow_defined_only
     assert not world.segment["eu"].calls
     assert not world.voucherify["us"].calls
 
@@ -118,3 +123,41 @@ async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.Monkey
     assert segment.state == "failed"
     assert "unexpected KeyError" in segment.detail
     assert "ada" not in segment.detail
+
+
+@pytest.mark.parametrize(
+    ("refusal", "problem"),
+    [
+        (answer({}, 403), "this application key may not read the metadata schema"),
+        (answer({"properties": 7}), "the metadata schema for customers cannot be read"),
+    ],
+)
+async def test_a_schema_that_cannot_be_read_is_no_matter_of_the_credentials(refusal: Answer, problem: str) -> None:
+    async with scripted_server(Script(NO_ACTIONS, refusal)) as url:
+        voucherify, told = await Reach(settings(voucherify_base_url=url)).schema()
+    assert voucherify.state == "ok"
+    assert told is not None
+    assert told.schema is None
+    assert problem in told.problem
+
+
+FAR = {"X_Rate_Limit_Remaining": "0", "X_Rate_Limit_Retry": str(int(time.time()) + 3000)}
+
+
+async def test_nobody_waits_an_hour_for_a_check() -> None:
+    """Voucherify may say that the calls of this hour are spent."""
+    events = Events()
+    async with scripted_server(Script(answer({"async_actions": []}, 200, **FAR))) as url, asyncio.timeout(5):
+        voucherify, told = await Reach(settings(voucherify_base_url=url), on_event=events.append).schema()
+    assert (voucherify.state, told) == ("failed", None)
+    assert re.search(r"Voucherify takes no more calls before \d\d:\d\d:\d\d", voucherify.detail)
+    assert voucherify.to_do.startswith("Check again then.")
+    assert events.of(ServicePaused)
+
+
+async def test_that_no_calls_are_left_is_no_matter_when_all_is_answered() -> None:
+    last = answer({"properties": {}}, 200, **FAR)
+    async with scripted_server(Script(NO_ACTIONS, last)) as url, asyncio.timeout(5):
+        voucherify, told = await Reach(settings(voucherify_base_url=url)).schema()
+    assert voucherify.state == "ok"
+    assert told is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from segsync.schema import Definition, MetadataSchema
 from segsync.schema_check import WrongType, check_metadata
 
@@ -16,7 +18,8 @@ SCHEMA = MetadataSchema(
 )
 
 
-def test_undefined_keys_wrong_types_and_missing_ones_are_counted_by_customer() -> None:
+@pytest.mark.parametrize(("policy", "missing"), [("auto", 3), ("drop", 3), ("send", 2), ("reject", 2)])
+def test_undefined_keys_wrong_types_and_missing_ones_are_counted_by_customer(policy: str, missing: int) -> None:
     metadata: list[dict[str, object]] = [
         {"plan": "pro", "spent": 1.5, "tags": ["a"]},
         {"plan": 7, "spent": "1", "tags": "a", "colour": "red"},
@@ -24,7 +27,7 @@ def test_undefined_keys_wrong_types_and_missing_ones_are_counted_by_customer() -
         {"plan": {}, "spent": "much", "tags": ""},
         {},
     ]
-    found = check_metadata(metadata, SCHEMA)
+    found = check_metadata(metadata, SCHEMA, policy)
     assert (found.customers, found.with_metadata, found.defined) == (5, 4, 3)
     assert found.allow_defined_only
     assert found.undefined == {"colour": 2, "gone": 1}
@@ -32,11 +35,21 @@ def test_undefined_keys_wrong_types_and_missing_ones_are_counted_by_customer() -
         WrongType("plan", 2, "string", ["list of string", "object"]),
         WrongType("spent", 1, "number", ["string"]),
     ], "what an import can say as the defined type is no trouble"
-    assert found.missing == {"spent": 2}
+    assert found.missing == {"spent": missing}, "a value that an import leaves out is none"
+
+
+def test_an_empty_text_is_no_value_of_another_type() -> None:
+    schema = MetadataSchema({"spent": Definition("number", optional=False), "plan": Definition(optional=False)})
+    assert check_metadata([{"spent": "", "plan": ""}], schema, "send").missing == {"spent": 1}
+
+
+def test_keys_that_may_be_personal_are_counted_and_not_named() -> None:
+    metadata = [{"ada@example.com": 1, "4915112345678": 1, "colour": 1}, {"bob@example.com": 1}]
+    assert check_metadata(metadata, SCHEMA, "auto").undefined == {"…": 2, "colour": 1}
 
 
 def test_a_project_without_a_schema_allows_everything() -> None:
-    found = check_metadata([{"anything": 1}], MetadataSchema())
+    found = check_metadata([{"anything": 1}], MetadataSchema(), "auto")
     assert (found.allow_defined_only, found.undefined, found.wrong_types, found.missing) == (
         False,
         {"anything": 1},

@@ -10,7 +10,7 @@ import pytest
 from segsync.estimate import Shares, estimate
 from segsync.sample import Sample, TraitWarning
 from segsync.schema_check import MetadataCheck, WrongType
-from segsync.verdicts import Finding, of_estimate, of_metadata, of_sample
+from segsync.verdicts import Finding, of_estimate, of_metadata, of_sample, of_unknown_schema
 from tests.configured import settings
 
 FINE = Sample(
@@ -119,11 +119,35 @@ def test_what_becomes_of_such_metadata_is_for_the_settings_to_say(
     assert all(fate in findings[about].detail for about in ("metadata-undefined", "metadata-types"))
 
 
+@pytest.mark.parametrize("policy", ["auto", "drop", "send", "reject"])
+def test_what_is_done_already_is_not_said_to_do(policy: str) -> None:
+    to_do = metadata(policy, undefined={"colour": 7}, allow_defined_only=True)["metadata-undefined"].to_do
+    assert ("set METADATA_UNDEFINED=drop" in to_do) == (policy != "drop")
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "to_do"),
+    [
+        ("auto", "warning", "Give the key that right to see"),
+        ("send", "warning", "Give the key that right to see"),
+        ("drop", "failed", "or set METADATA_UNDEFINED=send."),
+        ("reject", "failed", "or set METADATA_UNDEFINED=send."),
+    ],
+)
+def test_a_schema_that_is_not_to_be_read_fails_only_where_an_import_needs_it(
+    policy: str, state: str, to_do: str
+) -> None:
+    [told, *others] = of_unknown_schema("the key may not", policy)
+    assert (told.state, to_do in told.to_do) == (state, True)
+    assert told.detail.startswith("the key may not")
+    assert {each.state for each in others} == {"not done"}
+
+
 def test_wrong_types_and_missing_keys_are_told_with_how_many() -> None:
     findings = metadata(wrong_types=[WrongType("spent", 9, "number", ["string"])], missing={"plan": 12})
     assert states(findings) == {"metadata-types": "warning", "metadata-required": "failed"}
     assert "spent is string, not number (9), of 60 customers" in findings["metadata-types"].detail
-    assert "plan 12, of 60 customers lack it" in findings["metadata-required"].detail
+    assert "plan 12, of 60 customers, would have no value" in findings["metadata-required"].detail
 
 
 def test_many_keys_are_named_up_to_a_number() -> None:

@@ -47,11 +47,17 @@ async def test_each_refusal_says_what_can_be_done_about_it(refusal: Answer, erro
 async def test_the_schema_says_what_metadata_may_hold() -> None:
     properties = {
         "plan": {"type": "string", "optional": False, "eq": ["free"]},
-        "tags": {"type": "string", "array": True},
+        "tags": {"type": "string", "array": True, "optional": None, "deleted": None},
+        "colour": {"type": None, "array": None},
+        "gone": None,
     }
     async with sink_of(answer({"id": "ms_1", "properties": properties, "allow_defined_only": True})) as (sink, script):
         assert await sink.metadata_schema() == MetadataSchema(
-            {"plan": Definition("string", optional=False), "tags": Definition("string", array=True)},
+            {
+                "plan": Definition("string", optional=False),
+                "tags": Definition("string", array=True),
+                "colour": Definition(),
+            },
             allow_defined_only=True,
         )
     assert script.calls == ["GET /v1/metadata-schemas/customer"]
