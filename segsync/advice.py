@@ -158,10 +158,10 @@ def advised(rejections: Iterable[RejectionGroup]) -> list[Advised]:
 
 
 def warning_meaning(trait: str) -> str:
-    """What became of a customer of whom this trait could not be used."""
+    """What became of a trait that could not be used."""
     attribute = trait.partition(".")[0]
     return {
-        "birthdate": "It is no date in the form 1990-12-31. The customer came over with an empty birthdate.",
-        "address": "It is not the kind of value that an address has. The customer came over without that part.",
-        "metadata": "Voucherify's metadata could not take it as it is. The customer came over without it.",
-    }.get(attribute, "It is not the kind of value that Voucherify takes there. The customer came over without it.")
+        "birthdate": "It is no date in the form 1990-12-31, so the birthdate is empty.",
+        "address": "It is not the kind of value that an address has, so this part is left out.",
+        "metadata": "Voucherify's metadata cannot take it as it is, so it is left out.",
+    }.get(attribute, "It is not the kind of value that Voucherify takes there, so it is left out.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from segsync.outputs import write
 from segsync.printable import printable
 from segsync.report import ImportReport
 from segsync.request import Request
+from segsync.runner import defect
 
 
 def leave(request: Request, report: ImportReport, exit_code: int, console: Console) -> None:
@@ -33,10 +35,13 @@ def leave(request: Request, report: ImportReport, exit_code: int, console: Conso
 def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
     try:
         write(path, content())
+        return True
     except OutputError as error:
-        console.print(Text(printable(f"Error: {error}"), style="bold red"), soft_wrap=True)
-        return False
-    return True
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the import has ended as it has
+        problem = f"{path} cannot be made: {defect(error)}"
+    console.print(Text(printable(f"Error: {problem}"), style="bold red"), soft_wrap=True)
+    return False
 
 
 def _summary(request: Request, report: ImportReport, exit_code: int) -> bytes:
@@ -47,21 +52,33 @@ def _page(request: Request, report: ImportReport) -> bytes:
     from segsync.page import Named, render  # noqa: PLC0415 - an extra, and heavy
 
     most = request.outputs.report_ids
+    warnings, warned = _warned(request.directory / WARNINGS, most)
     named = Named(
         without_identifier=[*islice(_lines(request.directory / WITHOUT_IDENTIFIER), most)],
-        warnings=_warned(request.directory / WARNINGS, most),
+        warnings=warned,
     )
-    page = render(report, request.settings, next_command=next_command(request, report), named=named if most else None)
+    page = render(
+        structs.replace(report, warnings=warnings),
+        request.settings,
+        next_command=next_command(request, report),
+        named=named if most else None,
+    )
     return page.encode("utf-8", "replace")
 
 
-def _warned(path: Path, most: int) -> dict[str, list[str]]:
-    """The first profiles of each trait that the list of warnings names."""
+def _warned(path: Path, most: int) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """What the list of warnings says of each trait: how often, and of which profiles first.
+
+    The list is the whole import's, as the page is; a report's warnings are those of one process.
+    """
+    counts = Counter[str]()
     named: defaultdict[str, list[str]] = defaultdict(list)
-    for row in islice(csv.reader(_lines(path)), 1, None) if most else ():
-        if len(row) > 1 and len(named[row[1]]) < most:
-            named[row[1]].append(row[0])
-    return named
+    for row in islice(csv.reader(_lines(path)), 1, None):
+        if len(row) > 1:
+            counts[row[1]] += 1
+            if len(named[row[1]]) < most:
+                named[row[1]].append(row[0])
+    return counts, named
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,10 @@ STANDARD_OUTPUT = "-"
 
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
 
-INSTALL_REPORT = "pip install 'segsync[report]'"
+
+def how_to_install(extra: str) -> str:
+    """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost."""
+    return shlex.join([sys.executable, "-m", "pip", "install", f"segsync[{extra}]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,16 @@ class Outputs:
             try:
                 import segsync.page  # noqa: F401, PLC0415
             except ImportError as error:
-                problems.append(f"--report needs {error.name}, which is not installed. To install it: {INSTALL_REPORT}")
+                how = how_to_install("report")
+                problems.append(f"--report needs {error.name}, which is not installed. To install it: {how}")
         for flag, path in (("--report", self.report), ("--summary-json", self.summary_json)):
             if path and not (path is self.summary_json and self.use_standard_output):
                 try:
                     _try(path)
                 except OSError as error:
                     problems.append(f"{flag} {path} cannot be written: {error.strerror}")
+        if self.report_ids and not self.report:
+            problems.append("--report-ids says how many profiles a page may name: give --report FILE too")
         if self.report and self.report == self.summary_json:
             problems.append(f"--report and --summary-json name the same file: {self.report}")
         if problems:

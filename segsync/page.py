@@ -91,6 +91,7 @@ class Page:
     fates: Fates
     fate_rows: Sequence[Fate]
     came_over_share: str
+    came_over_words: str
     ring: Markup | None
     rejected: Sequence[Advised]
     identifier: str
@@ -122,8 +123,9 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
     fates, rows = report.fates, _fate_rows(report)
     plots, pauses = _plots(report)
     has_done_something = report.seconds > 0
+    is_open_to_doubt = fates.rejected or not wording.came_over(report)
     return Page(
-        state="rejected" if report.outcome == "done" and fates.rejected else report.outcome,
+        state="rejected" if report.outcome == "done" and is_open_to_doubt else report.outcome,
         state_words=wording.state_words(report),
         headline=wording.headline(report),
         summary=wording.summary(report),
@@ -134,7 +136,8 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         steps=wording.steps(report, next_command),
         fates=fates,
         fate_rows=rows,
-        came_over_share=wording.share(fates.customers, fates.profiles),
+        came_over_share=wording.share(wording.came_over(report), fates.profiles),
+        came_over_words=wording.came_over_words(report),
         ring=_ring(rows) if fates.profiles else None,
         rejected=advised(report.rejections),
         identifier=settings.identifier_saved_as_source_id,
@@ -162,7 +165,7 @@ def _fate_rows(report: ImportReport) -> list[Fate]:
         ("Sent, not confirmed", "Accepted by Voucherify; what became of them was not read.", "sent", fates.sent, False),
         ("Without a customer id", "Nothing to know them by, so not sent.", "without", fates.without_identifier, True),
         ("Rejected", "Did not become customers; why is told below.", "rejected", fates.rejected, True),
-        ("Still to do", "Their turn had not come.", "todo", fates.to_do, False),
+        ("Still to do", "Not brought to an end when the run ended; they come next.", "todo", fates.to_do, False),
     )
     return [
         Fate(name, meaning, colour, profiles, wording.share(profiles, fates.profiles))

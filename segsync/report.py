@@ -43,7 +43,9 @@ class ImportReport(Struct, frozen=True):
     `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `fates` add up to the
     profiles listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed`
     says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
-    goes on, None where nothing is left to list; what lies before it is counted in `settled`. `warnings` counts by
+    goes on, None where nothing is left to list; `settled` are
+    the fates of what lies before it at the moments when its pages settled: outcomes that were heard later are in
+    `fates` alone. `warnings` counts by
     trait what was left out of customers; a resume counts those again that it repeats. In a dry run, "sent" is what
     would be.
 

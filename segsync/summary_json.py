@@ -14,7 +14,8 @@ field                                   what it is
 `fates`                                 `confirmed`, `sent` (accepted, outcome not read), `without_identifier`,
                                         `rejected`, `to_do`
 `before`                                the share of `fates` that earlier processes of the same import had
-`settled`                               the share of `fates` that lies before `resume_offset`
+`settled`                               the fates of what lies before `resume_offset`, as they stood when its
+                                        pages settled: before outcomes that came later
 `is_confirmed`                          whether outcomes were read: false with `--no-confirm`
 `is_dry_run`                            with `--dry-run`: `sent` is what would be sent
 `offset`                                where this process began to list

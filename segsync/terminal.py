@@ -104,7 +104,8 @@ async def _of_the_past(request: Request, ledger: Ledger) -> ImportReport:
         outcome="interrupted" if run and run.is_unfinished else "done",
         error=None,
         seconds=0,
-        is_confirmed=request.confirm,
+        # Customers that are neither confirmed nor waited for were sent with --no-confirm.
+        is_confirmed=not run or not run.fates.sent or run.open_batches > 0,
         rejections=await read_groups(ledger, (run.id,) if run else (), most_ids=request.outputs.report_ids),
     )
     return structs.replace(report, began_at=run and run.begun_at, ended_at=run and run.ended_at)

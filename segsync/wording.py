@@ -22,29 +22,39 @@ def state_words(report: ImportReport) -> str:
         return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
     if report.resume_offset is not None:
         return "First part done"
-    return "Done, with rejected profiles" if report.fates.rejected else "Done"
+    if report.fates.rejected:
+        return "Done, with rejected profiles"
+    return "Done" if came_over(report) else "Done, but with no customers"
+
+
+def came_over(report: ImportReport) -> int:
+    """The customers that are in Voucherify as far as anybody asked: where nobody did, those that were sent."""
+    return report.fates.confirmed if report.is_confirmed else report.fates.customers
+
+
+def came_over_words(report: ImportReport) -> str:
+    return "came over" if report.is_confirmed else "were sent"
 
 
 def headline(report: ImportReport) -> str:
-    customers = report.fates.customers
-    if not customers:
-        return "No customers came over"
-    return f"{customers:,} {'customer' if customers == 1 else 'customers'} came over"
+    customers = came_over(report)
+    count = f"{customers:,}" if customers else "No"
+    return f"{count} {'customer' if customers == 1 else 'customers'} {came_over_words(report)}"
 
 
 def summary(report: ImportReport) -> str:
     fates = report.fates
     if not fates.profiles:
         return "Segment has listed no profiles."
-    words = [f"That is {share(fates.customers, fates.profiles)} of {profiles(fates.profiles)} in Segment."]
+    words = [f"That is {share(came_over(report), fates.profiles)} of {profiles(fates.profiles)} that Segment listed."]
     if report.outcome == "done" and report.resume_offset is not None:
         words = [f"Of the first {profiles(fates.profiles)} in Segment, as was asked for. More are to come."]
     elif report.outcome != "done":
         words = [f"Of {profiles(fates.profiles)} that Segment had listed by then; there may be more."]
     if fates.sent:
-        whether = "was not asked" if not report.is_confirmed else "is not known yet"
+        which, whether = ("more", "is not known yet") if report.is_confirmed else ("of these", "was not asked")
         words.append(
-            f"Voucherify accepted {fates.sent:,} of these customers; whether it could write them into its database "
+            f"Voucherify accepted {fates.sent:,} {which} customers; whether it could write them into its database "
             f"{whether}."
         )
     return " ".join(words)
@@ -68,6 +78,10 @@ def steps(report: ImportReport, next_command: str | None) -> list[Step]:
                 f"{':' if is_next else ' with --retry-rejected.'}",
                 next_command if is_next else None,
             )
+        )
+    if not fates.profiles and report.outcome == "done":
+        steps.append(
+            Step("Check SEGMENT_SPACE_ID and SEGMENT_REGION: this space holds no profiles. If that is so, all is done.")
         )
     if fates.profiles and fates.without_identifier == fates.profiles:
         steps.append(Step("Check IDENTIFIER_SAVED_AS_SOURCE_ID: no profile carries an identifier of this type."))

@@ -63,6 +63,9 @@ def test_an_import_that_took_several_processes_is_told_as_one(segsync: Segsync, 
     assert next_command_in(segsync) == ["--resume", *LEAVE]
     segsync("--resume", *LEAVE, sandbox=sandbox)
     whole = report_in(segsync)
+    warned = len(segsync.lines("profiles-with-warnings.csv")) - 1
+    assert warned > sum(whole.warnings.values()) > 0, "those are of this process alone"
+    assert f"Warnings: {warned:,}" in page_in(segsync)
     assert (whole.fates.profiles, whole.before.profiles) == (1000, 400)
     assert whole.fates.rejected > first.fates.rejected
     assert rejections_add_up(whole)
@@ -83,7 +86,20 @@ def test_a_page_that_nobody_asked_for_in_time_can_be_had_later(segsync: Segsync,
     assert (report.fates.profiles, report.seconds) == (300, 0)
     assert rejections_add_up(report)
     assert f"Rejected: {report.fates.rejected}" in page_in(segsync)
+    assert f"Warnings: {len(segsync.lines('profiles-with-warnings.csv')) - 1}" in page_in(segsync)
     assert "How fast it went" not in page_in(segsync)
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_the_page_that_comes_later_knows_whether_outcomes_were_read(
+    segsync: Segsync, start_sandbox: StartSandbox, *, confirms: bool
+) -> None:
+    sandbox = start_sandbox(fast(100))
+    segsync(*() if confirms else ("--no-confirm",), sandbox=sandbox)
+    segsync("--resume", *LEAVE, sandbox=sandbox)
+    report = report_in(segsync)
+    assert (report.is_confirmed, report.fates.sent > 0) == (confirms, not confirms)
+    assert f"{report.fates.customers} customers {'came over' if confirms else 'were sent'}" in page_in(segsync)
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["a signal", "a second signal"])

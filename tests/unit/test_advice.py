@@ -69,7 +69,7 @@ def test_kinds_add_up_to_the_rejections_the_largest_first(rejections: list[Rejec
     assert len({each.kind.title for each in kinds}) == len(kinds) <= len(KINDS)
 
 
-def test_a_warning_says_what_became_of_the_customer() -> None:
-    assert "empty birthdate" in warning_meaning("birthdate")
+def test_a_warning_says_what_became_of_the_value() -> None:
+    assert "the birthdate is empty" in warning_meaning("birthdate")
     assert warning_meaning("address.city") == warning_meaning("address")
-    assert "without it" in warning_meaning("anything")
+    assert "left out" in warning_meaning("anything")

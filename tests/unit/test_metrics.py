@@ -171,4 +171,4 @@ def test_a_host_that_is_not_ours_is_named() -> None:
 def test_without_the_extra_it_is_said_how_to_get_it() -> None:
     code = "import sys; sys.modules['prometheus_client'] = None; import segsync.metrics"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "needs the extra 'metrics': pip install 'segsync[metrics]'" in ended.stderr
+    assert f"needs the extra 'metrics': {sys.executable} -m pip install 'segsync[metrics]'" in ended.stderr

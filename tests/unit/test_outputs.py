@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,16 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
 
     monkeypatch.setattr(builtins, "__import__", without_it)
     assert problems(Outputs(report=tmp_path / "report.html")) == (
-        "--report needs pygal, which is not installed. To install it: pip install 'segsync[report]'",
+        "--report needs pygal, which is not installed. To install it: "
+        f"{sys.executable} -m pip install 'segsync[report]'",
     )
     Outputs(summary_json=tmp_path / "summary.json").check()
+
+
+def test_ids_without_a_page_to_name_them_are_a_mistake() -> None:
+    assert problems(Outputs(report_ids=3)) == (
+        "--report-ids says how many profiles a page may name: give --report FILE too",
+    )
 
 
 def test_a_new_file_is_for_its_owner_and_one_that_was_there_keeps_its_mode(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def sentences(html: str) -> str:
 def test_it_says_how_many_came_over_and_what_became_of_the_others() -> None:
     said = sentences(page())
     assert "4,230 customers came over" in said
-    assert "That is 81.2% of 5,212 profiles in Segment." in said
+    assert "That is 81.2% of 5,212 profiles that Segment listed." in said
     assert "Without a customer id: 770" in said
     assert "Rejected: 212" in said
     assert "2 March 2026, 21:14 to 3 March 2026, 00:15 UTC" in said
@@ -98,7 +98,10 @@ def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"fates": Fates(confirmed=10)}, "Done 10 customers came over That is 100% of 10 profiles in Segment."),
+        (
+            {"fates": Fates(confirmed=10)},
+            "Done 10 customers came over That is 100% of 10 profiles that",
+        ),
         ({}, "Done, with rejected profiles 4,230 customers came over"),
         ({"outcome": "interrupted", "resume_offset": "100"}, "Interrupted 4,230 customers came over Of 5,212 profiles"),
         (
@@ -109,11 +112,25 @@ def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
             {"resume_offset": "100", "fates": Fates(confirmed=100)},
             "First part done 100 customers came over Of the first",
         ),
-        ({"fates": Fates(without_identifier=9)}, "No customers came over That is 0% of 9 profiles in Segment."),
+        (
+            {"fates": Fates(without_identifier=9)},
+            "Done, but with no customers No customers came over That is 0% of 9 profiles that Segment listed.",
+        ),
         ({"fates": Fates(without_identifier=9)}, "Check IDENTIFIER_SAVED_AS_SOURCE_ID"),
         ({"fates": Fates(), "seconds": 0.0}, "Segment has listed no profiles."),
-        ({"fates": Fates(confirmed=1)}, "1 customer came over That is 100% of 1 profile in Segment."),
+        (
+            {"fates": Fates(), "seconds": 0.0},
+            "Check SEGMENT_SPACE_ID and SEGMENT_REGION: this space holds no",
+        ),
+        ({"fates": Fates(confirmed=1)}, "1 customer came over That is 100% of 1 profile that Segment listed."),
+        ({"fates": Fates(sent=5), "is_confirmed": False}, "5 customers were sent That is 100%"),
         ({"fates": Fates(sent=5), "is_confirmed": False}, "Voucherify accepted 5 of these customers"),
+        (
+            {"outcome": "stopped", "fates": Fates(sent=5, to_do=5)},
+            "No customers came over Of 10 profiles that Segment had listed by then; there may be more. "
+            "Voucherify accepted 5 more customers; whether it could write them into its database is not known yet.",
+        ),
+        ({"outcome": "stopped", "fates": Fates(confirmed=1, sent=5, to_do=4)}, "10.0% came over"),
         ({"fates": Fates(confirmed=99_999, to_do=1)}, "over 99.9% of 100,000 profiles"),
         ({"fates": Fates(confirmed=1, to_do=99_999)}, "under 0.1% of 100,000 profiles"),
         ({"before": Fates(confirmed=1_000)}, "Earlier runs of this import had done 1,000 of its profiles."),
@@ -143,7 +160,7 @@ def test_a_run_that_did_nothing_shows_no_speed() -> None:
 
 
 def test_nobody_is_named_unless_asked() -> None:
-    assert "It holds no names, no ids and no secrets" in sentences(page())
+    assert "It holds no names, no ids of profiles and no secrets" in sentences(page())
     named = Named(without_identifier=["use_anonymous"], warnings={"birthdate": ["use_ageless"]})
     html = page(named=named, rejections=(NOT_FOUND,))
     for segment_id in ("use_of_somebody", "use_anonymous", "use_ageless"):
