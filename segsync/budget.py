@@ -14,6 +14,8 @@ from segsync.retries import LONGEST_ANNOUNCED_WAIT_SECONDS
 TOLD_SECONDS = 1.0
 """How often it is told that the pace is another."""
 
+BRIEF_SECONDS = 1.0
+
 
 class Budget:
     """Heeds what the answers of one service say of its limits, and tells of it."""
@@ -42,6 +44,15 @@ class Budget:
         self._pacer.refused(left_at)
         self._tell_pace()
         self._tell_left(method, headers.get("X-Rate-Limit-Remaining", ""), headers)
+
+    def asked_to_wait(self, seconds: float) -> None:
+        """The answer to a call too many says when to come back.
+
+        A second, of a service that counts by the second, is for this call alone: the pacer slows the others down, and
+        were they to stand still for each call too many, half of a limit would go unused.
+        """
+        if max(seconds, self._pacer.window_seconds) > BRIEF_SECONDS:
+            self.pause(seconds)
 
     def pause(self, seconds: float) -> None:
         """Nobody calls for this long, unless it is so long that it is no pause."""

@@ -51,6 +51,7 @@ class Pacer:
 
     def __init__(self, calls_per_second: float, window_seconds: float = 1.0) -> None:
         self.calls_per_second = calls_per_second
+        self.window_seconds = window_seconds
         self._clock = asyncio.get_running_loop().time
         pace = net_of_margin(calls_per_second)
         capacity = 1 + CARRY_SECONDS * pace

@@ -214,10 +214,10 @@ class SegmentSource:
 
 
 def as_source_id(value: object) -> str | None:
-    """The value of an external id: text, though a number can be said as text."""
+    """The value of an external id: text, though a number can be said as text. A blank one would name many customers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and not value.isspace() else None
 
 
 def _at(target: str, cursor: str) -> str:

@@ -283,7 +283,7 @@ class Transport:
             # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
-                self._budget.pause(wait or 0.0)
+                self._budget.asked_to_wait(wait or 0.0)
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)

@@ -55,6 +55,26 @@ def test_at_none_left_everybody_waits() -> None:
     assert events == [CallsLeft("Voucherify", "GET", 0, None), ServicePaused("Voucherify", 30.0)]
 
 
+@pytest.mark.parametrize(
+    ("window_seconds", "wait", "told"),
+    [
+        (1.0, 0.0, []),
+        (1.0, 1.0, []),
+        (1.0, 2.0, [ServicePaused("a service", 2.0)]),
+        (60.0, 1.0, [ServicePaused("a service", 1.0)]),
+    ],
+)
+def test_a_second_after_one_call_too_many_a_second_is_for_that_call_alone(
+    window_seconds: float, wait: float, told: list[ServicePaused]
+) -> None:
+    async def main() -> Events:
+        events = Events()
+        Budget("a service", Pacer(100, window_seconds), events.append).asked_to_wait(wait)
+        return events
+
+    assert run_virtual(main()) == told
+
+
 def test_a_refusal_and_the_way_back_to_the_full_rate_are_told_about_once_a_second() -> None:
     async def main() -> Events:
         events, pacer = Events(), Pacer(100)

@@ -240,7 +240,9 @@ async def test_an_identifier_that_the_mapping_reads_as_well_is_asked_for_once() 
     assert script.calls[0].endswith("?include=name,e%20mail&limit=200")
 
 
-@pytest.mark.parametrize("unusable", [{}, {"email": ""}, {"email": None}, {"email": ["a@x.io"]}, {"email": True}])
+@pytest.mark.parametrize(
+    "unusable", [{}, {"email": ""}, {"email": "  "}, {"email": None}, {"email": ["a@x.io"]}, {"email": True}]
+)
 async def test_where_the_trait_is_missing_or_none_the_external_ids_are_asked(unusable: dict[str, Any]) -> None:
     script = Script(_traits(**unusable, name="Ada"), _external(("email", "ada@example.com")))
     profile = await _profile(script, identifier="email", traits_first=True)

@@ -21,7 +21,7 @@ from tests.integration.hostile.imported import (
 from tests.scripted import answer
 
 SOURCE_IDS: list[object] = [
-    *("\x00", "a\x00b", "x" * 10_240, "é\n" * 5_000, "../..", 'a"b', "=1+1", "@x", "\x1b[31mred", " ", "😀"),
+    *("\x00", "a\x00b", "x" * 10_240, "é\n" * 5_000, "../..", 'a"b', "=1+1", "@x", "\x1b[31mred", " x ", "😀"),
     *(0, -1, 7, 2**70),
 ]
 
@@ -145,7 +145,7 @@ async def test_a_source_id_that_is_a_book_does_not_keep_a_later_run_from_its_fil
     assert again.report.fates == Fates(confirmed=3)
 
 
-@pytest.mark.parametrize("source_id", ["", True, False, 1.5, [], ["user-1"], {}, {"id": "user-1"}])
+@pytest.mark.parametrize("source_id", ["", " ", "\t\n\u00a0", True, False, 1.5, [], ["user-1"], {}, {"id": "user-1"}])
 async def test_an_identifier_that_is_none_is_no_identifier(tmp_path: Path, source_id: object) -> None:
     async with hostile_server([Someone("use_x", source_id), *people(2)]) as hostile:
         run = await imported(hostile, tmp_path)
