@@ -47,7 +47,7 @@ from segsync.plan import Plan
 from segsync.report import ImportReport
 from segsync.settings import Settings
 from segsync.situation import Situation, in_words
-from segsync.speed import Speed, Speedometer
+from segsync.speed import Speed, Speedometer, outlook
 from segsync.summary import duration
 from segsync.tally import Tally
 
@@ -254,11 +254,11 @@ class Log:
         rate_limited = sum(service.rate_limited for service in services.values())
         left = {f"{left.service} {left.method}": left.remaining for left in self._situation.calls_left.values()}
         fields: dict[str, object] = {
-            "state": self._situation.words(),
+            "state": self._situation.words(speed.held_up),
             "offset": tally.resume_offset,
             "counts": self._counts(),
             "read": tally.read + tally.without_identifier,
-            "total": speed.total,
+            "total": tally.listed if speed.is_hearing else speed.total,
             "seconds_left": speed.seconds_left,
             "rates": {
                 "profiles_per_second": round(speed.profiles, 1),
@@ -285,20 +285,3 @@ class Log:
 
     def _counts(self) -> object:
         return msgspec.to_builtins(self._tally.fates)
-
-
-def outlook(speed: Speed) -> str:
-    """How far it is to the end, for the end of a line."""
-    if speed.total is None or speed.share is None:
-        return ""
-    of = f"at least {speed.total:,}" if speed.is_at_least else f"{speed.total:,}"
-    left = "" if speed.seconds_left is None else f", {time_left(speed.seconds_left)} left"
-    return f"; {int(100 * speed.share)}% of {of} done{left}"
-
-
-def time_left(seconds: float) -> str:
-    """A guess is not told to the second where it is days."""
-    hours = seconds / 3600
-    if hours >= 24 * 100:
-        return "over 99 days"
-    return duration(max(seconds, 1)) if hours < 24 else f"{int(hours // 24)} d {int(hours % 24)} h"

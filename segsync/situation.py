@@ -71,8 +71,11 @@ class Situation:
             case PageTakenAgain():
                 self._doing = READING_AGAIN
 
-    def words(self) -> str:
-        """The state: stopping, waiting, an outage, slowed down, or simply what is being done."""
+    def words(self, held_up: int = 0) -> str:
+        """The state: stopping, waiting, an outage, slowed down, or simply what is being done.
+
+        `held_up` customers wait for their turn at Voucherify, where that is all that is being done.
+        """
         now = self._clock()
         waiting = {service: paused for service, paused in self._paused.items() if paused[0] > now}
         slowed = [pace for pace in self.pace.values() if pace.calls_per_second < SLOW * pace.allowed]
@@ -88,7 +91,7 @@ class Situation:
             return f"{service} {says}, retrying, {now - outage.since:.0f} s so far"
         if slowed:
             return in_words(slowed[0])
-        return self._doing
+        return f"sending to Voucherify: {held_up:,} customers wait" if held_up else self._doing
 
     def _failed(self, service: str, status: int | None, elapsed_seconds: float) -> None:
         """It is an outage as long as no call at all is answered well: one call that fails for itself is none."""

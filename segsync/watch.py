@@ -79,7 +79,7 @@ class Watch:
     def __init__(self, request: Request, plan: Plan, tally: Tally, to: Channels) -> None:
         settings = request.settings
         self._situation = Situation()
-        speedometer = Speedometer(tally, _total(request))
+        speedometer = Speedometer(tally, _total(request), settings, sends=not request.dry_run, confirms=request.confirm)
         self._log = Log(
             settings,
             plan,

@@ -70,7 +70,9 @@ def logged(
     async def main() -> None:
         tally, situation = Tally("0", before), Situation()
         plan = Plan("new", (3,), 3, "0", before)
-        with Log(SETTINGS, plan, tally, situation, Speedometer(tally, total), [writer], verbose=verbose) as log:
+        with Log(
+            SETTINGS, plan, tally, situation, Speedometer(tally, total, SETTINGS), [writer], verbose=verbose
+        ) as log:
 
             def tell(event: Event) -> None:
                 tally.count(event)
@@ -359,9 +361,18 @@ def test_with_a_total_the_line_says_how_much_is_done_and_how_long_the_rest_takes
     assert re.search(r"; 50% of 1,000 done, 0:00:2\d left; offset 0$", lines[4])
 
 
-def test_more_profiles_than_were_said_are_told_as_at_least_so_many() -> None:
+def test_more_profiles_than_were_said_are_told_as_such() -> None:
     line = shown(twenty_profiles_a_second, total=500)[-1]
-    assert "; 100% of at least 1,000 done; offset 0" in line
+    assert "x 429; more than the 500 that were said; offset 0" in line
+
+
+def test_where_only_outcomes_are_left_the_line_says_how_many_of_the_customers_are_confirmed() -> None:
+    async def scenario(tell: Tell) -> None:
+        await all_sent_and_then_heard_of(tell)
+        await asyncio.sleep(LINE_SECONDS)
+
+    lines = [line for line in shown(scenario, total=200) if "profiles read" in line]
+    assert ["; 0% of 200 confirmed" in lines[0], "; 49% of 199 confirmed" in lines[2]] == [True, True]
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
