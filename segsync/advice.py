@@ -163,5 +163,6 @@ def warning_meaning(trait: str) -> str:
     return {
         "birthdate": "It is no date in the form 1990-12-31. The customer came over with an empty birthdate.",
         "address": "It is not the kind of value that an address has. The customer came over without that part.",
-        "metadata": "Voucherify's metadata could not take it as it is. The customer came over without it.",
+        "metadata": "Voucherify's metadata schema does not take it as it is, or wants a value where there is none. The "
+        "customer came over without it.",
     }.get(attribute, "It is not the kind of value that Voucherify takes there. The customer came over without it.")
