@@ -111,6 +111,17 @@ def has_listed(db: Connection, run: int) -> None:
     db.execute("UPDATE runs SET has_listed = 1 WHERE id = ?", (run,))
 
 
+def expect(db: Connection, run: int, profiles: int) -> None:
+    """Somebody has said how many profiles this run will have."""
+    db.execute("UPDATE runs SET expected = ? WHERE id = ?", (profiles, run))
+
+
+def expected(db: Connection, run: int) -> int | None:
+    """How many profiles this run will have, as far as somebody said it."""
+    [(profiles,)] = db.execute("SELECT expected FROM runs WHERE id = ?", (run,)).fetchall()
+    return profiles  # type: ignore[no-any-return]
+
+
 def end_run(db: Connection, run: int, state: State, error: str | None) -> None:
     db.execute("UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ?", (state, now(), error, run))
 

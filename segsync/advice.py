@@ -163,5 +163,6 @@ def warning_meaning(trait: str) -> str:
     return {
         "birthdate": "It is no date in the form 1990-12-31, so the birthdate is empty.",
         "address": "It is not the kind of value that an address has, so this part is left out.",
-        "metadata": "Voucherify's metadata cannot take it as it is, so it is left out.",
+        "metadata": "Voucherify's metadata schema does not take it as it is, or wants a value where there is none. It "
+        "is left out.",
     }.get(attribute, "It is not the kind of value that Voucherify takes there, so it is left out.")

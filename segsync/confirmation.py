@@ -80,7 +80,7 @@ class Confirmation:
         self._random = Random()
         self._sent_before: int | None = None
         self._failed_in_a_row = 0
-        self._held: dict[int, tuple[OpenBatch, list[tuple[int, Rejection]]]] = {}
+        self._held: dict[int, tuple[OpenBatch, list[tuple[int, Rejection]], str | None]] = {}
         self._source_ids: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     def remember(self, event: Event) -> None:
@@ -167,10 +167,11 @@ class Confirmation:
         self, batch: OpenBatch, members: Sequence[Member], reason: str, outcome: ActionOutcome | None
     ) -> None:
         """Nobody was written: all are taken again, or rejected if they have been."""
+        request_id = outcome.request_id if outcome else None
         if batch.attempt == LAST_ATTEMPT:
-            await self._end(batch, self._rejections(batch, members, reason, outcome), [])
+            await self._end(batch, self._rejections(batch, members, reason, outcome), [], request_id)
             return
-        await self._end(batch, [], [member for member in members if member.counts])
+        await self._end(batch, [], [member for member in members if member.counts], request_id)
         self._count_failure(batch, reason)
 
     def _count_failure(self, batch: OpenBatch, reason: str) -> None:
@@ -205,7 +206,7 @@ class Confirmation:
         if unnamed:
             others = [member for member in members if member.counts and member.digest not in reasons]
             if batch.attempt < LAST_ATTEMPT:
-                await self._end(batch, rejections, others)
+                await self._end(batch, rejections, others, outcome.request_id)
                 if outcome.done_count == 0:
                     self._count_failure(batch, f"Voucherify refused all of {batch.action_id} and does not say why")
                 return
@@ -213,11 +214,11 @@ class Confirmation:
             rejections += self._rejections(batch, others, reason, outcome)
         if rejections and len(rejections) == batch.customers and batch.attempt < LAST_ATTEMPT:
             if self._is_of_earlier_process(batch):  # what was wrong with all may be mended since
-                await self._end(batch, [], [member for member in members if member.counts])
+                await self._end(batch, [], [member for member in members if member.counts], outcome.request_id)
             else:
-                await self._hold(batch, rejections)
+                await self._hold(batch, rejections, outcome.request_id)
             return
-        await self._end(batch, rejections, [])
+        await self._end(batch, rejections, [], outcome.request_id)
         self._failed_in_a_row = 0
         await self._release_held()
 
@@ -240,16 +241,16 @@ class Confirmation:
                 refused = {**{each.source_id: each for each in reported}, **refused}
         return list(refused.values()), max(failed - len(refused), 0), problem
 
-    async def _hold(self, batch: OpenBatch, rejections: list[tuple[int, Rejection]]) -> None:
+    async def _hold(self, batch: OpenBatch, rejections: list[tuple[int, Rejection]], request_id: str | None) -> None:
         """Hold a batch all of whose customers were refused, until it is known whether that is an accident of theirs."""
-        self._held[batch.id] = (batch, rejections)
-        customers = sum(held.customers for held, _ in self._held.values())
+        self._held[batch.id] = (batch, rejections, request_id)
+        customers = sum(held.customers for held, *_ in self._held.values())
         if len(self._held) < REFUSED_IN_A_ROW or customers < REFUSED_CUSTOMERS:
             return
         actions = len(self._held)
-        for held, _ in self._held.values():
+        for held, _, held_request_id in self._held.values():
             members = await self._ledger.ask(partial(entries.members_of, batch=held.id))
-            await self._end(held, [], [member for member in members if member.counts])
+            await self._end(held, [], [member for member in members if member.counts], held_request_id)
         self._held.clear()
         raise StopError(
             f"Voucherify refused all {customers} customers of {actions} bulk upserts in a row, so the import stopped "
@@ -262,16 +263,22 @@ class Confirmation:
 
     async def _release_held(self) -> None:
         held, self._held = self._held, {}
-        for batch, rejections in held.values():
-            await self._end(batch, rejections, [])
+        for batch, rejections, request_id in held.values():
+            await self._end(batch, rejections, [], request_id)
 
-    async def _end(self, batch: OpenBatch, rejections: list[tuple[int, Rejection]], again: Sequence[Member]) -> None:
+    async def _end(
+        self,
+        batch: OpenBatch,
+        rejections: list[tuple[int, Rejection]],
+        again: Sequence[Member],
+        request_id: str | None,
+    ) -> None:
         """Tell the outcome of a batch, files first, and then write it down."""
         tell = self._tell_of(batch.run)
         for page, rejection in rejections:
             tell(ProfileRejected(rejection, page))
         confirmed = batch.customers - len(rejections) - len(again)
-        tell(ActionEnded(batch.action_id, batch.customers, confirmed, len(rejections)))
+        tell(ActionEnded(batch.action_id, batch.customers, confirmed, len(rejections), request_id))
         await self._ledger.ask(lambda db: entries.end_batch(db, batch, rejections, again))
         self._source_ids.pop(batch.action_id, None)
 

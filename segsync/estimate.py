@@ -58,7 +58,7 @@ def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: b
     else:
         external_ids, traits = profiles, round(customers * shares.trait_calls)
     upserts = math.ceil(customers / settings.batch_size)
-    outcomes = upserts + math.ceil(upserts / LISTED_ACTIONS)
+    outcomes = outcome_calls(upserts)
     segment_calls, voucherify_calls = listing + external_ids + traits, upserts + outcomes
     segment_seconds = segment_calls / net_of_margin(settings.segment_requests_per_second)
     voucherify_seconds = voucherify_calls / net_of_margin(settings.voucherify_requests_per_minute / 60)
@@ -77,3 +77,8 @@ def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: b
         voucherify_seconds=voucherify_seconds,
         seconds=max(segment_seconds, voucherify_seconds),
     )
+
+
+def outcome_calls(upserts: int) -> int:
+    """The calls that read what became of so many bulk upserts."""
+    return upserts + math.ceil(upserts / LISTED_ACTIONS)

@@ -42,10 +42,11 @@ MOST_WAITING = 500
 _SCHEMA = """
 CREATE TABLE owner (space_id TEXT NOT NULL, project TEXT NOT NULL, opened_at TEXT NOT NULL);
 -- One import, however many processes it took. `has_listed`: Segment answered it at all. `late_without_identifier`:
--- profiles that were found so when they were taken again.
+-- profiles that were found so when they were taken again. `expected`: how many there will be, as `--profiles` said.
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, begun_at TEXT NOT NULL, ended_at TEXT, state TEXT NOT NULL, first_cursor TEXT NOT NULL,
-    has_listed INTEGER NOT NULL DEFAULT 0, late_without_identifier INTEGER NOT NULL DEFAULT 0, error TEXT
+    has_listed INTEGER NOT NULL DEFAULT 0, late_without_identifier INTEGER NOT NULL DEFAULT 0, error TEXT,
+    expected INTEGER
 );
 -- The pages whose every profile has met its fate, numbered from 1 in the order of the listing. One that `is_closing`
 -- stands for what a run did on pages that never settled.
@@ -264,6 +265,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, space_id: str, p
             raise LedgerError(
                 f"The ledger {path} belongs to an import of {whose}. Choose another file for this one: --ledger FILE"
             )
+        if "expected" not in {name for _, name, *_ in connection.execute("PRAGMA table_info(runs)")}:
+            connection.execute("ALTER TABLE runs ADD COLUMN expected INTEGER")  # the first ledgers had none
         connection.execute("UPDATE owner SET opened_at = ?", (now(),))
     connection.execute("PRAGMA journal_mode=WAL")  # only now, so that the file itself says whose it is
     # After a power cut the last writes may be missing, never broken: the import repeats what they told of.

@@ -2,7 +2,8 @@
 
 Always told: the beginning and the end of a run, every few seconds how far it is, stopping, slowing down and coming
 back, profiles that are taken again, that everything is sent; calls that are tried again and requests to wait, at most
-every few seconds for each service; the first rejections, and the first warning of each trait.
+every few seconds for each service; the first rejections, and the first warning of each trait (at a terminal those of
+ten traits with the same problem).
 With `verbose`: each of these, and each page, bulk upsert, outcome and change of concurrency.
 Never: calls and profiles that simply go well, of which there are millions. The numbers of every few seconds count them.
 
@@ -13,16 +14,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
+from msgspec import structs
 
 from segsync import __version__
+from segsync.errors import CallError
 from segsync.files import REJECTED, WARNINGS
 from segsync.logwriters import Level, Line, Writer
+from segsync.metadata import MISSING
 from segsync.models import (
     ActionEnded,
     BatchSent,
@@ -46,8 +50,8 @@ from segsync.models import (
 from segsync.plan import Plan
 from segsync.report import ImportReport
 from segsync.settings import Settings
-from segsync.situation import Situation, in_words
-from segsync.speed import Speed, Speedometer
+from segsync.situation import READING, Situation, in_seconds, in_words, time_of_day
+from segsync.speed import Speed, Speedometer, outlook
 from segsync.summary import duration
 from segsync.tally import Tally
 
@@ -56,6 +60,7 @@ NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWith
 
 LINE_SECONDS = 5.0
 REJECTIONS_SHOWN = 10
+WARNINGS_SHOWN = 10
 
 
 class Log:
@@ -87,6 +92,7 @@ class Log:
         self._verbose = verbose
         self._is_dry_run = is_dry_run
         self._told: dict[str, float] = {}
+        self._counted: Counter[str] = Counter()
         self._slowed: set[str] = set()
         self._clock = asyncio.get_running_loop().time
         self._ticker: asyncio.Task[None] | None = None
@@ -113,16 +119,19 @@ class Log:
     def ended(self, report: ImportReport) -> None:
         """The last line of a run."""
         fates = report.fates
-        fields = {
+        error = report.error
+        fields: dict[str, object] = {
             "outcome": report.outcome,
             "offset": report.resume_offset,
             "seconds": report.seconds,
             "counts": self._counts(),
-            "error": None if report.error is None else str(report.error),
+            "error": None if error is None else str(error),
         }
+        if isinstance(error, CallError):
+            fields |= {"service": error.service, "status": error.status, "request_id": error.request_id}
         words = f"{report.outcome} after {duration(report.seconds)}: {fates.done:,} of {fates.profiles:,} profiles done"
-        level: Level = "error" if report.error else "info"
-        self._tell("run_ended", f"{words}; {report.error}" if report.error else words, fields, level)
+        level: Level = "error" if error else "info"
+        self._tell("run_ended", f"{words}; {error}" if error else words, fields, level)
 
     def on_event(self, event: Event) -> None:
         """Tell what is worth a line."""
@@ -160,9 +169,14 @@ class Log:
                 words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
                 self._tell_now_and_then(service, Line("call_retried", words, fields, "warning"))
             case ServicePaused(_, seconds):
-                words = f"{service} asks to wait until {datetime.now() + timedelta(seconds=seconds):%H:%M:%S}"
-                line = Line("service_paused", words, {"service": service, "seconds": seconds})
-                self._tell_now_and_then(f"{service} pause", line)
+                until, words = in_seconds(seconds), f"{service} asks to wait until"
+                line = Line(
+                    "service_paused",
+                    f"{words} {time_of_day(until, in_utc=True)}",
+                    {"service": service, "seconds": seconds},
+                    at_terminal=f"{words} {time_of_day(until, in_utc=False)}",
+                )
+                self._tell_now_and_then(f"{service} pause", line, ahead_seconds=seconds)
             case PaceChanged(_, calls_per_second, allowed):
                 is_slowed = calls_per_second < allowed
                 if is_slowed == (service in self._slowed) and not self._verbose:
@@ -186,10 +200,9 @@ class Log:
                 line = Line("profile_rejected", words, fields, "warning")
                 self._tell_first("rejected", REJECTIONS_SHOWN, line, REJECTED)
             case TraitLeftOut(segment_id, trait, problem):
-                sent = "sent as null" if trait == "birthdate" else "left out"
                 fields = {"stage": "map", "segment_id": segment_id, "trait": trait, "problem": problem}
-                words = f"Warning: {segment_id} {trait} {problem}: {sent}"
-                self._tell_first(trait, 1, Line("trait_left_out", words, fields, "warning"), WARNINGS)
+                words = f"Warning: {segment_id} {trait} {problem}: {_what_becomes_of(trait, problem)}"
+                self._tell_warning(trait, problem, Line("trait_left_out", words, fields, "warning"))
 
     def _tell_all(self, event: PageListed | BatchSent | PageSettled | ActionEnded | ConcurrencyChanged) -> None:
         """Of what is many."""
@@ -200,37 +213,66 @@ class Log:
                 self._tell("page_listed", f"Listed {profiles} profiles at offset {cursor}", fields, "debug")
             case BatchSent(action_id, sent):
                 fields = {"stage": "upsert", "action_id": action_id, "customers": len(sent)}
-                self._tell("batch_sent", f"Sent {len(sent)} customers as {action_id}", fields, "debug")
+                words = f"{'Would send' if self._is_dry_run else 'Sent'} {len(sent)} customers as {action_id}"
+                self._tell("batch_sent", words, fields, "debug")
             case PageSettled(_, cursor, next_cursor, fates):
                 fields = {"stage": "upsert", "offset": next_cursor, "page": cursor, "profiles": fates.profiles}
                 words = f"The page at offset {cursor} is done"
                 self._tell("page_settled", words, {**fields, "counts": self._counts()}, "debug")
-            case ActionEnded(action_id, customers, confirmed, rejected):
-                fields = {"stage": "confirm", "action_id": action_id, "customers": customers}
+            case ActionEnded(action_id, customers, confirmed, rejected, request_id):
+                fields = {
+                    "stage": "confirm",
+                    "action_id": action_id,
+                    "request_id": request_id,
+                    "customers": customers,
+                    "confirmed": confirmed,
+                    "rejected": rejected,
+                }
                 words = f"{action_id} has ended: {confirmed} of {customers} customers confirmed, {rejected} rejected"
-                self._tell("action_ended", words, {**fields, "confirmed": confirmed, "rejected": rejected}, "debug")
+                self._tell("action_ended", words, fields, "debug")
             case ConcurrencyChanged(profiles):
                 words = f"Reading {profiles} profiles at a time"
                 self._tell("concurrency_changed", words, {"stage": "read", "profiles": profiles}, "debug")
 
     # --- how often -----------------------------------------------------------------------------------------
 
-    def _tell_now_and_then(self, topic: str, line: Line) -> None:
-        """At most one line a topic in `LINE_SECONDS`: an outage is told, not recited."""
-        now = self._clock()
-        if self._verbose or now - self._told.get(topic, -LINE_SECONDS) >= LINE_SECONDS:
-            self._told[topic] = now
+    def _tell_now_and_then(self, topic: str, line: Line, ahead_seconds: float = 0.0) -> None:
+        """One line a topic for any `LINE_SECONDS` that it is about: an outage is told, not recited.
+
+        What is about a moment so far `ahead` is told again only if that comes later than the one that was told.
+        """
+        moment = self._clock() + ahead_seconds
+        if self._verbose or moment - self._told.get(topic, -LINE_SECONDS) >= LINE_SECONDS:
+            self._told[topic] = moment
             self._write(line)
 
     def _tell_first(self, topic: str, most: int, line: Line, file: str) -> None:
         """The first few of a kind; the others are in the file."""
-        count = self._told[topic] = self._told.get(topic, 0) + 1
-        if self._verbose or count <= most:
+        if self._verbose or self._count(topic) <= most:
             self._write(line)
-        elif file not in self._told:
-            self._told[file] = 1
+        else:
+            self._tell_of_more_in(file)
+
+    def _tell_warning(self, trait: str, problem: str, line: Line) -> None:
+        """The first of each trait, at a terminal that of a few with the same problem: there can be hundreds of keys."""
+        if self._verbose:
+            self._write(line)
+            return
+        is_first = self._count(trait) == 1
+        is_shown = is_first and self._count(problem) <= WARNINGS_SHOWN
+        if is_first:
+            self._write(line if is_shown else structs.replace(line, at_terminal=""))
+        if not is_shown:
+            self._tell_of_more_in(WARNINGS)
+
+    def _tell_of_more_in(self, file: str) -> None:
+        if self._count(file) == 1:
             words = "--verbose tells of all of these" if self._is_dry_run else f"More of these are in {file}"
             self._tell("more_in_file", words, {"file": None if self._is_dry_run else file})
+
+    def _count(self, topic: str) -> int:
+        self._counted[topic] += 1
+        return self._counted[topic]
 
     def _tell(self, event: str, message: str, fields: dict[str, object], level: Level = "info") -> None:
         self._write(Line(event, message, fields, level))
@@ -254,11 +296,11 @@ class Log:
         rate_limited = sum(service.rate_limited for service in services.values())
         left = {f"{left.service} {left.method}": left.remaining for left in self._situation.calls_left.values()}
         fields: dict[str, object] = {
-            "state": self._situation.words(),
+            "state": self._situation.words(speed.held_up, in_utc=True),
             "offset": tally.resume_offset,
             "counts": self._counts(),
             "read": tally.read + tally.without_identifier,
-            "total": speed.total,
+            "total": tally.listed if speed.is_hearing else speed.total,
             "seconds_left": speed.seconds_left,
             "rates": {
                 "profiles_per_second": round(speed.profiles, 1),
@@ -281,24 +323,17 @@ class Log:
             f"{retries} retries, {rate_limited} x 429"
         )
         offset = "" if tally.resume_offset is None else f"; offset {tally.resume_offset}"
-        return Line("progress", f"{words}{outlook(speed)}{offset}", fields)
+        words = f"{words}{outlook(speed)}{offset}"
+        state, in_utc = (self._situation.words(speed.held_up, in_utc=in_utc) for in_utc in (False, True))
+        if state == READING:
+            return Line("progress", words, fields)
+        return Line("progress", f"{words}; {in_utc}", fields, at_terminal=f"{words}; {state}")
 
     def _counts(self) -> object:
         return msgspec.to_builtins(self._tally.fates)
 
 
-def outlook(speed: Speed) -> str:
-    """How far it is to the end, for the end of a line."""
-    if speed.total is None or speed.share is None:
-        return ""
-    of = f"at least {speed.total:,}" if speed.is_at_least else f"{speed.total:,}"
-    left = "" if speed.seconds_left is None else f", {time_left(speed.seconds_left)} left"
-    return f"; {int(100 * speed.share)}% of {of} done{left}"
-
-
-def time_left(seconds: float) -> str:
-    """A guess is not told to the second where it is days."""
-    hours = seconds / 3600
-    if hours >= 24 * 100:
-        return "over 99 days"
-    return duration(max(seconds, 1)) if hours < 24 else f"{int(hours // 24)} d {int(hours % 24)} h"
+def _what_becomes_of(trait: str, problem: str) -> str:
+    if problem == MISSING:
+        return "sent without it, so Voucherify may refuse the customer"
+    return "sent as null" if trait == "birthdate" else "left out"

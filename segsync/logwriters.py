@@ -26,12 +26,17 @@ IN_LOGS = frozenset({"run_started", "run_ended"})
 
 
 class Line(Struct, frozen=True):
-    """One line of the log: what happened, in words (`message`) and in `fields` for machines."""
+    """One line of the log: what happened, in words (`message`) and in `fields` for machines.
+
+    Times in the message are UTC. A terminal shows `at_terminal` instead, where that is another text (with the user's
+    own time, say); nothing where it is empty.
+    """
 
     event: str
     message: str
     fields: Mapping[str, object] = {}
     level: Level = "info"
+    at_terminal: str | None = None
 
 
 class Writer(Protocol):
@@ -50,24 +55,27 @@ class ConsoleWriter:
 
     def write(self, line: Line, run: str | None) -> None:
         """Write a line; at a terminal there is but one run."""
-        if line.event not in IN_LOGS and (self._tells_progress or line.event != "progress"):
-            self._console.print(Text(f"{datetime.now():%H:%M:%S} {printable(line.message)}"), soft_wrap=True)
+        text = line.message if line.at_terminal is None else line.at_terminal
+        if text and line.event not in IN_LOGS and (self._tells_progress or line.event != "progress"):
+            self._console.print(Text(f"{datetime.now():%H:%M:%S} {printable(text)}"), soft_wrap=True)
 
 
 class JsonWriter:
-    """JSON on standard error, or another stream."""
+    """JSON on standard error, or another stream. Lines of no run belong to the one that was told of before."""
 
     def __init__(self, stream: IO[str], *, tells_progress: bool) -> None:
         self._stream = stream
         self._tells_progress = tells_progress
         self._is_broken = False
+        self._run: str | None = None
 
     def write(self, line: Line, run: str | None) -> None:
         """Write a line, unless nobody reads any more: there is no better place to say that."""
+        self._run = run or self._run
         if self._is_broken or (line.event == "progress" and not self._tells_progress):
             return
         try:
-            self._stream.write(f"{as_json(line, run)}\n")
+            self._stream.write(f"{as_json(line, self._run)}\n")
             self._stream.flush()
         except OSError:
             self._is_broken = True

@@ -210,13 +210,15 @@ class ReadingEnded(Struct, frozen=True):
 class ActionEnded(Struct, frozen=True):
     """Voucherify carried out an async action of `customers`: it wrote `confirmed` of them and `rejected` others.
 
-    Each of these has been told as `ProfileRejected` before; the rest is taken again.
+    Each of these has been told as `ProfileRejected` before; the rest is taken again. `request_id` is what Voucherify's
+    support asks for, where it gave one.
     """
 
     action_id: str
     customers: int
     confirmed: int
     rejected: int = 0
+    request_id: str | None = None
 
 
 class CallAnswered(Struct, frozen=True):

@@ -14,11 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from segsync.log import time_left
 from segsync.printable import printable
 from segsync.settings import Settings
 from segsync.situation import Situation, per_unit
-from segsync.speed import Speed
+from segsync.speed import Speed, more_than, time_left
 from segsync.summary import duration
 from segsync.tally import Tally
 
@@ -55,12 +54,16 @@ class _Row(Struct, frozen=True):
 def picture(view: View) -> RenderableType:
     """The display, no wider and no higher than the window."""
     is_wide = view.width >= WIDE
-    state = Text.assemble((f"{duration(view.elapsed)}  ", "bold cyan"), (view.situation.words(), "cyan"))
+    state = Text.assemble(
+        (f"{duration(view.elapsed)}  ", "bold cyan"), (view.situation.words(view.speed.held_up), "cyan")
+    )
     head: list[RenderableType] = [state]
     taken = 1 + ceil(1.3 * cell_len(state.plain) / max(view.width, NARROWEST))  # one for the cursor; words break early
     if view.speed.total is not None:
         head += _bar(view, is_wide=is_wide)
-        taken += len(head) - 1
+    elif view.speed.more_than is not None:
+        head.append(Text(more_than(view.speed.more_than), style="bold"))
+    taken += len(head) - 1
     rows = list(_rows(view, is_wide=is_wide))
     padding = 2 if is_wide else 1
     kept = _that_fit(rows, view.width - 2 * padding, view.height - taken)
@@ -99,7 +102,7 @@ def _bar(view: View, *, is_wide: bool) -> list[RenderableType]:
     speed = view.speed
     share = speed.share or 0.0
     left = "" if speed.seconds_left is None else f"{time_left(speed.seconds_left)} left"
-    words = f"{int(100 * share)}% of {'at least ' if speed.is_at_least else ''}{speed.total:,}"
+    words = f"{int(100 * share)}% of {speed.total:,}{' confirmed' if speed.is_hearing else ''}"
     if is_wide and left:
         words = f"{words}, {left}"
     width = max(min(view.width, 100) - cell_len(words) - 1, 1)

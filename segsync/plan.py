@@ -18,7 +18,8 @@ class Plan(Struct, frozen=True):
 
     "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset`
     is None; "retry" takes the rejected profiles of `runs` again. `before` is what became of the profiles of
-    these runs by now. Outcomes are read of all runs from `followed_since` on.
+    these runs by now. Outcomes are read of all runs from `followed_since` on. `expected` is how many profiles there
+    will be, as an earlier process was told.
     """
 
     kind: Literal["new", "resume", "retry"]
@@ -29,6 +30,7 @@ class Plan(Struct, frozen=True):
     settled_pages: int = 0
     begins_anew: bool = False
     has_work: bool = True
+    expected: int | None = None
 
     def left_of(self, limit: int | None) -> int | None:
         """What is left of a limit on profiles, which counts from the beginning of the run."""
@@ -86,4 +88,5 @@ def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_wor
         settled_pages=run.settled_pages,
         begins_anew=begins_anew,
         has_work=has_work,
+        expected=ledger.read(partial(accounts.expected, run=run.id)),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
@@ -63,7 +63,7 @@ class Situation:
             case CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
                 self._failed(service, status, elapsed_seconds)
             case ServicePaused(service, seconds):
-                self._paused[service] = (self._clock() + seconds, datetime.now() + timedelta(seconds=seconds))
+                self._paused[service] = (self._clock() + seconds, in_seconds(seconds))
             case PaceChanged(service):
                 self.pace[service] = event
             case ReadingEnded(open_actions) if open_actions:
@@ -71,8 +71,12 @@ class Situation:
             case PageTakenAgain():
                 self._doing = READING_AGAIN
 
-    def words(self) -> str:
-        """The state: stopping, waiting, an outage, slowed down, or simply what is being done."""
+    def words(self, held_up: int = 0, *, in_utc: bool = False) -> str:
+        """The state: stopping, waiting, an outage, slowed down, or simply what is being done.
+
+        `held_up` customers wait for their turn at Voucherify, where that is all that is being done. Times are the
+        user's own, or `in_utc`.
+        """
         now = self._clock()
         waiting = {service: paused for service, paused in self._paused.items() if paused[0] > now}
         slowed = [pace for pace in self.pace.values() if pace.calls_per_second < SLOW * pace.allowed]
@@ -80,7 +84,7 @@ class Situation:
             return STOPPING
         if waiting:
             service = max(waiting, key=lambda name: waiting[name][0])
-            return f"waiting for {service} until {waiting[service][1]:%H:%M:%S}"
+            return f"waiting for {service} until {time_of_day(waiting[service][1], in_utc=in_utc)}"
         if self._outages:
             service = min(self._outages, key=lambda name: self._outages[name].since)
             outage = self._outages[service]
@@ -88,13 +92,23 @@ class Situation:
             return f"{service} {says}, retrying, {now - outage.since:.0f} s so far"
         if slowed:
             return in_words(slowed[0])
-        return self._doing
+        return f"sending to Voucherify: {held_up:,} customers wait" if held_up else self._doing
 
     def _failed(self, service: str, status: int | None, elapsed_seconds: float) -> None:
         """It is an outage as long as no call at all is answered well: one call that fails for itself is none."""
         began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
         outage = self._outages.get(service)
         self._outages[service] = _Outage(min(began, outage.since) if outage else began, status)
+
+
+def in_seconds(seconds: float) -> datetime:
+    """The moment in so many seconds."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def time_of_day(moment: datetime, *, in_utc: bool) -> str:
+    """A moment as the user's clock shows it, or as UTC, which it then says."""
+    return f"{moment:%H:%M:%S} UTC" if in_utc else f"{moment.astimezone():%H:%M:%S}"
 
 
 def is_well(status: int | None) -> bool:

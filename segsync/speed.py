@@ -8,6 +8,10 @@ from collections import deque
 
 from msgspec import Struct
 
+from segsync.estimate import outcome_calls
+from segsync.pacer import net_of_margin
+from segsync.settings import Settings
+from segsync.summary import duration
 from segsync.tally import Tally
 
 WINDOW_SECONDS = 10.0
@@ -16,12 +20,20 @@ WINDOW_SECONDS = 10.0
 SURE_SECONDS = 3.0
 """After a shorter time nothing is said of how long it will take."""
 
+HELD_UP_BATCHES = 18
+"""So many are more than can be on their way at a time: they wait for the calls that Voucherify allows."""
+
+CALLS_WITHOUT_NEWS = 3
+"""As many calls in a row may bring nothing forward: some of them only ask."""
+
 
 class Speed(Struct, frozen=True):
     """Rates a second over the last ten seconds, and the way to the end.
 
-    `total` is None where nobody knows it; it `is_at_least` so many where there were more profiles than had been said.
-    `seconds_left` is None where it would be a wild guess.
+    `done` of `total` profiles have met their fate. `total` is None where nobody knows it; where more were listed than
+    had been said, `more_than` is what had been said. Where everybody is sent it `is_hearing`: then `done` and `total`
+    are customers, those confirmed of those sent. `held_up` customers wait to be sent, where it is Voucherify's pace
+    that the import waits for, else 0. `seconds_left`, outcomes included, is None where it would be a wild guess.
     """
 
     profiles: float
@@ -29,55 +41,141 @@ class Speed(Struct, frozen=True):
     voucherify: float
     done: int
     total: int | None
-    is_at_least: bool
-    seconds_left: float | None
+    seconds_left: float | None = None
+    more_than: int | None = None
+    is_hearing: bool = False
+    held_up: int = 0
 
     @property
     def share(self) -> float | None:
         """How much of the total is done, from 0 to 1."""
         if self.total is None:
             return None
-        return 1.0 if self.is_at_least or not self.total else min(self.done / self.total, 1.0)
+        return min(self.done / self.total, 1.0) if self.total else 1.0
+
+
+class _Sight(Struct, frozen=True):
+    """The numbers at a moment: what rates are made of."""
+
+    at: float
+    read: int
+    segment: int
+    voucherify: int
+    done: int
+    confirmed: int
 
 
 class Speedometer:
     """Looks at the numbers of `tally` again and again.
 
     `total` is how many profiles there will be, as far as somebody said that; once everything is listed, it is known.
+    Customers go to Voucherify if it `sends`, at the limit of the settings; their outcomes are read if it `confirms`.
     """
 
-    def __init__(self, tally: Tally, total: int | None) -> None:
+    def __init__(
+        self, tally: Tally, total: int | None, settings: Settings, *, sends: bool = True, confirms: bool = True
+    ) -> None:
         self._tally = tally
         self._total = total
+        self._sends = sends
+        self._confirms = confirms
+        self._batch_size = settings.batch_size
+        self._calls_per_second = net_of_margin(settings.voucherify_requests_per_minute / 60)
+        self._patience_seconds = WINDOW_SECONDS + CALLS_WITHOUT_NEWS / self._calls_per_second
         self._clock = asyncio.get_running_loop().time
-        self._seen: deque[tuple[float, int, int, int]] = deque()
+        self._seen: deque[_Sight] = deque()
+        self._forward_at = -math.inf
 
     def look(self) -> Speed:
         """How it is now."""
-        now, tally = self._clock(), self._tally
-        calls = tally.services
-        self._seen.append(
-            (now, tally.read + tally.without_identifier, calls["Segment"].calls, calls["Voucherify"].calls)
-        )
-        while now - self._seen[0][0] > WINDOW_SECONDS:
-            self._seen.popleft()
-        (start, *before), (end, *after) = self._seen[0], self._seen[-1]
-        seconds = end - start
-        profiles, segment, voucherify = (
-            (new - old) / (seconds or math.inf) for old, new in zip(before, after, strict=True)
-        )
-        done = tally.fates.done
+        before, now = self._sights()
+        seconds = now.at - before.at
+
+        def rate(old: int, new: int) -> float:
+            return (new - old) / (seconds or math.inf)
+
+        tally, fates = self._tally, self._tally.fates
         total = tally.listed if tally.resume_offset is None else self._total
-        is_at_least = total is not None and tally.listed > total
-        if total is not None and is_at_least:
-            total = tally.listed
-        is_sure = seconds >= SURE_SECONDS and profiles > 0 and not is_at_least
+        more_than = total if total is not None and tally.listed > total else None
+        if more_than is not None:
+            total = None
+        unread = None if total is None else max(total - fates.done - tally.waiting, 0)
+        is_hearing = self._confirms and total is not None and fates.done >= total and tally.sent > 0
+        reading = rate(before.read, now.read)
+        is_sure = seconds >= SURE_SECONDS
+        reads_nothing = unread == 0 or (is_sure and not reading)
+        is_held_up = reads_nothing or tally.waiting >= HELD_UP_BATCHES * self._batch_size
+        seconds_left = None
+        if is_sure and is_hearing:
+            seconds_left = self._seconds_left(tally.sent, rate(before.confirmed, now.confirmed), 0)
+        elif is_sure and total is not None and unread is not None:
+            # While there is more to read, the reading tells the pace of all: it waits for a sending that is slower.
+            pace = reading if unread else rate(before.done, now.done)
+            seconds_left = self._seconds_left(total - fates.done, pace, unread)
         return Speed(
-            profiles=profiles,
-            segment=segment,
-            voucherify=voucherify,
-            done=done,
-            total=total,
-            is_at_least=is_at_least,
-            seconds_left=(total - done) / profiles if is_sure and total is not None and total > done else None,
+            profiles=reading,
+            segment=rate(before.segment, now.segment),
+            voucherify=rate(before.voucherify, now.voucherify),
+            done=tally.confirmed if is_hearing else fates.done,
+            total=fates.customers if is_hearing else total,
+            seconds_left=seconds_left,
+            more_than=more_than,
+            is_hearing=is_hearing,
+            held_up=tally.waiting if is_held_up else 0,
         )
+
+    def _sights(self) -> tuple[_Sight, _Sight]:
+        """The first and the last one of the window."""
+        tally, calls = self._tally, self._tally.services
+        read, done = tally.profiles_read, tally.fates.done
+        now = _Sight(self._clock(), read, calls["Segment"].calls, calls["Voucherify"].calls, done, tally.confirmed)
+        if self._seen and (done, tally.confirmed) != (self._seen[-1].done, self._seen[-1].confirmed):
+            self._forward_at = now.at
+        self._seen.append(now)
+        while len(self._seen) > 1 and now.at - self._seen[1].at >= WINDOW_SECONDS:
+            self._seen.popleft()
+        return self._seen[0], now
+
+    def _seconds_left(self, left: int, rate: float, unread: int) -> float | None:
+        """For what is left at this rate, or for the calls to Voucherify at their limit: whichever is longer."""
+        at_the_limit = self._calls_left(unread) / self._calls_per_second if self._sends else 0.0
+        if left <= 0:
+            return None
+        if rate > 0:
+            return max(left / rate, at_the_limit)
+        # Calls a minute can be so few that nothing happens in ten seconds; in an outage nobody knows.
+        is_going_on = self._clock() - self._forward_at <= self._patience_seconds
+        waits_for_calls = self._tally.waiting > 0 or unread == 0
+        return at_the_limit if is_going_on and waits_for_calls and at_the_limit else None
+
+    def _calls_left(self, unread: int) -> int:
+        """The calls to Voucherify that are left where `unread` profiles are as those before them."""
+        tally, fates = self._tally, self._tally.fates
+        customers, told = fates.customers + tally.waiting, fates.done + tally.waiting
+        to_send = tally.waiting + unread * (customers / told if told else 1.0)
+        upserts = math.ceil(to_send / self._batch_size)
+        unheard = upserts + math.ceil(tally.sent / self._batch_size)
+        return upserts + (outcome_calls(unheard) if self._confirms else 0)
+
+
+def outlook(speed: Speed) -> str:
+    """How far it is to the end, for the end of a line."""
+    if speed.more_than is not None:
+        return f"; {more_than(speed.more_than)}"
+    if speed.total is None or speed.share is None:
+        return ""
+    left = "" if speed.seconds_left is None else f", {time_left(speed.seconds_left)} left"
+    return f"; {int(100 * speed.share)}% of {speed.total:,} {'confirmed' if speed.is_hearing else 'done'}{left}"
+
+
+def more_than(profiles: int) -> str:
+    """That there are more profiles than somebody said: nobody knows how many."""
+    return f"more than the {profiles:,} that were said"
+
+
+def time_left(seconds: float) -> str:
+    """A guess is not told to the second where it is days."""
+    hours = seconds / 3600
+    if hours >= 24 * 100:
+        return "over 99 days"
+    return duration(max(seconds, 1)) if hours < 24 else f"{int(hours // 24)} d {int(hours % 24)} h"

@@ -36,7 +36,8 @@ class ServiceTally:
 class Tally:
     """Counts events. `resume_offset` is where an import can go on; None at the end of the space.
 
-    `before` is what became of the profiles that earlier processes of the same import took care of.
+    `before` is what became of the profiles that earlier processes of the same import took care of; `waiting` are the
+    customers that are read and not sent yet.
     """
 
     def __init__(self, offset: str | None, before: Fates = NOTHING_BEFORE) -> None:
@@ -47,6 +48,7 @@ class Tally:
         self.confirmed, self.sent = before.confirmed, before.sent
         self.without_identifier, self.rejected = before.without_identifier, before.rejected
         self.read = before.done - before.without_identifier
+        self.waiting = 0
         self.left_out: Counter[str] = Counter()
         self.services: defaultdict[str, ServiceTally] = defaultdict(ServiceTally)
         self.buckets = Buckets()
@@ -60,12 +62,14 @@ class Tally:
                     calls.rate_limited += 1
             case ProfileRead():
                 self.read += 1
+                self.waiting += 1
             case TraitLeftOut(_, trait):
                 self.left_out[trait] += 1
             case ProfileWithoutIdentifier():
                 self.without_identifier += 1
             case BatchSent(_, profiles):
                 self.sent += len(profiles)
+                self.waiting -= len(profiles)
             case ActionEnded(_, customers, confirmed, rejected):
                 self.sent -= customers - rejected
                 self.confirmed += confirmed
@@ -81,6 +85,8 @@ class Tally:
                 self.rejected += 1
                 if rejection.stage == "confirm":
                     self.sent -= 1
+                elif rejection.stage == "upsert":
+                    self.waiting -= 1
             case CallRetried(service):
                 self.services[service].retries += 1
 

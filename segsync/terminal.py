@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from segsync import accounts
 from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
 from segsync.dry_run import DryRunSink, output_at, what_it_means
@@ -51,6 +53,8 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
             if plan == EXIT_DONE and request.outputs.are_wanted:
                 leave(request, run_event_loop(_of_the_past(request, ledger)), plan, said)
             return None, plan
+        if request.profiles:
+            ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=request.profiles))
         report, signal_number = _run(request, ledger, plan, told)
         if report.outcome == "stopped" and request.may_ask and could_go_on(request, report):
             said.print(Text(printable(f"Error: {report.error}"), style="bold red"), soft_wrap=True)

@@ -79,7 +79,9 @@ class Watch:
     def __init__(self, request: Request, plan: Plan, tally: Tally, to: Channels) -> None:
         settings = request.settings
         self._situation = Situation()
-        speedometer = Speedometer(tally, _total(request))
+        speedometer = Speedometer(
+            tally, _total(request, plan), settings, sends=not request.dry_run, confirms=request.confirm
+        )
         self._log = Log(
             settings,
             plan,
@@ -131,7 +133,7 @@ class Watch:
         self._log.ended(report)
 
 
-def _total(request: Request) -> int | None:
-    """How many profiles there will be in all of the import, as far as the user has said it."""
-    said = [number for number in (request.profiles, request.limit) if number is not None]
+def _total(request: Request, plan: Plan) -> int | None:
+    """How many profiles there will be in all of the import, as far as the user has said it, now or before."""
+    said = [number for number in (request.profiles or plan.expected, request.limit) if number is not None]
     return min(said, default=None)

@@ -174,6 +174,29 @@ def test_the_display_fits_a_narrow_window_and_says_how_long_an_outage_lasts(
     assert terminal.exitstatus == 130
 
 
+@pytest.mark.parametrize(("flags", "total"), [((), "3,000"), (("--profiles", "4000"), "4,000")])
+def test_a_resume_has_a_bar_without_being_told_again_how_many_profiles_there_are(
+    segsync: Segsync, start_sandbox: StartSandbox, flags: tuple[str, ...], total: str
+) -> None:
+    sandbox = start_sandbox(fast(3000))
+    settings = {"SEGMENT_REQUESTS_PER_SECOND": "300"}
+    assert segsync("--profiles", "3000", "--limit", "200", sandbox=sandbox, **settings).code == 0
+    terminal = pexpect.spawn(
+        SEGSYNC[0],
+        [*SEGSYNC[1:], "--resume", "--no-input", *flags],
+        cwd=segsync.directory,
+        env=segsync.environment(sandbox, **settings),
+        encoding="utf-8",
+        timeout=30,
+    )
+    terminal.expect(rf"[6-9]% of {total}")
+    terminal.expect(r"0:0\d:\d\d left")
+    terminal.sendintr()
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+
 def test_a_display_that_nobody_reads_any_more_does_not_end_the_import(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:

@@ -160,7 +160,7 @@ async def test_customers_of_an_action_that_is_done_are_confirmed(scene: Scene) -
     assert scene.fates == Fates(sent=100)
     await scene.follow()
     assert scene.fates == Fates(confirmed=100)
-    assert scene.events[-1] == ActionEnded("aa_1", 100, 100)
+    assert scene.events[-1] == ActionEnded("aa_1", 100, 100, request_id="req-outcome")
     assert scene.open_batches() == 0
 
 

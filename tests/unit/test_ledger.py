@@ -103,6 +103,22 @@ def test_a_temporary_ledger_leaves_nothing_behind(path: Path, monkeypatch: pytes
     assert list(path.parent.iterdir()) == []
 
 
+def test_a_ledger_from_before_expected_profiles_were_remembered_is_read_and_gone_on_with(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        fill(ledger)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE runs DROP COLUMN expected")
+        db.commit()
+    with reading(path) as db:
+        [before] = accounts.runs(db)
+    with open_ledger(path) as ledger:
+        assert ledger.read(accounts.runs) == [before]
+        assert ledger.read(partial(accounts.expected, run=before.id)) is None
+        ledger.read(partial(accounts.expect, run=before.id, profiles=300))
+    with open_ledger(path) as ledger:
+        assert ledger.read(partial(accounts.expected, run=before.id)) == 300
+
+
 # --- whose it is, and whether it is one -----------------------------------------------------------------------
 
 

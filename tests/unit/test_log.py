@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
-from segsync.errors import StopError
+from segsync.errors import AccessError, SegsyncError, StopError
 from segsync.files import REJECTED, WARNINGS
-from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, Log
-from segsync.logwriters import ConsoleWriter, JsonWriter, Writer
+from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
+from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer
+from segsync.metadata import MISSING, UNDEFINED
 from segsync.models import (
     ActionEnded,
     BatchSent,
@@ -46,6 +50,7 @@ from segsync.speed import Speedometer
 from segsync.tally import NOTHING_BEFORE, Tally
 from tests.conftest import run_virtual
 
+THE_END = StopError("the sky fell")
 SETTINGS = Settings(
     segment_access_token="token",
     segment_space_id="spa_1",
@@ -64,13 +69,18 @@ def logged(
     verbose: bool = False,
     before: Fates = NOTHING_BEFORE,
     total: int | None = None,
+    is_dry_run: bool = False,
+    error: SegsyncError = THE_END,
 ) -> None:
-    """Have a log write what `scenario` tells."""
+    """Have a log write what `scenario` tells, until `error` ends it."""
 
     async def main() -> None:
         tally, situation = Tally("0", before), Situation()
         plan = Plan("new", (3,), 3, "0", before)
-        with Log(SETTINGS, plan, tally, situation, Speedometer(tally, total), [writer], verbose=verbose) as log:
+        speedometer = Speedometer(tally, total, SETTINGS)
+        with Log(
+            SETTINGS, plan, tally, situation, speedometer, [writer], verbose=verbose, is_dry_run=is_dry_run
+        ) as log:
 
             def tell(event: Event) -> None:
                 tally.count(event)
@@ -79,7 +89,6 @@ def logged(
 
             await scenario(tell)
             log.is_stopping()
-            error = StopError("the sky fell")
             log.ended(make_report(tally, outcome="stopped", error=error, seconds=1.0, is_confirmed=True))
 
     run_virtual(main())
@@ -92,21 +101,24 @@ def shown(
     verbose: bool = False,
     before: Fates = NOTHING_BEFORE,
     total: int | None = None,
+    is_dry_run: bool = False,
 ) -> list[str]:
     """The lines of text on a console, without the one that says at the end that the import is asked to stop."""
     console = Console(file=StringIO(), width=300, color_system=None)
     writer = ConsoleWriter(console, tells_progress=not is_quiet)
-    logged(scenario, writer, verbose=verbose, before=before, total=total)
+    logged(scenario, writer, verbose=verbose, before=before, total=total, is_dry_run=is_dry_run)
     assert isinstance(console.file, StringIO)
     *lines, stopping = console.file.getvalue().splitlines()
     assert "Stopping: what is under way" in stopping
     return lines
 
 
-def records(scenario: Scenario, *, verbose: bool = False, total: int | None = None) -> list[dict[str, Any]]:
+def records(
+    scenario: Scenario, *, verbose: bool = False, total: int | None = None, error: SegsyncError = THE_END
+) -> list[dict[str, Any]]:
     """The lines of JSON."""
     stream = StringIO()
-    logged(scenario, JsonWriter(stream, tells_progress=True), verbose=verbose, total=total)
+    logged(scenario, JsonWriter(stream, tells_progress=True), verbose=verbose, total=total, error=error)
     return [msgspec.json.decode(line, type=dict[str, Any]) for line in stream.getvalue().splitlines()]
 
 
@@ -299,6 +311,19 @@ def test_the_trouble_of_one_service_does_not_hide_that_of_the_other() -> None:
     ]
 
 
+@pytest.mark.parametrize(("later", "told"), [(120.0, 2), (2.5, 1)])
+def test_a_longer_pause_behind_a_short_one_is_told_and_one_that_ends_as_the_first_is_not(
+    later: float, told: int
+) -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(ServicePaused("Voucherify", 2.0))
+        await asyncio.sleep(1)
+        for _ in range(16):
+            tell(ServicePaused("Voucherify", later))
+
+    assert sum("asks to wait until" in line for line in shown(scenario)) == told
+
+
 def test_retries_and_429s_are_counted_in_the_log_lines() -> None:
     assert "960 retries, 960 x 429" in [line for line in shown(an_outage_of_a_minute) if "profiles read" in line][-1]
 
@@ -324,6 +349,42 @@ def test_one_warning_a_trait_says_what_became_of_it_and_once_where_the_others_ar
     assert re.search("use_0.* birthdate is not an ISO 8601 date.* sent as null", birthdate)
     assert re.search("use_0.* name is a list, not text.* left out", name)
     assert sum(WARNINGS in line for line in lines) == 1
+
+
+async def metadata_of_hundreds_of_keys(tell: Tell) -> None:
+    for key in range(200):
+        tell(TraitLeftOut("use_1", f"metadata.key_{key}", UNDEFINED))
+    tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
+
+
+def test_hundreds_of_keys_leave_a_terminal_readable_and_each_is_in_the_log() -> None:
+    lines = shown(metadata_of_hundreds_of_keys)
+    assert sum("metadata." in line for line in lines) == WARNINGS_SHOWN
+    assert lines[-2].endswith(f"More of these are in {WARNINGS}")
+    assert "birthdate" in lines[-1], "another problem"
+    assert len(lines) == WARNINGS_SHOWN + 2
+    told = [line["trait"] for line in records(metadata_of_hundreds_of_keys) if line["event"] == "trait_left_out"]
+    assert told == [*(f"metadata.key_{key}" for key in range(200)), "birthdate"]
+    assert sum("Warning: " in line for line in shown(metadata_of_hundreds_of_keys, verbose=True)) == 201
+
+
+def test_what_the_schema_requires_and_nobody_has_is_not_left_out() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(TraitLeftOut("use_1", "metadata.e", MISSING))
+
+    [line] = shown(scenario)
+    assert line.endswith("(told once): sent without it, so Voucherify may refuse the customer")
+
+
+def test_a_dry_run_never_says_that_it_sent_customers() -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(PageListed("0", 15))
+        tell(sent(15))
+        await asyncio.sleep(LINE_SECONDS + 1)
+
+    lines = shown(scenario, verbose=True, is_dry_run=True)
+    assert any("Would send 15 customers" in line for line in lines)
+    assert [line for line in lines if re.search("Sent|customers sent", line)] == []
 
 
 def test_a_verbose_run_tells_of_every_one() -> None:
@@ -359,9 +420,65 @@ def test_with_a_total_the_line_says_how_much_is_done_and_how_long_the_rest_takes
     assert re.search(r"; 50% of 1,000 done, 0:00:2\d left; offset 0$", lines[4])
 
 
-def test_more_profiles_than_were_said_are_told_as_at_least_so_many() -> None:
+def test_more_profiles_than_were_said_are_told_as_such() -> None:
     line = shown(twenty_profiles_a_second, total=500)[-1]
-    assert "; 100% of at least 1,000 done; offset 0" in line
+    assert "x 429; more than the 500 that were said; offset 0" in line
+
+
+def test_where_only_outcomes_are_left_the_line_says_how_many_of_the_customers_are_confirmed() -> None:
+    async def scenario(tell: Tell) -> None:
+        await all_sent_and_then_heard_of(tell)
+        await asyncio.sleep(LINE_SECONDS)
+
+    lines = [line for line in shown(scenario, total=200) if "profiles read" in line]
+    assert ["; 0% of 200 confirmed" in lines[0], "; 49% of 199 confirmed" in lines[2]] == [True, True]
+
+
+def test_the_line_says_what_goes_on_where_that_is_not_plain_reading() -> None:
+    async def scenario(tell: Tell) -> None:
+        await asyncio.sleep(LINE_SECONDS + 1)
+        tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 4.0, 503))
+        await asyncio.sleep(LINE_SECONDS)
+
+    plain, outage = (line for line in shown(scenario) if "profiles read" in line)
+    assert plain.endswith("; offset 0")
+    assert outage.endswith("; Segment answers 503, retrying, 8 s so far")
+
+
+@pytest.fixture
+def far_west(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A clock that is ten hours behind UTC, all year."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Pacific/Honolulu")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system's clock cannot be moved")
+@pytest.mark.usefixtures("far_west")
+def test_moments_are_those_of_the_reader_at_a_terminal_and_utc_in_what_is_stamped_with_utc(tmp_path: Path) -> None:
+    async def scenario(tell: Tell) -> None:
+        tell(ServicePaused("Voucherify", 3000.0))
+        await asyncio.sleep(LINE_SECONDS + 1)
+
+    def clock(moment: datetime) -> str:
+        return f"{moment:%H:%M}"
+
+    before = datetime.now(UTC)
+    file = FileWriter(tmp_path / "run.log", "text", on_failure=print)
+    logged(scenario, file)
+    terminal, json = shown(scenario), records(scenario)
+    utc = {clock(at + timedelta(seconds=3000)) for at in (before, datetime.now(UTC))}
+    local = {clock(at + timedelta(seconds=3000) - timedelta(hours=10)) for at in (before, datetime.now(UTC))}
+
+    in_file = [line for line in (tmp_path / "run.log").read_text(encoding="utf-8").splitlines() if " until " in line]
+    in_json = [line["message"] for line in json if " until " in line["message"]]
+    in_json += [line["state"] for line in json if "state" in line]
+    for lines, ending, moments in ((in_file, r" UTC$", utc), (in_json, r" UTC$", utc), (terminal, "$", local)):
+        told = [match[1] for line in lines if (match := re.search(rf" until (\d\d:\d\d):\d\d{ending}", line))]
+        assert len(told) == len(lines) >= 2
+        assert {*told} <= moments
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
@@ -379,7 +496,7 @@ async def everything(tell: Tell) -> None:
     tell(ProfileRejected(Rejection("use_2", "secret@example.com", "read", "Segment answered 400", "req-2"), 1))
     tell(sent(98))
     tell(PageSettled(1, "0", "100", Fates(sent=98, rejected=1)))
-    tell(ActionEnded("aa_1", 98, 98))
+    tell(ActionEnded("aa_1", 98, 98, request_id="req-3"))
     tell(PageTakenAgain(5, were_rejected=False))
     tell(ReadingEnded(2))
     await asyncio.sleep(LINE_SECONDS + 1)
@@ -406,6 +523,7 @@ def test_lines_of_json_have_fields_for_what_the_words_say() -> None:
     assert (retried["service"], retried["status"], retried["request_id"]) == ("Segment", 503, "req-1")
     assert (rejected["stage"], rejected["segment_id"], rejected["request_id"]) == ("read", "use_2", "req-2")
     assert progress["counts"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "to_do": 1}
+    assert lines["action_ended"]["request_id"] == "req-3"
     assert progress["state"].startswith("waiting for Voucherify until ")
     assert (progress["offset"], progress["total"], progress["calls_left"]) == ("100", 1000, {"Voucherify POST": 57})
     assert [lines[name]["stage"] for name in ("page_listed", "batch_sent", "action_ended")] == [
@@ -413,6 +531,14 @@ def test_lines_of_json_have_fields_for_what_the_words_say() -> None:
     ]
     assert (lines["run_ended"]["outcome"], lines["run_ended"]["error"]) == ("stopped", "the sky fell")
     assert lines["run_ended"]["level"] == "error"
+
+
+def test_the_end_of_a_run_says_which_call_ended_it() -> None:
+    error = AccessError("Segment answered 401", service="Segment", status=401, request_id="req-9")
+    [*_, last] = records(everything, error=error)
+    assert (last["service"], last["status"], last["request_id"]) == ("Segment", 401, "req-9")
+    [*_, other] = records(everything)
+    assert not {"service", "status", "request_id"} & {*other}, "no call ended it"
 
 
 def test_pages_and_upserts_are_lines_of_a_verbose_log_alone() -> None:

@@ -112,3 +112,29 @@ def test_words_beside_the_events_become_lines_of_json_too() -> None:
         ("error", "said", "Error: it broke"),
         ("info", "said", "The current off"),
     ]
+
+
+def test_words_beside_the_events_belong_to_the_run_that_is_told_of() -> None:
+    stream = StringIO()
+    writer = JsonWriter(stream, tells_progress=True)
+    console = console_for(writer)
+    console.print("Resuming from offset 100")
+    writer.write(Line("run_started", "begins"), "3-9f2c41d0")
+    console.print("Error: it broke")
+    lines = [msgspec.json.decode(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("run")) for line in lines] == [
+        ("said", None),
+        ("run_started", "3-9f2c41d0"),
+        ("said", "3-9f2c41d0"),
+    ]
+
+
+def test_a_terminal_can_be_told_other_words_or_none() -> None:
+    console = Console(file=StringIO(), width=100)
+    for at_terminal in (None, "until 16:00", ""):
+        ConsoleWriter(console, tells_progress=True).write(Line("x", "until 21:00 UTC", at_terminal=at_terminal), "1")
+    assert isinstance(console.file, StringIO)
+    assert [line.split(" ", 1)[1] for line in console.file.getvalue().splitlines()] == [
+        "until 21:00 UTC",
+        "until 16:00",
+    ]

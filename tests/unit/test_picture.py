@@ -39,7 +39,9 @@ def drawn(
     *,
     events: tuple[Event, ...] = (),
     total: int | None = 50_000_000,
-    is_at_least: bool = False,
+    more_than: int | None = None,
+    is_hearing: bool = False,
+    held_up: int = 0,
     seconds_left: float | None = 7828.0,
     offset: str = "46938268",
 ) -> list[str]:
@@ -53,7 +55,7 @@ def drawn(
             situation.on_event(event)
         tally.services["Segment"].calls, tally.services["Voucherify"].calls = 112_345_678, 543_210
         tally.services["Segment"].retries, tally.services["Segment"].rate_limited = 1_234, 17
-        speed = Speed(502.3, 985.2, 1985 / 60, tally.fates.done, total, is_at_least, seconds_left)
+        speed = Speed(502.3, 985.2, 1985 / 60, tally.fates.done, total, seconds_left, more_than, is_hearing, held_up)
         console = Console(width=width, height=height, color_system=None)
         with console.capture() as capture:
             console.print(picture(View(SETTINGS, tally, situation, speed, 93_784.0, width, height)))
@@ -100,10 +102,21 @@ def test_at_the_start_the_bar_is_there_and_no_time() -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_more_profiles_than_were_said(width: int) -> None:
-    assert "100% of at least 46,938,268" in "\n".join(
-        drawn(width, total=46_938_268, is_at_least=True, seconds_left=None)
-    )
+def test_more_profiles_than_were_said_have_neither_a_bar_nor_a_share(width: int) -> None:
+    lines = drawn(width, total=None, more_than=46_938_268, seconds_left=None)
+    assert "more than the 46,938,268 that were said" in lines
+    assert not re.search("━|%", "\n".join(lines))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_where_only_outcomes_are_left_the_share_is_that_of_the_confirmed(width: int) -> None:
+    assert "93% of 50,000,000 confirmed" in "\n".join(drawn(width, is_hearing=True))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_customers_that_wait_for_voucherify_are_the_state(width: int) -> None:
+    words = " ".join(" ".join(drawn(width, held_up=1450)).split())
+    assert "sending to Voucherify: 1,450 customers wait" in words
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -291,3 +291,18 @@ def test_what_was_half_taken_again_before_a_crash_counts_once_when_the_next_run_
     for open_one in followed(ledger, 0):
         end_batch(ledger, open_one)
     assert fates_of(ledger, crashed.run) == Fates(confirmed=9, rejected=1)
+
+
+# --- how many there will be -------------------------------------------------------------------------------------
+
+
+def test_a_resume_knows_how_many_profiles_were_said_and_a_new_run_does_not(ledger: Ledger) -> None:
+    listing = Listing(ledger)
+    assert listing.plan.expected is None
+    ledger.write(partial(accounts.expect, run=listing.run, profiles=300))
+    listing.page()
+    listing.end("interrupted")
+    resumed = plan_resume(ledger)
+    assert resumed is not None
+    assert resumed.expected == 300
+    assert plan_new(ledger, "0").expected is None

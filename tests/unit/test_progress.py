@@ -47,7 +47,7 @@ def written(scenario: Scenario, width: int = 100) -> str:
 
     async def main() -> None:
         tally, situation = Tally("0"), Situation()
-        with Progress(SETTINGS, tally, situation, Speedometer(tally, 1000), console):
+        with Progress(SETTINGS, tally, situation, Speedometer(tally, 1000, SETTINGS), console):
 
             def tell(event: Event) -> None:
                 tally.count(event)

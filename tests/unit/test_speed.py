@@ -4,24 +4,54 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
-from segsync.log import time_left
-from segsync.models import CallAnswered, Fates, PageListed, PageSettled, PageTakenAgain, ProfileWithoutIdentifier
-from segsync.speed import SURE_SECONDS, Speed, Speedometer
+from segsync.models import (
+    ActionEnded,
+    BatchSent,
+    CallAnswered,
+    Fates,
+    PageListed,
+    PageSettled,
+    PageTakenAgain,
+    ProfileRead,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    Rejection,
+    SentProfile,
+)
+from segsync.settings import Settings
+from segsync.speed import SURE_SECONDS, Speed, Speedometer, time_left
 from segsync.tally import NOTHING_BEFORE, Tally
 from tests.conftest import run_virtual
 
+SIX_A_MINUTE = Settings(
+    segment_access_token="token",
+    segment_space_id="spa_1",
+    voucherify_application_id="id",
+    voucherify_secret_key="key",
+    voucherify_requests_per_minute=6,
+    batch_size=50,
+)
+SETTINGS = replace(SIX_A_MINUTE, voucherify_requests_per_minute=100, batch_size=100)
 Scenario = Callable[[Tally, Speedometer], Awaitable[None]]
 
 
 def speed_after(
-    scenario: Scenario, total: int | None = None, before: Fates = NOTHING_BEFORE, offset: str | None = "0"
+    scenario: Scenario,
+    total: int | None = None,
+    before: Fates = NOTHING_BEFORE,
+    offset: str | None = "0",
+    settings: Settings = SETTINGS,
+    *,
+    sends: bool = True,
+    confirms: bool = True,
 ) -> Speed:
     async def main() -> Speed:
         tally = Tally(offset, before)
-        speedometer = Speedometer(tally, total)
+        speedometer = Speedometer(tally, total, settings, sends=sends, confirms=confirms)
         speedometer.look()
         await scenario(tally, speedometer)
         return speedometer.look()
@@ -77,14 +107,14 @@ def test_without_a_total_there_is_neither_a_share_nor_a_time() -> None:
     assert (speed.total, speed.share, speed.seconds_left) == (None, None, None)
 
 
-def test_more_profiles_than_were_said_fill_the_bar_and_the_total_is_at_least_so_many() -> None:
+def test_where_more_profiles_are_listed_than_were_said_nobody_knows_how_many_there_are() -> None:
     speed = speed_after(ten_a_second(20), total=150)
-    assert (speed.total, speed.is_at_least, speed.share, speed.seconds_left) == (200, True, 1.0, None)
+    assert (speed.more_than, speed.total, speed.share, speed.seconds_left) == (150, None, None, None)
 
 
 def test_as_many_profiles_as_were_said_are_no_surprise() -> None:
     speed = speed_after(ten_a_second(20), total=200)
-    assert (speed.total, speed.is_at_least, speed.share, speed.seconds_left) == (200, False, 1.0, None)
+    assert (speed.more_than, speed.total, speed.share, speed.seconds_left) == (None, 200, 1.0, None)
 
 
 def test_what_an_earlier_process_did_counts_for_the_share_and_not_for_the_rate() -> None:
@@ -98,9 +128,9 @@ def test_once_all_is_listed_the_total_is_known() -> None:
         await ten_a_second(10)(tally, speedometer)
         tally.count(PageSettled(1, "0", None, Fates(without_identifier=100)))
 
-    assert speed_after(ending, total=1000).total == 100
-    resumed = speed_after(nothing, before=Fates(confirmed=70, sent=30), offset=None)
-    assert (resumed.total, resumed.share) == (100, 1.0)
+    for said in (50, 1000):
+        speed = speed_after(ending, total=said)
+        assert (speed.more_than, speed.total, speed.share) == (None, 100, 1.0)
 
 
 def test_profiles_that_are_taken_again_make_neither_a_negative_time_nor_too_much() -> None:
@@ -118,6 +148,130 @@ def test_profiles_that_are_taken_again_make_neither_a_negative_time_nor_too_much
 
 def test_an_empty_space_is_done() -> None:
     assert speed_after(nothing, offset=None).share == 1.0
+
+
+# --- Voucherify is the slower side ------------------------------------------------------------------------------
+
+
+def read(tally: Tally, profiles: int) -> None:
+    tally.count(PageListed("0", profiles))
+    for _ in range(profiles):
+        tally.count(ProfileRead("use_1"))
+
+
+def send(tally: Tally, profiles: int = 50) -> None:
+    tally.count(BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", "u") for each in range(profiles))))
+
+
+def fifty_every_ten_seconds(batches: int) -> Scenario:
+    """All of 1,500 customers are read in 15 seconds; so many batches are sent."""
+
+    async def scenario(tally: Tally, speedometer: Speedometer) -> None:
+        for second in range(max(15, batches * 10)):
+            if second < 15:
+                read(tally, 100)
+            if second % 10 == 0 and second // 10 < batches:
+                send(tally)
+            await asyncio.sleep(1)
+            speedometer.look()
+
+    return scenario
+
+
+@pytest.mark.parametrize("batches", [1, 2, 4, 10, 29])
+def test_the_time_left_is_that_of_the_calls_to_voucherify_where_these_take_longer(batches: int) -> None:
+    speed = speed_after(fifty_every_ten_seconds(batches), 1500, settings=SIX_A_MINUTE, confirms=False)
+    assert speed.seconds_left == pytest.approx((30 - batches) * 10, rel=0.05)
+
+
+def test_it_is_that_of_the_calls_from_the_first_seconds_on() -> None:
+    async def four_seconds(tally: Tally, speedometer: Speedometer) -> None:
+        for _ in range(4):
+            read(tally, 100)
+            await asyncio.sleep(1)
+            speedometer.look()
+
+    for confirms, calls in ((False, 30), (True, 30 + 31)):  # a listing, and an outcome a batch
+        speed = speed_after(four_seconds, 1500, settings=SIX_A_MINUTE, confirms=confirms)
+        assert speed.seconds_left == pytest.approx(calls * 10, rel=0.05)
+    assert speed_after(four_seconds, 1500, settings=SIX_A_MINUTE, sends=False).seconds_left == pytest.approx(
+        15, rel=0.05
+    ), "a dry run sends nothing"
+
+
+def test_profiles_without_identifier_take_no_calls_to_voucherify() -> None:
+    async def every_second_one(tally: Tally, speedometer: Speedometer) -> None:
+        for _ in range(4):
+            read(tally, 50)
+            tally.count(PageListed("0", 50))
+            for _ in range(50):
+                tally.count(ProfileWithoutIdentifier("use_1"))
+            await asyncio.sleep(1)
+            speedometer.look()
+
+    speed = speed_after(every_second_one, 1500, settings=SIX_A_MINUTE, confirms=False)
+    assert speed.seconds_left == pytest.approx(150, rel=0.05)
+
+
+def test_where_voucherify_takes_nothing_for_long_no_time_is_told() -> None:
+    async def an_outage(tally: Tally, speedometer: Speedometer) -> None:
+        await fifty_every_ten_seconds(2)(tally, speedometer)
+        for _ in range(60):
+            await asyncio.sleep(1)
+            speedometer.look()
+
+    assert speed_after(an_outage, 1500, settings=SIX_A_MINUTE).seconds_left is None
+
+
+def test_customers_wait_where_more_are_read_than_voucherify_takes() -> None:
+    async def reading(tally: Tally, speedometer: Speedometer) -> None:
+        read(tally, 150)
+        await asyncio.sleep(1)
+        speedometer.look()
+
+    assert speed_after(reading, 1500, settings=SIX_A_MINUTE).held_up == 0, "these may be on their way"
+    for total in (1500, None):
+        assert speed_after(fifty_every_ten_seconds(1), total, settings=SIX_A_MINUTE).held_up == 1450
+        assert speed_after(fifty_every_ten_seconds(29), total, settings=SIX_A_MINUTE).held_up == 50
+
+
+def test_nobody_waits_who_was_refused() -> None:
+    async def refused(tally: Tally, speedometer: Speedometer) -> None:
+        await fifty_every_ten_seconds(29)(tally, speedometer)
+        for _ in range(50):
+            tally.count(ProfileRejected(Rejection("use_1", "u1", "upsert", "answered 400"), 1))
+
+    assert speed_after(refused, settings=SIX_A_MINUTE).held_up == 0
+
+
+# --- all is sent, its outcome is not known ----------------------------------------------------------------------
+
+
+def test_where_only_outcomes_are_left_the_way_is_that_of_the_confirmed_customers() -> None:
+    async def hearing(tally: Tally, speedometer: Speedometer) -> None:
+        for _ in range(5):
+            await asyncio.sleep(1)
+            tally.count(ActionEnded("aa_1", 100, 100))
+            speedometer.look()
+
+    before = Fates(sent=1000, without_identifier=200)
+    start, later = speed_after(nothing, None, before, None), speed_after(hearing, None, before, None)
+    assert (start.is_hearing, start.share, start.seconds_left) == (True, 0.0, None)
+    assert (later.is_hearing, later.done, later.total, later.share) == (True, 500, 1000, 0.5)
+    assert later.seconds_left == pytest.approx(5, rel=0.01)
+    unheard = speed_after(nothing, None, before, None, confirms=False)
+    assert (unheard.is_hearing, unheard.total, unheard.share) == (False, 1200, 1.0)
+
+
+def test_outcomes_take_calls_too() -> None:
+    async def one_outcome(tally: Tally, speedometer: Speedometer) -> None:
+        for _ in range(11):
+            await asyncio.sleep(1)
+            speedometer.look()
+        tally.count(ActionEnded("aa_1", 50, 50))
+
+    speed = speed_after(one_outcome, None, Fates(sent=500), None, settings=SIX_A_MINUTE)
+    assert speed.seconds_left == pytest.approx((9 + 1) * 10, rel=0.05)
 
 
 @pytest.mark.parametrize(
