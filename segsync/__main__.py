@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from segsync.cli import app
 
 PROGRAM = "segsync"
@@ -10,7 +13,15 @@ PROGRAM = "segsync"
 
 def main() -> None:
     """The console script."""
+    _open_what_is_closed()
     app(prog_name=PROGRAM)
+
+
+def _open_what_is_closed() -> None:
+    """Have a standard stream that is closed lead nowhere: else the next file, the ledger say, gets its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8", errors="replace"))  # noqa: PTH123, SIM115
 
 
 if __name__ == "__main__":

@@ -115,7 +115,14 @@ class FileWriter:
 
 
 class QuietConsole(Console):
-    """Standard error, for as long as somebody reads it: an import does not end because a pipe was closed."""
+    """Standard error, for as long as it takes words: no import ends because a pipe was closed or a disk is full."""
+
+    def __exit__(self, *error: Any) -> None:
+        """What is printed is written here: do that, or say nothing more."""
+        try:
+            super().__exit__(*error)
+        except OSError:
+            self.quiet = True
 
     def on_broken_pipe(self) -> None:
         """Say nothing more."""

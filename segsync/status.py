@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from segsync import accounts, entries
 from segsync.accounts import Run
 from segsync.ledger import is_in_use, reading
 from segsync.models import Fates
+from segsync.outputs import standard_output, to_standard_output
 from segsync.printable import printable
 
 VERSION = 1
@@ -80,20 +80,20 @@ def read_status(path: Path) -> Status:
 
 
 def say_status(path: Path, *, as_json: bool) -> None:
-    """Print the status of a ledger, for people or for machines. Raises `LedgerError`."""
+    """Print the status of a ledger, for people or for machines. Raises `LedgerError` and `OutputError`."""
     status = read_status(path)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(status)).decode())
+        to_standard_output(msgspec.json.format(msgspec.json.encode(status)) + b"\n")
         return
-    console = Console()
-    console.print(Text(printable(f"Ledger {status.ledger} of Segment space {status.space_id}"), style="bold"))
-    for run in status.runs[:1]:
-        console.print(_latest(run))
-    if status.rejections:
-        console.print(_rejections(status.rejections))
-    for run in status.runs[1 : 1 + EARLIER_SHOWN]:
-        console.print(_earlier(run), soft_wrap=True)
-    console.print(Text(status.next), soft_wrap=True)
+    with standard_output() as console:
+        console.print(Text(printable(f"Ledger {status.ledger} of Segment space {status.space_id}"), style="bold"))
+        for run in status.runs[:1]:
+            console.print(_latest(run))
+        if status.rejections:
+            console.print(_rejections(status.rejections))
+        for run in status.runs[1 : 1 + EARLIER_SHOWN]:
+            console.print(_earlier(run), soft_wrap=True)
+        console.print(Text(status.next), soft_wrap=True)
 
 
 def _status_of(run: Run, *, is_running: bool) -> RunStatus:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import structs
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,9 +18,11 @@ from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
 from segsync.dry_run import DryRunSink, output_at, what_it_means
 from segsync.ending import leave
+from segsync.errors import OutputError
 from segsync.files import REJECTED
 from segsync.ledger import Ledger
 from segsync.models import FIRST_OFFSET
+from segsync.outputs import standard_output
 from segsync.plan import Plan, last_run, plan_new, plan_resume
 from segsync.printable import printable
 from segsync.reasons import read_groups
@@ -195,20 +194,11 @@ def _show(table: Table, request: Request, said: Console) -> None:
     if request.outputs.use_standard_output:
         said.print(table)
     else:
-        write_out(table, said)
-
-
-def write_out(drawing: RenderableType, said: Console) -> None:
-    """To standard output. That may be closed or full: what comes after it still has to be said."""
-    terminal, drawn = Console(), StringIO()
-    Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(drawing)
-    text, encoding = drawn.getvalue(), sys.stdout.encoding or "utf-8"
-    try:
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        said.print(f"The summary could not be written: {error.strerror}")
+        try:
+            with standard_output() as console:
+                console.print(table)
+        except OutputError as error:  # what comes after it still has to be said
+            said.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
 
 
 def _has_content(path: Path) -> bool:
