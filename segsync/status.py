@@ -132,7 +132,7 @@ def _latest(run: RunStatus) -> Table:
     table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {run.state}", title_justify="left")
     table.add_column()
     table.add_column(justify="right")
-    table.add_column(style="dim")
+    table.add_column(style="dim", overflow="fold")
     table.add_row("Profiles", f"{run.profiles:,}", _until(run))
     table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")
     table.add_row("  Customers sent", f"{fates.sent:,}", are_open)
@@ -168,7 +168,7 @@ def _rejections(reasons: list[RejectionReason]) -> Table:
     table = Table(box=box.SIMPLE, title="Rejected", title_justify="left", title_style="bold")
     table.add_column("Profiles", justify="right")
     table.add_column("Stage")
-    table.add_column("Reason")
+    table.add_column("Reason", overflow="fold")
     for reason in reasons:
         table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(reason.reason)))
     return table
