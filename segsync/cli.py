@@ -6,6 +6,7 @@ Heavy imports wait until a command needs them, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {args[0]}")
+            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {shlex.quote(args[0])}")
         return super().resolve_command(ctx, args)
 
 

@@ -137,6 +137,7 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
         (["--nonsense"], "--nonsense"),
         (["--offset"], "--offset"),
         (["import"], "import"),
+        (["c+/=&?"], "To begin at an offset: --offset 'c+/=&?'"),
         (["sandbox", "--port", "70000"], "--port"),
         (["sandbox", "--hang", "2"], "--hang"),
     ],
