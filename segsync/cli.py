@@ -28,8 +28,8 @@ HELP = """Move a company's customers from a Twilio Segment space into Voucherify
 Credentials and settings come from the environment or from .env; .env-example lists them all.
 """
 
-EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, ledger or
-credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
+EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, paths, ledger
+or credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
 130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
 
 A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles-with-warnings.csv in the working

@@ -68,6 +68,7 @@ CREATE TABLE rejections (
 """
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 _IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -75,8 +76,8 @@ class Ledger:
     """The ledger at `path`, for one space and one Voucherify project; for None a temporary one that nobody else sees.
 
     Writes queue up for a thread of their own and are carried out in order, each as a transaction. Opening
-    raises `LedgerError` where the file is damaged, of another kind, newer, somebody else's or in use, and
-    `OutputError` where it cannot be written; what is there is never replaced.
+    raises `LedgerError` where the file cannot be made, is damaged, of another kind, newer, somebody else's or in use,
+    and `OutputError` where the disk has no room; what is there is never replaced.
     """
 
     def __init__(self, path: Path | None, *, space_id: str, application_id: str) -> None:
@@ -315,8 +316,9 @@ def _errors_in_words(path: Path | None) -> Iterator[None]:
             ) from None
         if kind in _DAMAGED or (isinstance(error, sqlite3.OperationalError) and "decode" in str(error)):
             raise LedgerError(_damaged(path)) from None
-        raise OutputError(f"The ledger {path or '(a temporary file)'} cannot be written: {error}") from None
+        unusable = LedgerError if kind in _NO_ACCESS else OutputError
+        raise unusable(f"The ledger {path or '(a temporary file)'} cannot be written: {error}") from None
     except (msgspec.MsgspecError, UnicodeError):  # of what is in its rows
         raise LedgerError(_damaged(path)) from None
     except OSError as error:
-        raise OutputError(f"The ledger {path} cannot be written: {error.strerror}") from None
+        raise LedgerError(f"The ledger {path} cannot be written: {error.strerror}") from None

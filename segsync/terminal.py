@@ -41,7 +41,7 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
-    `OutputError` where the ledger or the log cannot be used, `SettingsError` where the metrics cannot be served.
+    `OutputError` where the ledger cannot be used, `SettingsError` where the log or the metrics' port cannot.
     """
     with channels(request) as told, open_ledger(request.settings, request.ledger) as ledger:
         said = told.console
@@ -71,7 +71,8 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
 def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
     """The same without sending: what would be sent goes into `request.output`, where there is one.
 
-    It asks nothing, and its ledger is a temporary one. Raises `OutputError` where the file exists or cannot be written.
+    It asks nothing, and its ledger is a temporary one. Raises `SettingsError` where the file exists or cannot be made,
+    and in the end `OutputError` where it cannot be written.
     """
     with (
         channels(request) as told,

@@ -183,12 +183,24 @@ def test_a_file_that_is_no_ledger_is_named_and_left_as_it_was(tmp_path: Path, ar
     assert (tmp_path / "segsync.db").read_bytes() == before
 
 
-def test_a_ledger_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    ended = call(tmp_path, "--ledger", "nowhere/segsync.db", environ=CREDENTIALS)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: The ledger nowhere/segsync.db cannot be written: No such file")
-    assert "Traceback" not in ended.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--ledger", "nowhere/a"],
+        ["--log-file", "nowhere/a"],
+        ["--log-format", "json", "--log-file", "nowhere/a"],
+        ["--report", "nowhere/a"],
+        ["--summary-json", "nowhere/a"],
+        ["--dry-run", "--output", "nowhere/a.csv"],
+        ["--dry-run", "--output", "nowhere/a.ndjson"],
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_cannot_be_written_is_a_wrong_setting_and_nothing_is_done(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    said = refusal(tmp_path, *arguments, environ=CREDENTIALS)
+    assert re.search(r"nowhere/a\S* cannot be written: No such file or directory", said)
 
 
 def test_without_an_import_there_is_nothing_to_take_again_and_nobody_is_called(tmp_path: Path) -> None:
