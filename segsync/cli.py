@@ -134,8 +134,7 @@ def import_command(
         typer.echo(f"segsync {__version__}")
         raise typer.Exit
     if context.invoked_subcommand:
-        if ledger or env_file:
-            raise typer.BadParameter(f"--ledger and --env-file go behind the command: {context.invoked_subcommand} --…")
+        _refuse_flags_before(context.invoked_subcommand, context)
         return
     _exclude({"--quiet": quiet, "--verbose": verbose})
     if sandbox and env_file:
@@ -344,6 +343,25 @@ def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, 
         verdict = sandbox.verdict(first, first + report.fates.profiles)
         is_right = say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
+
+
+def _refuse_flags_before(name: str, context: Any) -> None:
+    """What stands before a command is a flag of the import: it would not count for the command, and seem to."""
+    command = context.command.get_command(context, name)
+    known = {option for parameter in command.params for option in parameter.opts}
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+    ]
+    problems = [
+        f"{flag} goes behind the command: {name} {flag}."
+        if flag in known
+        else f"{flag} is for an import: {name} has no such flag."
+        for flag in given
+    ]
+    if problems:
+        raise typer.BadParameter(" ".join(problems))
 
 
 def _exclude(*groups: Mapping[str, bool]) -> None:
