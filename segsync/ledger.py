@@ -182,8 +182,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise LedgerError(f"There is no ledger at {path}: no import has run here, or it has another (--ledger)")
     with _errors_in_words(path):
         _check_file(path)
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        # Not mode=ro: such a connection would leave SQLite's -wal and -shm behind, which the last one to close removes.
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
         try:
+            connection.execute("PRAGMA query_only=1")
             if _is_new(connection):  # as a process leaves it that is killed in its first moments
                 raise LedgerError(f"No import has run on the ledger {path} yet. To begin: python -m segsync")
             _check_version(connection, path)

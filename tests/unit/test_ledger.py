@@ -347,6 +347,7 @@ def test_a_reader_changes_nothing(path: Path) -> None:
     with pytest.raises(SegsyncError), reading(path) as db:
         accounts.begin_run(db, "0")
     assert path.read_bytes() == before
+    assert {each.name for each in path.parent.iterdir()} == {"segsync.db", "segsync.db-lock"}
 
 
 # --- writing --------------------------------------------------------------------------------------------------
