@@ -5,10 +5,9 @@ Heavy imports wait until a command needs them, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -213,7 +212,9 @@ def import_command(
             )
 
         if sandbox:
-            code = _import_sandbox(request, flags)
+            from segsync.sandbox.command import import_sandbox
+
+            code = import_sandbox(request, flags, profiles=SANDBOX_PROFILES, directory=Path(SANDBOX_DIRECTORY))
         else:
             run = dry_run_at_terminal if dry_run else import_at_terminal
             _, code = run(request(Settings.load(flags=flags, env_file=env_file)))
@@ -312,37 +313,6 @@ def sandbox_command(
             voucherify_faults=faults,
         )
         serve_until_signal(options, port)
-
-
-def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]]) -> int:
-    """Import from a sandbox of our own, and show that what arrived is what should have."""
-    from segsync.conclusion import EXIT_DONE, EXIT_STOPPED
-    from segsync.errors import OutputError
-    from segsync.sandbox.command import say_verdict
-    from segsync.sandbox.options import SandboxOptions
-    from segsync.sandbox.process import SandboxProcess
-    from segsync.settings import Settings
-    from segsync.terminal import dry_run_at_terminal, import_at_terminal
-
-    try:
-        Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {SANDBOX_DIRECTORY} cannot be made: {error.strerror}") from None
-    with SandboxProcess(SandboxOptions(profiles=SANDBOX_PROFILES)) as sandbox:
-        # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
-        own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
-        own["SEGSYNC_LEDGER"] = str(Path(SANDBOX_DIRECTORY, "segsync.db"))
-        settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
-        asked = request(settings)
-        if asked.dry_run:
-            return dry_run_at_terminal(asked)[1]
-        report, code = import_at_terminal(asked)
-        if report is None or report.outcome != "done":
-            return code
-        first = int(report.offset or 0)
-        verdict = sandbox.verdict(first, first + report.fates.profiles)
-        is_right = say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
-        return code if is_right or code != EXIT_DONE else EXIT_STOPPED
 
 
 def _refuse_flags_before(name: str, context: Any) -> None:
