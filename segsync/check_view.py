@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,13 +15,15 @@ from segsync.check import CheckReport, report_of_settings, run_check
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED
 from segsync.errors import SettingsError
 from segsync.estimate import Estimate
+from segsync.logwriters import QuietConsole
 from segsync.models import CallRetried, Event, ServicePaused
+from segsync.outputs import standard_output, to_standard_output
 from segsync.printable import printable
 from segsync.reach import PATIENCE_SECONDS
 from segsync.sample import Sample
 from segsync.settings import Settings
 from segsync.summary import duration
-from segsync.terminal import run_event_loop, write_out
+from segsync.terminal import run_event_loop
 from segsync.verdicts import Finding, State
 
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
@@ -37,8 +39,8 @@ ROWS = 15
 
 
 def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | None, as_json: bool) -> int:
-    """Check, print what was found to standard output, and give the exit code: 0, or 3 where something failed."""
-    said = Console(stderr=True)
+    """Check, print what was found, and give the exit code: 0, or 3 where something failed. Raises `OutputError`."""
+    said = QuietConsole(stderr=True)
 
     troubled: set[str] = set()
 
@@ -57,10 +59,10 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         with said.status("Checking, on a sample of profiles"):
             report = run_event_loop(run_check(settings, sample=sample, profiles=profiles, on_event=tell))
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(report)).decode())
+        to_standard_output(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     else:
-        is_plain = not Console().encoding.lower().startswith("utf")
-        write_out(shown(report, is_plain=is_plain), said)
+        with standard_output() as console:
+            console.print(shown(report, is_plain=not console.encoding.startswith("utf")))
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
 
 

@@ -5,9 +5,9 @@ Heavy imports wait until a command needs them, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -27,8 +27,8 @@ HELP = """Move a company's customers from a Twilio Segment space into Voucherify
 Credentials and settings come from the environment or from .env; .env-example lists them all.
 """
 
-EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, ledger or
-credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
+EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, paths, ledger
+or credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
 130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
 
 A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles-with-warnings.csv in the working
@@ -41,7 +41,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {args[0]}")
+            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {shlex.quote(args[0])}")
         return super().resolve_command(ctx, args)
 
 
@@ -133,8 +133,7 @@ def import_command(
         typer.echo(f"segsync {__version__}")
         raise typer.Exit
     if context.invoked_subcommand:
-        if ledger or env_file:
-            raise typer.BadParameter(f"--ledger and --env-file go behind the command: {context.invoked_subcommand} --…")
+        _refuse_flags_before(context.invoked_subcommand, context)
         return
     _exclude({"--quiet": quiet, "--verbose": verbose})
     if sandbox and env_file:
@@ -213,7 +212,9 @@ def import_command(
             )
 
         if sandbox:
-            code = _import_sandbox(request, flags)
+            from segsync.sandbox.command import import_sandbox
+
+            code = import_sandbox(request, flags, profiles=SANDBOX_PROFILES, directory=Path(SANDBOX_DIRECTORY))
         else:
             run = dry_run_at_terminal if dry_run else import_at_terminal
             _, code = run(request(Settings.load(flags=flags, env_file=env_file)))
@@ -314,35 +315,23 @@ def sandbox_command(
         serve_until_signal(options, port)
 
 
-def _import_sandbox(request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]]) -> int:
-    """Import from a sandbox of our own, and show that what arrived is what should have."""
-    from segsync.conclusion import EXIT_DONE, EXIT_STOPPED
-    from segsync.errors import OutputError
-    from segsync.sandbox.command import say_verdict
-    from segsync.sandbox.options import SandboxOptions
-    from segsync.sandbox.process import SandboxProcess
-    from segsync.settings import Settings
-    from segsync.terminal import dry_run_at_terminal, import_at_terminal
-
-    try:
-        Path(SANDBOX_DIRECTORY).mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {SANDBOX_DIRECTORY} cannot be made: {error.strerror}") from None
-    with SandboxProcess(SandboxOptions(profiles=SANDBOX_PROFILES)) as sandbox:
-        # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
-        own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
-        own["SEGSYNC_LEDGER"] = str(Path(SANDBOX_DIRECTORY, "segsync.db"))
-        settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
-        asked = request(settings)
-        if asked.dry_run:
-            return dry_run_at_terminal(asked)[1]
-        report, code = import_at_terminal(asked)
-        if report is None or report.outcome != "done":
-            return code
-        first = int(report.offset or 0)
-        verdict = sandbox.verdict(first, first + report.fates.profiles)
-        is_right = say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
-        return code if is_right or code != EXIT_DONE else EXIT_STOPPED
+def _refuse_flags_before(name: str, context: Any) -> None:
+    """What stands before a command is a flag of the import: it would not count for the command, and seem to."""
+    command = context.command.get_command(context, name)
+    known = {option for parameter in command.params for option in parameter.opts}
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+    ]
+    problems = [
+        f"{flag} goes behind the command: {name} {flag}."
+        if flag in known
+        else f"{flag} is for an import: {name} has no such flag."
+        for flag in given
+    ]
+    if problems:
+        raise typer.BadParameter(" ".join(problems))
 
 
 def _exclude(*groups: Mapping[str, bool]) -> None:

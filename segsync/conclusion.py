@@ -66,8 +66,8 @@ def _when_done(request: Request, report: ImportReport) -> list[Text]:
     if report.resume_offset is not None:
         lines.append(
             Text(
-                f"--limit {request.limit} reached. The next profiles begin at --offset {report.resume_offset}; "
-                "--resume goes on there"
+                f"--limit {request.limit} reached. The next profiles begin at "
+                f"--offset {shlex.quote(report.resume_offset)}; --resume goes on there"
             )
         )
     elif fates.profiles == 0:

@@ -55,7 +55,10 @@ def problem_with(path: Path) -> str | None:
 
 @contextmanager
 def output_at(path: Path | None) -> Iterator[Output | None]:
-    """The file at `path`, finished in the end. Raises `OutputError` where it exists, or cannot be written."""
+    """The file at `path`, finished in the end.
+
+    Raises `SettingsError` where it exists or cannot be made, in the end `OutputError` where it cannot be written.
+    """
     kind = kind_of(path) if path else None
     if path is None or kind is None:
         yield None

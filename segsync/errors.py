@@ -48,11 +48,11 @@ class StopError(SegsyncError):
 
 
 class OutputError(SegsyncError):
-    """A file that the import writes, or its ledger, could not be written."""
+    """A file that the import writes, its ledger or standard output could not be written."""
 
 
 class LedgerError(SegsyncError):
-    """The ledger is no ledger, damaged, of a newer segsync, of another space or project, or in use."""
+    """The ledger cannot be made, is none, damaged, of a newer segsync, of another space or project, or in use."""
 
 
 class CallError(SegsyncError):

@@ -69,6 +69,7 @@ CREATE TABLE rejections (
 """
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 _IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -76,8 +77,8 @@ class Ledger:
     """The ledger at `path`, for one space and one Voucherify project; for None a temporary one that nobody else sees.
 
     Writes queue up for a thread of their own and are carried out in order, each as a transaction. Opening
-    raises `LedgerError` where the file is damaged, of another kind, newer, somebody else's or in use, and
-    `OutputError` where it cannot be written; what is there is never replaced.
+    raises `LedgerError` where the file cannot be made, is damaged, of another kind, newer, somebody else's or in use,
+    and `OutputError` where the disk has no room; what is there is never replaced.
     """
 
     def __init__(self, path: Path | None, *, space_id: str, application_id: str) -> None:
@@ -182,8 +183,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise LedgerError(f"There is no ledger at {path}: no import has run here, or it has another (--ledger)")
     with _errors_in_words(path):
         _check_file(path)
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        # Not mode=ro: such a connection would leave SQLite's -wal and -shm behind, which the last one to close removes.
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
         try:
+            connection.execute("PRAGMA query_only=1")
             if _is_new(connection):  # as a process leaves it that is killed in its first moments
                 raise LedgerError(f"No import has run on the ledger {path} yet. To begin: python -m segsync")
             _check_version(connection, path)
@@ -318,8 +321,9 @@ def _errors_in_words(path: Path | None) -> Iterator[None]:
             ) from None
         if kind in _DAMAGED or (isinstance(error, sqlite3.OperationalError) and "decode" in str(error)):
             raise LedgerError(_damaged(path)) from None
-        raise OutputError(f"The ledger {path or '(a temporary file)'} cannot be written: {error}") from None
+        unusable = LedgerError if kind in _NO_ACCESS else OutputError
+        raise unusable(f"The ledger {path or '(a temporary file)'} cannot be written: {error}") from None
     except (msgspec.MsgspecError, UnicodeError):  # of what is in its rows
         raise LedgerError(_damaged(path)) from None
     except OSError as error:
-        raise OutputError(f"The ledger {path} cannot be written: {error.strerror}") from None
+        raise LedgerError(f"The ledger {path} cannot be written: {error.strerror}") from None

@@ -15,7 +15,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
-from segsync.errors import OutputError
+from segsync.errors import SettingsError
 from segsync.printable import printable
 
 LogFormat = Literal["text", "json"]
@@ -85,7 +85,7 @@ class FileWriter:
     """Adds to a file that its owner alone may read, in either format; tells `on_failure` once if it no longer can.
 
     A file that another program renames is written on; one that is copied and emptied is begun anew. Raises
-    `OutputError` where it cannot be opened.
+    `SettingsError` where it cannot be opened.
     """
 
     def __init__(self, path: Path, log_format: LogFormat, on_failure: Callable[[str], None]) -> None:
@@ -94,11 +94,11 @@ class FileWriter:
         self._on_failure = on_failure
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                path.chmod(0o600)  # it may have been there before, open to all
+                _end_last_line(descriptor)
         except OSError as error:
-            raise self._unwritable(error) from None
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            path.chmod(0o600)  # it may have been there before, open to all
-            _end_last_line(descriptor)
+            raise SettingsError([f"--log-file {path} cannot be written: {error.strerror}"]) from None
         self._descriptor: int | None = descriptor
 
     def write(self, line: Line, run: str | None) -> None:
@@ -110,7 +110,7 @@ class FileWriter:
             _write_whole(self._descriptor, f"{text}\n".encode())
         except OSError as error:
             self.close()
-            self._on_failure(f"{self._unwritable(error)}. The import goes on without it")
+            self._on_failure(f"The log {self._path} cannot be written: {error.strerror}. The import goes on without it")
 
     def close(self) -> None:
         """Close the file."""
@@ -118,12 +118,16 @@ class FileWriter:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(f"The log {self._path} cannot be written: {error.strerror}")
-
 
 class QuietConsole(Console):
-    """Standard error, for as long as somebody reads it: an import does not end because a pipe was closed."""
+    """Standard error, for as long as it takes words: no import ends because a pipe was closed or a disk is full."""
+
+    def __exit__(self, *error: Any) -> None:
+        """What is printed is written here: do that, or say nothing more."""
+        try:
+            super().__exit__(*error)
+        except OSError:
+            self.quiet = True
 
     def on_broken_pipe(self) -> None:
         """Say nothing more."""

@@ -21,7 +21,7 @@ from typing import IO, Any, Final, Protocol, Self
 
 import msgspec
 
-from segsync.errors import OutputError
+from segsync.errors import OutputError, SettingsError
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
 CSV_SUFFIX: Final = ".csv"
@@ -78,7 +78,8 @@ def kind_of(path: Path) -> type[NdjsonOutput] | type[CsvOutput] | None:
 class NdjsonOutput:
     """A customer a line, exactly as it would be in the request.
 
-    Entering raises `OutputError` where the file exists or cannot be made; leaving it removes a file that nobody is in.
+    Entering raises `SettingsError` where the file exists or cannot be made; leaving it removes a file that nobody is
+    in.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,8 +108,8 @@ class NdjsonOutput:
 class CsvOutput:
     """Voucherify's import columns, then one for each metadata key that a customer has.
 
-    Which keys there are is known in the end, so customers wait in a nameless file beside it until then. Raises as
-    `NdjsonOutput` does, also on leaving. `notes` tell what the import would not take as it is.
+    Which keys there are is known in the end, so customers wait in a nameless file beside it until then. Entering
+    raises as `NdjsonOutput` does, leaving `OutputError`. `notes` tell what the import would not take as it is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -231,9 +232,9 @@ def _made(path: Path) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise OutputError(f"{path} exists already: remove it, or choose another name") from None
+        raise SettingsError([f"--output {path} exists already: remove it, or choose another name"]) from None
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise SettingsError([f"--output {path} cannot be written: {error.strerror}"]) from None
 
 
 def _close(file: IO[Any], path: Path, *, is_empty: bool) -> None:

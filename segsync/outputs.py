@@ -1,4 +1,4 @@
-"""What is left for others when a run has ended: the page for people, the summary for programs."""
+"""Where results go: standard output, and what is left for others, the page for people and the summary for programs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+
+from rich.console import Console
 
 from segsync.errors import OutputError, SettingsError
 
@@ -68,15 +73,33 @@ def write(path: Path, content: bytes) -> None:
     """Have the whole content there, or what was there before. Raises `OutputError`."""
     try:
         if str(path) == STANDARD_OUTPUT:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
+            to_standard_output(content)
         elif _is_file(path):
             _replace(path, content)
         else:  # /dev/stderr, a named pipe
             path.write_bytes(content)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def standard_output() -> Iterator[Console]:
+    """What is printed here is on standard output in the end. Raises `OutputError`."""
+    terminal, drawn = Console(), BytesIO()
+    with TextIOWrapper(drawn, encoding=sys.stdout.encoding, errors="replace") as file:
+        yield Console(file=file, width=terminal.width, force_terminal=terminal.is_terminal)
+        file.flush()
+        to_standard_output(drawn.getvalue())
+
+
+def to_standard_output(content: bytes) -> None:
+    """Write all of it. Raises `OutputError` where that is full, or its reader has gone."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
+        raise OutputError(f"Standard output cannot be written: {error.strerror}") from None
 
 
 def _replace(path: Path, content: bytes) -> None:

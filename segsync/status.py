@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from segsync import accounts, entries
 from segsync.accounts import Run
 from segsync.ledger import is_in_use, reading
 from segsync.models import Fates
+from segsync.outputs import standard_output, to_standard_output
 from segsync.printable import printable
 
 VERSION = 1
@@ -80,20 +80,20 @@ def read_status(path: Path) -> Status:
 
 
 def say_status(path: Path, *, as_json: bool) -> None:
-    """Print the status of a ledger, for people or for machines. Raises `LedgerError`."""
+    """Print the status of a ledger, for people or for machines. Raises `LedgerError` and `OutputError`."""
     status = read_status(path)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(status)).decode())
+        to_standard_output(msgspec.json.format(msgspec.json.encode(status)) + b"\n")
         return
-    console = Console()
-    console.print(Text(printable(f"Ledger {status.ledger} of Segment space {status.space_id}"), style="bold"))
-    for run in status.runs[:1]:
-        console.print(_latest(run))
-    if status.rejections:
-        console.print(_rejections(status.rejections))
-    for run in status.runs[1 : 1 + EARLIER_SHOWN]:
-        console.print(_earlier(run), soft_wrap=True)
-    console.print(Text(status.next), soft_wrap=True)
+    with standard_output() as console:
+        console.print(Text(printable(f"Ledger {status.ledger} of Segment space {status.space_id}"), style="bold"))
+        for run in status.runs[:1]:
+            console.print(_latest(run))
+        if status.rejections:
+            console.print(_rejections(status.rejections))
+        for run in status.runs[1 : 1 + EARLIER_SHOWN]:
+            console.print(_earlier(run), soft_wrap=True)
+        console.print(Text(status.next), soft_wrap=True)
 
 
 def _status_of(run: Run, *, is_running: bool) -> RunStatus:
@@ -132,7 +132,7 @@ def _latest(run: RunStatus) -> Table:
     table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {run.state}", title_justify="left")
     table.add_column()
     table.add_column(justify="right")
-    table.add_column(style="dim")
+    table.add_column(style="dim", overflow="fold")
     table.add_row("Profiles", f"{run.profiles:,}", _until(run))
     table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")
     table.add_row("  Customers sent", f"{fates.sent:,}", are_open)
@@ -168,7 +168,7 @@ def _rejections(reasons: list[RejectionReason]) -> Table:
     table = Table(box=box.SIMPLE, title="Rejected", title_justify="left", title_style="bold")
     table.add_column("Profiles", justify="right")
     table.add_column("Stage")
-    table.add_column("Reason")
+    table.add_column("Reason", overflow="fold")
     for reason in reasons:
         table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(reason.reason)))
     return table

@@ -19,7 +19,7 @@ def summary(report: ImportReport) -> Table:
     table = Table(box=box.SIMPLE, show_header=False, title=_title(report), title_justify="left", title_style="bold")
     table.add_column()
     table.add_column(justify="right")
-    table.add_column(style="dim")
+    table.add_column(style="dim", overflow="fold")
     table.add_row("Profiles listed", f"{fates.profiles:,}", "")
     if report.is_confirmed or fates.confirmed:
         table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import structs
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,9 +20,11 @@ from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
 from segsync.dry_run import DryRunSink, output_at, what_it_means
 from segsync.ending import leave
+from segsync.errors import OutputError
 from segsync.files import REJECTED
 from segsync.ledger import Ledger
 from segsync.models import FIRST_OFFSET
+from segsync.outputs import standard_output
 from segsync.plan import Plan, last_run, plan_new, plan_resume
 from segsync.printable import printable
 from segsync.reasons import read_groups
@@ -44,7 +43,7 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
-    `OutputError` where the ledger or the log cannot be used, `SettingsError` where the metrics cannot be served.
+    `OutputError` where the ledger cannot be used, `SettingsError` where the log or the metrics' port cannot.
     """
     with channels(request) as told, open_ledger(request.settings, request.ledger) as ledger:
         said = told.console
@@ -76,7 +75,8 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
 def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
     """The same without sending: what would be sent goes into `request.output`, where there is one.
 
-    It asks nothing, and its ledger is a temporary one. Raises `OutputError` where the file exists or cannot be written.
+    It asks nothing, and its ledger is a temporary one. Raises `SettingsError` where the file exists or cannot be made,
+    and in the end `OutputError` where it cannot be written.
     """
     with (
         channels(request) as told,
@@ -200,20 +200,11 @@ def _show(table: Table, request: Request, said: Console) -> None:
     if request.outputs.use_standard_output:
         said.print(table)
     else:
-        write_out(table, said)
-
-
-def write_out(drawing: RenderableType, said: Console) -> None:
-    """To standard output. That may be closed or full: what comes after it still has to be said."""
-    terminal, drawn = Console(), StringIO()
-    Console(file=drawn, width=terminal.width, force_terminal=terminal.is_terminal).print(drawing)
-    text, encoding = drawn.getvalue(), sys.stdout.encoding or "utf-8"
-    try:
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        said.print(f"The summary could not be written: {error.strerror}")
+        try:
+            with standard_output() as console:
+                console.print(table)
+        except OutputError as error:  # what comes after it still has to be said
+            said.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
 
 
 def _has_content(path: Path) -> bool:

@@ -44,7 +44,7 @@ class Channels:
 def channels(request: Request) -> Iterator[Channels]:
     """What was asked for, for as long as the process works.
 
-    Raises `OutputError` where the log's file cannot be written, `SettingsError` where the metrics cannot be served.
+    Raises `SettingsError` where the log's file cannot be written, or the metrics cannot be served.
     """
     console = console_for()
     is_live = request.mode == "live" and not console.is_dumb_terminal

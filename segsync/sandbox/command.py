@@ -1,15 +1,23 @@
-"""What `python -m segsync sandbox` and `--sandbox` say."""
+"""What `python -m segsync sandbox` and `--sandbox` do and say."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import typer
 
-from segsync.errors import StopError
+from segsync.conclusion import EXIT_DONE, EXIT_STOPPED
+from segsync.errors import OutputError, StopError
+from segsync.request import Request
 from segsync.sandbox.options import SandboxOptions, connection
+from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict, serve_until
+from segsync.settings import Settings
+from segsync.terminal import dry_run_at_terminal, import_at_terminal
 
 
 def serve_until_signal(options: SandboxOptions, port: int) -> None:
@@ -35,7 +43,34 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
         raise StopError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another: --port") from None
 
 
-def say_verdict(verdict: Verdict, *, to_stderr: bool = False) -> bool:
+def import_sandbox(
+    request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]], *, profiles: int, directory: Path
+) -> int:
+    """Import from a sandbox of our own, show that what arrived is what should have, and give the exit code.
+
+    The ledger is in `directory`. Raises `StopError` where the sandbox does not start, and what an import raises.
+    """
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {directory} cannot be made: {error.strerror}") from None
+    with SandboxProcess(SandboxOptions(profiles=profiles)) as sandbox:
+        # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
+        own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
+        own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
+        asked = request(Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull)))
+        if asked.dry_run:
+            return dry_run_at_terminal(asked)[1]
+        report, code = import_at_terminal(asked)
+        if report is None or report.outcome != "done":
+            return code
+        first = int(report.offset or 0)
+        verdict = sandbox.verdict(first, first + report.fates.profiles)
+        is_right = _say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
+        return code if is_right or code != EXIT_DONE else EXIT_STOPPED
+
+
+def _say_verdict(verdict: Verdict, *, to_stderr: bool) -> bool:
     """Print what arrived against what should have; whether that is the same."""
     typer.echo(
         f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "

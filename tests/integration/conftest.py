@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,7 +21,7 @@ import pytest
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
-from segsync.status import RunStatus, Status, read_status
+from segsync.status import RunStatus, Status, read_status, say_status
 
 SEGSYNC = (sys.executable, "-m", "segsync")
 
@@ -143,6 +145,13 @@ class Segsync:
     def first_run(self, ledger: str = "segsync.db") -> RunStatus:
         """What `status` tells of the first run, at once: for who waits for a moment."""
         return read_status(self.directory / ledger).runs[0]
+
+    def said_of(self, ledger: str, *, as_json: bool) -> str:
+        """What `status` prints of a ledger, without a process."""
+        with redirect_stdout(TextIOWrapper(BytesIO(), encoding="utf-8")) as said:
+            say_status(self.directory / ledger, as_json=as_json)
+        said.seek(0)
+        return said.read()
 
     def lines(self, name: str) -> list[str]:
         """The lines of a file that the run left; none where it left none."""

@@ -101,7 +101,7 @@ def test_a_file_that_is_there_is_refused_before_anything_is_read(
 
 def test_a_folder_that_is_not_there_is_named(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     run = segsync("--dry-run", "--output", "nowhere/a.csv", sandbox=start_sandbox(fast(100)))
-    assert run.code == 1
+    assert run.code == 2
     assert "nowhere/a.csv cannot be written: No such file or directory" in run.stderr
 
 

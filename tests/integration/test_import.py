@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from segsync.sandbox.options import Faults
 from tests.conftest import StartSandbox
-from tests.integration.conftest import SEGSYNC, Segsync, fast
+from tests.integration.conftest import Segsync, fast
 
 
 def test_the_sandbox_flag_needs_no_account_and_ends_with_counts_that_match(segsync: Segsync) -> None:
@@ -193,26 +190,6 @@ def test_the_files_of_a_real_import_are_safe_from_the_sandbox_and_from_a_failed_
     assert segsync("--sandbox", "--limit", "20").code == 0
     assert segsync.lines("rejected-profiles.csv") == before
     assert segsync.lines("segsync-sandbox/profiles-with-warnings.csv")
-
-
-def test_a_summary_that_cannot_be_written_does_not_hide_the_way_back(
-    segsync: Segsync, start_sandbox: StartSandbox
-) -> None:
-    environment = segsync.environment(start_sandbox(fast(100)))
-    with Path("/dev/full").open("w", encoding="utf-8") as full:
-        run = subprocess.run(
-            [*SEGSYNC, "--limit", "50"],
-            cwd=segsync.directory,
-            env=environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert run.returncode == 0
-    assert "Traceback" not in run.stderr
-    assert "The summary could not be written: No space left on device" in run.stderr
-    assert "--offset 50" in run.stderr
 
 
 def test_a_file_where_the_sandbox_wants_its_folder_is_named(segsync: Segsync) -> None:

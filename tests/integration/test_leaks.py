@@ -12,7 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, redirect_stdout
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -35,7 +35,6 @@ from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Fa
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from segsync.segment import SegmentSource
-from segsync.status import say_status
 from segsync.transport import Transport
 from segsync.voucherify import VoucherifySink
 from tests.conftest import StartSandbox
@@ -178,7 +177,7 @@ def watched(
     return Left(process.returncode, said, "\n".join(seen), files)
 
 
-def assert_nothing_leaked(left: Left, directory: Path) -> None:
+def assert_nothing_leaked(left: Left, segsync: Segsync) -> None:
     assert "Traceback" not in left.said
     assert leaks(left.said, HIDDEN) == set()
     assert leaks("\n".join(left.files), HIDDEN) == set(), "names of files"
@@ -189,11 +188,9 @@ def assert_nothing_leaked(left: Left, directory: Path) -> None:
         shown = without_source_ids(content.decode()).encode() if name == REJECTED else content
         assert leaks(shown, HIDDEN) == set(), name
     for as_json in (False, True):
-        said = StringIO()
-        with redirect_stdout(said):
-            say_status(directory / "segsync.db", as_json=as_json)
-        assert "spa_sandbox" in said.getvalue()
-        assert leaks(said.getvalue(), HIDDEN) == set()
+        said = segsync.said_of("segsync.db", as_json=as_json)
+        assert "spa_sandbox" in said
+        assert leaks(said, HIDDEN) == set()
 
 
 def test_the_search_finds_what_it_is_to_find() -> None:
@@ -231,7 +228,7 @@ def test_a_troubled_run_tells_of_nobody(troubled: dict[str, tuple[Segsync, Left]
     assert {REJECTED, WARNINGS, WITHOUT_IDENTIFIER, "segsync.db"} <= set(left.files)
     stages = {row["stage"] for row in csv.DictReader(StringIO(left.files[REJECTED].decode()))}
     assert stages == {"read", "upsert", "confirm"}, "everything that can be said of a customer was said"
-    assert_nothing_leaked(left, segsync.directory)
+    assert_nothing_leaked(left, segsync)
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +254,7 @@ def test_a_run_that_ends_in_an_error_tells_of_nobody(
     assert left.code == code, left.said
     if program != SEGSYNC:
         assert "unexpected LookupError" in left.said
-    assert_nothing_leaked(left, segsync.directory)
+    assert_nothing_leaked(left, segsync)
 
 
 def test_a_credential_that_is_not_allowed_is_not_repeated(segsync: Segsync, sandbox: SandboxProcess) -> None:
@@ -274,10 +271,10 @@ def test_a_run_that_is_killed_leaves_nobody_in_its_ledger(segsync: Segsync, star
     left = watched(segsync, sandbox, "--verbose", kill_at="aa_0000000001", settings=slowly)
     assert left.code == -signal.SIGKILL
     assert {"segsync.db", "segsync.db-wal", "segsync.db-shm"} <= set(left.files)
-    assert_nothing_leaked(left, segsync.directory)
+    assert_nothing_leaked(left, segsync)
     resumed = watched(segsync, sandbox, "--verbose", "--resume")
     assert resumed.code == 3, resumed.said
-    assert_nothing_leaked(resumed, segsync.directory)
+    assert_nothing_leaked(resumed, segsync)
 
 
 # --- errors, with all that is behind them ---------------------------------------------------------------------

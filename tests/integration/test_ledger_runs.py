@@ -187,7 +187,7 @@ def test_a_ledger_that_cannot_be_made_is_known_before_anything_is_sent(
         ("file/segsync.db", "Not a directory"),
     ):
         run = segsync("--ledger", ledger, sandbox=sandbox)
-        assert run.code == 1
+        assert run.code == 2
         assert run.stderr == f"Error: The ledger {ledger} cannot be written: {why}\n"
     assert calls(sandbox) == 0
     assert sorted(path.name for path in segsync.directory.iterdir()) == ["file", "folder"]

@@ -137,6 +137,14 @@ def test_every_event_and_every_field_of_the_report_that_is_named_exists() -> Non
     assert set(re.findall(r"from segsync import (.+)", guides.EMBEDDING)[0].split(", ")) <= set(segsync.__all__)
 
 
+def test_the_check_that_is_shown_is_what_the_program_prints(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(SandboxOptions(latency_ms=1.0))
+    run = segsync("check", "--profiles", "400000", sandbox=sandbox, **sandbox.connection, COLUMNS="80")
+    said = "".join(f"{line.rstrip()}\n" for line in run.stdout.splitlines())
+    shown = guides.blocks(guides.section(guides.OPERATORS, "Look first, then rehearse"), "text")
+    assert [re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:38677", said)] == shown
+
+
 def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     example, _ = guides.blocks(guides.EMBEDDING, "python")
     sandbox = start_sandbox(

@@ -108,8 +108,8 @@ def test_a_log_file_that_cannot_be_written_stops_the_run_before_anything_is_call
 ) -> None:
     sandbox = start_sandbox(fast(100))
     run = segsync("--log-file", "nowhere/run.log", sandbox=sandbox)
-    assert run.code == 1
-    assert "The log nowhere/run.log cannot be written: No such file" in run.stderr
+    assert run.code == 2
+    assert "--log-file nowhere/run.log cannot be written: No such file" in run.stderr
     assert sandbox.verdict().segment_calls == 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import segsync
+from segsync.__main__ import main
 
 CREDENTIALS = {
     "SEGMENT_ACCESS_TOKEN": "token-of-segment",
@@ -137,6 +138,12 @@ def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_
         (["--nonsense"], "--nonsense"),
         (["--offset"], "--offset"),
         (["import"], "import"),
+        (["--sandbox", "check"], "--sandbox is for an import: check has no such flag."),
+        (["--limit", "5", "--dry-run", "status"], "--limit is for an import: status has no such flag. --dry-run is"),
+        (["--no-input", "sandbox"], "--no-input is for an import: sandbox has no such flag."),
+        (["--ledger", "a.db", "status", "--json"], "--ledger goes behind the command: status --ledger."),
+        (["--env-file", "a", "-q", "check"], "--env-file goes behind the command: check --env-file. --quiet is for"),
+        (["c+/=&?"], "To begin at an offset: --offset 'c+/=&?'"),
         (["sandbox", "--port", "70000"], "--port"),
         (["sandbox", "--hang", "2"], "--hang"),
     ],
@@ -182,12 +189,24 @@ def test_a_file_that_is_no_ledger_is_named_and_left_as_it_was(tmp_path: Path, ar
     assert (tmp_path / "segsync.db").read_bytes() == before
 
 
-def test_a_ledger_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    ended = call(tmp_path, "--ledger", "nowhere/segsync.db", environ=CREDENTIALS)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: The ledger nowhere/segsync.db cannot be written: No such file")
-    assert "Traceback" not in ended.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--ledger", "nowhere/a"],
+        ["--log-file", "nowhere/a"],
+        ["--log-format", "json", "--log-file", "nowhere/a"],
+        ["--report", "nowhere/a"],
+        ["--summary-json", "nowhere/a"],
+        ["--dry-run", "--output", "nowhere/a.csv"],
+        ["--dry-run", "--output", "nowhere/a.ndjson"],
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_cannot_be_written_is_a_wrong_setting_and_nothing_is_done(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    said = refusal(tmp_path, *arguments, environ=CREDENTIALS)
+    assert re.search(r"nowhere/a\S* cannot be written: No such file or directory", said)
 
 
 def test_without_an_import_there_is_nothing_to_take_again_and_nobody_is_called(tmp_path: Path) -> None:
@@ -200,3 +219,14 @@ def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("segsync.exe" if os.name == "nt" else "segsync")
     ended = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == f"segsync {segsync.__version__}\n"
+
+
+def test_what_nobody_expected_is_a_sentence_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_arguments: object) -> None:
+        raise KeyError("ada@example.com")
+
+    monkeypatch.setattr("segsync.__main__.app", broken)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert re.fullmatch(r"Error: unexpected KeyError at .*\. This is a defect: .*", str(ended.value.code))
+    assert "ada" not in str(ended.value.code)

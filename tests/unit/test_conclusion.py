@@ -89,10 +89,11 @@ def test_after_rejections_the_way_to_take_them_again_is_named() -> None:
     assert exit_code(report, 0) == 3
 
 
-def test_a_limit_that_is_reached_is_told_with_both_ways_behind_it() -> None:
-    report = ended("done", Fates(confirmed=90, without_identifier=10), resume_offset="100")
+@pytest.mark.parametrize(("cursor", "typed"), [("100", "100"), ("c+/=MTIw&?% é", "'c+/=MTIw&?% é'")])
+def test_a_limit_that_is_reached_is_told_with_both_ways_behind_it(cursor: str, typed: str) -> None:
+    report = ended("done", Fates(confirmed=90, without_identifier=10), resume_offset=cursor)
     [line] = said(report, replace(REQUEST, limit=100))
-    assert line == "--limit 100 reached. The next profiles begin at --offset 100; --resume goes on there"
+    assert line == f"--limit 100 reached. The next profiles begin at --offset {typed}; --resume goes on there"
     assert exit_code(report, 0) == 0
 
 

@@ -263,21 +263,28 @@ def test_a_ledger_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pyte
 
 
 def test_a_directory_is_no_ledger(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=f"The ledger {tmp_path} cannot be written"):
+    with pytest.raises(LedgerError, match=f"The ledger {tmp_path} cannot be written"):
         open_ledger(tmp_path)
 
 
 def test_a_directory_that_is_not_there_is_named_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "away" / "segsync.db"
-    with pytest.raises(OutputError, match=f"{path} cannot be written: No such file or directory"):
+    with pytest.raises(LedgerError, match=f"{path} cannot be written: No such file or directory"):
         open_ledger(path)
     assert not path.parent.exists()
 
 
 def test_a_lock_that_cannot_be_made_is_named_at_the_start(path: Path) -> None:
     path.with_name("segsync.db-lock").mkdir()
-    with pytest.raises(OutputError, match=f"{path} cannot be written"):
+    with pytest.raises(LedgerError, match=f"{path} cannot be written"):
         open_ledger(path)
+
+
+def test_a_ledger_that_may_only_be_read_is_no_ledger_to_use(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        ledger.read(lambda db: db.execute("PRAGMA query_only=1"))
+        with pytest.raises(LedgerError, match=f"{path} cannot be written: attempt to write a readonly database"):
+            begin(ledger)
 
 
 def test_there_is_nothing_to_read_where_no_import_has_run(path: Path) -> None:
@@ -356,6 +363,7 @@ def test_a_reader_changes_nothing(path: Path) -> None:
     with pytest.raises(SegsyncError), reading(path) as db:
         accounts.begin_run(db, "0")
     assert path.read_bytes() == before
+    assert {each.name for each in path.parent.iterdir()} == {"segsync.db", "segsync.db-lock"}
 
 
 # --- writing --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from segsync.errors import OutputError
+from segsync.errors import SettingsError
 from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Line, QuietConsole, console_for
 
 LINE = Line("profile_rejected", "Rejected: use_1\x1b[31m", {"stage": "read", "request_id": None, "n": 0.12345})
@@ -66,7 +66,7 @@ def test_what_is_no_file_is_left_as_it_is() -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"The log .*nowhere/run\.log cannot be written: No such file"):
+    with pytest.raises(SettingsError, match=r"--log-file .*nowhere/run\.log cannot be written: No such file"):
         FileWriter(tmp_path / "nowhere" / "run.log", "text", failing)
 
 

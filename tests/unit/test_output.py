@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from segsync.errors import OutputError
+from segsync.errors import SettingsError
 from segsync.output import COLUMNS, CsvOutput, NdjsonOutput, kind_of
 
 ADA: dict[str, Any] = {
@@ -109,14 +109,15 @@ def test_a_file_that_exists_is_left_alone_and_one_with_nobody_in_it_is_not_left(
 ) -> None:
     path = tmp_path / "c"
     path.write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="exists already"), kind(path):
+    with pytest.raises(SettingsError, match=r"--output .* exists already"), kind(path):
         pass
     assert path.read_text(encoding="utf-8") == "mine"
     path.unlink()
     with kind(path):
         assert path.exists()
     assert not path.exists()
-    with pytest.raises(OutputError, match="cannot be written: No such file"), kind(tmp_path / "nowhere" / "c"):
+    unwritable = r"--output .*nowhere.c cannot be written: No such file"
+    with pytest.raises(SettingsError, match=unwritable), kind(tmp_path / "nowhere" / "c"):
         pass
 
 

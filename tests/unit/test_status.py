@@ -253,6 +253,18 @@ def test_what_stopped_it_is_shown_as_it_is(path: Path, capsys: pytest.CaptureFix
     assert "[red]" in shown
 
 
+def test_in_a_narrow_window_the_offset_and_reasons_are_whole(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor, reason = "eyJzdGFydF9pZCI6MTIzNDU2Nzg5MH0=", "metadata.eyJzdGFydF9pZCI6MTIzNDU2Nzg5MH0"
+    with open_ledger(path) as ledger:
+        play(ledger, next_cursor=cursor, rejected=1, reason=lambda _: reason, state="interrupted")
+    monkeypatch.setenv("COLUMNS", "40")
+    cells = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in said(path, capsys).splitlines())
+    assert cursor in cells
+    assert reason in cells
+
+
 def test_of_many_runs_the_last_few_are_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_ledger(path) as ledger:
         for number in range(20):

@@ -40,11 +40,11 @@ def report(
     )
 
 
-def printed(result: ImportReport) -> str:
-    console = Console(width=80, file=StringIO(), color_system=None)
+def printed(result: ImportReport, width: int = 80) -> str:
+    console = Console(width=width, file=StringIO(), color_system=None)
     console.print(summary(result))
     assert isinstance(console.file, StringIO)
-    assert max(map(len, console.file.getvalue().splitlines())) <= 80
+    assert max(map(len, console.file.getvalue().splitlines())) <= width
     return console.file.getvalue()
 
 
@@ -140,6 +140,15 @@ def test_the_pace_of_a_resumed_import_is_that_of_this_process() -> None:
 def test_the_summary_of_nothing_names_no_file_and_no_pace() -> None:
     text = printed(report(Fates()))
     assert [words for words in ("per 100", WITHOUT_IDENTIFIER, REJECTED) if words in text] == []
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 120])
+def test_in_a_window_of_any_width_files_and_the_offset_are_named_in_full(width: int) -> None:
+    fates = Fates(confirmed=1_234_567, without_identifier=89_012, rejected=345, to_do=67)
+    cursor = "eyJzdGFydF9pZCI6MTIzNDU2Nzg5MH0="
+    text = printed(report(fates, outcome="stopped", resume_offset=cursor), width)
+    notes = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in text.splitlines())
+    assert [name for name in (WITHOUT_IDENTIFIER, REJECTED, WARNINGS, cursor) if name not in notes] == []
 
 
 @pytest.mark.parametrize(

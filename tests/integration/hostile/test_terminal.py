@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from io import StringIO
 
 import pexpect
 import pytest
 
-from segsync.status import say_status
 from tests.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
 from tests.integration.conftest import SEGSYNC, Run, Segsync
 from tests.integration.hostile.imported import DEEP, LISTING, OUTCOME, PERSONAL, UPSERT, refusing_one
@@ -82,16 +79,12 @@ async def test_no_answer_writes_on_the_terminal_what_it_wants(segsync: Segsync, 
         ATTACKS[attack](hostile)
         run = await at_terminal(segsync, hostile, "--verbose")
     assert run.code in (1, 2, 3)
-    status, status_json = (StringIO(), StringIO())
-    with redirect_stdout(status):
-        say_status(segsync.directory / "segsync.db", as_json=False)
-    with redirect_stdout(status_json):
-        say_status(segsync.directory / "segsync.db", as_json=True)
-    for said in (run.stdout, run.stderr, status.getvalue(), status_json.getvalue()):
+    status, status_json = (segsync.said_of("segsync.db", as_json=as_json) for as_json in (False, True))
+    for said in (run.stdout, run.stderr, status, status_json):
         assert [line for line in said.split("\n") if not line.isprintable()] == []
         assert PERSONAL not in said
     assert not [line for line in run.stderr.split("\n") if line.startswith("Rejected: forged")]
-    assert json.loads(status_json.getvalue())["version"] == 1
+    assert json.loads(status_json)["version"] == 1
 
 
 async def test_no_answer_writes_on_the_live_display_what_it_wants(segsync: Segsync) -> None:
