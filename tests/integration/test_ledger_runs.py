@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -54,10 +55,12 @@ def test_a_second_run_on_the_same_ledger_is_refused_and_the_first_goes_on(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox, bystander = start_sandbox(fast(500)), start_sandbox(fast(100))
-    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="250")
+    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
     wait_until_accepted(sandbox, 100)
+    running.send_signal(signal.SIGSTOP)  # it has time until the others are through
     requests = ((), ("--resume",), ("--offset", "0"), ("--retry-rejected",))
     refused = [ended(second) for second in [segsync.start(*request, sandbox=bystander) for request in requests]]
+    running.send_signal(signal.SIGCONT)
     assert running.poll() is None
     for second in refused:
         assert second.code == 2
@@ -76,9 +79,11 @@ def test_a_second_run_on_the_same_ledger_is_refused_and_the_first_goes_on(
 
 def test_two_runs_with_a_ledger_each_do_not_disturb_each_other(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox, other = start_sandbox(fast(500)), start_sandbox(fast(100))
-    running = segsync.start("--limit", "300", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="250")
+    running = segsync.start("--limit", "300", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
     wait_until_accepted(sandbox, 100)
+    running.send_signal(signal.SIGSTOP)
     assert segsync("--ledger", "other.db", sandbox=other).code == 0
+    running.send_signal(signal.SIGCONT)
     assert running.poll() is None
     assert ended(running).code == 0
     assert other.verdict().is_right
