@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.lineup import DLT, ORIGINAL, SEGSYNC, SEGSYNC_BY_TRAIT
+from benchmarks.lineup import DLT, ORIGINAL, ORIGINAL_UNCOUNTED, SEGSYNC, SEGSYNC_BY_TRAIT
 from benchmarks.measure import Run
 from benchmarks.questions import limits
 from benchmarks.questions.cost import Cost
@@ -28,6 +28,9 @@ ON_WHITE: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 ORIGINAL_SECONDS: Final = 4.0
 """Per 100 customers, as the README of the Node script says."""
+
+SIGN_INCHES: Final = 0.4
+"""What is written above a plot takes so much of what is left free below it."""
 
 LIMIT: Final = 100
 """Calls a second of the main plot: what a Segment space gets."""
@@ -75,26 +78,37 @@ def write_plots(results: Results, directory: Path) -> list[str]:
 
 
 def _sign(figure: Figure, results: Results) -> None:
-    """Machine, versions, date and the caveat, under the plot."""
+    """The caveat, machine, versions and date, above all else."""
     machine, packages = results.machine, results.machine.packages
     versions = ", ".join(f"{name} {packages[name]}" for name in ("segsync", "aiohttp", "dlt") if name in packages)
     quick = "QUICK RUN, TIMES MEAN NOTHING. " if results.is_quick else ""
+    down = SIGN_INCHES / figure.get_figheight()
+    for axes in figure.axes:
+        box = axes.get_position()
+        axes.set_position((box.x0, box.y0 - down, box.width, box.height))
+    for text in figure.texts:
+        text.set_y(text.get_position()[1] - down)
     figure.text(
         0.01,
-        0.015,
-        f"{quick}{machine}\n{versions}; {machine.date}. Both services are a sandbox on this same machine: "
-        "read the ratios. Caveats: results.md",
+        0.985,
+        f"{quick}Both services are a sandbox on this same machine: read the ratios. More caveats: results.md\n"
+        f"{machine}\n{versions}; {machine.date}",
         fontsize=7,
         color=GREY,
-        va="bottom",
+        va="top",
     )
 
 
 def import_plot(rows: list[Row]) -> Figure:
     """Seconds per 100 customers at the limit of a space: a bar for each contestant, the arithmetic as lines."""
-    figure = Figure(figsize=(8.5, 3.8))
-    axes = figure.add_axes((0.23, 0.26, 0.72, 0.58))
+    figure = Figure(figsize=(8.5, 4.3))
+    axes = figure.add_axes((0.23, 0.24, 0.72, 0.62))
     found = {
+        "its algorithm, where\nnobody counts its calls": (
+            limits.find(rows, ORIGINAL_UNCOUNTED.name, LIMIT),
+            GREY,
+            PALE_GREY,
+        ),
         "dlt": (limits.find(rows, DLT.name, LIMIT), PURPLE, PALE_PURPLE),
         "segsync": (limits.find(rows, SEGSYNC.name, LIMIT), BLUE, PALE_BLUE),
         "segsync, identifier\nin a trait": (limits.find(rows, SEGSYNC_BY_TRAIT.name, LIMIT), BLUE, PALE_BLUE),
@@ -178,7 +192,7 @@ def cost_plot(cost: Cost, price: Price | None, rows: list[Row] | None) -> Figure
     }
     dlt = limits.find(rows or [], DLT.name, 0)
     if dlt:
-        samples["dlt"] = ([dlt.run.cpu_ms], PURPLE)
+        samples[f"dlt, one run\nof {dlt.run.profiles:,}"] = ([dlt.run.cpu_ms], PURPLE)
     for place, (taken, colour) in enumerate(samples.values()):
         middle = median(taken)
         spread = [[middle - min(taken)], [max(taken) - middle]]
@@ -188,6 +202,8 @@ def cost_plot(cost: Cost, price: Price | None, rows: list[Row] | None) -> Figure
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set_title("CPU milliseconds a customer (no limit, no latency)", loc="left", fontweight="bold")
+    rounds = f"median of {len(cost.rounds)} runs of {cost.rounds[0].whole.profiles:,}, and from the least to the most"
+    axes.set_xlabel(rounds, fontsize=8)
     if price:
         _stages(figure.add_axes((0.45, 0.2, 0.5, 0.28)), price)
     return figure

@@ -80,6 +80,7 @@ def section(cost: Cost) -> str:
     ]
     columns = ("round", "floor, CPU ms", "segsync, CPU ms", "ratio", "floor, MB", "segsync, MB")
     customers = cost.rounds[0].whole.profiles
+    customers_a_second = [customers / each.whole.account.wall_seconds for each in cost.rounds]
     return "\n\n".join(
         [
             "## Own cost",
@@ -87,8 +88,17 @@ def section(cost: Cost) -> str:
             "upserts, outcomes and progress included) against a bare aiohttp loop that makes the two Segment calls and "
             "throws the answers away.",
             table(columns, rows, texts=0),
-            f"The ratio is {median(cost.ratios):.2f} (median; {cost.ratios[0]:.2f} to {cost.ratios[-1]:.2f}). "
-            f"`python -m segsync --help` takes {median(cost.help_cpu_seconds):.2f} s of CPU "
-            f"({min(cost.help_cpu_seconds):.2f} to {max(cost.help_cpu_seconds):.2f}).",
+            f"The ratio is {_spread(cost.ratios)}: the median, from the least to the most. It is "
+            "what carries over to another machine. On this one a customer took "
+            f"{_spread([each.whole.cpu_ms for each in cost.rounds])} ms where the bare calls took "
+            f"{_spread([each.floor.cpu_ms for each in cost.rounds])} ms, and one process brought over "
+            f"{_spread(customers_a_second, 0)} customers a second, start and end included, beside the sandbox. "
+            f"`python -m segsync --help` takes {_spread(cost.help_cpu_seconds)} s of CPU.",
         ]
     )
+
+
+def _spread(figures: list[float], decimals: int = 2) -> str:
+    """The median, and from the least to the most."""
+    middle, least, most = (f"{each:,.{decimals}f}" for each in (median(figures), min(figures), max(figures)))
+    return f"{middle} ({least} to {most})"

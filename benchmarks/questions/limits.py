@@ -161,7 +161,7 @@ def section(rows: list[Row]) -> str:
         "process to its end. CPU is per profile, of the whole process. *Customers* are those that arrived exactly as "
         "they should, of those that should have. Who died has no time, since it did not do the work. "
         "*Original, nobody counting* has a space that refuses no call, where everybody's identifier is among the first "
-        "external ids: its own pace. "
+        "external ids: that is its own pace, 100 calls a second at most, since it leaves 10 ms between two. "
         "*By trait* is `IDENTIFIER_LOOKUP=traits` in a space where every customer has the identifier as a trait too: "
         "that saves a call for each of them, and costs one for each anonymous profile.",
     ]
