@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
@@ -15,6 +16,9 @@ from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 
 T = TypeVar("T")
+
+# Programs are started hundreds of times: they keep their bytecode, as installed ones do.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A fresh clone builds Hypothesis's tables first, and a busy machine is slow: neither is a failure.
 settings.register_profile("segsync", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
