@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.measure import Contestant
+from segsync.pacer import net_of_margin
 
 EVERYBODY: Final = {"SEGMENT_TRAITS_LIMIT": "200"}
 
@@ -34,3 +35,8 @@ def dlt_for(calls_per_second: int, latency_ms: float) -> Contestant:
     """dlt with as many threads as calls are under way at the limit: it has no pace, so nothing else holds it back."""
     workers = math.ceil(calls_per_second * latency_ms / 1000) or BEST_DLT_WORKERS
     return DLT.told(EXTRACT__WORKERS=str(workers), EXTRACT__MAX_PARALLEL_ITEMS=str(2 * workers))
+
+
+def floor_for(calls_per_second: int) -> Contestant:
+    """The floor at segsync's own pace: calls that left evenly at the very limit would arrive a little too close."""
+    return FLOOR.told(CALLS_PER_SECOND=str(net_of_margin(calls_per_second))) if calls_per_second else FLOOR

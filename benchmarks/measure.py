@@ -135,9 +135,10 @@ def incomplete(run: Run) -> str:
 
 def short(run: Run) -> str:
     """What is wrong with a run of the floor; "" if nothing is."""
-    if run.has_finished and run.segment_calls == run.needed_calls:
+    answered = run.segment_calls - run.segment_rate_limited
+    if run.has_finished and answered == run.needed_calls:
         return ""
-    return f"{run.contestant} made {run.segment_calls} of {run.needed_calls} calls: {run.last_words}"
+    return f"{run.contestant} made {answered} of {run.needed_calls} calls: {run.last_words}"
 
 
 def needed_calls(options: SandboxOptions, verdict: Verdict) -> int:

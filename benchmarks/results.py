@@ -31,8 +31,10 @@ CAVEATS: Final = (
     "`dlt` is a general tool that we set up for this. It has no rate limit: its number of threads is chosen by hand "
     "for the limit and the latency, which a real service changes. It sends when all is read, keeps in files until then "
     "what it read, and reads no outcomes.",
-    "`floor` delivers nothing: it makes the Segment calls and throws the answers away. It keeps no pace, so at a limit "
-    "the floor is arithmetic: the calls that are needed over those that are allowed.",
+    "`floor` delivers nothing: it makes the Segment calls and throws the answers away. At a limit its calls leave "
+    "evenly, as little below the limit as segsync's: at the very limit some arrive closer together than they left, and "
+    "a strict window refuses those. What is answered 429 it asks for again, and its row counts it. Without a limit it "
+    "keeps no pace.",
     "Only segsync writes a ledger and reads what became of each customer: that is in its times and its CPU.",
     "Peak memory is the operating system's figure of the one process, shared libraries included.",
 )

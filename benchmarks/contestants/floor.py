@@ -1,15 +1,19 @@
 """The floor: a bare aiohttp loop that makes the Segment calls that an import needs, and throws the answers away.
 
-No pace, no retries, no mapping, nothing sent. It asks for what segsync asks for, in the same words, and of a profile
-without the identifier no traits. What makes aiohttp cheaper and has no other price is done: one session, its
-headers given once, no cookies, URLs that need no quoting.
+No mapping, nothing sent. It asks for what segsync asks for, in the same words, and of a profile without the identifier
+no traits. What makes aiohttp cheaper and has no other price is done: one session, its headers given once, no cookies,
+URLs that need no quoting.
+
+Without a limit there is no pace either. Where `CALLS_PER_SECOND` says one, calls leave by one schedule, and one that
+is answered 429 takes another turn.
 """
 
 from __future__ import annotations
 
 import os
-from asyncio import gather
+from asyncio import TaskGroup, gather, get_running_loop, sleep
 from base64 import b64encode
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import msgspec
@@ -19,7 +23,10 @@ from yarl import URL
 from segsync.mapping import MAPPED_TRAITS
 
 WORKERS = 16
+CALLS_PER_SECOND = float(os.environ.get("CALLS_PER_SECOND", "0"))
+TOO_MANY = 429
 
+PROFILES = f"{os.environ['SEGMENT_BASE_URL']}/v1/spaces/{os.environ['SEGMENT_SPACE_ID']}/collections/users/profiles"
 IDENTIFIER = f"include={os.environ['IDENTIFIER_SAVED_AS_SOURCE_ID']}&limit=25"
 TRAITS = f"include={','.join(MAPPED_TRAITS)}&limit=200"
 HEADERS = {
@@ -29,29 +36,83 @@ HEADERS = {
 }
 
 
+Get = Callable[[str], Awaitable[bytes]]
+
+
 async def main() -> None:
-    profiles = f"{os.environ['SEGMENT_BASE_URL']}/v1/spaces/{os.environ['SEGMENT_SPACE_ID']}/collections/users/profiles"
     async with aiohttp.ClientSession(
-        headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar(), raise_for_status=True
+        headers=HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        raise_for_status=True,
+        # A call whose turn it is must not wait for a connection.
+        connector=aiohttp.TCPConnector(limit=0) if CALLS_PER_SECOND else None,
     ) as session:
 
         async def get(url: str) -> bytes:
             async with session.get(URL(url, encoded=True)) as response:
                 return await response.read()
 
-        async def work() -> None:
-            while ids:
-                profile = f"{profiles}/segment_id:{ids.pop()}"
-                if msgspec.json.decode(await get(f"{profile}/external_ids?{IDENTIFIER}"))["data"]:
-                    await get(f"{profile}/traits?{TRAITS}")
+        await (import_at_pace(paced(get)) if CALLS_PER_SECOND else import_at_once(get))
 
-        ids: list[str] = []
-        following = "0"
+
+async def import_at_once(get: Get) -> None:
+    """List all, then read with a few workers."""
+
+    async def work() -> None:
+        while ids:
+            await read(get, ids.pop())
+
+    ids: list[str] = []
+    following = "0"
+    while following:
+        page, following = await listed(get, following)
+        ids += page
+    await gather(*(work() for _ in range(WORKERS)))
+
+
+async def import_at_pace(get: Get) -> None:
+    """A task for each profile, and the next page asked for before its predecessor is read: no turn is left unused."""
+    following = "0"
+    async with TaskGroup() as tasks:
         while following:
-            page = msgspec.json.decode(await get(f"{profiles}?limit=100&next={following}"))
-            ids += [listed["segment_id"] for listed in page["data"]]
-            following = page["cursor"]["next"]
-        await gather(*(work() for _ in range(WORKERS)))
+            page, following = await listed(get, following)
+            for segment_id in page:
+                tasks.create_task(read(get, segment_id))
+
+
+async def listed(get: Get, cursor: str) -> tuple[list[str], str]:
+    """The profiles of a page, and where the next one begins."""
+    page = msgspec.json.decode(await get(f"{PROFILES}?limit=100&next={cursor}"))
+    return [profile["segment_id"] for profile in page["data"]], page["cursor"]["next"]
+
+
+async def read(get: Get, segment_id: str) -> None:
+    profile = f"{PROFILES}/segment_id:{segment_id}"
+    if msgspec.json.decode(await get(f"{profile}/external_ids?{IDENTIFIER}"))["data"]:
+        await get(f"{profile}/traits?{TRAITS}")
+
+
+def paced(get: Get) -> Get:
+    """The same, each call when it is its turn: turns are handed out in the order in which they are asked for."""
+    now = get_running_loop().time
+    following = 0.0
+
+    async def turn() -> None:
+        nonlocal following
+        mine = max(following, now())
+        following = mine + 1 / CALLS_PER_SECOND
+        await sleep(mine - now())
+
+    async def get_at_turn(url: str) -> bytes:
+        while True:
+            await turn()
+            try:
+                return await get(url)
+            except aiohttp.ClientResponseError as error:
+                if error.status != TOO_MANY:
+                    raise
+
+    return get_at_turn
 
 
 if __name__ == "__main__":
