@@ -162,9 +162,9 @@ def section(rows: list[Row]) -> str:
         "process to its end. CPU is per profile, of the whole process. *Customers* are those that arrived exactly as "
         "they should, of those that should have. Who died has no time, since it did not do the work. "
         "*Original, nobody counting* has a space that refuses no call, where everybody's identifier is among the first "
-        "external ids: its own pace, whatever is allowed, since it lets one call begin each 10 ms. That is why *original* "
-        "would be no faster at 1,000 calls a second or without a limit; it has no time there because it ends at its "
-        "first page with a customer for whom it found no source id, which Voucherify refuses. "
+        "external ids: its own pace, whatever is allowed, since it lets one call begin each 10 ms. So *original* would "
+        "be no faster at 1,000 calls a second or without a limit; it has no time there because it ends at its first "
+        "page with a customer for whom it found no source id, which Voucherify refuses. "
         "*By trait* is `IDENTIFIER_LOOKUP=traits` in a space where every customer has the identifier as a trait too: "
         "that saves a call for each of them, and costs one for each anonymous profile.",
     ]
