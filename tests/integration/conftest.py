@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -166,6 +167,11 @@ def ended(running: subprocess.Popen[str], seconds: float = 30) -> Run:
     return Run(running.returncode, stdout, stderr)
 
 
+def _minds_ctrl_c() -> None:
+    """A shell without job control has what it starts in the background ignore it, the tests say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """segsync at a terminal, with somebody to answer."""
 
@@ -178,6 +184,7 @@ class Terminal:
             env=segsync.environment(sandbox, **settings),
             encoding="utf-8",
             timeout=30,
+            preexec_fn=_minds_ctrl_c,
         )
         self._child.setwinsize(50, 200)
 
