@@ -15,6 +15,7 @@ TOLD_SECONDS = 1.0
 """How often it is told that the pace is another."""
 
 BRIEF_SECONDS = 1.0
+"""A wait, and a time over which a service counts, that is no longer: others need not stand still for it."""
 
 
 class Budget:

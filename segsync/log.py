@@ -299,7 +299,7 @@ class Log:
             "state": self._situation.words(speed.held_up, in_utc=True),
             "offset": tally.resume_offset,
             "counts": self._counts(),
-            "read": tally.read + tally.without_identifier,
+            "read": tally.profiles_read,
             "total": tally.listed if speed.is_hearing else speed.total,
             "seconds_left": speed.seconds_left,
             "rates": {
@@ -316,7 +316,7 @@ class Log:
         if self._is_dry_run:
             sent = f"{tally.sent} customers would be sent"
         words = (
-            f"{tally.read + tally.without_identifier} profiles read ({speed.profiles:.0f}/s), {sent}, "
+            f"{tally.profiles_read} profiles read ({speed.profiles:.0f}/s), {sent}, "
             f"{tally.without_identifier} without identifier, {tally.rejected} rejected; "
             f"Segment {speed.segment:.1f} calls/s of {settings.segment_requests_per_second:g}, "
             f"Voucherify {speed.voucherify * 60:.0f}/min of {settings.voucherify_requests_per_minute:g}; "

@@ -115,7 +115,7 @@ def _bar(view: View, *, is_wide: bool) -> list[RenderableType]:
 
 def _rows(view: View, *, is_wide: bool) -> Iterator[_Row]:
     tally, speed, settings = view.tally, view.speed, view.settings
-    read = tally.read + tally.without_identifier
+    read = tally.profiles_read
     pace = f"{per_unit(speed.profiles)} a second" if is_wide else f"{per_unit(speed.profiles)}/s"
     yield _Row("Profiles read" if is_wide else "Read", f"{read:,}", pace, 0)
     sent = tally.confirmed + tally.sent
