@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
     from segsync.errors import LedgerError, OutputError, SegsyncError, SettingsError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from segsync import __version__
+from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
     from segsync.request import Request

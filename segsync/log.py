@@ -22,7 +22,7 @@ from typing import Final, Self
 import msgspec
 from msgspec import structs
 
-from segsync import __version__
+from segsync.__about__ import __version__
 from segsync.errors import CallError
 from segsync.files import REJECTED, WARNINGS
 from segsync.logwriters import Level, Line, Writer

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from segsync import __version__, crew
+from segsync import crew
+from segsync.__about__ import __version__
 from segsync.errors import SettingsError
 from segsync.models import (
     ActionEnded,

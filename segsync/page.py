@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import segsync
 from segsync import charts, wording
+from segsync.__about__ import __version__
 from segsync.advice import STAGES, Advised, advised, warning_meaning
 from segsync.models import Fates, Stage
 from segsync.printable import printable
@@ -109,7 +109,7 @@ class Page:
     names_profiles: bool
     stages: Mapping[Stage, str] = field(default_factory=lambda: STAGES)
     most_reasons: int = MOST_REASONS
-    version: str = segsync.__version__
+    version: str = __version__
 
 
 def render(report: ImportReport, settings: Settings, *, next_command: str | None, named: Named | None = None) -> str:

@@ -12,8 +12,8 @@ from typing import Final
 
 import aiohttp
 
-import segsync
 from segsync import accounts, segment, voucherify
+from segsync.__about__ import __version__
 from segsync.accounts import State
 from segsync.errors import SegsyncError, SettingsError, StopError
 from segsync.files import RunFiles
@@ -33,7 +33,7 @@ from segsync.transport import Transport
 SESSION_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",  # answers are small; what is not packed cannot unpack into a bomb
-    "User-Agent": f"segsync/{segsync.__version__}",
+    "User-Agent": f"segsync/{__version__}",
 }
 
 

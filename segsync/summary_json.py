@@ -41,8 +41,8 @@ from typing import Any, Final
 
 import msgspec
 
-import segsync
 from segsync import errors
+from segsync.__about__ import __version__
 from segsync.errors import CallError, SegsyncError, SettingsError
 from segsync.report import ImportReport
 
@@ -64,7 +64,7 @@ def encode(report: ImportReport, *, exit_code: int, next_command: str | None) ->
     fields: dict[str, Any] = msgspec.to_builtins(report, enc_hook=_said)
     document = {
         "format": FORMAT,
-        "segsync": segsync.__version__,
+        "segsync": __version__,
         "outcome": report.outcome,
         "exit_code": exit_code,
         "error": None,
