@@ -21,14 +21,15 @@ import msgspec
 
 from segsync import accounts, entries, segment
 from segsync.batching import BatchBuilder, Item
+from segsync.events import BatchSent, PageSettled, SentProfile, ignore
 from segsync.ledger import Ledger
 from segsync.mapping import MAPPED_TRAITS, to_customer
-from segsync.models import FIRST_OFFSET, BatchSent, Customer, Fates, Page, PageSettled, Profile, SentProfile, ignore
+from segsync.models import FIRST_OFFSET, Customer, Fates, Page, Profile
 from segsync.pacer import Pacer
 from segsync.pagebook import PageBook
 from segsync.recorder import for_listing
+from segsync.runtime import run_event_loop
 from segsync.settings import Settings
-from segsync.terminal import run_event_loop
 from segsync.transport import Transport
 from segsync.voucherify import MAX_BODY_BYTES
 

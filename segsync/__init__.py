@@ -15,10 +15,11 @@ from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
     from segsync.errors import LedgerError, OutputError, SegsyncError, SettingsError
-    from segsync.models import Event
+    from segsync.events import Event
     from segsync.report import ImportReport
     from segsync.runner import run_import
     from segsync.settings import Settings
+
 
 __all__ = [
     "Event",
@@ -32,8 +33,9 @@ __all__ = [
     "run_import",
 ]
 
+
 _HOMES = {
-    "Event": "models",
+    "Event": "events",
     "ImportReport": "report",
     "LedgerError": "errors",
     "OutputError": "errors",

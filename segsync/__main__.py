@@ -19,7 +19,7 @@ def main() -> None:
     except OSError as error:  # of the command line's own printing, into a full disk say: all else tells of its own
         sys.exit(f"Error: {error.strerror}")
     except Exception as error:  # noqa: BLE001 - whatever it is, a user reads a sentence
-        from segsync.runner import defect  # noqa: PLC0415 - `--help` should not wait for it
+        from segsync.errors import defect  # noqa: PLC0415 - `--help` should not wait for it
 
         sys.exit(f"Error: {defect(error)}")
 

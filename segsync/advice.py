@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from segsync.models import Stage
-from segsync.report import RejectionGroup
+from segsync.models import RejectionGroup, Stage
 
 RETRY = "Then run segsync with --retry-rejected: it takes just these again."
 
@@ -118,6 +117,7 @@ KINDS = (
         f"The words below say what. Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
     ),
 )
+
 
 STAGES: Mapping[Stage, str] = {
     "read": "when read from Segment",

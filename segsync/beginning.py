@@ -10,11 +10,11 @@ from rich.text import Text
 
 from segsync.accounts import Run
 from segsync.conclusion import EXIT_DONE, EXIT_USAGE
+from segsync.formatting import printable
 from segsync.ledger import Ledger
-from segsync.models import FIRST_OFFSET
-from segsync.plan import Plan, last_run, plan_new, plan_resume, plan_retry
-from segsync.printable import printable
-from segsync.request import Request
+from segsync.models import FIRST_OFFSET, Plan
+from segsync.options import Request
+from segsync.plan import last_run, plan_new, plan_resume, plan_retry
 from segsync.runner import tidy_rejected
 
 WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offset 0"

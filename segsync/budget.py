@@ -7,12 +7,13 @@ import asyncio
 from multidict import CIMultiDictProxy
 
 from segsync import answers
-from segsync.models import CallsLeft, OnEvent, PaceChanged, ServicePaused
+from segsync.events import CallsLeft, OnEvent, PaceChanged, ServicePaused
 from segsync.pacer import Pacer
 from segsync.retries import LONGEST_ANNOUNCED_WAIT_SECONDS
 
 TOLD_SECONDS = 1.0
 """How often it is told that the pace is another."""
+
 
 BRIEF_SECONDS = 1.0
 """A wait, and a time over which a service counts, that is no longer: others need not stand still for it."""

@@ -15,18 +15,23 @@ from xml.etree import ElementTree
 import pygal
 from pygal.style import Style
 
+from segsync.formatting import clock
 from segsync.throughput import Throughput
 
 # pygal hooks itself into all imports, for plugins that are not used here, in a way that Python 3.11 warns of.
 sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
+
 MOST_POINTS = 120
 """Of a plot: more than that nobody can tell apart."""
 
+
 STANDSTILL_SECONDS = 5.0
+
 
 Stretch = tuple[float, float]
 """From when to when, in seconds since the start."""
+
 
 _SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
@@ -99,16 +104,6 @@ def reading_seconds(throughput: Throughput) -> float:
     """When the last profile had been read."""
     busy = [number for number, profiles in enumerate(throughput.profiles, 1) if profiles]
     return throughput.bucket_seconds * max(busy, default=0)
-
-
-def clock(seconds: float) -> str:
-    """A time in few signs: "5 s", "2 min", "2:30 min", "1 h", "1 h 30"."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s" if rest else "0"
-    if minutes < 60:
-        return f"{minutes}:{rest:02} min" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02}" if minutes % 60 else f"{minutes // 60} h"
 
 
 def _ticks(seconds: float, most: int) -> list[float]:

@@ -12,9 +12,10 @@ from functools import partial
 from msgspec import Struct
 
 from segsync.estimate import Estimate, Shares, estimate
+from segsync.events import OnEvent, ignore
 from segsync.mapper import unfitted_metadata
 from segsync.mapping import MAPPED_TRAITS, to_customer
-from segsync.models import Customer, OnEvent, ignore
+from segsync.models import Customer
 from segsync.reach import VENDORS, Hosts, Reach, ReadSample
 from segsync.sample import Sample, analyse, metadata_of
 from segsync.schema_check import MetadataCheck, check_metadata
@@ -23,6 +24,7 @@ from segsync.verdicts import TITLES, Finding, finding, not_done, of_estimate, of
 
 FORMAT = 1
 """Of the JSON that `check --json` prints: raised when a field changes its meaning or goes."""
+
 
 EXAMPLE_PROFILES = 1_000_000
 

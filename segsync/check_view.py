@@ -15,15 +15,12 @@ from segsync.check import CheckReport, report_of_settings, run_check
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED
 from segsync.errors import SettingsError
 from segsync.estimate import Estimate
-from segsync.logwriters import QuietConsole
-from segsync.models import CallRetried, Event, ServicePaused
-from segsync.outputs import standard_output, to_standard_output
-from segsync.printable import printable
+from segsync.events import CallRetried, Event, ServicePaused
+from segsync.formatting import duration, printable
 from segsync.reach import PATIENCE_SECONDS
+from segsync.runtime import QuietConsole, run_event_loop, standard_output, to_standard_output
 from segsync.sample import Sample
 from segsync.settings import Settings
-from segsync.summary import duration
-from segsync.terminal import run_event_loop
 from segsync.verdicts import Finding, State
 
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
@@ -33,6 +30,7 @@ MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "not done": ("-", "-", "dim"),
 }
 """A sign for each state, one for a terminal that writes ASCII alone, and a colour; the word stands beside it."""
+
 
 ROWS = 15
 """Of external id types and traits; the JSON has all."""

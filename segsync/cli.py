@@ -19,13 +19,15 @@ from typer.core import TyperGroup
 from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
-    from segsync.request import Request
+    from segsync.options import Request
     from segsync.settings import Settings
+
 
 HELP = """Move a company's customers from a Twilio Segment space into Voucherify.
 
 Credentials and settings come from the environment or from .env; .env-example lists them all.
 """
+
 
 EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, paths, ledger
 or credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
@@ -57,7 +59,10 @@ class LogFormat(StrEnum):
 
 METRICS_HOST = "127.0.0.1"
 
+
 SANDBOX_PROFILES = 500
+
+
 SANDBOX_DIRECTORY = "segsync-sandbox"
 """Where `--sandbox` leaves its files, so that those of a real import are safe from it."""
 
@@ -160,13 +165,13 @@ def import_command(
     said = {"--report": report, "--report-ids": report_ids or None, "--summary-json": summary_json}
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words(as_json=stderr_is_json):
-        from segsync.outputs import Outputs
-        from segsync.request import Request
+        from segsync.options import Outputs, Request
+        from segsync.outputs import check_outputs
         from segsync.settings import Settings
         from segsync.terminal import dry_run_at_terminal, import_at_terminal
 
         outputs = Outputs(report=report, report_ids=report_ids, summary_json=summary_json)
-        outputs.check()
+        check_outputs(outputs)
 
         def request(settings: Settings) -> Request:
             return Request(
@@ -373,7 +378,7 @@ def _resume_flags(settings: Mapping[str, tuple[str, str]], others: Mapping[str, 
 def _errors_in_words(*, as_json: bool = False) -> Iterator[None]:
     """Whatever goes wrong, a user reads a sentence and the shell gets an exit code."""
     from segsync.errors import LedgerError, SegsyncError, SettingsError
-    from segsync.printable import printable
+    from segsync.formatting import printable
 
     def say(text: str) -> None:
         if as_json:

@@ -7,12 +7,14 @@ import shlex
 from rich.text import Text
 
 from segsync.errors import AccessError
+from segsync.formatting import printable
 from segsync.models import FIRST_OFFSET
-from segsync.printable import printable
+from segsync.options import Request
 from segsync.report import ImportReport
-from segsync.request import Request
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
+
+
 EXIT_SIGNAL = 128
 """Plus the number of the signal: 130 for Ctrl-C, 143 for SIGTERM."""
 

@@ -17,24 +17,40 @@ from typing import Protocol
 from segsync import entries
 from segsync.entries import LAST_ATTEMPT, Member, OpenBatch
 from segsync.errors import AnswerError, RefusedError, StopError, TransientError
+from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected
 from segsync.ledger import Ledger
-from segsync.models import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected, Rejection
+from segsync.models import Rejection
 from segsync.voucherify import ENDED, ActionOutcome, RefusedCustomer
 
 LOOK_SECONDS = 0.5
+
+
 LONGEST_LOOK_SECONDS = 30.0
+
+
 LOOK_GROWTH = 1.6
+
+
 CALLS_A_LOOK = 5
 """While customers are still sent, the looks leave this many calls' time between them."""
 
+
 BATCHES_IN_VIEW = 1000
+
+
 FEW_BATCHES = 2
 """So few are asked for one by one; a listing tells of up to 100."""
 
+
 FAILED_IN_A_ROW = 25
+
+
 REFUSED_IN_A_ROW = 3
+
+
 REFUSED_CUSTOMERS = 25
 """So many actions in a row that FAILED, or all of whose customers were refused, are no accident of theirs."""
+
 
 REMEMBERED_BATCHES = 20
 """Whose source ids are at hand when their outcome is read: memory must not grow with what is not read yet."""

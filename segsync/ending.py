@@ -14,13 +14,12 @@ from rich.text import Text
 
 from segsync import summary_json
 from segsync.conclusion import next_command
-from segsync.errors import OutputError
+from segsync.errors import OutputError, defect
 from segsync.files import WARNINGS, WITHOUT_IDENTIFIER
+from segsync.formatting import printable
+from segsync.options import Request
 from segsync.outputs import write
-from segsync.printable import printable
 from segsync.report import ImportReport
-from segsync.request import Request
-from segsync.runner import defect
 
 
 def leave(request: Request, report: ImportReport, exit_code: int, console: Console) -> None:

@@ -41,7 +41,11 @@ class OpenBatch(Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
+
+
 members_in = msgspec.msgpack.Decoder(list[Member]).decode
+
+
 spread_in = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 

@@ -20,8 +20,25 @@ Nothing in a message is personal or secret: no header, no query string, no reque
 
 from __future__ import annotations
 
+import shlex
+import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
+
+
+def how_to_install(extra: str) -> str:
+    """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost."""
+    return shlex.join([sys.executable, "-m", "pip", "install", f"segsync[{extra}]"])
+
+
+def defect(error: Exception) -> StopError:
+    """An exception that nobody expected, by its kind and place: its text may quote a customer."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]]
+    return StopError(
+        f"unexpected {type(error).__name__} at {' > '.join(places)}. This is a defect: please report it with this line"
+    )
 
 
 class SegsyncError(Exception):

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from segsync.errors import OutputError
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     Event,
     PageListed,
@@ -23,10 +23,14 @@ from segsync.models import (
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
-from segsync.printable import printable
+from segsync.formatting import printable
 
 WITHOUT_IDENTIFIER = "profiles-without-identifier.txt"
+
+
 REJECTED = "rejected-profiles.csv"
+
+
 WARNINGS = "profiles-with-warnings.csv"
 
 

@@ -14,29 +14,25 @@ from typing import Final, Protocol
 from segsync import entries, pages, recorder
 from segsync.confirmation import Actions, Confirmation
 from segsync.errors import first_of
-from segsync.files import RunFiles
-from segsync.ledger import Ledger
-from segsync.mapper import Schemas, read_metadata_rules
-from segsync.mapping import MetadataOf, Warn, to_customer
-from segsync.models import (
-    FIRST_OFFSET,
+from segsync.events import (
     ActionEnded,
     BatchSent,
-    Customer,
     Event,
     OnEvent,
-    Page,
     PageListed,
     PageSettled,
     PageTakenAgain,
-    Profile,
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
     TraitLeftOut,
 )
+from segsync.files import RunFiles
+from segsync.ledger import Ledger
+from segsync.mapper import Schemas, read_metadata_rules
+from segsync.mapping import MetadataOf, Warn, to_customer
+from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline, Sink, Source
-from segsync.plan import Plan
 from segsync.recorder import Recorder
 from segsync.settings import Settings
 

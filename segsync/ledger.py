@@ -28,16 +28,21 @@ from segsync.errors import LedgerError, OutputError
 
 T = TypeVar("T")
 
+
 APPLICATION_ID = 0x5E65C
 """SQLite's mark for whose file this is."""
 
+
 VERSION = 1
+
 
 # SQLite, "Database file format": what a file begins with, and where its mark is.
 _SQLITE, _APPLICATION_ID_AT, _HEADER_BYTES = b"SQLite format 3\0", 68, 72
 
+
 MOST_WAITING = 500
 """Writes that may wait for a slow disk before the reading of pages waits too."""
+
 
 _SCHEMA = """
 CREATE TABLE owner (space_id TEXT NOT NULL, project TEXT NOT NULL, opened_at TEXT NOT NULL);
@@ -68,8 +73,13 @@ CREATE TABLE rejections (
 ) WITHOUT ROWID;
 """
 
+
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
 _NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+
+
 _IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 

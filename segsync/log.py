@@ -24,10 +24,7 @@ from msgspec import structs
 
 from segsync.__about__ import __version__
 from segsync.errors import CallError
-from segsync.files import REJECTED, WARNINGS
-from segsync.logwriters import Level, Line, Writer
-from segsync.metadata import MISSING
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
@@ -47,19 +44,27 @@ from segsync.models import (
     ServicePaused,
     TraitLeftOut,
 )
-from segsync.plan import Plan
+from segsync.files import REJECTED, WARNINGS
+from segsync.formatting import duration, in_seconds, time_of_day
+from segsync.logwriters import Level, Line, Writer
+from segsync.metadata import MISSING
+from segsync.models import Plan
 from segsync.report import ImportReport
 from segsync.settings import Settings
-from segsync.situation import READING, Situation, in_seconds, in_words, time_of_day
+from segsync.situation import READING, Situation, in_words
 from segsync.speed import Speed, Speedometer, outlook
-from segsync.summary import duration
 from segsync.tally import Tally
 
 NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
 """These are most of the events: they are let by at once."""
 
+
 LINE_SECONDS = 5.0
+
+
 REJECTIONS_SHOWN = 10
+
+
 WARNINGS_SHOWN = 10
 
 

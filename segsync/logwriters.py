@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 from segsync.errors import SettingsError
-from segsync.printable import printable
+from segsync.formatting import printable
+from segsync.options import LogFormat
+from segsync.runtime import QuietConsole
 
-LogFormat = Literal["text", "json"]
 Level = Literal["debug", "info", "warning", "error"]
+
 
 IN_LOGS = frozenset({"run_started", "run_ended"})
 """At a terminal other words and the summary say the same."""
@@ -117,21 +119,6 @@ class FileWriter:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-class QuietConsole(Console):
-    """Standard error, for as long as it takes words: no import ends because a pipe was closed or a disk is full."""
-
-    def __exit__(self, *error: Any) -> None:
-        """What is printed is written here: do that, or say nothing more."""
-        try:
-            super().__exit__(*error)
-        except OSError:
-            self.quiet = True
-
-    def on_broken_pipe(self) -> None:
-        """Say nothing more."""
-        self.quiet = True
 
 
 def console_for(writer: Writer | None = None) -> Console:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from segsync.errors import AccessError, AnswerError, CallError, RefusedError
+from segsync.events import MetadataUnchecked, OnEvent
 from segsync.mapping import MAPPED_TRAITS, MetadataOf
 from segsync.metadata import metadata_rules
-from segsync.models import MetadataUnchecked, OnEvent
 from segsync.schema import MetadataSchema
 from segsync.settings import Settings
 

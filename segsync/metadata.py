@@ -16,15 +16,22 @@ from segsync.schema import Definition, MetadataSchema
 from segsync.traits import TraitChoice
 
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (told once)"
+
+
 MISSING: Final = "has no value, though Voucherify's metadata schema requires one (told once)"
+
 
 MOST_KEYS_TOLD: Final = 1000
 """A schema has a hundred keys. Where keys are data, memory must not grow with them."""
 
+
 NOT_PLAIN: Final = "…"
 """Stands for every key that is not."""
 
+
 _NO_VALUE: Final = (None, "")
+
+
 _PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})(?!\d)[\w$][\w$.: -]{0,63}")
 """What a key looks like that somebody chose for it. An e-mail address or a number may be a person's."""
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from segsync import crew
 from segsync.__about__ import __version__
-from segsync.errors import SettingsError
-from segsync.models import (
+from segsync.errors import SettingsError, how_to_install
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
@@ -22,7 +22,6 @@ from segsync.models import (
     CallsLeft,
     ConcurrencyChanged,
     Event,
-    Fates,
     PaceChanged,
     PageListed,
     PageSettled,
@@ -30,7 +29,7 @@ from segsync.models import (
     ProfileRejected,
     ProfileWithoutIdentifier,
 )
-from segsync.outputs import how_to_install
+from segsync.models import Fates
 from segsync.settings import Settings
 from segsync.tally import Tally
 
@@ -47,8 +46,12 @@ try:
 except ImportError:
     raise SettingsError([f"--metrics-port needs the extra 'metrics': {how_to_install('metrics')}"]) from None
 
+
 CALL_SECONDS: Final = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0)
+
+
 STAGE_SECONDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+
 
 MOST_UNDER_WAY: Final = 10_000
 """Pages and upserts whose end is awaited: where nobody reads outcomes, upserts have none."""

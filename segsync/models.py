@@ -1,17 +1,55 @@
-"""What flows through an import, and the events that tell of it.
+"""What flows through an import.
 
 page → profile → customer → batch → upsert. Everything here is plain data: no I/O, no behaviour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+
+class Plan(Struct, frozen=True):
+    """What to do for which runs of the ledger.
+
+    "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset`
+    is None; "retry" takes the rejected profiles of `runs` again. `before` is what became of the profiles of
+    these runs by now. Outcomes are read of all runs from `followed_since` on. `expected` is how many profiles there
+    will be, as an earlier process was told.
+    """
+
+    kind: Literal["new", "resume", "retry"]
+    runs: tuple[int, ...]
+    followed_since: int
+    offset: str | None
+    before: Fates
+    settled_pages: int = 0
+    begins_anew: bool = False
+    has_work: bool = True
+    expected: int | None = None
+
+    def left_of(self, limit: int | None) -> int | None:
+        """What is left of a limit on profiles, which counts from the beginning of the run."""
+        return None if limit is None else max(limit - self.before.profiles, 0)
+
+
+class RejectionGroup(Struct, frozen=True):
+    """How many profiles were rejected at a stage for reasons that say the same.
+
+    `reason` is what was said, with "…" for ids and numbers in which the reasons differ. `segment_ids` names some of
+    the profiles where that was asked for.
+    """
+
+    stage: Stage
+    reason: str
+    profiles: int
+    segment_ids: tuple[str, ...] = ()
+
+
 FIRST_OFFSET = "0"
 """The cursor of a space's first page."""
+
 
 Stage = Literal["read", "map", "upsert", "confirm"]
 """Where a profile was rejected: reading it from Segment, mapping it, upserting it into Voucherify, or in the
@@ -121,184 +159,3 @@ class Usage(Struct, frozen=True):
 
     calls_per_second: float
     share: float
-
-
-# --- Events: what an import tells while it runs, in the order in which it happens ---------------------
-
-
-class PageListed(Struct, frozen=True):
-    """Segment listed `profiles` ids for the page at `cursor`."""
-
-    cursor: str
-    profiles: int
-
-
-class PageTakenAgain(Struct, frozen=True):
-    """`profiles` of earlier pages are read once more: their upsert failed as a whole, or they `were_rejected`."""
-
-    profiles: int
-    were_rejected: bool
-
-
-class ProfileWithoutIdentifier(Struct, frozen=True):
-    """The profile has no external id of the configured type, so there is nothing to send."""
-
-    segment_id: str
-
-
-class ProfileRejected(Struct, frozen=True):
-    """A profile of the page with this number did not become a customer; `rejection` says why."""
-
-    rejection: Rejection
-    page: int
-
-
-class TraitLeftOut(Struct, frozen=True):
-    """The profile is sent, but not this trait; `problem` says what was wrong with it, without its value."""
-
-    segment_id: str
-    trait: str
-    problem: str
-
-
-class MetadataUnchecked(Struct, frozen=True):
-    """Voucherify's metadata schema could not be read, for this `reason`: metadata goes as it is."""
-
-    reason: str
-
-
-class ProfileRead(Struct, frozen=True):
-    """The profile was read from Segment and mapped: its customer now waits for a batch."""
-
-    segment_id: str
-
-
-class SentProfile(Struct, frozen=True):
-    """A profile whose customer was sent, and the number of its page."""
-
-    page: int
-    segment_id: str
-    source_id: str
-
-
-class BatchSent(Struct, frozen=True):
-    """Voucherify accepted the customers of these profiles as one async action."""
-
-    action_id: str
-    profiles: tuple[SentProfile, ...]
-
-
-class PageSettled(Struct, frozen=True):
-    """Every profile up to the end of this page has met its fate; an import can resume from `next_cursor`.
-
-    Pages settle in the order in which they were listed, which is the order of their numbers, from 1 on.
-    `next_cursor` is None at the end of the space.
-    """
-
-    number: int
-    cursor: str
-    next_cursor: str | None
-    fates: Fates
-
-
-class ReadingEnded(Struct, frozen=True):
-    """All profiles are read and sent; what is left is to hear what became of `open_actions` async actions."""
-
-    open_actions: int
-
-
-class ActionEnded(Struct, frozen=True):
-    """Voucherify carried out an async action of `customers`: it wrote `confirmed` of them and `rejected` others.
-
-    Each of these has been told as `ProfileRejected` before; the rest is taken again. `request_id` is what Voucherify's
-    support asks for, where it gave one.
-    """
-
-    action_id: str
-    customers: int
-    confirmed: int
-    rejected: int = 0
-    request_id: str | None = None
-
-
-class CallAnswered(Struct, frozen=True):
-    """One HTTP exchange ended, after `seconds`; `status` is None when no answer came."""
-
-    service: str
-    status: int | None
-    seconds: float
-
-
-class CallRetried(Struct, frozen=True):
-    """A failed call will be tried again in `wait_seconds`; `elapsed_seconds` after its first failure.
-
-    `status` is None when no answer came.
-    """
-
-    service: str
-    reason: str
-    attempt: int
-    wait_seconds: float
-    elapsed_seconds: float
-    status: int | None = None
-    request_id: str | None = None
-
-
-class CallsLeft(Struct, frozen=True):
-    """An answer said how many calls of this method may still go in the service's current minute or hour, of `limit`.
-
-    Voucherify counts bulk upserts (POST) apart from reads (GET).
-    """
-
-    service: str
-    method: str
-    remaining: int
-    limit: int | None = None
-
-
-class PaceChanged(Struct, frozen=True):
-    """Calls leave at another rate, of the `allowed` one: a refusal slowed them down, or they are coming back up."""
-
-    service: str
-    calls_per_second: float
-    allowed: float
-
-
-class ConcurrencyChanged(Struct, frozen=True):
-    """From now on `profiles` are read at a time, since the services' latency asks for that many."""
-
-    profiles: int
-
-
-class ServicePaused(Struct, frozen=True):
-    """The service asked for `seconds` without calls; every call to it waits."""
-
-    service: str
-    seconds: float
-
-
-Event = (
-    PageListed
-    | PageTakenAgain
-    | ProfileWithoutIdentifier
-    | ProfileRejected
-    | TraitLeftOut
-    | MetadataUnchecked
-    | ProfileRead
-    | BatchSent
-    | PageSettled
-    | ReadingEnded
-    | ActionEnded
-    | CallAnswered
-    | CallRetried
-    | CallsLeft
-    | PaceChanged
-    | ServicePaused
-    | ConcurrencyChanged
-)
-OnEvent = Callable[[Event], None]
-"""Called from the event loop, synchronously: it must be quick, and what it raises stops the import."""
-
-
-def ignore(_event: Event) -> None:
-    """For callers that want no events."""

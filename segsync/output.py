@@ -24,10 +24,14 @@ import msgspec
 from segsync.errors import OutputError, SettingsError
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
+
+
 CSV_SUFFIX: Final = ".csv"
+
 
 MOST_IMPORTED_BYTES: Final = 10_000_000
 """A larger CSV file is not taken by Voucherify's import (Voucherify, "Data import")."""
+
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "Source_id": ("source_id",),
@@ -45,11 +49,16 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Voucherify's own columns, and where in a customer their values are."""
 
+
 MOST_NAMED: Final = 10
+
 
 _TAKEN: Final = frozenset({"id", *(column.lower() for column in COLUMNS)})
 
+
 _CUSTOMERS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
 _CUSTOMER = msgspec.json.Decoder(dict[str, Any])
 
 

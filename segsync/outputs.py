@@ -4,69 +4,38 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
-from rich.console import Console
-
-from segsync.errors import OutputError, SettingsError
-
-STANDARD_OUTPUT = "-"
-"""As the name of the file with the summary."""
+from segsync.errors import OutputError, SettingsError, how_to_install
+from segsync.options import STANDARD_OUTPUT, Outputs
+from segsync.runtime import to_standard_output
 
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def how_to_install(extra: str) -> str:
-    """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost."""
-    return shlex.join([sys.executable, "-m", "pip", "install", f"segsync[{extra}]"])
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """Which files are wanted: the page `report`, with `report_ids` segment ids of each group, and `summary_json`."""
-
-    report: Path | None = None
-    report_ids: int = 0
-    summary_json: Path | None = None
-
-    @property
-    def are_wanted(self) -> bool:
-        return bool(self.report or self.summary_json)
-
-    @property
-    def use_standard_output(self) -> bool:
-        """Whether the summary for programs goes there, so nothing else may."""
-        return str(self.summary_json) == STANDARD_OUTPUT
-
-    def check(self) -> None:
-        """Know before an import, and not after a night of it, what cannot be written. Raises `SettingsError`."""
-        problems = []
-        if self.report:
+def check_outputs(wanted: Outputs) -> None:
+    """Know before an import, and not after a night of it, what cannot be written. Raises `SettingsError`."""
+    problems = []
+    if wanted.report:
+        try:
+            import segsync.page  # noqa: F401, PLC0415
+        except ImportError as error:
+            how = how_to_install("report")
+            problems.append(f"--report needs {error.name}, which is not installed. To install it: {how}")
+    for flag, path in (("--report", wanted.report), ("--summary-json", wanted.summary_json)):
+        if path and not (path is wanted.summary_json and wanted.use_standard_output):
             try:
-                import segsync.page  # noqa: F401, PLC0415
-            except ImportError as error:
-                how = how_to_install("report")
-                problems.append(f"--report needs {error.name}, which is not installed. To install it: {how}")
-        for flag, path in (("--report", self.report), ("--summary-json", self.summary_json)):
-            if path and not (path is self.summary_json and self.use_standard_output):
-                try:
-                    _try(path)
-                except OSError as error:
-                    problems.append(f"{flag} {path} cannot be written: {error.strerror}")
-        if self.report_ids and not self.report:
-            problems.append("--report-ids says how many profiles a page may name: give --report FILE too")
-        if self.report and self.report == self.summary_json:
-            problems.append(f"--report and --summary-json name the same file: {self.report}")
-        if problems:
-            raise SettingsError(problems)
+                _try(path)
+            except OSError as error:
+                problems.append(f"{flag} {path} cannot be written: {error.strerror}")
+    if wanted.report_ids and not wanted.report:
+        problems.append("--report-ids says how many profiles a page may name: give --report FILE too")
+    if wanted.report and wanted.report == wanted.summary_json:
+        problems.append(f"--report and --summary-json name the same file: {wanted.report}")
+    if problems:
+        raise SettingsError(problems)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -80,26 +49,6 @@ def write(path: Path, content: bytes) -> None:
             path.write_bytes(content)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def standard_output() -> Iterator[Console]:
-    """What is printed here is on standard output in the end. Raises `OutputError`."""
-    terminal, drawn = Console(), BytesIO()
-    with TextIOWrapper(drawn, encoding=sys.stdout.encoding, errors="replace") as file:
-        yield Console(file=file, width=terminal.width, force_terminal=terminal.is_terminal)
-        file.flush()
-        to_standard_output(drawn.getvalue())
-
-
-def to_standard_output(content: bytes) -> None:
-    """Write all of it. Raises `OutputError` where that is full, or its reader has gone."""
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        raise OutputError(f"Standard output cannot be written: {error.strerror}") from None
 
 
 def _replace(path: Path, content: bytes) -> None:

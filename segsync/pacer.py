@@ -22,6 +22,7 @@ minute) holds no more than the allowed calls even where the network delivers som
 (6 ms of each second) closer together than they were sent. A longer stall means more refusals the more calls a second
 there are, so the share grows with the root of the rate: 3% at 1,000."""
 
+
 CARRY_SECONDS = 0.004
 """How late a timer may fire without a call being lost: an event loop's timers are about 1 ms late, more under load."""
 
@@ -29,8 +30,10 @@ CARRY_SECONDS = 0.004
 MANY_IN_LINE = 5
 """As many calls wait for their turn where some nine in ten are taken."""
 
+
 TICK_SECONDS = 0.001
 """The shortest sleep: the carry makes up for what is too long."""
+
 
 GLANCE_SECONDS, LOOK_SECONDS, ENOUGH_CALLS = 0.25, 1.0, 50
 """A glance shows that half of the allowance is not used; to tell more takes a longer look. Either wants so many calls

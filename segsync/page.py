@@ -13,18 +13,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from segsync import charts, wording
+from segsync import formatting as charts_formatting
+from segsync import formatting as wording_formatting
 from segsync.__about__ import __version__
 from segsync.advice import STAGES, Advised, advised, warning_meaning
+from segsync.formatting import duration, printable
 from segsync.models import Fates, Stage
-from segsync.printable import printable
 from segsync.report import ImportReport, ServiceCalls
 from segsync.settings import AUTO, Settings
-from segsync.summary import duration
 
 MOST_REASONS = 5
 """Of one kind."""
 
+
 MOST_WARNINGS = 30
+
 
 WIDE, NARROW = 860, 330
 
@@ -136,7 +139,7 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         steps=wording.steps(report, next_command),
         fates=fates,
         fate_rows=rows,
-        came_over_share=wording.share(wording.came_over(report), fates.profiles),
+        came_over_share=wording_formatting.share(wording.came_over(report), fates.profiles),
         came_over_words=wording.came_over_words(report),
         ring=_ring(rows) if fates.profiles else None,
         rejected=advised(report.rejections),
@@ -168,7 +171,7 @@ def _fate_rows(report: ImportReport) -> list[Fate]:
         ("Still to do", "Not brought to an end when the run ended; they come next.", "todo", fates.to_do, False),
     )
     return [
-        Fate(name, meaning, colour, profiles, wording.share(profiles, fates.profiles))
+        Fate(name, meaning, colour, profiles, wording_formatting.share(profiles, fates.profiles))
         for name, meaning, colour, profiles, is_always_shown in rows
         if profiles or is_always_shown
     ]
@@ -197,7 +200,7 @@ def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
     if not pauses:
         return ""
     longest, begun = max((end - begun, begun) for begun, end in pauses)
-    at = f"{charts.clock(longest)}, {charts.clock(begun)} after the start"
+    at = f"{charts_formatting.clock(longest)}, {charts_formatting.clock(begun)} after the start"
     return f"for {at}" if len(pauses) == 1 else f"{len(pauses)} times, the longest for {at}"
 
 
@@ -207,7 +210,7 @@ def _tail(report: ImportReport) -> str:
     if report.outcome != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
         return ""
     rest = "The time after that was Voucherify's, to take and write the customers."
-    return f"All was read after {charts.clock(read)}. {rest}"
+    return f"All was read after {charts_formatting.clock(read)}. {rest}"
 
 
 def _facts(report: ImportReport) -> list[Fact]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from segsync.models import Fates, OnEvent, Page, PageSettled
+from segsync.events import OnEvent, PageSettled
+from segsync.models import Fates, Page
 
 MAX_OPEN_PAGES = 1000
 """How far reading may run ahead of the oldest unsettled page, so that one profile that is tried again for

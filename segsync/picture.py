@@ -14,17 +14,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from segsync.printable import printable
+from segsync.formatting import duration, per_unit, printable, time_left
 from segsync.settings import Settings
-from segsync.situation import Situation, per_unit
-from segsync.speed import Speed, more_than, time_left
-from segsync.summary import duration
+from segsync.situation import Situation
+from segsync.speed import Speed, more_than
 from segsync.tally import Tally
 
 WIDE: Final = 72
 """From this width on there is room for whole words."""
 
+
 NARROWEST: Final = 20
+
+
 COUNTED_APART: Final = {"POST": "uploads", "GET": "reads"}
 
 

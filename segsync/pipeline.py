@@ -19,46 +19,51 @@ import msgspec
 from segsync.batching import Batch, BatchBuilder, Item
 from segsync.crew import FIRST, Crew, most_workers
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
-from segsync.mapping import Warn
-from segsync.models import (
+from segsync.events import (
     BatchSent,
     ConcurrencyChanged,
-    Customer,
     OnEvent,
-    Page,
     PageListed,
-    Profile,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
-    Rejection,
     SentProfile,
-    Stage,
     TraitLeftOut,
-    Usage,
 )
+from segsync.mapping import Warn
+from segsync.models import Customer, Page, Profile, Rejection, Stage, Usage
 from segsync.pagebook import OpenPage, PageBook
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16
 """So many uploads of two seconds each keep up with 800 customers a second; an idle uploader costs nothing."""
 
+
 BATCHES_WAITING = 8
+
+
 IDS_WAITING = 200
 
+
 CREW_SECONDS = 0.25
+
+
 BUSY = 0.7
 """Share of a processor: where so much of it is used, it is not the latency that holds the reading up."""
+
 
 IDLE_FLUSH_SECONDS = 10.0
 """A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
 
+
 FLUSH: Final = "flush"
 """In the queue of customers: send what there is, though it fills no batch."""
+
 
 REJECTED_IN_A_ROW = 25
 """So many refusals with no success between them are no accident of single profiles: the import stops
 instead of rejecting the whole space one by one."""
+
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -5,36 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from msgspec import Struct
-
 from segsync import accounts, entries
 from segsync.accounts import Run
 from segsync.ledger import Ledger
-from segsync.models import FIRST_OFFSET, Fates
-
-
-class Plan(Struct, frozen=True):
-    """What to do for which runs of the ledger.
-
-    "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset`
-    is None; "retry" takes the rejected profiles of `runs` again. `before` is what became of the profiles of
-    these runs by now. Outcomes are read of all runs from `followed_since` on. `expected` is how many profiles there
-    will be, as an earlier process was told.
-    """
-
-    kind: Literal["new", "resume", "retry"]
-    runs: tuple[int, ...]
-    followed_since: int
-    offset: str | None
-    before: Fates
-    settled_pages: int = 0
-    begins_anew: bool = False
-    has_work: bool = True
-    expected: int | None = None
-
-    def left_of(self, limit: int | None) -> int | None:
-        """What is left of a limit on profiles, which counts from the beginning of the run."""
-        return None if limit is None else max(limit - self.before.profiles, 0)
+from segsync.models import FIRST_OFFSET, Fates, Plan
 
 
 def last_run(ledger: Ledger) -> Run | None:

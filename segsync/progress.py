@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from rich.console import Console
 from rich.control import Control
@@ -18,9 +18,6 @@ from segsync.settings import Settings
 from segsync.situation import Situation
 from segsync.speed import Speedometer
 from segsync.tally import Tally
-
-Mode = Literal["live", "lines", "quiet"]
-"""A display that is drawn anew in place, a log line every few seconds, or nothing but problems."""
 
 LIVE_SECONDS = 0.25
 

@@ -16,10 +16,20 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from segsync import segment, voucherify
-from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError, first_of
+from segsync.errors import (
+    AccessError,
+    AnswerError,
+    CallError,
+    QuotaError,
+    RefusedError,
+    TransientError,
+    defect,
+    first_of,
+)
+from segsync.events import Event, OnEvent, ServicePaused, ignore
 from segsync.mapper import why_unreadable
-from segsync.models import FIRST_OFFSET, Event, OnEvent, ServicePaused, ignore
-from segsync.runner import defect, services
+from segsync.models import FIRST_OFFSET
+from segsync.runner import services
 from segsync.sample import SampledProfile
 from segsync.schema import MetadataSchema
 from segsync.segment import SegmentSource
@@ -29,10 +39,13 @@ from segsync.voucherify import VoucherifySink
 
 T = TypeVar("T")
 
+
 PATIENCE_SECONDS = 10.0
 """For which a failing call is tried again, or less where the settings say so: somebody waits for the answer."""
 
+
 READERS = 16
+
 
 _NOT_KNOWN_HERE = frozenset({401, 403, 404})
 """What a host answers to credentials, or a space, of another region."""

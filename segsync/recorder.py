@@ -7,15 +7,8 @@ from typing import Final
 
 from segsync import entries
 from segsync.entries import FIRST_ATTEMPT, LAST_ATTEMPT, Member
+from segsync.events import BatchSent, Event, PageSettled, ProfileRejected, ProfileWithoutIdentifier, SentProfile
 from segsync.ledger import Ledger
-from segsync.models import (
-    BatchSent,
-    Event,
-    PageSettled,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    SentProfile,
-)
 
 RETRY_PAGE: Final = 0
 

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import Fates, Stage
+from segsync.models import Fates, RejectionGroup
 from segsync.tally import Tally
 from segsync.throughput import Throughput
 
@@ -22,19 +22,6 @@ class ServiceCalls(Struct, frozen=True):
     calls: int = 0
     retries: int = 0
     rate_limited: int = 0
-
-
-class RejectionGroup(Struct, frozen=True):
-    """How many profiles were rejected at a stage for reasons that say the same.
-
-    `reason` is what was said, with "…" for ids and numbers in which the reasons differ. `segment_ids` names some of
-    the profiles where that was asked for.
-    """
-
-    stage: Stage
-    reason: str
-    profiles: int
-    segment_ids: tuple[str, ...] = ()
 
 
 class ImportReport(Struct, frozen=True):

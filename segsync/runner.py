@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -15,14 +14,15 @@ import aiohttp
 from segsync import accounts, segment, voucherify
 from segsync.__about__ import __version__
 from segsync.accounts import State
-from segsync.errors import SegsyncError, SettingsError, StopError
+from segsync.errors import SegsyncError, SettingsError, StopError, defect
+from segsync.events import Event, OnEvent, ignore
 from segsync.files import RunFiles
 from segsync.job import Job, SinkWithOutcomes
 from segsync.ledger import Ledger
 from segsync.mapping import MAPPED_TRAITS
-from segsync.models import FIRST_OFFSET, Event, OnEvent, ignore
+from segsync.models import FIRST_OFFSET, Plan
 from segsync.pacer import Pacer
-from segsync.plan import Plan, plan_new, plan_resume, plan_retry
+from segsync.plan import plan_new, plan_resume, plan_retry
 from segsync.reasons import read_groups
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
@@ -205,14 +205,6 @@ def _account_for_all(tally: Tally) -> None:
             f"Profiles that were listed and then forgotten: {forgotten:,}. This is a defect: please report it. "
             "A resume takes them again"
         )
-
-
-def defect(error: Exception) -> StopError:
-    """An exception that nobody expected, by its kind and place: its text may quote a customer."""
-    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]]
-    return StopError(
-        f"unexpected {type(error).__name__} at {' > '.join(places)}. This is a defect: please report it with this line"
-    )
 
 
 @asynccontextmanager

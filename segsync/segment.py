@@ -19,7 +19,9 @@ from segsync.transport import Transport
 
 SERVICE = "Segment"
 
+
 PROBE_SECONDS = 10.0
+
 
 EXTERNAL_IDS_A_CALL = 25
 """The Profile API returns no more than this, whatever `limit` says."""
@@ -55,7 +57,11 @@ class _TraitsAnswer(msgspec.Struct):
 
 
 _PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
+
+
 _EXTERNAL_IDS = msgspec.json.Decoder(_ExternalIdsAnswer)
+
+
 _TRAITS = msgspec.json.Decoder(_TraitsAnswer)
 
 

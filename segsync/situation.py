@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from msgspec import Struct
 
-from segsync.models import (
+from segsync.events import (
     CallAnswered,
     CallRetried,
     CallsLeft,
@@ -17,11 +17,19 @@ from segsync.models import (
     ReadingEnded,
     ServicePaused,
 )
+from segsync.formatting import in_seconds, per_unit, time_of_day
 
 READING = "reading profiles"
+
+
 READING_AGAIN = "reading profiles again that did not arrive"
+
+
 HEARING = "hearing from Voucherify what became of the customers"
+
+
 STOPPING = "stopping: finishing what is under way"
+
 
 SLOW = 0.97
 """Less than this share of the allowed rate is worth a word."""
@@ -101,16 +109,6 @@ class Situation:
         self._outages[service] = _Outage(min(began, outage.since) if outage else began, status)
 
 
-def in_seconds(seconds: float) -> datetime:
-    """The moment in so many seconds."""
-    return datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def time_of_day(moment: datetime, *, in_utc: bool) -> str:
-    """A moment as the user's clock shows it, or as UTC, which it then says."""
-    return f"{moment:%H:%M:%S} UTC" if in_utc else f"{moment.astimezone():%H:%M:%S}"
-
-
 def is_well(status: int | None) -> bool:
     """Whether the service works: it understood the call, whatever it answered."""
     return status is not None and status < 500 and status not in (408, 425, 429)
@@ -123,8 +121,3 @@ def in_words(pace: PaceChanged) -> str:
         unit, factor, whose = ("minute", 60, "Voucherify project")
     rate, allowed = per_unit(pace.calls_per_second * factor), per_unit(pace.allowed * factor)
     return f"slowed down to {rate} of {allowed} calls a {unit}: others use the {whose} too"
-
-
-def per_unit(rate: float) -> str:
-    """A rate with as many digits as are of use."""
-    return f"{rate:,.1f}" if rate < 100 else f"{rate:,.0f}"

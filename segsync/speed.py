@@ -9,19 +9,22 @@ from collections import deque
 from msgspec import Struct
 
 from segsync.estimate import outcome_calls
+from segsync.formatting import time_left
 from segsync.pacer import net_of_margin
 from segsync.settings import Settings
-from segsync.summary import duration
 from segsync.tally import Tally
 
 WINDOW_SECONDS = 10.0
 """Rates are those of this time: what was before it says little about what comes."""
 
+
 SURE_SECONDS = 3.0
 """After a shorter time nothing is said of how long it will take."""
 
+
 HELD_UP_BATCHES = 18
 """So many are more than can be on their way at a time: they wait for the calls that Voucherify allows."""
+
 
 CALLS_WITHOUT_NEWS = 3
 """As many calls in a row may bring nothing forward: some of them only ask."""
@@ -171,11 +174,3 @@ def outlook(speed: Speed) -> str:
 def more_than(profiles: int) -> str:
     """That there are more profiles than somebody said: nobody knows how many."""
     return f"more than the {profiles:,} that were said"
-
-
-def time_left(seconds: float) -> str:
-    """A guess is not told to the second where it is days."""
-    hours = seconds / 3600
-    if hours >= 24 * 100:
-        return "over 99 days"
-    return duration(max(seconds, 1)) if hours < 24 else f"{int(hours // 24)} d {int(hours % 24)} h"

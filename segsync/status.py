@@ -12,15 +12,18 @@ from rich.text import Text
 
 from segsync import accounts, entries
 from segsync.accounts import Run
+from segsync.formatting import printable
 from segsync.ledger import is_in_use, reading
 from segsync.models import Fates
-from segsync.outputs import standard_output, to_standard_output
-from segsync.printable import printable
+from segsync.runtime import standard_output, to_standard_output
 
 VERSION = 1
 """Of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
 
+
 REASONS_SHOWN = 10
+
+
 EARLIER_SHOWN = 5
 
 

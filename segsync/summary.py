@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.printable import printable
+from segsync.formatting import duration, printable
 from segsync.report import ImportReport
 
 
@@ -65,8 +63,3 @@ def _title(report: ImportReport) -> str:
     if report.outcome == "done" and report.fates.rejected:
         title = "Done, with rejected profiles"
     return f"Dry run: {title.lower()}, nothing was sent" if report.is_dry_run else title
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    return f"{timedelta(seconds=round(seconds))}"

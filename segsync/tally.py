@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
     CallRetried,
     Event,
-    Fates,
     PageListed,
     PageSettled,
     PageTakenAgain,
@@ -19,6 +18,7 @@ from segsync.models import (
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
+from segsync.models import Fates
 from segsync.throughput import Buckets
 
 NOTHING_BEFORE = Fates()

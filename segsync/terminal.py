@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from msgspec import structs
 from rich.console import Console
@@ -22,20 +18,18 @@ from segsync.dry_run import DryRunSink, output_at, what_it_means
 from segsync.ending import leave
 from segsync.errors import OutputError
 from segsync.files import REJECTED
+from segsync.formatting import printable
 from segsync.ledger import Ledger
-from segsync.models import FIRST_OFFSET
-from segsync.outputs import standard_output
-from segsync.plan import Plan, last_run, plan_new, plan_resume
-from segsync.printable import printable
+from segsync.models import FIRST_OFFSET, Plan
+from segsync.options import Request
+from segsync.plan import last_run, plan_new, plan_resume
 from segsync.reasons import read_groups
 from segsync.report import ImportReport, make_report
-from segsync.request import Request
 from segsync.runner import open_ledger, run_plan
+from segsync.runtime import _signals_to, run_event_loop, standard_output
 from segsync.summary import summary
 from segsync.tally import Tally
 from segsync.watch import Channels, Watch, channels
-
-T = TypeVar("T")
 
 
 def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
@@ -165,34 +159,6 @@ async def _watched(
                 )
         watch.ended(report)
     return report, received[0] if received else 0
-
-
-@contextmanager
-def _signals_to(handler: Callable[[int], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM go to `handler`, and in the end where they went before: a question can be interrupted."""
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        try:
-            loop.add_signal_handler(number, handler, number)
-        except NotImplementedError:  # Windows' event loop
-            signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(handler, got))
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, previous)
-
-
-def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, on uvloop where there is one."""
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    with suppress(ImportError):  # there is no uvloop on Windows
-        from uvloop import new_event_loop as loop_factory  # noqa: PLC0415
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(main)
 
 
 def _show(table: Table, request: Request, said: Console) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 SAMPLE_SECONDS = 1.0
+
+
 MOST_BUCKETS = 240
 
 

@@ -11,6 +11,7 @@ from typing import Self
 
 ALL_OTHERS = "*"
 
+
 _HOW = "must be names of traits parted by commas, key=trait for another key in Voucherify, * for all others"
 
 

@@ -26,25 +26,31 @@ from yarl import URL
 from segsync import answers
 from segsync.budget import Budget
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
-from segsync.models import CallAnswered, OnEvent
+from segsync.events import CallAnswered, OnEvent
 from segsync.pacer import Pacer
 from segsync.retries import Retries
 from segsync.settings import is_this_machine
 
 T = TypeVar("T")
 
+
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """No answer that the two APIs document comes near this; a larger one is not read to its end."""
+
 
 LARGE_BODY_BYTES = 1 << 20
 """aiohttp writes bytes at once and a stream in pieces: a larger body would hold up the loop."""
 
+
 DOWNLOAD_RETRY_SECONDS = 60.0
+
 
 _ABOUT = re.compile("(?<=/segment_id:)[^/]+")
 """Whom a call is about: that has no place in a message, as its query has none."""
 
+
 _CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
+
 
 _RETRIED_STATUSES = frozenset({408, 425, 429})
 

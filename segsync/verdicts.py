@@ -15,6 +15,7 @@ from segsync.schema_check import MetadataCheck
 
 State = Literal["ok", "warning", "failed", "not done"]
 
+
 MOST_NAMED = 8
 """Keys, types or traits that one finding names; the JSON has all of them."""
 

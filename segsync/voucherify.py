@@ -23,6 +23,7 @@ from segsync.transport import Transport
 
 SERVICE = "Voucherify"
 
+
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """A larger bulk request is answered 413."""
 
@@ -30,11 +31,17 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 LISTED_ACTIONS = 100
 """A listing of async actions tells the status of no more than this, the newest ones."""
 
+
 ENDED = frozenset({"DONE", "FAILED"})
 """Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
 
+
 _FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
+
+
 _SOURCE_ID_COLUMNS = ("source_id", "sourceid", "customer_source_id")
+
+
 _REASON_COLUMNS = ("key", "message", "details", "error", "error_key", "error_message", "error_details", "reason")
 
 
@@ -118,8 +125,14 @@ class _Actions(Struct):
 
 
 _ACCEPTED = msgspec.json.Decoder(_Accepted)
+
+
 _ACTION = msgspec.json.Decoder(_Action)
+
+
 _ACTIONS = msgspec.json.Decoder(_Actions)
+
+
 _SCHEMA = msgspec.json.Decoder(_Schema)
 
 

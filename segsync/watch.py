@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.text import Text
 
+from segsync.events import Event
 from segsync.log import NEVER_TOLD, Log
 from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer, console_for
-from segsync.models import Event
-from segsync.plan import Plan
+from segsync.models import Plan
+from segsync.options import Request
 from segsync.progress import Progress
 from segsync.report import ImportReport
-from segsync.request import Request
 from segsync.situation import Situation
 from segsync.speed import Speedometer
 from segsync.tally import Tally

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from segsync.formatting import profiles, share
 from segsync.models import Fates
 from segsync.report import ImportReport
 
@@ -101,20 +102,6 @@ def identifier_advice(fates: Fates) -> str:
         '"segsync check" shows which identifiers the profiles carry, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID '
         "chooses one. Who signs in later comes over with Segment's live Voucherify destination."
     )
-
-
-def profiles(count: int) -> str:
-    return f"{count:,} {'profile' if count == 1 else 'profiles'}"
-
-
-def share(part: int, whole: int) -> str:
-    """A percentage that never says none or all where it is not so."""
-    if not whole or part in (0, whole):
-        return "100%" if whole and part == whole else "0%"
-    percent = 100 * part / whole
-    if percent < 0.1:
-        return "under 0.1%"
-    return "over 99.9%" if percent > 99.9 else f"{percent:.1f}%"
 
 
 def when(report: ImportReport) -> str:

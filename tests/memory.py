@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from segsync.errors import RefusedError, SegsyncError
+from segsync.events import Event, ProfileRejected
 from segsync.mapping import Warn, to_customer
-from segsync.models import Customer, Event, Page, Profile, ProfileRejected, Usage
+from segsync.models import Customer, Page, Profile, Usage
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
 from segsync.tally import Tally
 from tests.conftest import run_virtual

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from segsync.models import Event, OnEvent, ignore
+from segsync.events import Event, OnEvent, ignore
 from segsync.pacer import Pacer
 from segsync.transport import Transport
 

@@ -5,6 +5,8 @@ received against what it should have. The customers that it expects are written 
 profile in `profiles`, not computed by `segsync.mapping`: a mistake there cannot hide here.
 """
 
+from __future__ import annotations
+
 from segsync.sandbox.options import SandboxOptions
 
 __all__ = ["SandboxOptions"]

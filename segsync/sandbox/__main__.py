@@ -13,9 +13,9 @@ import threading
 
 import msgspec
 
+from segsync.runtime import run_event_loop
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.server import serve_until
-from segsync.terminal import run_event_loop
 
 
 async def _serve(options: SandboxOptions) -> None:

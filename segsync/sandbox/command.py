@@ -12,7 +12,7 @@ import typer
 
 from segsync.conclusion import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import OutputError, StopError
-from segsync.request import Request
+from segsync.options import Request
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict, serve_until

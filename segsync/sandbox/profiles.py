@@ -15,8 +15,13 @@ from typing import Any, Final
 from segsync.sandbox.options import SandboxOptions
 
 Traits = dict[str, Any]
+
+
 Attributes = dict[str, Any]
+
+
 Shape = Callable[[Random, Traits, Attributes], None]
+
 
 PEOPLE: Final = (
     ("Ada", "Lovelace"),
@@ -28,6 +33,8 @@ PEOPLE: Final = (
     ("Zoë 🎈", 'O\'Neill-"Quote"'),
     ("नीला", "शर्मा"),
 )
+
+
 PLACES: Final = (
     ("Katowice", "Śląskie", "Porcelanowa 23", "PL", "40-246"),
     ("São Paulo", "SP", "Rua Augusta 1500", "BR", "01304-001"),
@@ -142,7 +149,11 @@ _SOURCE_IDS: Final = (
     lambda index: f"käufer/{index}+a b",
     lambda index: f"person{index}@example.com",
 )
+
+
 _ANONYMOUS_IDS: Final = {True: (0, 1, 1, 2, 3, 30), False: (0, 1, 1, 2, 3, 3)}
+
+
 _UNRELATED: Final = (0, 0, 0, 4, 12, 12, 30, 230)
 
 

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 import segsync
-from segsync import models
+from segsync import events
 from segsync.report import ImportReport
 from segsync.sandbox import SandboxOptions
 from segsync.settings import Settings, env_example, is_required, shown_default
@@ -130,7 +130,7 @@ def test_the_map_of_the_package_is_the_package() -> None:
 def test_every_event_and_every_field_of_the_report_that_is_named_exists() -> None:
     told = guides.rows(guides.section(guides.EMBEDDING, "Events"))[1:]
     assert {code for cells in told for code in guides.named(cells[:1])} == {
-        event.__name__ for event in get_args(models.Event)
+        event.__name__ for event in get_args(events.Event)
     }
     fields_told = [cells[:1] for cells in guides.rows(guides.section(guides.EMBEDDING, "The report"))[1:]]
     assert all(hasattr(ImportReport, name) for cells in fields_told for name in guides.named(cells))

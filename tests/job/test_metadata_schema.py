@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from segsync.errors import AccessError
+from segsync.events import MetadataUnchecked
 from segsync.files import WARNINGS
-from segsync.models import Fates, MetadataUnchecked, Profile
+from segsync.models import Fates, Profile
 from segsync.schema import Definition, MetadataSchema
 from tests.job.world import Fragile, World
 from tests.ledgers import done, not_ended

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from segsync import Settings, run_import
+from segsync.events import ActionEnded, BatchSent, Event, PageSettled, ProfileRejected, ReadingEnded
 from segsync.files import REJECTED
-from segsync.models import ActionEnded, BatchSent, Event, Fates, PageSettled, ProfileRejected, ReadingEnded
+from segsync.models import Fates
 from tests.job.world import SETTINGS, Fragile, World, poison, users
 from tests.ledgers import done, failed
 from tests.memory import refused

@@ -11,8 +11,9 @@ import pytest
 from segsync import Settings, run_import
 from segsync.confirmation import FAILED_IN_A_ROW
 from segsync.errors import LedgerError, StopError
+from segsync.events import ActionEnded, BatchSent, Event, ReadingEnded
 from segsync.files import REJECTED
-from segsync.models import ActionEnded, BatchSent, Event, Fates, ReadingEnded
+from segsync.models import Fates
 from segsync.status import RunStatus, read_status
 from segsync.voucherify import ActionOutcome
 from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from segsync.events import ReadingEnded
 from segsync.files import REJECTED
-from segsync.models import Fates, ReadingEnded
+from segsync.models import Fates
 from segsync.status import read_status
 from tests.job.world import World, poison, users
 from tests.ledgers import done, failed, not_ended

@@ -19,19 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from segsync import accounts, entries, recorder
 from segsync.accounts import Run
 from segsync.entries import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
+from segsync.events import BatchSent, Event, PageSettled, ProfileRejected, ProfileWithoutIdentifier, SentProfile
 from segsync.ledger import Ledger
-from segsync.models import (
-    BatchSent,
-    Event,
-    Fates,
-    Page,
-    PageSettled,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    Rejection,
-    SentProfile,
-    Stage,
-)
+from segsync.models import Fates, Page, Rejection, Stage
 from segsync.pagebook import OpenPage, PageBook
 from segsync.recorder import RETRY_PAGE, Recorder
 from tests.ledgers import begin, fates_of, open_ledger, run_of

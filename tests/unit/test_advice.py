@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.advice import KINDS, STAGES, advised, kind_of, warning_meaning
-from segsync.models import Stage
-from segsync.report import RejectionGroup
+from segsync.models import RejectionGroup, Stage
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ from segsync.accounts import State
 from segsync.beginning import answer, choose
 from segsync.entries import FIRST_ATTEMPT, Member, OpenBatch
 from segsync.ledger import Ledger
-from segsync.models import Fates, Rejection
-from segsync.plan import Plan
-from segsync.request import Request
+from segsync.models import Fates, Plan, Rejection
+from segsync.options import Request
 from segsync.settings import Settings
 
 QUESTION = (

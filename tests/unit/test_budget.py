@@ -8,7 +8,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from segsync.budget import Budget
-from segsync.models import CallsLeft, PaceChanged, ServicePaused
+from segsync.events import CallsLeft, PaceChanged, ServicePaused
 from segsync.pacer import Pacer
 from tests.conftest import run_virtual
 from tests.scripted import Events

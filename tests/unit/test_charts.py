@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsync.charts import MOST_POINTS, clock, fates_ring, rates, standstills, throughput_plot
+from segsync.charts import MOST_POINTS, fates_ring, rates, standstills, throughput_plot
+from segsync.formatting import clock
 from segsync.throughput import Throughput
 
 SVG = "{http://www.w3.org/2000/svg}"

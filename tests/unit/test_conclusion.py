@@ -13,8 +13,8 @@ from rich.text import Text
 from segsync.conclusion import conclusion, could_go_on, exit_code
 from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
 from segsync.models import Fates
+from segsync.options import Request
 from segsync.report import ImportReport, Outcome
-from segsync.request import Request
 from segsync.settings import Settings
 
 ENOUGH = StopError("enough")

@@ -13,20 +13,19 @@ import pytest
 from segsync import accounts, confirmation, entries, recorder
 from segsync.confirmation import FAILED_IN_A_ROW, Actions, Confirmation
 from segsync.errors import AccessError, AnswerError, CallError, OutputError, RefusedError, StopError, TransientError
-from segsync.ledger import Ledger
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     Event,
-    Fates,
     OnEvent,
     PageListed,
     PageSettled,
     PageTakenAgain,
     ProfileRejected,
-    Rejection,
     SentProfile,
 )
+from segsync.ledger import Ledger
+from segsync.models import Fates, Rejection
 from segsync.tally import Tally
 from segsync.voucherify import ActionOutcome, VoucherifySink
 from tests.ledgers import REASON, MemoryVoucherify, begin, done, failed, fates_of, not_ended, open_ledger, run_of

@@ -15,18 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segsync.errors import OutputError
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, RunFiles
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     Event,
-    Fates,
     PageListed,
     PageSettled,
     ProfileRejected,
     ProfileWithoutIdentifier,
-    Rejection,
     TraitLeftOut,
 )
+from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, RunFiles
+from segsync.models import Fates, Rejection
 
 FILES = (WITHOUT_IDENTIFIER, REJECTED, WARNINGS)
 SETTLED = PageSettled(1, "0", "100", Fates())

@@ -16,11 +16,7 @@ import pytest
 from rich.console import Console
 
 from segsync.errors import AccessError, SegsyncError, StopError
-from segsync.files import REJECTED, WARNINGS
-from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
-from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer
-from segsync.metadata import MISSING, UNDEFINED
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
@@ -28,7 +24,6 @@ from segsync.models import (
     CallsLeft,
     ConcurrencyChanged,
     Event,
-    Fates,
     PaceChanged,
     PageListed,
     PageSettled,
@@ -37,12 +32,15 @@ from segsync.models import (
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
-    Rejection,
     SentProfile,
     ServicePaused,
     TraitLeftOut,
 )
-from segsync.plan import Plan
+from segsync.files import REJECTED, WARNINGS
+from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
+from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer
+from segsync.metadata import MISSING, UNDEFINED
+from segsync.models import Fates, Plan, Rejection
 from segsync.report import make_report
 from segsync.settings import Settings
 from segsync.situation import Situation

@@ -16,9 +16,9 @@ from segsync.errors import (
     SegsyncError,
     TransientError,
 )
+from segsync.events import MetadataUnchecked
 from segsync.mapper import read_metadata_rules
 from segsync.mapping import MetadataOf
-from segsync.models import MetadataUnchecked
 from segsync.schema import Definition, MetadataSchema
 from segsync.settings import Settings
 from tests.scripted import Events

@@ -11,8 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from segsync.errors import SettingsError
-from segsync.metrics import MOST_UNDER_WAY, Metrics, serving
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
@@ -20,16 +19,16 @@ from segsync.models import (
     CallsLeft,
     ConcurrencyChanged,
     Event,
-    Fates,
     PaceChanged,
     PageListed,
     PageSettled,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
-    Rejection,
     SentProfile,
 )
+from segsync.metrics import MOST_UNDER_WAY, Metrics, serving
+from segsync.models import Fates, Rejection
 from segsync.settings import Settings
 from segsync.tally import Tally
 

@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 
 from segsync.errors import OutputError, SettingsError
-from segsync.outputs import Outputs, write
+from segsync.options import Outputs
+from segsync.outputs import check_outputs, write
 
 
 def problems(wanted: Outputs) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as raised:
-        wanted.check()
+        check_outputs(wanted)
     return raised.value.problems
 
 
 def test_what_can_be_written_is_no_problem_and_leaves_nothing(tmp_path: Path) -> None:
-    Outputs(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json").check()
-    Outputs(summary_json=Path("-")).check()
-    Outputs(summary_json=Path(os.devnull)).check()
-    Outputs().check()
+    check_outputs(Outputs(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json"))
+    check_outputs(Outputs(summary_json=Path("-")))
+    check_outputs(Outputs(summary_json=Path(os.devnull)))
+    check_outputs(Outputs())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,7 +60,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
         "--report needs pygal, which is not installed. To install it: "
         f"{sys.executable} -m pip install 'segsync[report]'",
     )
-    Outputs(summary_json=tmp_path / "summary.json").check()
+    check_outputs(Outputs(summary_json=tmp_path / "summary.json"))
 
 
 def test_ids_without_a_page_to_name_them_are_a_mistake() -> None:

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from segsync.errors import SegsyncError, StopError
-from segsync.models import Fates
+from segsync.models import Fates, RejectionGroup
 from segsync.page import MOST_WARNINGS, Named, render
-from segsync.report import ImportReport, RejectionGroup, ServiceCalls
+from segsync.report import ImportReport, ServiceCalls
 from segsync.settings import Settings
 from segsync.throughput import Throughput
 

@@ -9,7 +9,8 @@ from itertools import takewhile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.models import Event, Fates, Page, PageSettled
+from segsync.events import Event, PageSettled
+from segsync.models import Fates, Page
 from segsync.pagebook import MAX_OPEN_PAGES, OpenPage, PageBook
 from tests.conftest import run_virtual
 

@@ -8,7 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from segsync.models import CallRetried, CallsLeft, Event, Fates, PageSettled, ServicePaused
+from segsync.events import CallRetried, CallsLeft, Event, PageSettled, ServicePaused
+from segsync.models import Fates
 from segsync.picture import View, picture
 from segsync.settings import Settings
 from segsync.situation import Situation

@@ -10,8 +10,9 @@ import pytest
 
 from segsync import accounts, entries, recorder
 from segsync.accounts import State
+from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
 from segsync.ledger import Ledger
-from segsync.models import BatchSent, Fates, PageSettled, ProfileRejected, Rejection, SentProfile
+from segsync.models import Fates, Rejection
 from segsync.plan import last_run, plan_new, plan_resume, plan_retry
 from tests.ledgers import fates_of, open_ledger
 

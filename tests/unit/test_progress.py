@@ -10,20 +10,19 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     Event,
-    Fates,
     PageListed,
     PageSettled,
     ProfileRead,
     ProfileRejected,
     ReadingEnded,
-    Rejection,
     SentProfile,
     ServicePaused,
 )
+from segsync.models import Fates, Rejection
 from segsync.progress import Progress
 from segsync.settings import Settings
 from segsync.situation import Situation

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from segsync.models import ServicePaused
+from segsync.events import ServicePaused
 from segsync.reach import Hosts, Reach
 from tests.configured import settings
 from tests.scripted import Answer, Events, Script, answer, hang_up, raw, scripted_server

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from segsync import entries
 from segsync.errors import OutputError
 from segsync.ledger import Ledger
-from segsync.models import Rejection, Stage
+from segsync.models import Rejection, RejectionGroup, Stage
 from segsync.reasons import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
-from segsync.report import RejectionGroup
 
 RUN = 1
 NOT_FOUND = "Segment answered 404 (not_found) to GET /v1/…: Profile was not found."

@@ -9,22 +9,21 @@ import pytest
 from msgspec import structs
 
 from segsync.errors import StopError
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
     CallRetried,
     Event,
-    Fates,
     PageListed,
     PageSettled,
     ProfileRejected,
     ProfileWithoutIdentifier,
-    Rejection,
     SentProfile,
     TraitLeftOut,
 )
-from segsync.report import ImportReport, Outcome, RejectionGroup, ServiceCalls, make_report
+from segsync.models import Fates, Rejection, RejectionGroup
+from segsync.report import ImportReport, Outcome, ServiceCalls, make_report
 from segsync.tally import NOTHING_BEFORE, Tally
 from segsync.throughput import Throughput
 

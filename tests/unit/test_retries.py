@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from segsync.errors import RefusedError, TransientError
-from segsync.models import CallRetried
+from segsync.events import CallRetried
 from segsync.retries import (
     BACKOFF_MAX_SECONDS,
     BACKOFF_START_SECONDS,

@@ -15,8 +15,9 @@ import pytest
 from segsync import Event, Settings, SettingsError, accounts, entries, run_import
 from segsync.entries import FIRST_ATTEMPT, Member
 from segsync.errors import LedgerError
+from segsync.events import BatchSent, PageListed, PageSettled
 from segsync.files import REJECTED, WITHOUT_IDENTIFIER
-from segsync.models import BatchSent, Fates, PageListed, PageSettled, Rejection
+from segsync.models import Fates, Rejection
 from segsync.pagebook import OpenPage
 from segsync.pipeline import Pipeline
 from segsync.report import ImportReport

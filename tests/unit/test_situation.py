@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from segsync.models import (
+from segsync.events import (
     CallAnswered,
     CallRetried,
     CallsLeft,

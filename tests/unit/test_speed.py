@@ -8,22 +8,22 @@ from dataclasses import replace
 
 import pytest
 
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
-    Fates,
     PageListed,
     PageSettled,
     PageTakenAgain,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
-    Rejection,
     SentProfile,
 )
+from segsync.formatting import time_left
+from segsync.models import Fates, Rejection
 from segsync.settings import Settings
-from segsync.speed import SURE_SECONDS, Speed, Speedometer, time_left
+from segsync.speed import SURE_SECONDS, Speed, Speedometer
 from segsync.tally import NOTHING_BEFORE, Tally
 from tests.conftest import run_virtual
 

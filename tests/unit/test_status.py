@@ -14,8 +14,9 @@ import pytest
 from segsync import accounts, entries, recorder
 from segsync.accounts import State
 from segsync.errors import LedgerError
+from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
 from segsync.ledger import Ledger
-from segsync.models import BatchSent, Fates, PageSettled, ProfileRejected, Rejection, SentProfile
+from segsync.models import Fates, Rejection
 from segsync.status import REASONS_SHOWN, RunStatus, read_status, say_status
 from tests.ledgers import SPACE, begin, open_ledger
 

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from segsync.errors import StopError
 from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.formatting import duration
 from segsync.models import Fates
 from segsync.report import ImportReport, Outcome, ServiceCalls
-from segsync.summary import duration, summary
+from segsync.summary import summary
 
 
 def report(

@@ -22,8 +22,8 @@ from segsync.errors import (
     StopError,
     TransientError,
 )
-from segsync.models import Fates
-from segsync.report import ImportReport, RejectionGroup, ServiceCalls
+from segsync.models import Fates, RejectionGroup
+from segsync.report import ImportReport, ServiceCalls
 from segsync.summary_json import FORMAT, decode, encode
 from segsync.throughput import Throughput
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.models import (
+from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
     CallRetried,
     Event,
-    Fates,
     PageListed,
     PageSettled,
     PageTakenAgain,
@@ -21,12 +20,11 @@ from segsync.models import (
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
-    Rejection,
     SentProfile,
     ServicePaused,
-    Stage,
     TraitLeftOut,
 )
+from segsync.models import Fates, Rejection, Stage
 from segsync.tally import NOTHING_BEFORE, Tally
 
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
-from segsync.models import CallAnswered, CallRetried, ServicePaused
+from segsync.events import CallAnswered, CallRetried, ServicePaused
 from segsync.pacer import Pacer
 from segsync.transport import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, Transport
 from tests.conftest import run_virtual

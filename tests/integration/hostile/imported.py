@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from segsync import run_import
+from segsync.events import BatchSent, ProfileRejected, ProfileWithoutIdentifier
 from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.models import BatchSent, Fates, ProfileRejected, ProfileWithoutIdentifier
+from segsync.models import Fates
 from segsync.report import ImportReport
 from segsync.status import read_status
 from tests.hostile import CREDENTIALS, Hostile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync.models import CallAnswered
+from segsync.events import CallAnswered
 from tests.hostile import CREDENTIALS, Endless, cut_short, gzip_bomb, hostile_server, no_http, packed, people, redirect
 from tests.integration.hostile.imported import (
     OUTCOME,

@@ -5,11 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from segsync.logwriters import LogFormat
-from segsync.outputs import Outputs
-from segsync.progress import Mode
 from segsync.settings import Settings
+
+LogFormat = Literal["text", "json"]
+
+
+STANDARD_OUTPUT = "-"
+"""As the name of the file with the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Which files are wanted: the page `report`, with `report_ids` segment ids of each group, and `summary_json`."""
+
+    report: Path | None = None
+    report_ids: int = 0
+    summary_json: Path | None = None
+
+    @property
+    def are_wanted(self) -> bool:
+        return bool(self.report or self.summary_json)
+
+    @property
+    def use_standard_output(self) -> bool:
+        """Whether the summary for programs goes there, so nothing else may."""
+        return str(self.summary_json) == STANDARD_OUTPUT
+
+
+Mode = Literal["live", "lines", "quiet"]
+"""A display that is drawn anew in place, a log line every few seconds, or nothing but problems."""
 
 
 @dataclass(frozen=True, slots=True)

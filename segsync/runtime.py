@@ -1,0 +1,82 @@
+"""Event loop, signals and standard streams: how this process works with the system around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO, TextIOWrapper
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from segsync.errors import OutputError
+
+
+class QuietConsole(Console):
+    """Standard error, for as long as it takes words: no import ends because a pipe was closed or a disk is full."""
+
+    def __exit__(self, *error: Any) -> None:
+        """What is printed is written here: do that, or say nothing more."""
+        try:
+            super().__exit__(*error)
+        except OSError:
+            self.quiet = True
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more."""
+        self.quiet = True
+
+
+@contextmanager
+def standard_output() -> Iterator[Console]:
+    """What is printed here is on standard output in the end. Raises `OutputError`."""
+    terminal, drawn = Console(), BytesIO()
+    with TextIOWrapper(drawn, encoding=sys.stdout.encoding, errors="replace") as file:
+        yield Console(file=file, width=terminal.width, force_terminal=terminal.is_terminal)
+        file.flush()
+        to_standard_output(drawn.getvalue())
+
+
+def to_standard_output(content: bytes) -> None:
+    """Write all of it. Raises `OutputError` where that is full, or its reader has gone."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
+        raise OutputError(f"Standard output cannot be written: {error.strerror}") from None
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def _signals_to(handler: Callable[[int], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM go to `handler`, and in the end where they went before: a question can be interrupted."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        try:
+            loop.add_signal_handler(number, handler, number)
+        except NotImplementedError:  # Windows' event loop
+            signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(handler, got))
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, previous)
+
+
+def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, on uvloop where there is one."""
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):  # there is no uvloop on Windows
+        from uvloop import new_event_loop as loop_factory  # noqa: PLC0415
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main)
