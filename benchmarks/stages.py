@@ -23,7 +23,7 @@ from segsync import accounts, entries, segment
 from segsync.batching import BatchBuilder, Item
 from segsync.events import BatchSent, PageSettled, SentProfile, ignore
 from segsync.ledger import Ledger
-from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Fates, Page, Profile
 from segsync.pacer import Pacer
 from segsync.pagebook import PageBook

@@ -14,7 +14,7 @@ from msgspec import Struct
 from segsync.estimate import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
 from segsync.mapper import unfitted_metadata
-from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer
 from segsync.reach import VENDORS, Hosts, Reach, ReadSample
 from segsync.sample import Sample, analyse, metadata_of

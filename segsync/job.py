@@ -30,7 +30,7 @@ from segsync.events import (
 from segsync.files import RunFiles
 from segsync.ledger import Ledger
 from segsync.mapper import Schemas, read_metadata_rules
-from segsync.mapping import MetadataOf, Warn, to_customer
+from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline, Sink, Source
 from segsync.recorder import Recorder

@@ -47,7 +47,7 @@ from segsync.events import (
 from segsync.files import REJECTED, WARNINGS
 from segsync.formatting import duration, in_seconds, time_of_day
 from segsync.logwriters import Level, Line, Writer
-from segsync.metadata import MISSING
+from segsync.mapping.metadata import MISSING
 from segsync.models import Plan
 from segsync.report import ImportReport
 from segsync.settings import Settings

@@ -6,9 +6,9 @@ from typing import Final, Protocol
 
 from segsync.errors import AccessError, AnswerError, CallError, RefusedError
 from segsync.events import MetadataUnchecked, OnEvent
-from segsync.mapping import MAPPED_TRAITS, MetadataOf
-from segsync.metadata import metadata_rules
-from segsync.schema import MetadataSchema
+from segsync.mapping.customer import MAPPED_TRAITS, MetadataOf
+from segsync.mapping.metadata import metadata_rules
+from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.settings import Settings
 
 NEED_THE_SCHEMA: Final = frozenset({"drop", "reject"})

@@ -30,7 +30,7 @@ from segsync.events import (
     SentProfile,
     TraitLeftOut,
 )
-from segsync.mapping import Warn
+from segsync.mapping.customer import Warn
 from segsync.models import Customer, Page, Profile, Rejection, Stage, Usage
 from segsync.pagebook import OpenPage, PageBook
 from segsync.redact import redacted

@@ -28,10 +28,10 @@ from segsync.errors import (
 )
 from segsync.events import Event, OnEvent, ServicePaused, ignore
 from segsync.mapper import why_unreadable
+from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
 from segsync.runner import services
 from segsync.sample import SampledProfile
-from segsync.schema import MetadataSchema
 from segsync.segment import SegmentSource
 from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
 from segsync.verdicts import Finding, finding

@@ -19,7 +19,7 @@ from segsync.events import Event, OnEvent, ignore
 from segsync.files import RunFiles
 from segsync.job import Job, SinkWithOutcomes
 from segsync.ledger import Ledger
-from segsync.mapping import MAPPED_TRAITS
+from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.pacer import Pacer
 from segsync.plan import plan_new, plan_resume, plan_retry

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from segsync.mapping import Warn
+from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile
 from segsync.segment import as_source_id
 

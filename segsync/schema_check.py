@@ -8,9 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from segsync.fitting import UNFIT, fit
-from segsync.metadata import NOT_PLAIN, is_plain
-from segsync.schema import Definition, MetadataSchema
+from segsync.mapping.metadata import NOT_PLAIN, is_plain
+from segsync.mapping.metadata_schema import UNFIT, Definition, MetadataSchema, fit
 
 
 class WrongType(Struct, frozen=True):

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from segsync.errors import SettingsError
 from segsync.formatting import printable
-from segsync.traits import TraitChoice
+from segsync.mapping.metadata import TraitChoice
 
 # Segment, "Profile API: regional endpoints"; Voucherify, "API overview: API endpoint".
 SEGMENT_HOSTS = {"us": "https://profiles.segment.com", "eu": "https://profiles.euw1.segment.com"}

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 
 from segsync import answers
 from segsync.errors import AccessError, AnswerError, RefusedError
-from segsync.schema import Definition, MetadataSchema
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.transport import Transport
 
 SERVICE = "Voucherify"

@@ -10,8 +10,8 @@ from segsync import accounts
 from segsync.accounts import Run
 from segsync.errors import CallError
 from segsync.ledger import Ledger
+from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET, Fates
-from segsync.schema import MetadataSchema
 from segsync.voucherify import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
 from tests.memory import MemorySink
 

@@ -10,7 +10,7 @@ import msgspec
 
 from segsync.errors import RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
-from segsync.mapping import Warn, to_customer
+from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Customer, Page, Profile, Usage
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
 from segsync.tally import Tally

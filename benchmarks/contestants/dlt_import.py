@@ -27,7 +27,7 @@ from dlt.sources.helpers.requests.retry import Client
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
 
-from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Profile
 
 IDENTIFIER = os.environ["IDENTIFIER_SAVED_AS_SOURCE_ID"]

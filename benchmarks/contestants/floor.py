@@ -20,7 +20,7 @@ import msgspec
 from uvloop import run
 from yarl import URL
 
-from segsync.mapping import MAPPED_TRAITS
+from segsync.mapping.customer import MAPPED_TRAITS
 
 WORKERS = 16
 CALLS_PER_SECOND = float(os.environ.get("CALLS_PER_SECOND", "0"))

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 from uvloop import run
 
-from segsync.mapping import to_customer
+from segsync.mapping.customer import to_customer
 from segsync.models import Profile
 
 SPACING_SECONDS = 0.01

@@ -28,7 +28,7 @@ from segsync import run_import, segment, voucherify
 from segsync.errors import CallError, SegsyncError
 from segsync.events import Event, ignore
 from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.mapping import MAPPED_TRAITS
+from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.pacer import Pacer
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults

@@ -7,8 +7,8 @@ import asyncio
 from segsync.errors import AccessError
 from segsync.events import MetadataUnchecked
 from segsync.files import WARNINGS
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.models import Fates, Profile
-from segsync.schema import Definition, MetadataSchema
 from tests.job.world import Fragile, World
 from tests.ledgers import done, not_ended
 

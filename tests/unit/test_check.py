@@ -9,10 +9,10 @@ import pytest
 
 from segsync import check
 from segsync.check import CheckReport, report_of_settings, run_check
+from segsync.mapping.metadata import TraitChoice
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.reach import ReadSample, ReadSchema
 from segsync.sample import SampledProfile
-from segsync.schema import Definition, MetadataSchema
-from segsync.traits import TraitChoice
 from segsync.verdicts import TITLES, Finding, finding
 from tests.configured import settings
 from tests.conftest import run_virtual

@@ -9,7 +9,7 @@ import pytest
 
 from segsync.dry_run import DryRunSink, output_at, problem_with, what_it_means
 from segsync.errors import StopError
-from segsync.mapping import to_customer
+from segsync.mapping.customer import to_customer
 from segsync.models import Fates
 from segsync.pipeline import Pipeline
 from segsync.report import ImportReport, Outcome

@@ -39,7 +39,7 @@ from segsync.events import (
 from segsync.files import REJECTED, WARNINGS
 from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
 from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer
-from segsync.metadata import MISSING, UNDEFINED
+from segsync.mapping.metadata import MISSING, UNDEFINED
 from segsync.models import Fates, Plan, Rejection
 from segsync.report import make_report
 from segsync.settings import Settings

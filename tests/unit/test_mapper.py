@@ -18,8 +18,8 @@ from segsync.errors import (
 )
 from segsync.events import MetadataUnchecked
 from segsync.mapper import read_metadata_rules
-from segsync.mapping import MetadataOf
-from segsync.schema import Definition, MetadataSchema
+from segsync.mapping.customer import MetadataOf
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.settings import Settings
 from tests.scripted import Events
 

@@ -9,7 +9,7 @@ import pytest
 
 from segsync.errors import AccessError, AnswerError, MappingError, RefusedError, StopError, TransientError
 from segsync.events import BatchSent, ConcurrencyChanged, Event, PageSettled, ProfileRejected, SentProfile
-from segsync.mapping import Warn
+from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Usage
 from segsync.pagebook import MAX_OPEN_PAGES
 from segsync.pipeline import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer
 from segsync.sample import Sample, SampledProfile, TraitWarning, analyse, metadata_of
 

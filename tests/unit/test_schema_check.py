@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segsync.schema import Definition, MetadataSchema
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.schema_check import WrongType, check_metadata
 
 SCHEMA = MetadataSchema(

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segsync.errors import SettingsError
+from segsync.mapping.metadata import TraitChoice
 from segsync.settings import Settings, env_example, is_this_machine, one_setting
-from segsync.traits import TraitChoice
 
 CREDENTIALS = {
     "SEGMENT_ACCESS_TOKEN": "token-of-segment",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.errors import AccessError, AnswerError, RefusedError
-from segsync.schema import Definition, MetadataSchema
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.voucherify import ActionOutcome, RefusedCustomer, VoucherifySink, refused_in_report
 from tests.scripted import Answer, Script, answer, raw, scripted_server, transport_to
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segsync.files import REJECTED
-from segsync.mapping import MAPPED_TRAITS
+from segsync.mapping.customer import MAPPED_TRAITS
 from tests.hostile import Someone, hostile_server, people
 from tests.integration.hostile.imported import (
     IDS,

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.fitting import UNFIT, fit, misfit
-from segsync.schema import Definition
+from segsync.mapping.metadata_schema import UNFIT, Definition, fit, misfit
 
 TYPES = ("string", "number", "boolean", "date", "datetime", "geopoint", "image_url", "object")
 

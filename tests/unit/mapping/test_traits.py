@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.traits import TraitChoice
+from segsync.mapping.metadata import TraitChoice
 
 NAMES = st.text(st.characters(categories=["L", "N"], include_characters="_.$ -"), min_size=1).filter(str.strip)
 

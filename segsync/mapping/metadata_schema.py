@@ -1,6 +1,9 @@
-"""A value as Voucherify's metadata schema wants it, where it can be said so without a guess.
+"""Voucherify's metadata schema for customers, and a value as the schema wants it, where that takes no guess.
 
-Types and forms are from Voucherify's page "Metadata": https://docs.voucherify.io/prepare/metadata
+Voucherify, "Metadata" and "Get Metadata Schema": with `allow_defined_only` only defined metadata is accepted; what is
+defined has to match its type either way. Types and forms are those of the first page.
+https://docs.voucherify.io/prepare/metadata
+https://docs.voucherify.io/api-reference/metadata-schemas/get-metadata-schema
 What a definition says beside its type (lengths, limits, allowed values, the parts of an object) is left to Voucherify.
 """
 
@@ -12,8 +15,30 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from segsync.mapping import as_text, is_iso_8601, kind
-from segsync.schema import Definition
+from msgspec import Struct, field
+
+from segsync.mapping.customer import as_text, is_iso_8601, kind
+
+
+class Definition(Struct, frozen=True):
+    """What one key may hold: values of `type`, or a list of them with `array`; a customer lacks it only if `optional`.
+
+    `type` is Voucherify's name of it: string, number, boolean, date (`YYYY-MM-DD`), datetime, geopoint, image_url,
+    object.
+    """
+
+    type: str = "string"
+    array: bool = False
+    optional: bool = True
+    deleted: bool = False
+
+
+class MetadataSchema(Struct, frozen=True):
+    """The definitions by key, and whether undefined keys are refused (`allow_defined_only`)."""
+
+    properties: Mapping[str, Definition] = field(default_factory=dict)
+    allow_defined_only: bool = False
+
 
 UNFIT: Final = object()
 """What comes out for a value that cannot safely be said as what is defined."""

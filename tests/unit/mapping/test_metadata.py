@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.errors import MappingError
-from segsync.mapping import metadata_trait
-from segsync.metadata import MISSING, MOST_KEYS_TOLD, UNDEFINED, metadata_rules
-from segsync.schema import Definition, MetadataSchema
-from segsync.traits import TraitChoice
-from tests.unit.test_fitting import DEFINITIONS, JSON, matches
+from segsync.mapping.customer import metadata_trait
+from segsync.mapping.metadata import MISSING, MOST_KEYS_TOLD, UNDEFINED, TraitChoice, metadata_rules
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
+from tests.unit.mapping.test_metadata_schema import DEFINITIONS, JSON, matches
 
 Json = dict[str, Any]
 Warnings = list[tuple[str, str]]

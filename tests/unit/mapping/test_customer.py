@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from voucherify.models.customers_update_in_bulk_request_body import CustomersUpdateInBulkRequestBody
 
-from segsync.mapping import MAPPED_TRAITS, to_customer
+from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Profile
 
 Json = dict[str, Any]
