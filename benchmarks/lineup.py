@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.measure import Contestant
-from segsync.pacer import net_of_margin
+from segsync.connectors.http.rate_limiter import net_of_margin
 
 EVERYBODY: Final = {"SEGMENT_TRAITS_LIMIT": "200"}
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from segsync.estimate import Estimate, Shares, estimate
+from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
 from segsync.mapper import unfitted_metadata
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from segsync.check import CheckReport, report_of_settings, run_check
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED
+from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
-from segsync.estimate import Estimate
 from segsync.events import CallRetried, Event, ServicePaused
 from segsync.formatting import duration, printable
 from segsync.reach import PATIENCE_SECONDS

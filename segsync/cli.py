@@ -353,7 +353,7 @@ def _check_output(output: Path | None, *, dry_run: bool) -> None:
         return
     if not dry_run:
         raise typer.BadParameter("--output is for a --dry-run: an import sends its customers to Voucherify.")
-    from segsync.dry_run import problem_with
+    from segsync.connectors.file import problem_with
 
     if problem := problem_with(output):
         raise typer.BadParameter(problem)

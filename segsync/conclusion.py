@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from rich.text import Text
 
+from segsync.connectors.file import Output
 from segsync.errors import AccessError
 from segsync.formatting import printable
 from segsync.models import FIRST_OFFSET
 from segsync.options import Request
 from segsync.report import ImportReport
+
+
+def what_it_means(report: ImportReport, path: Path | None, output: Output | None) -> list[Text]:
+    """What to know of a dry run when it has ended."""
+    lines = [Text(f"Error: {report.error}", style="bold red")] if report.error else []
+    if output and output.customers:
+        lines.append(
+            Text(
+                f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by "
+                "you alone: delete it when you have looked at it."
+            )
+        )
+        lines += [Text(note, style="yellow") for note in output.notes]
+    if report.resume_offset is not None and report.outcome != "done":
+        lines.append(Text(f"It ended early, at offset {report.resume_offset}, and cannot be resumed: run it again."))
+    lines.append(Text("Nothing was sent to Voucherify, and no ledger or list of profiles was changed."))
+    return lines
+
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
 

@@ -12,15 +12,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Protocol
 
 from segsync import entries
+from segsync.connectors.base import ENDED, ActionOutcome, Actions, RefusedCustomer
 from segsync.entries import LAST_ATTEMPT, Member, OpenBatch
 from segsync.errors import AnswerError, RefusedError, StopError, TransientError
 from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected
 from segsync.ledger import Ledger
 from segsync.models import Rejection
-from segsync.voucherify import ENDED, ActionOutcome, RefusedCustomer
 
 LOOK_SECONDS = 0.5
 
@@ -54,19 +53,6 @@ REFUSED_CUSTOMERS = 25
 
 REMEMBERED_BATCHES = 20
 """Whose source ids are at hand when their outcome is read: memory must not grow with what is not read yet."""
-
-
-class Actions(Protocol):
-    """Where outcomes are read. The methods raise `CallError` classes."""
-
-    async def action_statuses(self) -> dict[str, str]:
-        """The status of the newest actions, by id."""
-
-    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
-        """How an action stands; None where it is not known."""
-
-    async def reported(self, url: str) -> list[RefusedCustomer]:
-        """The customers that a report file says were refused."""
 
 
 class Confirmation:

@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from segsync import entries, pages, recorder
-from segsync.confirmation import Actions, Confirmation
+from segsync.confirmation import Confirmation
+from segsync.connectors.base import Schemas, SinkWithOutcomes, Source
 from segsync.errors import first_of
 from segsync.events import (
     ActionEnded,
@@ -29,10 +30,10 @@ from segsync.events import (
 )
 from segsync.files import RunFiles
 from segsync.ledger import Ledger
-from segsync.mapper import Schemas, read_metadata_rules
+from segsync.mapper import read_metadata_rules
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
-from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline, Sink, Source
+from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
 from segsync.recorder import Recorder
 from segsync.settings import Settings
 
@@ -40,10 +41,6 @@ _KEPT: Final = frozenset(
     {PageListed, ProfileWithoutIdentifier, ProfileRejected, TraitLeftOut, BatchSent, PageSettled, ActionEnded}
 )
 """What the files and the ledger want to know of; the other events are many."""
-
-
-class SinkWithOutcomes(Sink, Actions, Protocol):
-    """Where customers go, and where one hears what became of them."""
 
 
 class Job:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
+from segsync.connectors.base import Schemas
 from segsync.errors import AccessError, AnswerError, CallError, RefusedError
 from segsync.events import MetadataUnchecked, OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS, MetadataOf
@@ -13,16 +14,6 @@ from segsync.settings import Settings
 
 NEED_THE_SCHEMA: Final = frozenset({"drop", "reject"})
 """Values of METADATA_UNDEFINED that mean nothing to who does not know what is defined."""
-
-
-class Schemas(Protocol):
-    """What tells the metadata schema, and whether it lets anybody in at all."""
-
-    async def metadata_schema(self) -> MetadataSchema:
-        """What a customer's metadata may hold. Raises `CallError` classes."""
-
-    async def action_statuses(self) -> dict[str, str]:
-        """Another call that the same credentials open."""
 
 
 async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEvent) -> MetadataOf:

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from functools import partial
 
 from segsync import accounts, entries
+from segsync.connectors.base import Source
 from segsync.ledger import Ledger
 from segsync.models import Page
-from segsync.pipeline import Source
 
 PROFILES_A_PAGE = 100
 

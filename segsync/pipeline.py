@@ -9,14 +9,15 @@ no terminal. Every queue is bounded, so that a slow sink slows the source down i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from time import process_time
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import msgspec
 
 from segsync.batching import Batch, BatchBuilder, Item
+from segsync.connectors.base import Sink, Source
 from segsync.crew import FIRST, Crew, most_workers
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
 from segsync.events import (
@@ -31,7 +32,7 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.mapping.customer import Warn
-from segsync.models import Customer, Page, Profile, Rejection, Stage, Usage
+from segsync.models import Customer, Profile, Rejection, Stage
 from segsync.pagebook import OpenPage, PageBook
 from segsync.redact import redacted
 
@@ -66,31 +67,6 @@ instead of rejecting the whole space one by one."""
 
 
 _ENCODER = msgspec.json.Encoder()
-
-
-class Source(Protocol):
-    """Where profiles come from. Both methods raise `CallError` classes."""
-
-    def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
-        """Pages of ids from `offset` on, at most `limit` profiles in all."""
-
-    async def profile(self, segment_id: str) -> Profile | None:
-        """The profile, or None where it has no identifier."""
-
-    async def answers(self) -> bool:
-        """Whether the source answers at all, asked when a profile has been tried for long enough."""
-
-    def usage(self) -> Usage | None:
-        """How much of the reading that it allows was done since this was last told; None where that tells nothing."""
-
-
-class Sink(Protocol):
-    """Where customers go."""
-
-    max_body_bytes: int
-
-    async def upsert(self, body: bytes) -> str:
-        """Send a JSON array of customers; an id of the action. Raises `CallError` classes."""
 
 
 class Pipeline:

@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from segsync import segment, voucherify
+from segsync.connectors import segment, voucherify
+from segsync.connectors.factory import services
+from segsync.connectors.segment import SegmentSource
+from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import (
     AccessError,
     AnswerError,
@@ -30,12 +33,9 @@ from segsync.events import Event, OnEvent, ServicePaused, ignore
 from segsync.mapper import why_unreadable
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
-from segsync.runner import services
 from segsync.sample import SampledProfile
-from segsync.segment import SegmentSource
 from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
 from segsync.verdicts import Finding, finding
-from segsync.voucherify import VoucherifySink
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from segsync.connectors.segment import as_source_id
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile
-from segsync.segment import as_source_id
 
 ToCustomer = Callable[[Profile, Warn], Customer]
 

@@ -8,9 +8,9 @@ from collections import deque
 
 from msgspec import Struct
 
-from segsync.estimate import outcome_calls
+from segsync.connectors.cost import outcome_calls
+from segsync.connectors.http.rate_limiter import net_of_margin
 from segsync.formatting import time_left
-from segsync.pacer import net_of_margin
 from segsync.settings import Settings
 from segsync.tally import Tally
 

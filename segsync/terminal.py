@@ -13,8 +13,8 @@ from rich.text import Text
 
 from segsync import accounts
 from segsync.beginning import answer, choose, resume_question
-from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code
-from segsync.dry_run import DryRunSink, output_at, what_it_means
+from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code, what_it_means
+from segsync.connectors.file import DryRunSink, output_at
 from segsync.ending import leave
 from segsync.errors import OutputError
 from segsync.files import REJECTED

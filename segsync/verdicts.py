@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from segsync.estimate import CALLS_A_CYCLE, Estimate
+from segsync.connectors.cost import CALLS_A_CYCLE, Estimate
 from segsync.mapper import NEED_THE_SCHEMA
 from segsync.sample import Sample
 from segsync.schema_check import MetadataCheck

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from segsync import accounts
 from segsync.accounts import Run
+from segsync.connectors.base import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
 from segsync.errors import CallError
 from segsync.ledger import Ledger
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET, Fates
-from segsync.voucherify import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
 from tests.memory import MemorySink
 
 SPACE, APPLICATION = "spa_mine", "app-of-the-project"

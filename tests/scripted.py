@@ -16,9 +16,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from segsync.connectors.http.client import Transport
+from segsync.connectors.http.rate_limiter import Pacer
 from segsync.events import Event, OnEvent, ignore
-from segsync.pacer import Pacer
-from segsync.transport import Transport
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

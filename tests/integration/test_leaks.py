@@ -24,19 +24,20 @@ import aiohttp
 import msgspec
 import pytest
 
-from segsync import run_import, segment, voucherify
+from segsync import run_import
+from segsync.connectors import segment, voucherify
+from segsync.connectors.http.client import Transport
+from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.segment import SegmentSource
+from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import CallError, SegsyncError
 from segsync.events import Event, ignore
 from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.mapping.customer import MAPPED_TRAITS
-from segsync.pacer import Pacer
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
-from segsync.segment import SegmentSource
-from segsync.transport import Transport
-from segsync.voucherify import VoucherifySink
 from tests.conftest import StartSandbox
 from tests.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
 from tests.integration.conftest import SEGSYNC, Segsync

@@ -10,12 +10,12 @@ import pytest
 
 from segsync import Settings, run_import
 from segsync.confirmation import FAILED_IN_A_ROW
+from segsync.connectors.base import ActionOutcome
 from segsync.errors import LedgerError, StopError
 from segsync.events import ActionEnded, BatchSent, Event, ReadingEnded
 from segsync.files import REJECTED
 from segsync.models import Fates
 from segsync.status import RunStatus, read_status
-from segsync.voucherify import ActionOutcome
 from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users
 from tests.ledgers import done, failed, not_ended
 from tests.memory import refused

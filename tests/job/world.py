@@ -14,12 +14,12 @@ from random import Random
 from typing import Any
 
 from segsync import ImportReport, Settings, accounts, run_import
+from segsync.connectors.base import ActionOutcome
 from segsync.events import Event, OnEvent
 from segsync.files import REJECTED
 from segsync.ledger import reading
 from segsync.models import Fates
 from segsync.status import RunStatus, read_status
-from segsync.voucherify import ActionOutcome
 from tests.ledgers import SPACE, MemoryVoucherify, done, failed
 from tests.memory import MemorySource
 

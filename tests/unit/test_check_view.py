@@ -9,7 +9,7 @@ from rich.console import Console
 
 from segsync.check import CheckReport
 from segsync.check_view import shown
-from segsync.estimate import Shares, estimate
+from segsync.connectors.cost import Shares, estimate
 from segsync.verdicts import Finding, finding
 from tests.configured import settings
 from tests.unit.test_verdicts import FINE

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from segsync import accounts, confirmation, entries, recorder
-from segsync.confirmation import FAILED_IN_A_ROW, Actions, Confirmation
+from segsync.confirmation import FAILED_IN_A_ROW, Confirmation
+from segsync.connectors.base import ActionOutcome, Actions
+from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import AccessError, AnswerError, CallError, OutputError, RefusedError, StopError, TransientError
 from segsync.events import (
     ActionEnded,
@@ -27,7 +29,6 @@ from segsync.events import (
 from segsync.ledger import Ledger
 from segsync.models import Fates, Rejection
 from segsync.tally import Tally
-from segsync.voucherify import ActionOutcome, VoucherifySink
 from tests.ledgers import REASON, MemoryVoucherify, begin, done, failed, fates_of, not_ended, open_ledger, run_of
 from tests.scripted import Script, answer, transport_to
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from segsync.estimate import Shares, estimate
+from segsync.connectors.cost import Shares, estimate
 from segsync.sample import Sample, TraitWarning
 from segsync.schema_check import MetadataCheck, WrongType
 from segsync.verdicts import Finding, of_estimate, of_metadata, of_sample, of_unknown_schema

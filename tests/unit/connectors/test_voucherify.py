@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segsync.connectors.base import ActionOutcome, RefusedCustomer
+from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from segsync.voucherify import ActionOutcome, RefusedCustomer, VoucherifySink, refused_in_report
 from tests.scripted import Answer, Script, answer, raw, scripted_server, transport_to
 
 

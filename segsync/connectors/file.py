@@ -1,4 +1,6 @@
-"""The file of a dry run: the customers as they would be sent, as NDJSON or in the columns of Voucherify's CSV import.
+"""A dry run: the whole import, into a file instead of Voucherify, or nowhere.
+
+The file holds the customers as they would be sent, as NDJSON or in the columns of Voucherify's CSV import.
 
 It holds personal data, so it is readable by its owner alone, and one that is there already is not replaced.
 
@@ -13,7 +15,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -21,7 +24,59 @@ from typing import IO, Any, Final, Protocol, Self
 
 import msgspec
 
+from segsync.connectors.base import MAX_BODY_BYTES, ActionOutcome, RefusedCustomer
 from segsync.errors import OutputError, SettingsError
+
+
+class DryRunSink:
+    """A sink that sends nothing: customers go into `output`, where there is one. Nobody's outcome is known."""
+
+    max_body_bytes = MAX_BODY_BYTES
+
+    def __init__(self, output: Output | None = None) -> None:
+        self._output = output
+        self._upserts = 0
+
+    async def upsert(self, body: bytes) -> str:
+        """Take what would be sent; a name for the action that there is none of. Raises `OutputError`."""
+        if self._output:
+            self._output.add(body)
+        self._upserts += 1
+        return f"dry-run-{self._upserts}"
+
+    async def action_statuses(self) -> dict[str, str]:
+        """None: nothing was queued."""
+        return {}
+
+    async def action_outcome(self, _action_id: str) -> ActionOutcome | None:
+        """None: nothing was queued."""
+        return None
+
+    async def reported(self, _url: str) -> list[RefusedCustomer]:
+        """Nobody: nothing was queued."""
+        return []
+
+
+def problem_with(path: Path) -> str | None:
+    """Why no dry run can go into this file, where that is so."""
+    if not kind_of(path):
+        return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}"
+    return f"--output {path} exists already: remove it, or choose another name" if path.exists() else None
+
+
+@contextmanager
+def output_at(path: Path | None) -> Iterator[Output | None]:
+    """The file at `path`, finished in the end.
+
+    Raises `SettingsError` where it exists or cannot be made, in the end `OutputError` where it cannot be written.
+    """
+    kind = kind_of(path) if path else None
+    if path is None or kind is None:
+        yield None
+        return
+    with kind(path) as output:
+        yield output
+
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
 

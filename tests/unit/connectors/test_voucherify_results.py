@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segsync.connectors.base import ActionOutcome, RefusedCustomer
+from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.redact import MOST_CHARACTERS
-from segsync.voucherify import ActionOutcome, RefusedCustomer, VoucherifySink, refused_in_report
 from tests.scripted import Script, answer, raw, transport_to
 
 NO_REASON = "Voucherify gives no reason"

@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from segsync.pacer import Pacer
-from segsync.throttle import Throttle
+from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.throttle import Throttle
 from tests.conftest import run_virtual
 
 LATENCY_SECONDS, LATENCY_SPREAD = 0.08, 0.3

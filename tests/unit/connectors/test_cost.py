@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segsync.estimate import Shares, estimate
+from segsync.connectors.cost import Shares, estimate
 from tests.configured import settings
 
 

@@ -7,9 +7,8 @@ import asyncio
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from segsync.budget import Budget
+from segsync.connectors.http.rate_limiter import Budget, Pacer
 from segsync.events import CallsLeft, PaceChanged, ServicePaused
-from segsync.pacer import Pacer
 from tests.conftest import run_virtual
 from tests.scripted import Events
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from segsync.connectors.http.client import Transport
 from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
 from segsync.models import Page, Profile
-from segsync.transport import Transport
 
 SERVICE = "Segment"
 

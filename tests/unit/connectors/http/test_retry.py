@@ -10,14 +10,14 @@ from random import Random
 
 import pytest
 
-from segsync.errors import RefusedError, TransientError
-from segsync.events import CallRetried
-from segsync.retries import (
+from segsync.connectors.http.retry import (
     BACKOFF_MAX_SECONDS,
     BACKOFF_START_SECONDS,
     LONGEST_ANNOUNCED_WAIT_SECONDS,
     Retries,
 )
+from segsync.errors import RefusedError, TransientError
+from segsync.events import CallRetried
 from tests.conftest import run_virtual
 from tests.scripted import Events, NoJitter
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from segsync.connectors.segment import SegmentSource
 from segsync.errors import AccessError, AnswerError
 from segsync.models import Page, Profile
-from segsync.segment import SegmentSource
 from tests.scripted import Script, answer, transport_to
 
 END = {"next": "", "has_more": False, "limit": 100, "url": ""}

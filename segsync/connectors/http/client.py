@@ -23,12 +23,11 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from segsync import answers
-from segsync.budget import Budget
+from segsync.connectors.http import responses as answers
+from segsync.connectors.http.rate_limiter import Budget, Pacer
+from segsync.connectors.http.retry import Retries
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
 from segsync.events import CallAnswered, OnEvent
-from segsync.pacer import Pacer
-from segsync.retries import Retries
 from segsync.settings import is_this_machine
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from segsync.connectors.http.client import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, Transport
+from segsync.connectors.http.rate_limiter import Pacer
 from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
 from segsync.events import CallAnswered, CallRetried, ServicePaused
-from segsync.pacer import Pacer
-from segsync.transport import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, Transport
 from tests.conftest import run_virtual
 from tests.scripted import (
     ANYTHING,

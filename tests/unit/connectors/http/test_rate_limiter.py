@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from segsync.connectors.http.rate_limiter import Pacer
 from segsync.models import Usage
-from segsync.pacer import Pacer
 from tests.conftest import VirtualTime, run_virtual
 
 

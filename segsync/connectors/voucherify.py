@@ -16,24 +16,13 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, structs
 
-from segsync import answers
+from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, ActionOutcome, RefusedCustomer
+from segsync.connectors.http import responses as answers
+from segsync.connectors.http.client import Transport
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from segsync.transport import Transport
 
 SERVICE = "Voucherify"
-
-
-MAX_BODY_BYTES = 10 * 1024 * 1024
-"""A larger bulk request is answered 413."""
-
-
-LISTED_ACTIONS = 100
-"""A listing of async actions tells the status of no more than this, the newest ones."""
-
-
-ENDED = frozenset({"DONE", "FAILED"})
-"""Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
 
 
 _FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
@@ -49,32 +38,6 @@ class Reason(Protocol):
     """Makes one redacted line of what a service said; `hidden` is known to be personal."""
 
     def __call__(self, *said: object, hidden: str) -> str: ...
-
-
-class RefusedCustomer(Struct, frozen=True):
-    """A customer that an async action did not write, and Voucherify's reason, redacted."""
-
-    source_id: str
-    reason: str
-
-
-class ActionOutcome(Struct, frozen=True):
-    """How an async action stands. `failed_count` is None where it does not say; `refused` may be shorter than that.
-
-    `reports` are URLs of CSV files that name all customers that were refused.
-    """
-
-    status: str
-    is_success: bool
-    done_count: int | None
-    failed_count: int | None
-    refused: tuple[RefusedCustomer, ...]
-    reports: tuple[str, ...]
-    request_id: str | None
-
-    @property
-    def has_ended(self) -> bool:
-        return self.status in ENDED
 
 
 class _Accepted(Struct):

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from segsync.connectors.file import COLUMNS, CsvOutput, NdjsonOutput, kind_of
 from segsync.errors import SettingsError
-from segsync.output import COLUMNS, CsvOutput, NdjsonOutput, kind_of
 
 ADA: dict[str, Any] = {
     "source_id": "1",
@@ -97,7 +97,7 @@ def test_what_csv_cannot_say_is_told(tmp_path: Path) -> None:
 
 
 def test_a_file_too_large_for_the_import_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segsync.output.MOST_IMPORTED_BYTES", 100)
+    monkeypatch.setattr("segsync.connectors.file.MOST_IMPORTED_BYTES", 100)
     with CsvOutput(tmp_path / "c.csv") as output:
         output.add(body(ADA))
     assert "takes 100 a file, so it has to be split" in output.notes[0]

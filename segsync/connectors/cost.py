@@ -6,9 +6,9 @@ import math
 
 from msgspec import Struct
 
-from segsync.pacer import net_of_margin
+from segsync.connectors.base import LISTED_ACTIONS
+from segsync.connectors.http.rate_limiter import net_of_margin
 from segsync.settings import Settings
-from segsync.voucherify import LISTED_ACTIONS
 
 CALLS_A_CYCLE = 100_000
 """What Voucherify's Business plan has in a billing cycle (Voucherify, "Limits")."""

@@ -1,0 +1,101 @@
+"""What a source of profiles, a sink of customers and the results of a sink promise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from msgspec import Struct
+
+from segsync.mapping.metadata_schema import MetadataSchema
+from segsync.models import Page, Profile, Usage
+
+
+class Source(Protocol):
+    """Where profiles come from. Both methods raise `CallError` classes."""
+
+    def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
+        """Pages of ids from `offset` on, at most `limit` profiles in all."""
+
+    async def profile(self, segment_id: str) -> Profile | None:
+        """The profile, or None where it has no identifier."""
+
+    async def answers(self) -> bool:
+        """Whether the source answers at all, asked when a profile has been tried for long enough."""
+
+    def usage(self) -> Usage | None:
+        """How much of the reading that it allows was done since this was last told; None where that tells nothing."""
+
+
+class Sink(Protocol):
+    """Where customers go."""
+
+    max_body_bytes: int
+
+    async def upsert(self, body: bytes) -> str:
+        """Send a JSON array of customers; an id of the action. Raises `CallError` classes."""
+
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""A larger bulk request is answered 413."""
+
+
+LISTED_ACTIONS = 100
+"""A listing of async actions tells the status of no more than this, the newest ones."""
+
+
+ENDED = frozenset({"DONE", "FAILED"})
+"""Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
+
+
+class RefusedCustomer(Struct, frozen=True):
+    """A customer that an async action did not write, and Voucherify's reason, redacted."""
+
+    source_id: str
+    reason: str
+
+
+class ActionOutcome(Struct, frozen=True):
+    """How an async action stands. `failed_count` is None where it does not say; `refused` may be shorter than that.
+
+    `reports` are URLs of CSV files that name all customers that were refused.
+    """
+
+    status: str
+    is_success: bool
+    done_count: int | None
+    failed_count: int | None
+    refused: tuple[RefusedCustomer, ...]
+    reports: tuple[str, ...]
+    request_id: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class Actions(Protocol):
+    """Where outcomes are read. The methods raise `CallError` classes."""
+
+    async def action_statuses(self) -> dict[str, str]:
+        """The status of the newest actions, by id."""
+
+    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
+        """How an action stands; None where it is not known."""
+
+    async def reported(self, url: str) -> list[RefusedCustomer]:
+        """The customers that a report file says were refused."""
+
+
+class SinkWithOutcomes(Sink, Actions, Protocol):
+    """Where customers go, and where one hears what became of them."""
+
+
+class Schemas(Protocol):
+    """What tells the metadata schema, and whether it lets anybody in at all."""
+
+    async def metadata_schema(self) -> MetadataSchema:
+        """What a customer's metadata may hold. Raises `CallError` classes."""
+
+    async def action_statuses(self) -> dict[str, str]:
+        """Another call that the same credentials open."""
