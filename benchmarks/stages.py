@@ -19,18 +19,19 @@ from typing import Final, TypeVar
 import aiohttp
 import msgspec
 
-from segsync import accounts, entries
 from segsync.batching import BatchBuilder, Item
 from segsync.connectors import segment
 from segsync.connectors.base import MAX_BODY_BYTES
 from segsync.connectors.http.client import Transport
 from segsync.connectors.http.rate_limiter import Pacer
 from segsync.events import BatchSent, PageSettled, SentProfile, ignore
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
+from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Fates, Page, Profile
 from segsync.pagebook import PageBook
-from segsync.recorder import for_listing
 from segsync.runtime import run_event_loop
 from segsync.settings import Settings
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from segsync.accounts import Run
 from segsync.conclusion import EXIT_DONE, EXIT_USAGE
 from segsync.formatting import printable
-from segsync.ledger import Ledger
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import Request
 from segsync.plan import last_run, plan_new, plan_resume, plan_retry

@@ -13,12 +13,12 @@ from contextlib import suppress
 from functools import partial
 from random import Random
 
-from segsync import entries
 from segsync.connectors.base import ENDED, ActionOutcome, Actions, RefusedCustomer
-from segsync.entries import LAST_ATTEMPT, Member, OpenBatch
 from segsync.errors import AnswerError, RefusedError, StopError, TransientError
 from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger.batches import LAST_ATTEMPT, Member, OpenBatch
+from segsync.ledger.database import Ledger
 from segsync.models import Rejection
 
 LOOK_SECONDS = 0.5

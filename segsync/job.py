@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from segsync import entries, pages, recorder
+from segsync import pages
 from segsync.confirmation import Confirmation
 from segsync.connectors.base import Schemas, SinkWithOutcomes, Source
 from segsync.errors import first_of
@@ -29,12 +29,14 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.files import RunFiles
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import recorder
+from segsync.ledger.database import Ledger
+from segsync.ledger.recorder import Recorder
 from segsync.mapper import read_metadata_rules
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
-from segsync.recorder import Recorder
 from segsync.settings import Settings
 
 _KEPT: Final = frozenset(

@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 
-from segsync import accounts, entries
 from segsync.connectors.base import Source
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
 from segsync.models import Page
 
 PROFILES_A_PAGE = 100
@@ -55,6 +57,8 @@ async def of_batches(ledger: Ledger, batches: Sequence[int]) -> AsyncGenerator[P
 async def of_rejected(ledger: Ledger, run: int) -> AsyncGenerator[Page, None]:
     """The rejected profiles of a run."""
     after: str | None = None
-    while ids := await ledger.ask(partial(entries.rejected_profiles, run=run, after=after, most=PROFILES_A_PAGE)):
+    while ids := await ledger.ask(
+        partial(entries_rejections.rejected_profiles, run=run, after=after, most=PROFILES_A_PAGE)
+    ):
         after = ids[-1]
         yield Page(after, tuple(ids), None)

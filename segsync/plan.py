@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from segsync import accounts, entries
-from segsync.accounts import Run
-from segsync.ledger import Ledger
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Fates, Plan
 
 
@@ -42,7 +43,7 @@ def plan_retry(ledger: Ledger) -> Plan:
     last = last_run(ledger)
     if last:
         ledger.read(partial(accounts.prune, run=last.id))
-    runs = ledger.read(partial(entries.runs_with_rejections, since=since))
+    runs = ledger.read(partial(entries_rejections.runs_with_rejections, since=since))
     counted = [ledger.read(partial(accounts.one_run, run=run)) for run in runs] or ledger.read(
         partial(accounts.runs, most=1)
     )

@@ -7,18 +7,18 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from segsync import accounts
-from segsync.accounts import State
 from segsync.connectors.base import SinkWithOutcomes
 from segsync.connectors.factory import services
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
 from segsync.files import RunFiles
 from segsync.job import Job
-from segsync.ledger import Ledger
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger, open_ledger
+from segsync.ledger.rejections import read_groups
+from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.plan import plan_new, plan_resume, plan_retry
-from segsync.reasons import read_groups
 from segsync.report import ImportReport, Outcome, make_report
 from segsync.settings import Settings
 from segsync.tally import Tally
@@ -72,11 +72,6 @@ async def run_import(
             stop=stop,
             directory=directory,
         )
-
-
-def open_ledger(settings: Settings, path: Path | None) -> Ledger:
-    """The ledger at `path`, for the import of these settings."""
-    return Ledger(path, space_id=settings.segment_space_id, application_id=settings.voucherify_application_id)
 
 
 async def run_plan(

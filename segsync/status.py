@@ -10,10 +10,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from segsync import accounts, entries
-from segsync.accounts import Run
 from segsync.formatting import printable
-from segsync.ledger import is_in_use, reading
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import is_in_use, reading
+from segsync.ledger.runs import Run
 from segsync.models import Fates
 from segsync.runtime import standard_output, to_standard_output
 
@@ -71,7 +72,7 @@ def read_status(path: Path) -> Status:
     with reading(path) as db:
         [(space_id,)] = db.execute("SELECT space_id FROM owner").fetchall()
         runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
-        reasons = entries.rejections_by_reason(db, accounts.first_current_run(db), REASONS_SHOWN)
+        reasons = entries_rejections.rejections_by_reason(db, accounts.first_current_run(db), REASONS_SHOWN)
         return Status(
             version=VERSION,
             ledger=str(path),

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from segsync import accounts
 from segsync.beginning import answer, choose, resume_question
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code, what_it_means
 from segsync.connectors.file import DryRunSink, output_at
@@ -19,13 +18,14 @@ from segsync.ending import leave
 from segsync.errors import OutputError
 from segsync.files import REJECTED
 from segsync.formatting import printable
-from segsync.ledger import Ledger
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger, open_ledger
+from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import Request
 from segsync.plan import last_run, plan_new, plan_resume
-from segsync.reasons import read_groups
 from segsync.report import ImportReport, make_report
-from segsync.runner import open_ledger, run_plan
+from segsync.runner import run_plan
 from segsync.runtime import _signals_to, run_event_loop, standard_output
 from segsync.summary import summary
 from segsync.tally import Tally

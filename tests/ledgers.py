@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from segsync import accounts
-from segsync.accounts import Run
 from segsync.connectors.base import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
 from segsync.errors import CallError
-from segsync.ledger import Ledger
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET, Fates
 from tests.memory import MemorySink

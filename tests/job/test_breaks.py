@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from segsync import Settings, entries, run_import
+from segsync import Settings, run_import
 from segsync.errors import SegsyncError
+from segsync.ledger import rejections as entries_rejections
 from segsync.models import Fates
 from tests.job.world import SETTINGS, World, users
 from tests.memory import refused
@@ -19,7 +20,7 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
 ) -> None:
     world.source.trouble = lambda index: refused(404) if index % 10 == 0 else None
     changes = 0
-    add_rejection = entries.add_rejection
+    add_rejection = entries_rejections.add_rejection
 
     def full(*arguments: Any) -> None:
         nonlocal changes
@@ -30,13 +31,13 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
             arguments[0].execute("INSERT INTO filler VALUES (zeroblob(1000000))")
         add_rejection(*arguments)
 
-    monkeypatch.setattr(entries, "add_rejection", full)
+    monkeypatch.setattr(entries_rejections, "add_rejection", full)
     report = await run_import(
         Settings(**SETTINGS), ledger=world.ledger, on_event=world.at_event, directory=world.directory
     )
     assert report.outcome == "stopped"
     assert "cannot be written" in str(report.error)
-    monkeypatch.setattr(entries, "add_rejection", add_rejection)
+    monkeypatch.setattr(entries_rejections, "add_rejection", add_rejection)
     report = await world.run(resume=True)
     assert (report.outcome, report.fates) == ("done", Fates(confirmed=270, rejected=30))
     assert world.voucherify.written == users(*(each for each in range(300) if each % 10))

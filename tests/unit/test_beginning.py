@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsync import accounts, entries
-from segsync.accounts import State
 from segsync.beginning import answer, choose
-from segsync.entries import FIRST_ATTEMPT, Member, OpenBatch
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.batches import FIRST_ATTEMPT, Member, OpenBatch
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import State
 from segsync.models import Fates, Plan, Rejection
 from segsync.options import Request
 from segsync.settings import Settings
@@ -99,7 +101,7 @@ def ran(
     for number in range(1, pages + 1):
         for each in range(rejected):
             rejection = Rejection(f"use_{run}_{number}_{each}", None, "read", "answered 404")
-            ledger.read(partial(entries.add_rejection, run=run, page=number, rejection=rejection))
+            ledger.read(partial(entries_rejections.add_rejection, run=run, page=number, rejection=rejection))
         if number <= open_upserts:
             members = [Member(number, f"use_{run}_{number}_{each}", b"digest") for each in range(rejected, 100)]
             ledger.read(

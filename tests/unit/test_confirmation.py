@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync import accounts, confirmation, entries, recorder
+from segsync import confirmation
 from segsync.confirmation import FAILED_IN_A_ROW, Confirmation
 from segsync.connectors.base import ActionOutcome, Actions
 from segsync.connectors.voucherify import VoucherifySink
@@ -26,7 +26,10 @@ from segsync.events import (
     ProfileRejected,
     SentProfile,
 )
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import recorder
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
 from segsync.models import Fates, Rejection
 from segsync.tally import Tally
 from tests.ledgers import REASON, MemoryVoucherify, begin, done, failed, fates_of, not_ended, open_ledger, run_of

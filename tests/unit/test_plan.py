@@ -8,10 +8,13 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync import accounts, entries, recorder
-from segsync.accounts import State
 from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import recorder
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import State
 from segsync.models import Fates, Rejection
 from segsync.plan import last_run, plan_new, plan_resume, plan_retry
 from tests.ledgers import fates_of, open_ledger
@@ -242,7 +245,7 @@ def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledge
     listing = Listing(ledger)
     listing.page(is_settled=False)
     for run in plan_retry(ledger).runs:
-        taken = ledger.read(partial(entries.rejected_profiles, run=run, after="", most=100))
+        taken = ledger.read(partial(entries_rejections.rejected_profiles, run=run, after="", most=100))
         retry = recorder.for_rejected(ledger, run, is_followed=True)
         for segment_id in taken:
             retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))

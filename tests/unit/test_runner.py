@@ -12,16 +12,19 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync import Event, Settings, SettingsError, accounts, entries, run_import
-from segsync.entries import FIRST_ATTEMPT, Member
+from segsync import Event, Settings, SettingsError, run_import
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageListed, PageSettled
 from segsync.files import REJECTED, WITHOUT_IDENTIFIER
+from segsync.ledger import batches as entries
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.batches import FIRST_ATTEMPT, Member
+from segsync.ledger.database import open_ledger
 from segsync.models import Fates, Rejection
 from segsync.pagebook import OpenPage
 from segsync.pipeline import Pipeline
 from segsync.report import ImportReport
-from segsync.runner import open_ledger
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import connection
 from segsync.sandbox.server import Sandbox, serve
@@ -251,7 +254,7 @@ async def test_a_retry_takes_just_the_rejected_profiles_and_drops_from_the_list_
         run = ledger.read(lambda db: accounts.begin_run(db, "0")).id
         for segment_id in (mended, gone):
             rejection = Rejection(segment_id, None, "upsert", "the first time")
-            ledger.read(partial(entries.add_rejection, run=run, page=1, rejection=rejection))
+            ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
         ledger.read(lambda db: entries.settle_page(db, run, 1, None, Fates(sent=98, rejected=2)))
         ledger.read(lambda db: accounts.end_run(db, run, "done", None))
     header = "segment_id,source_id,stage,reason,request_id"
@@ -277,7 +280,7 @@ async def test_a_retry_that_repeats_an_upsert_that_had_failed_too_counts_both_fo
     with open_ledger(settings, path) as ledger:
         run = ledger.read(lambda db: accounts.begin_run(db, "0")).id
         rejection = Rejection(people[0][0], None, "upsert", "answered 400")
-        ledger.read(lambda db: entries.add_rejection(db, run, 1, rejection))
+        ledger.read(lambda db: entries_rejections.add_rejection(db, run, 1, rejection))
         members = [Member(1, segment_id, ledger.digest(source_id)) for segment_id, source_id in people[1:]]
         ledger.read(lambda db: entries.add_batch(db, run, "aa_1", members, attempt=FIRST_ATTEMPT, is_followed=True))
         ledger.read(lambda db: entries.settle_page(db, run, 1, "11", Fates(sent=10, rejected=1)))
@@ -303,7 +306,7 @@ async def test_a_retry_after_a_crash_leaves_alone_who_was_rejected_on_a_page_tha
         run = ledger.read(lambda db: accounts.begin_run(db, "0")).id
         for page, segment_id in ((1, people[0]), (2, on_page_2)):
             rejection = Rejection(segment_id, None, "read", "answered 404")
-            ledger.read(partial(entries.add_rejection, run=run, page=page, rejection=rejection))
+            ledger.read(partial(entries_rejections.add_rejection, run=run, page=page, rejection=rejection))
         ledger.read(lambda db: entries.settle_page(db, run, 1, "10", Fates(sent=9, rejected=1)))  # and page 2 is not
 
     retried = await run_import(settings, ledger=path, retry_rejected=True)

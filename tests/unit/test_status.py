@@ -11,11 +11,13 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync import accounts, entries, recorder
-from segsync.accounts import State
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import recorder
+from segsync.ledger import runs as accounts
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import State
 from segsync.models import Fates, Rejection
 from segsync.status import REASONS_SHOWN, RunStatus, read_status, say_status
 from tests.ledgers import SPACE, begin, open_ledger

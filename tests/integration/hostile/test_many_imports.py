@@ -9,8 +9,9 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync import entries, run_import
-from segsync.entries import OpenBatch
+from segsync import run_import
+from segsync.ledger import batches as entries
+from segsync.ledger.batches import OpenBatch
 from segsync.models import Fates
 from tests.hostile import hostile_server, people
 from tests.integration.hostile.imported import LISTING, OUTCOME, UPSERT, imported

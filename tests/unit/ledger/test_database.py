@@ -20,10 +20,12 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync import accounts, entries
-from segsync.entries import Member
 from segsync.errors import LedgerError, OutputError, SegsyncError
-from segsync.ledger import VERSION, Ledger, is_in_use, reading
+from segsync.ledger import batches as entries
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.batches import Member
+from segsync.ledger.database import VERSION, Ledger, is_in_use, reading
 from segsync.models import Fates, Rejection
 from tests.ledgers import APPLICATION, SPACE, begin, open_ledger
 
@@ -38,7 +40,9 @@ def fill(ledger: Ledger, batches: int = BATCHES) -> int:
         for number in range(1, batches + 1):
             members = [Member(number, f"use_{number}_{i}", ledger.digest(f"{number}-{i}")) for i in range(100)]
             entries.add_batch(db, run, f"aa_{number}", members, attempt=1, is_followed=True)
-            entries.add_rejection(db, run, number, Rejection(f"use_{number}_r", None, "read", "answered 500", "req"))
+            entries_rejections.add_rejection(
+                db, run, number, Rejection(f"use_{number}_r", None, "read", "answered 500", "req")
+            )
             entries.settle_page(db, run, number, str(number * 101), Fates(sent=100, rejected=1))
 
     ledger.read(change)
@@ -242,7 +246,7 @@ def test_bytes_overwritten_inside_of_what_a_row_says_are_damage_too(path: Path, 
         def look(db: Connection) -> None:
             for batch in range(1, BATCHES + 1):
                 entries.members_of(db, batch)
-            entries.rejected_profiles(db, run, "", 1000)
+            entries_rejections.rejected_profiles(db, run, "", 1000)
 
         with pytest.raises(LedgerError, match="damaged"):
             ledger.read(look)
@@ -298,7 +302,7 @@ def test_there_is_nothing_to_read_where_no_import_has_run(path: Path) -> None:
 HOLD = f"""
 import sys
 from pathlib import Path
-from segsync.ledger import Ledger
+from segsync.ledger.database import Ledger
 with Ledger(Path(sys.argv[1]), space_id={SPACE!r}, application_id={APPLICATION!r}):
     print("open", flush=True)
     sys.stdin.read()
@@ -541,7 +545,7 @@ def test_a_source_id_is_known_again_but_not_kept(path: Path) -> None:
         members = [Member(1, "use_1", ledger.digest(source_id))]
         ledger.read(lambda db: entries.add_batch(db, run, "aa_1", members, attempt=1, is_followed=True))
         rejection = Rejection("use_2", source_id, "map", "cannot be said in JSON", None)
-        ledger.read(partial(entries.add_rejection, run=run, page=1, rejection=rejection))
+        ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
         seen = b"".join(each.read_bytes() for each in path.parent.iterdir())
     assert b"use_1" in seen
     assert b"use_2" in seen

@@ -1,7 +1,7 @@
-"""The ledger's rows as they come and go: batches, rejections, pages.
+"""Pages and bulk upserts, as rows of the ledger.
 
 The states of a batch: "open" (its outcome is still to be read), "unread" (nobody asks for it), "again" (its customers
-are to be taken again) and "closed". What pages and their numbers mean is told in `accounts`.
+are to be taken again) and "closed". What pages and their numbers mean is told in `runs`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from sqlite3 import Connection
 import msgspec
 from msgspec import Struct
 
-from segsync.ledger import now
+from segsync.ledger.database import now
+from segsync.ledger.rejections import add_rejection, forget_rejections
 from segsync.models import Fates, Rejection
 
 FIRST_ATTEMPT, LAST_ATTEMPT = 1, 2
@@ -75,29 +76,6 @@ def add_batch(
         ),
     )
     forget_rejections(db, run, [member.segment_id for member in members if member.page == 0])
-
-
-def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
-    said = (rejection.stage, rejection.reason, rejection.request_id)
-    if page == 0:  # it is on the list already, as often as the listing named it, unless it was sent in the meantime
-        changed = db.execute(
-            "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
-            (*said, run, rejection.segment_id),
-        )
-        if changed.rowcount:
-            return
-    db.execute(
-        "INSERT OR REPLACE INTO rejections (run, segment_id, page, stage, reason, request_id) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (run, rejection.segment_id, page, *said),
-    )
-
-
-def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
-    db.executemany(
-        "DELETE FROM rejections WHERE run = ? AND segment_id = ?",
-        [(run, segment_id) for segment_id in segment_ids],
-    )
 
 
 def settle_page(
@@ -178,33 +156,6 @@ def batches_again(db: Connection, since: int) -> dict[int, list[int]]:
     ):
         again.setdefault(run, []).append(batch)
     return again
-
-
-def runs_with_rejections(db: Connection, since: int) -> list[int]:
-    """Those that have rejected profiles, from `since` on."""
-    rows = db.execute("SELECT DISTINCT run FROM rejections WHERE run >= ? ORDER BY run", (since,)).fetchall()
-    return [run for (run,) in rows if rejected_profiles(db, run, None, 1)]
-
-
-def rejected_profiles(db: Connection, run: int, after: str | None, most: int) -> list[str]:
-    """Segment ids of rejected profiles on settled pages, in their own order, those behind `after`."""
-    rows = db.execute(
-        "SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND (?2 IS NULL OR segment_id > ?2) "
-        "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "
-        "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'again') "
-        "ORDER BY segment_id LIMIT ?3",
-        (run, after, most),
-    )
-    return [segment_id for (segment_id,) in rows]
-
-
-def rejections_by_reason(db: Connection, since: int, most: int) -> list[tuple[str, str, int]]:
-    """Stage, reason and count, the most frequent first."""
-    return db.execute(
-        "SELECT stage, reason, count(DISTINCT segment_id) FROM rejections WHERE run >= ? "
-        "GROUP BY stage, reason ORDER BY 3 DESC, stage, reason LIMIT ?",
-        (since, most),
-    ).fetchall()
 
 
 # --- rows -----------------------------------------------------------------------------------------------------

@@ -3,13 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache, partial
 from sqlite3 import Connection
 
 from segsync.errors import SegsyncError
-from segsync.ledger import Ledger
-from segsync.models import RejectionGroup, Stage
+from segsync.ledger.database import Ledger
+from segsync.models import Rejection, RejectionGroup, Stage
+
+
+def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
+    said = (rejection.stage, rejection.reason, rejection.request_id)
+    if page == 0:  # it is on the list already, as often as the listing named it, unless it was sent in the meantime
+        changed = db.execute(
+            "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
+            (*said, run, rejection.segment_id),
+        )
+        if changed.rowcount:
+            return
+    db.execute(
+        "INSERT OR REPLACE INTO rejections (run, segment_id, page, stage, reason, request_id) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (run, rejection.segment_id, page, *said),
+    )
+
+
+def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
+    db.executemany(
+        "DELETE FROM rejections WHERE run = ? AND segment_id = ?",
+        [(run, segment_id) for segment_id in segment_ids],
+    )
+
+
+def runs_with_rejections(db: Connection, since: int) -> list[int]:
+    """Those that have rejected profiles, from `since` on."""
+    rows = db.execute("SELECT DISTINCT run FROM rejections WHERE run >= ? ORDER BY run", (since,)).fetchall()
+    return [run for (run,) in rows if rejected_profiles(db, run, None, 1)]
+
+
+def rejected_profiles(db: Connection, run: int, after: str | None, most: int) -> list[str]:
+    """Segment ids of rejected profiles on settled pages, in their own order, those behind `after`."""
+    rows = db.execute(
+        "SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND (?2 IS NULL OR segment_id > ?2) "
+        "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "
+        "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'again') "
+        "ORDER BY segment_id LIMIT ?3",
+        (run, after, most),
+    )
+    return [segment_id for (segment_id,) in rows]
+
+
+def rejections_by_reason(db: Connection, since: int, most: int) -> list[tuple[str, str, int]]:
+    """Stage, reason and count, the most frequent first."""
+    return db.execute(
+        "SELECT stage, reason, count(DISTINCT segment_id) FROM rejections WHERE run >= ? "
+        "GROUP BY stage, reason ORDER BY 3 DESC, stage, reason LIMIT ?",
+        (since, most),
+    ).fetchall()
+
 
 MOST_GROUPS = 100
 """Of which a report tells; what is beyond them is one more group for each stage."""

@@ -1,7 +1,7 @@
 """The ledger: one SQLite file that remembers what an import has done, so that nothing is lost and little is repeated.
 
 It holds pages, cursors, action ids, segment ids, reasons and counts, and never a trait; a source id can be
-an e-mail address, so only a keyed digest of it is kept. What its tables mean is in `accounts`; this module knows
+an e-mail address, so only a keyed digest of it is kept. What its tables mean is in `runs`; this module knows
 the file: whose it is, who may use it, and a thread of its own for it, so that the event loop never waits
 for a disk.
 """
@@ -25,6 +25,13 @@ from typing import Self, TypeVar
 import msgspec
 
 from segsync.errors import LedgerError, OutputError
+from segsync.settings import Settings
+
+
+def open_ledger(settings: Settings, path: Path | None) -> Ledger:
+    """The ledger at `path`, for the import of these settings."""
+    return Ledger(path, space_id=settings.segment_space_id, application_id=settings.voucherify_application_id)
+
 
 T = TypeVar("T")
 

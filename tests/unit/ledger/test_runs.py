@@ -16,14 +16,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from segsync import accounts, entries, recorder
-from segsync.accounts import Run
-from segsync.entries import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
 from segsync.events import BatchSent, Event, PageSettled, ProfileRejected, ProfileWithoutIdentifier, SentProfile
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import recorder
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import runs as accounts
+from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
+from segsync.ledger.database import Ledger
+from segsync.ledger.recorder import RETRY_PAGE, Recorder
+from segsync.ledger.runs import Run
 from segsync.models import Fates, Page, Rejection, Stage
 from segsync.pagebook import OpenPage, PageBook
-from segsync.recorder import RETRY_PAGE, Recorder
 from tests.ledgers import begin, fates_of, open_ledger, run_of
 
 KINDS = ["customer", "customer", "customer", "without", "rejected"]
@@ -271,7 +274,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.is_alive and self.taking.is_over)
     @rule()
     def take_the_rejected_again(self) -> None:
-        ids = self.ledger.read(partial(entries.rejected_profiles, run=self.run, after="", most=10_000))
+        ids = self.ledger.read(partial(entries_rejections.rejected_profiles, run=self.run, after="", most=10_000))
         assert ids == sorted(place[1] for place in self.settled_places() if self.fate_of(place) == "rejected")
         self.is_listing = False
         self.taking = Taking(
@@ -484,9 +487,11 @@ def test_a_run_says_how_it_ended_and_is_open_again_when_it_is_resumed(story: Sto
 def test_what_was_rejected_is_told_by_reason_the_most_frequent_first(story: Story) -> None:
     for number, name in enumerate(("ada", "ben", "cyd"), 1):
         story.rejected(number, name, "answered 404" if name == "ada" else "answered 500")
-    reasons = story.ledger.read(partial(entries.rejections_by_reason, since=0, most=10))
+    reasons = story.ledger.read(partial(entries_rejections.rejections_by_reason, since=0, most=10))
     assert reasons == [("read", "answered 500", 2), ("read", "answered 404", 1)]
-    assert story.ledger.read(partial(entries.rejections_by_reason, since=0, most=1)) == [("read", "answered 500", 2)]
+    assert story.ledger.read(partial(entries_rejections.rejections_by_reason, since=0, most=1)) == [
+        ("read", "answered 500", 2)
+    ]
 
 
 def test_rejected_profiles_come_in_portions_each_once(story: Story) -> None:
@@ -497,7 +502,9 @@ def test_rejected_profiles_come_in_portions_each_once(story: Story) -> None:
     story.rejected(2, names[7])
     story.settled(2, rejected=1)
     portions, after = [], ""
-    while portion := story.ledger.read(partial(entries.rejected_profiles, run=story.run, after=after, most=100)):
+    while portion := story.ledger.read(
+        partial(entries_rejections.rejected_profiles, run=story.run, after=after, most=100)
+    ):
         portions.append(portion)
         after = portion[-1]
     assert [len(portion) for portion in portions] == [100, 100, 50]
@@ -524,4 +531,4 @@ def test_runs_belong_together_since_the_last_that_began_at_the_first_page_and_ca
     assert not ledger.read(accounts.has_open_ends)
     assert ledger.read(partial(entries.count_open, since=0)) == (2, 2)
     assert ledger.read(partial(entries.count_open, since=anew.run)) == (0, 0)
-    assert ledger.read(partial(entries.runs_with_rejections, since=0)) == [first.run, behind.run]
+    assert ledger.read(partial(entries_rejections.runs_with_rejections, since=0)) == [first.run, behind.run]

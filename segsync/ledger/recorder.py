@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from segsync import entries
-from segsync.entries import FIRST_ATTEMPT, LAST_ATTEMPT, Member
 from segsync.events import BatchSent, Event, PageSettled, ProfileRejected, ProfileWithoutIdentifier, SentProfile
-from segsync.ledger import Ledger
+from segsync.ledger import batches as entries
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member
+from segsync.ledger.database import Ledger
 
 RETRY_PAGE: Final = 0
 
@@ -45,7 +46,7 @@ class Recorder:
                     )
                 )
             case ProfileRejected(rejection, page):
-                self._ledger.write(lambda db: entries.add_rejection(db, run, self._page(page), rejection))
+                self._ledger.write(lambda db: entries_rejections.add_rejection(db, run, self._page(page), rejection))
             case ProfileWithoutIdentifier(segment_id) if self._page(1) == RETRY_PAGE:
                 self._ledger.write(lambda db: entries.lost_its_identifier(db, run, segment_id))
             case PageSettled(number, _, next_cursor, fates):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync import entries
 from segsync.errors import OutputError
-from segsync.ledger import Ledger
+from segsync.ledger import rejections as entries_rejections
+from segsync.ledger.database import Ledger
+from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
 from segsync.models import Rejection, RejectionGroup, Stage
-from segsync.reasons import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
 
 RUN = 1
 NOT_FOUND = "Segment answered 404 (not_found) to GET /v1/…: Profile was not found."
@@ -26,7 +26,7 @@ def ledger() -> Iterator[Ledger]:
 
 def reject(ledger: Ledger, segment_id: str, reason: str, *, stage: Stage = "read", run: int = RUN) -> None:
     rejection = Rejection(segment_id, "u1", stage, reason, "req_1")
-    ledger.read(lambda db: entries.add_rejection(db, run, 1, rejection))
+    ledger.read(lambda db: entries_rejections.add_rejection(db, run, 1, rejection))
 
 
 def grouped(ledger: Ledger, *runs: int, most_ids: int = 0) -> tuple[RejectionGroup, ...]:

@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from segsync.entries import Member, change_batch, close_batch, members_in, one, settle_page, spread_in
-from segsync.ledger import now
+from segsync.ledger.batches import Member, change_batch, close_batch, members_in, one, settle_page, spread_in
+from segsync.ledger.database import now
 from segsync.models import FIRST_OFFSET, Fates
 
 State = Literal["running", "done", "limited", "interrupted", "stopped"]
