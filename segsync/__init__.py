@@ -16,7 +16,7 @@ from segsync.__about__ import __version__
 if TYPE_CHECKING:
     from segsync.errors import LedgerError, OutputError, SegsyncError, SettingsError
     from segsync.events import Event
-    from segsync.report import ImportReport
+    from segsync.report.import_report import ImportReport
     from segsync.runner import run_import
     from segsync.settings import Settings
 
@@ -36,7 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Event": "events",
-    "ImportReport": "report",
+    "ImportReport": "report.import_report",
     "LedgerError": "errors",
     "OutputError": "errors",
     "SegsyncError": "errors",

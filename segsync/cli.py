@@ -166,7 +166,7 @@ def import_command(
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words(as_json=stderr_is_json):
         from segsync.options import Outputs, Request
-        from segsync.outputs import check_outputs
+        from segsync.report.writer import check_outputs
         from segsync.settings import Settings
         from segsync.terminal import dry_run_at_terminal, import_at_terminal
 

@@ -12,7 +12,7 @@ from segsync.errors import AccessError
 from segsync.formatting import printable
 from segsync.models import FIRST_OFFSET
 from segsync.options import Request
-from segsync.report import ImportReport
+from segsync.report.import_report import ImportReport
 
 
 def what_it_means(report: ImportReport, path: Path | None, output: Output | None) -> list[Text]:

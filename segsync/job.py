@@ -28,7 +28,6 @@ from segsync.events import (
     ReadingEnded,
     TraitLeftOut,
 )
-from segsync.files import RunFiles
 from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger.database import Ledger
@@ -37,6 +36,7 @@ from segsync.mapper import read_metadata_rules
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
+from segsync.report.profile_lists import RunFiles
 from segsync.settings import Settings
 
 _KEPT: Final = frozenset(

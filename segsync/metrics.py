@@ -30,8 +30,8 @@ from segsync.events import (
     ProfileWithoutIdentifier,
 )
 from segsync.models import Fates
+from segsync.report.counters import Tally
 from segsync.settings import Settings
-from segsync.tally import Tally
 
 try:
     from prometheus_client import (

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.formatting import duration, per_unit, printable, time_left
+from segsync.report.counters import Tally
 from segsync.settings import Settings
 from segsync.situation import Situation
 from segsync.speed import Speed, more_than
-from segsync.tally import Tally
 
 WIDE: Final = 72
 """From this width on there is room for whole words."""

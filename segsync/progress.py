@@ -14,10 +14,10 @@ from rich.segment import ControlType, Segment, SegmentLines
 from rich.text import Text
 
 from segsync.picture import View, picture
+from segsync.report.counters import Tally
 from segsync.settings import Settings
 from segsync.situation import Situation
 from segsync.speed import Speedometer
-from segsync.tally import Tally
 
 LIVE_SECONDS = 0.25
 

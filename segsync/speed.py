@@ -11,8 +11,8 @@ from msgspec import Struct
 from segsync.connectors.cost import outcome_calls
 from segsync.connectors.http.rate_limiter import net_of_margin
 from segsync.formatting import time_left
+from segsync.report.counters import Tally
 from segsync.settings import Settings
-from segsync.tally import Tally
 
 WINDOW_SECONDS = 10.0
 """Rates are those of this time: what was before it says little about what comes."""

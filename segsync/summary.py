@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.formatting import duration, printable
-from segsync.report import ImportReport
+from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 
 def summary(report: ImportReport) -> Table:

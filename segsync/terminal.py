@@ -12,11 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.beginning import answer, choose, resume_question
-from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code, what_it_means
+from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code, next_command, what_it_means
 from segsync.connectors.file import DryRunSink, output_at
-from segsync.ending import leave
 from segsync.errors import OutputError
-from segsync.files import REJECTED
 from segsync.formatting import printable
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger, open_ledger
@@ -24,11 +22,13 @@ from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import Request
 from segsync.plan import last_run, plan_new, plan_resume
-from segsync.report import ImportReport, make_report
+from segsync.report.counters import Tally
+from segsync.report.import_report import ImportReport, make_report
+from segsync.report.profile_lists import REJECTED
+from segsync.report.writer import leave
 from segsync.runner import run_plan
 from segsync.runtime import _signals_to, run_event_loop, standard_output
 from segsync.summary import summary
-from segsync.tally import Tally
 from segsync.watch import Channels, Watch, channels
 
 
@@ -44,7 +44,8 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
         plan = choose(request, ledger, said)
         if isinstance(plan, int):
             if plan == EXIT_DONE and request.outputs.are_wanted:
-                leave(request, run_event_loop(_of_the_past(request, ledger)), plan, said)
+                past = run_event_loop(_of_the_past(request, ledger))
+                leave(request, past, plan, said, next_command=next_command(request, past))
             return None, plan
         if request.profiles:
             ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=request.profiles))
@@ -62,7 +63,7 @@ def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
     if code == EXIT_DONE and not plan.begins_anew and _has_content(request.directory / REJECTED):
         said.print(f"{REJECTED} names profiles that an earlier run rejected")
         code = EXIT_REJECTED
-    leave(request, report, code, said)
+    leave(request, report, code, said, next_command=next_command(request, report))
     return report, code
 
 
@@ -84,7 +85,7 @@ def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
     for line in what_it_means(report, request.output, output):
         told.console.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
     code = exit_code(report, signal_number)
-    leave(request, report, code, told.console)
+    leave(request, report, code, told.console, next_command=next_command(request, report))
     return report, code
 
 

@@ -18,10 +18,10 @@ from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer, co
 from segsync.models import Plan
 from segsync.options import Request
 from segsync.progress import Progress
-from segsync.report import ImportReport
+from segsync.report.counters import Tally
+from segsync.report.import_report import ImportReport
 from segsync.situation import Situation
 from segsync.speed import Speedometer
-from segsync.tally import Tally
 
 if TYPE_CHECKING:
     from segsync.metrics import Metrics

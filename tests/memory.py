@@ -13,7 +13,7 @@ from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Customer, Page, Profile, Usage
 from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
-from segsync.tally import Tally
+from segsync.report.counters import Tally
 from tests.conftest import run_virtual
 
 READ_SECONDS = 0.1

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from segsync import summary_json
-from segsync.report import ImportReport
+from segsync.report import summary_json
+from segsync.report.import_report import ImportReport
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, calls, ended, fast, wait_until
 

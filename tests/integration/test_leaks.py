@@ -32,8 +32,8 @@ from segsync.connectors.segment import SegmentSource
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import CallError, SegsyncError
 from segsync.events import Event, ignore
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.mapping.customer import MAPPED_TRAITS
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults
 from segsync.sandbox.process import SandboxProcess

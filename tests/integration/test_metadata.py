@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import msgspec
 import pytest
 
-from segsync.files import REJECTED, WARNINGS
+from segsync.report.profile_lists import REJECTED, WARNINGS
 from segsync.sandbox.options import APPLICATION_ID, SECRET_KEY
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import SandboxProfile, Space

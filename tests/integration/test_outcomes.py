@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from segsync.files import REJECTED
+from segsync.report.profile_lists import REJECTED
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.conftest import StartSandbox

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from segsync import summary_json
+from segsync.report import summary_json
 from segsync.sandbox.process import SandboxProcess
 from tests.chromium import CHROMIUM, Tab, chromium_tab
 from tests.integration.conftest import Segsync, fast

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 
-from segsync.files import REJECTED, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.profiles import Space
 from tests.integration.conftest import Segsync

@@ -6,9 +6,9 @@ import asyncio
 
 from segsync.errors import AccessError
 from segsync.events import MetadataUnchecked
-from segsync.files import WARNINGS
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.models import Fates, Profile
+from segsync.report.profile_lists import WARNINGS
 from tests.job.world import Fragile, World
 from tests.ledgers import done, not_ended
 

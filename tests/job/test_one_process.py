@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from segsync import Settings, run_import
 from segsync.events import ActionEnded, BatchSent, Event, PageSettled, ProfileRejected, ReadingEnded
-from segsync.files import REJECTED
 from segsync.models import Fates
+from segsync.report.profile_lists import REJECTED
 from tests.job.world import SETTINGS, Fragile, World, poison, users
 from tests.ledgers import done, failed
 from tests.memory import refused

@@ -13,8 +13,8 @@ from segsync.confirmation import FAILED_IN_A_ROW
 from segsync.connectors.base import ActionOutcome
 from segsync.errors import LedgerError, StopError
 from segsync.events import ActionEnded, BatchSent, Event, ReadingEnded
-from segsync.files import REJECTED
 from segsync.models import Fates
+from segsync.report.profile_lists import REJECTED
 from segsync.status import RunStatus, read_status
 from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users
 from tests.ledgers import done, failed, not_ended

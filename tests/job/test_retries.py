@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from segsync.events import ReadingEnded
-from segsync.files import REJECTED
 from segsync.models import Fates
+from segsync.report.profile_lists import REJECTED
 from segsync.status import read_status
 from tests.job.world import World, poison, users
 from tests.ledgers import done, failed, not_ended

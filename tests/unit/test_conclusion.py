@@ -14,7 +14,7 @@ from segsync.conclusion import conclusion, could_go_on, exit_code
 from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
 from segsync.models import Fates
 from segsync.options import Request
-from segsync.report import ImportReport, Outcome
+from segsync.report.import_report import ImportReport, Outcome
 from segsync.settings import Settings
 
 ENOUGH = StopError("enough")

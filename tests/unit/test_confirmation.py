@@ -31,7 +31,7 @@ from segsync.ledger import recorder
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.models import Fates, Rejection
-from segsync.tally import Tally
+from segsync.report.counters import Tally
 from tests.ledgers import REASON, MemoryVoucherify, begin, done, failed, fates_of, not_ended, open_ledger, run_of
 from tests.scripted import Script, answer, transport_to
 

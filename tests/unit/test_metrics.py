@@ -29,8 +29,8 @@ from segsync.events import (
 )
 from segsync.metrics import MOST_UNDER_WAY, Metrics, serving
 from segsync.models import Fates, Rejection
+from segsync.report.counters import Tally
 from segsync.settings import Settings
-from segsync.tally import Tally
 
 SETTINGS = Settings(
     segment_access_token="token",

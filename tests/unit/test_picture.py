@@ -11,10 +11,10 @@ from rich.console import Console
 from segsync.events import CallRetried, CallsLeft, Event, PageSettled, ServicePaused
 from segsync.models import Fates
 from segsync.picture import View, picture
+from segsync.report.counters import Tally
 from segsync.settings import Settings
 from segsync.situation import Situation
 from segsync.speed import Speed
-from segsync.tally import Tally
 from tests.conftest import run_virtual
 
 SETTINGS = Settings(

@@ -24,10 +24,10 @@ from segsync.events import (
 )
 from segsync.models import Fates, Rejection
 from segsync.progress import Progress
+from segsync.report.counters import Tally
 from segsync.settings import Settings
 from segsync.situation import Situation
 from segsync.speed import Speedometer
-from segsync.tally import Tally
 from tests.conftest import run_virtual
 
 SETTINGS = Settings(

@@ -15,7 +15,6 @@ import pytest
 from segsync import Event, Settings, SettingsError, run_import
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageListed, PageSettled
-from segsync.files import REJECTED, WITHOUT_IDENTIFIER
 from segsync.ledger import batches as entries
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
@@ -24,7 +23,8 @@ from segsync.ledger.database import open_ledger
 from segsync.models import Fates, Rejection
 from segsync.pagebook import OpenPage
 from segsync.pipeline import Pipeline
-from segsync.report import ImportReport
+from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.options import connection
 from segsync.sandbox.server import Sandbox, serve

@@ -22,9 +22,9 @@ from segsync.events import (
 )
 from segsync.formatting import time_left
 from segsync.models import Fates, Rejection
+from segsync.report.counters import NOTHING_BEFORE, Tally
 from segsync.settings import Settings
 from segsync.speed import SURE_SECONDS, Speed, Speedometer
-from segsync.tally import NOTHING_BEFORE, Tally
 from tests.conftest import run_virtual
 
 SIX_A_MINUTE = Settings(

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from segsync.errors import StopError
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.formatting import duration
 from segsync.models import Fates
-from segsync.report import ImportReport, Outcome, ServiceCalls
+from segsync.report.import_report import ImportReport, Outcome, ServiceCalls
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.summary import summary
 
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from segsync import run_import
 from segsync.events import BatchSent, ProfileRejected, ProfileWithoutIdentifier
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.models import Fates
-from segsync.report import ImportReport
+from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.status import read_status
 from tests.hostile import CREDENTIALS, Hostile
 from tests.scripted import Answer, Events, answer

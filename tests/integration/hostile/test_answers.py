@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync.files import REJECTED
+from segsync.report.profile_lists import REJECTED
 from tests.hostile import Endless, cut_short, gzip_bomb, hostile_server, no_http, packed, people, redirect
 from tests.integration.hostile.imported import (
     DEEP,

@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segsync.files import REJECTED
 from segsync.mapping.customer import MAPPED_TRAITS
+from segsync.report.profile_lists import REJECTED
 from tests.hostile import Someone, hostile_server, people
 from tests.integration.hostile.imported import (
     IDS,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from segsync.files import REJECTED
 from segsync.models import Fates
+from segsync.report.profile_lists import REJECTED
 from tests.hostile import hostile_server, people
 from tests.integration.hostile.imported import (
     OUTCOME,

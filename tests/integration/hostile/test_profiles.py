@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.models import Fates
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from tests.hostile import Someone, hostile_server, people
 from tests.integration.hostile.imported import (
     SEGMENT_IDS,

@@ -13,8 +13,8 @@ from segsync.errors import StopError
 from segsync.mapping.customer import to_customer
 from segsync.models import Fates
 from segsync.pipeline import Pipeline
-from segsync.report import ImportReport, Outcome
-from segsync.tally import Tally
+from segsync.report.counters import Tally
+from segsync.report.import_report import ImportReport, Outcome
 from tests.conftest import run_virtual
 from tests.memory import MemorySource
 

@@ -16,7 +16,7 @@ import pygal
 from pygal.style import Style
 
 from segsync.formatting import clock
-from segsync.throughput import Throughput
+from segsync.report.counters import Throughput
 
 # pygal hooks itself into all imports, for plugins that are not used here, in a way that Python 3.11 warns of.
 sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.throughput import MOST_BUCKETS, SAMPLE_SECONDS, Buckets, Throughput, sampled
+from segsync.report.counters import MOST_BUCKETS, SAMPLE_SECONDS, Buckets, Throughput, sampled
 from tests.conftest import run_virtual
 
 TIMES = st.lists(st.tuples(st.floats(0, 50 * 86_400), st.integers(0, 1000)))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from segsync.formatting import profiles, share
 from segsync.models import Fates
-from segsync.report import ImportReport
+from segsync.report.import_report import ImportReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ import msgspec
 from segsync import errors
 from segsync.__about__ import __version__
 from segsync.errors import CallError, SegsyncError, SettingsError
-from segsync.report import ImportReport
+from segsync.report.import_report import ImportReport
 
 FORMAT: Final = 1
 

@@ -24,8 +24,8 @@ from segsync.events import (
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
-from segsync.files import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, RunFiles
 from segsync.models import Fates, Rejection
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, RunFiles
 
 FILES = (WITHOUT_IDENTIFIER, REJECTED, WARNINGS)
 SETTLED = PageSettled(1, "0", "100", Fates())

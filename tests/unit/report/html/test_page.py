@@ -12,10 +12,10 @@ import pytest
 
 from segsync.errors import SegsyncError, StopError
 from segsync.models import Fates, RejectionGroup
-from segsync.page import MOST_WARNINGS, Named, render
-from segsync.report import ImportReport, ServiceCalls
+from segsync.report.counters import Throughput
+from segsync.report.html.page import MOST_WARNINGS, Named, render
+from segsync.report.import_report import ImportReport, ServiceCalls
 from segsync.settings import Settings
-from segsync.throughput import Throughput
 
 SECRETS: dict[str, Any] = {
     "segment_access_token": "token-of-segment",

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from segsync import summary_json
 from segsync.errors import (
     AccessError,
     AnswerError,
@@ -23,9 +22,10 @@ from segsync.errors import (
     TransientError,
 )
 from segsync.models import Fates, RejectionGroup
-from segsync.report import ImportReport, ServiceCalls
-from segsync.summary_json import FORMAT, decode, encode
-from segsync.throughput import Throughput
+from segsync.report import summary_json
+from segsync.report.counters import Throughput
+from segsync.report.import_report import ImportReport, ServiceCalls
+from segsync.report.summary_json import FORMAT, decode, encode
 
 REPORT = ImportReport(
     outcome="done",

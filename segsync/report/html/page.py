@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from segsync import charts, wording
 from segsync import formatting as charts_formatting
 from segsync import formatting as wording_formatting
 from segsync.__about__ import __version__
-from segsync.advice import STAGES, Advised, advised, warning_meaning
 from segsync.formatting import duration, printable
 from segsync.models import Fates, Stage
-from segsync.report import ImportReport, ServiceCalls
+from segsync.report.html import charts, wording
+from segsync.report.html.advice import STAGES, Advised, advised, warning_meaning
+from segsync.report.import_report import ImportReport, ServiceCalls
 from segsync.settings import AUTO, Settings
 
 MOST_REASONS = 5
@@ -117,7 +117,8 @@ class Page:
 
 def render(report: ImportReport, settings: Settings, *, next_command: str | None, named: Named | None = None) -> str:
     """The page, as HTML."""
-    environment = Environment(loader=PackageLoader("segsync"), autoescape=True, undefined=StrictUndefined)
+    loader = PackageLoader("segsync.report", "html")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     page = _page(report, settings, next_command, named or Named())
     return environment.get_template("report.html.j2").render(page=page)
 

@@ -25,7 +25,7 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.models import Fates, Rejection, Stage
-from segsync.tally import NOTHING_BEFORE, Tally
+from segsync.report.counters import NOTHING_BEFORE, Tally
 
 
 def sent(customers: int, action_id: str = "aa_1") -> BatchSent:

@@ -13,7 +13,7 @@ import pytest
 
 from segsync.errors import OutputError, SettingsError
 from segsync.options import Outputs
-from segsync.outputs import check_outputs, write
+from segsync.report.writer import check_outputs, write
 
 
 def problems(wanted: Outputs) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     real = builtins.__import__
 
     def without_it(name: str, *more: Any) -> Any:
-        if name == "segsync.page":
+        if name == "segsync.report.html.page":
             raise ModuleNotFoundError("No module named 'pygal'", name="pygal")
         return real(name, *more)
 

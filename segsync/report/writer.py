@@ -1,15 +1,27 @@
-"""Where results go: standard output, and what is left for others, the page for people and the summary for programs."""
+"""Checks and writes the files that were asked for: the page for people and the summary for programs."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import shutil
 import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from segsync.errors import OutputError, SettingsError, how_to_install
-from segsync.options import STANDARD_OUTPUT, Outputs
+from msgspec import structs
+from rich.console import Console
+from rich.text import Text
+
+from segsync.errors import OutputError, SettingsError, defect, how_to_install
+from segsync.formatting import printable
+from segsync.options import STANDARD_OUTPUT, Outputs, Request
+from segsync.report import summary_json
+from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
 from segsync.runtime import to_standard_output
 
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -20,7 +32,7 @@ def check_outputs(wanted: Outputs) -> None:
     problems = []
     if wanted.report:
         try:
-            import segsync.page  # noqa: F401, PLC0415
+            import segsync.report.html.page  # noqa: F401, PLC0415
         except ImportError as error:
             how = how_to_install("report")
             problems.append(f"--report needs {error.name}, which is not installed. To install it: {how}")
@@ -100,3 +112,72 @@ def _may_be_written_in_place(path: Path, error: OSError) -> bool:
 
 def _is_file(path: Path) -> bool:
     return path.is_file() or not path.exists()
+
+
+def leave(
+    request: Request, report: ImportReport, exit_code: int, console: Console, *, next_command: str | None
+) -> None:
+    """Write what was asked for. What cannot be written is said: how the import ended is another matter."""
+    wanted = request.outputs
+    if wanted.summary_json:
+        _write(wanted.summary_json, lambda: _summary(report, exit_code, next_command), console)
+    if wanted.report:
+        is_written = _write(wanted.report, lambda: _page(request, report, next_command), console)
+        if is_written and request.mode != "quiet":
+            console.print(Text(printable(f"Report: {wanted.report}")), soft_wrap=True)
+
+
+def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
+    try:
+        write(path, content())
+        return True
+    except OutputError as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the import has ended as it has
+        problem = f"{path} cannot be made: {defect(error)}"
+    console.print(Text(printable(f"Error: {problem}"), style="bold red"), soft_wrap=True)
+    return False
+
+
+def _summary(report: ImportReport, exit_code: int, next_command: str | None) -> bytes:
+    return summary_json.encode(report, exit_code=exit_code, next_command=next_command)
+
+
+def _page(request: Request, report: ImportReport, next_command: str | None) -> bytes:
+    from segsync.report.html.page import Named, render  # noqa: PLC0415 - an extra, and heavy
+
+    most = request.outputs.report_ids
+    warnings, warned = _warned(request.directory / WARNINGS, most)
+    named = Named(
+        without_identifier=[*islice(_lines(request.directory / WITHOUT_IDENTIFIER), most)],
+        warnings=warned,
+    )
+    page = render(
+        structs.replace(report, warnings=warnings),
+        request.settings,
+        next_command=next_command,
+        named=named if most else None,
+    )
+    return page.encode("utf-8", "replace")
+
+
+def _warned(path: Path, most: int) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """What the list of warnings says of each trait: how often, and of which profiles first.
+
+    The list is the whole import's, as the page is; a report's warnings are those of one process.
+    """
+    counts = Counter[str]()
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    for row in islice(csv.reader(_lines(path)), 1, None):
+        if len(row) > 1:
+            counts[row[1]] += 1
+            if len(named[row[1]]) < most:
+                named[row[1]].append(row[0])
+    return counts, named
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if path.exists():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                yield line.rstrip("\n")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.advice import KINDS, STAGES, advised, kind_of, warning_meaning
 from segsync.models import RejectionGroup, Stage
+from segsync.report.html.advice import KINDS, STAGES, advised, kind_of, warning_meaning
 
 
 @pytest.mark.parametrize(

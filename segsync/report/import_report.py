@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from segsync.errors import SegsyncError
 from segsync.models import Fates, RejectionGroup
-from segsync.tally import Tally
-from segsync.throughput import Throughput
+from segsync.report.counters import Tally, Throughput
 
 Outcome = Literal["done", "interrupted", "stopped"]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsync.charts import MOST_POINTS, fates_ring, rates, standstills, throughput_plot
 from segsync.formatting import clock
-from segsync.throughput import Throughput
+from segsync.report.counters import Throughput
+from segsync.report.html.charts import MOST_POINTS, fates_ring, rates, standstills, throughput_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 THROUGHPUT = Throughput(1.0, (50, 60, 0, 0, 0, 0, 0, 0, 40, 10))

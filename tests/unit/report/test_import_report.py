@@ -23,9 +23,8 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.models import Fates, Rejection, RejectionGroup
-from segsync.report import ImportReport, Outcome, ServiceCalls, make_report
-from segsync.tally import NOTHING_BEFORE, Tally
-from segsync.throughput import Throughput
+from segsync.report.counters import NOTHING_BEFORE, Tally, Throughput
+from segsync.report.import_report import ImportReport, Outcome, ServiceCalls, make_report
 
 
 def sent(customers: int, action_id: str) -> BatchSent:
