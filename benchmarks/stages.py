@@ -19,7 +19,6 @@ from typing import Final, TypeVar
 import aiohttp
 import msgspec
 
-from segsync.batching import BatchBuilder, Item
 from segsync.connectors import segment
 from segsync.connectors.base import MAX_BODY_BYTES
 from segsync.connectors.http.client import Transport
@@ -31,7 +30,8 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Fates, Page, Profile
-from segsync.pagebook import PageBook
+from segsync.pipeline.batching import BatchBuilder, Item
+from segsync.pipeline.checkpoint import PageBook
 from segsync.runtime import run_event_loop
 from segsync.settings import Settings
 

@@ -16,8 +16,8 @@ from segsync.__about__ import __version__
 if TYPE_CHECKING:
     from segsync.errors import LedgerError, OutputError, SegsyncError, SettingsError
     from segsync.events import Event
+    from segsync.pipeline.run import run_import
     from segsync.report.import_report import ImportReport
-    from segsync.runner import run_import
     from segsync.settings import Settings
 
 
@@ -42,7 +42,7 @@ _HOMES = {
     "SegsyncError": "errors",
     "Settings": "settings",
     "SettingsError": "errors",
-    "run_import": "runner",
+    "run_import": "pipeline.run",
 }
 
 

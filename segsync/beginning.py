@@ -14,8 +14,8 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import Request
-from segsync.plan import last_run, plan_new, plan_resume, plan_retry
-from segsync.runner import tidy_rejected
+from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
+from segsync.pipeline.run import tidy_rejected
 
 WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offset 0"
 

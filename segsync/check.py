@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
-from segsync.mapper import unfitted_metadata
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer
+from segsync.pipeline.mapper import unfitted_metadata
 from segsync.reach import VENDORS, Hosts, Reach, ReadSample
 from segsync.sample import Sample, analyse, metadata_of
 from segsync.schema_check import MetadataCheck, check_metadata

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from segsync import crew
 from segsync.__about__ import __version__
 from segsync.errors import SettingsError, how_to_install
 from segsync.events import (
@@ -30,6 +29,7 @@ from segsync.events import (
     ProfileWithoutIdentifier,
 )
 from segsync.models import Fates
+from segsync.pipeline import concurrency as crew
 from segsync.report.counters import Tally
 from segsync.settings import Settings
 

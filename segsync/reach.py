@@ -30,9 +30,9 @@ from segsync.errors import (
     first_of,
 )
 from segsync.events import Event, OnEvent, ServicePaused, ignore
-from segsync.mapper import why_unreadable
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
+from segsync.pipeline.mapper import why_unreadable
 from segsync.sample import SampledProfile
 from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
 from segsync.verdicts import Finding, finding

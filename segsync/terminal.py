@@ -21,12 +21,12 @@ from segsync.ledger.database import Ledger, open_ledger
 from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import Request
-from segsync.plan import last_run, plan_new, plan_resume
+from segsync.pipeline.plan import last_run, plan_new, plan_resume
+from segsync.pipeline.run import run_plan
 from segsync.report.counters import Tally
 from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
-from segsync.runner import run_plan
 from segsync.runtime import _signals_to, run_event_loop, standard_output
 from segsync.summary import summary
 from segsync.watch import Channels, Watch, channels

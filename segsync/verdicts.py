@@ -9,7 +9,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from segsync.connectors.cost import CALLS_A_CYCLE, Estimate
-from segsync.mapper import NEED_THE_SCHEMA
+from segsync.pipeline.mapper import NEED_THE_SCHEMA
 from segsync.sample import Sample
 from segsync.schema_check import MetadataCheck
 

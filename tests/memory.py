@@ -12,7 +12,7 @@ from segsync.errors import RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Customer, Page, Profile, Usage
-from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
+from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.counters import Tally
 from tests.conftest import run_virtual
 

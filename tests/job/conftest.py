@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync import confirmation
+from segsync.pipeline import results as confirmation
 from tests import memory
 from tests.job.world import World
 
@@ -17,5 +17,5 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     directory = tmp_path / "first"
     directory.mkdir()
     world = World(directory)
-    monkeypatch.setattr("segsync.runner.services", world.services)
+    monkeypatch.setattr("segsync.pipeline.run.services", world.services)
     return world

@@ -8,5 +8,5 @@ import pytest
 @pytest.fixture(autouse=True, scope="module")
 def _looks_at_outcomes_without_delay() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segsync.confirmation.LOOK_SECONDS", 0.02)
+        patch.setattr("segsync.pipeline.results.LOOK_SECONDS", 0.02)
         yield

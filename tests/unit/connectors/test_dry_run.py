@@ -12,7 +12,7 @@ from segsync.connectors.file import DryRunSink, output_at, problem_with
 from segsync.errors import StopError
 from segsync.mapping.customer import to_customer
 from segsync.models import Fates
-from segsync.pipeline import Pipeline
+from segsync.pipeline.stages import Pipeline
 from segsync.report.counters import Tally
 from segsync.report.import_report import ImportReport, Outcome
 from tests.conftest import run_virtual

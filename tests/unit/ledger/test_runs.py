@@ -26,7 +26,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import RETRY_PAGE, Recorder
 from segsync.ledger.runs import Run
 from segsync.models import Fates, Page, Rejection, Stage
-from segsync.pagebook import OpenPage, PageBook
+from segsync.pipeline.checkpoint import OpenPage, PageBook
 from tests.ledgers import begin, fates_of, open_ledger, run_of
 
 KINDS = ["customer", "customer", "customer", "without", "rejected"]

@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from segsync import pages
-from segsync.confirmation import Confirmation
 from segsync.connectors.base import Schemas, SinkWithOutcomes, Source
 from segsync.errors import first_of
 from segsync.events import (
@@ -32,10 +30,12 @@ from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
-from segsync.mapper import read_metadata_rules
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
-from segsync.pipeline import REJECTED_IN_A_ROW, Pipeline
+from segsync.pipeline import plan as pages
+from segsync.pipeline.mapper import read_metadata_rules
+from segsync.pipeline.results import Confirmation
+from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.profile_lists import RunFiles
 from segsync.settings import Settings
 

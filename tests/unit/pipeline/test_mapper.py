@@ -17,9 +17,9 @@ from segsync.errors import (
     TransientError,
 )
 from segsync.events import MetadataUnchecked
-from segsync.mapper import read_metadata_rules
 from segsync.mapping.customer import MetadataOf
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
+from segsync.pipeline.mapper import read_metadata_rules
 from segsync.settings import Settings
 from tests.scripted import Events
 

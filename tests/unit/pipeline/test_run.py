@@ -21,8 +21,8 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.batches import FIRST_ATTEMPT, Member
 from segsync.ledger.database import open_ledger
 from segsync.models import Fates, Rejection
-from segsync.pagebook import OpenPage
-from segsync.pipeline import Pipeline
+from segsync.pipeline.checkpoint import OpenPage
+from segsync.pipeline.stages import Pipeline
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
 from segsync.sandbox import SandboxOptions
@@ -91,7 +91,7 @@ async def test_no_outcome_is_left_unread_because_the_ledger_was_slow_to_answer(
 ) -> None:
     served, settings = sandbox
     loop, is_listed, is_all_sent = asyncio.get_running_loop(), threading.Event(), threading.Event()
-    monkeypatch.setattr("segsync.confirmation.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("segsync.pipeline.results.LOOK_SECONDS", 0.001)
     open_batches = entries.open_batches
 
     def slow(db: Connection, since: int, most: int) -> list[entries.OpenBatch]:
@@ -163,7 +163,7 @@ async def test_what_nobody_expected_is_told_by_its_place_and_not_by_its_text(
     assert report.outcome == "stopped"
     assert report.resume_offset is not None
     assert "unexpected KeyError at " in str(report.error)
-    assert "test_runner.py:" in str(report.error)
+    assert "test_run.py:" in str(report.error)
     assert "please report it" in str(report.error)
     assert report.error is not None
     shown = "".join(traceback.format_exception(report.error))

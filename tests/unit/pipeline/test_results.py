@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from segsync import confirmation
-from segsync.confirmation import FAILED_IN_A_ROW, Confirmation
 from segsync.connectors.base import ActionOutcome, Actions
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import AccessError, AnswerError, CallError, OutputError, RefusedError, StopError, TransientError
@@ -31,6 +29,8 @@ from segsync.ledger import recorder
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.models import Fates, Rejection
+from segsync.pipeline import results as confirmation
+from segsync.pipeline.results import FAILED_IN_A_ROW, Confirmation
 from segsync.report.counters import Tally
 from tests.ledgers import REASON, MemoryVoucherify, begin, done, failed, fates_of, not_ended, open_ledger, run_of
 from tests.scripted import Script, answer, transport_to

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.batching import Batch, BatchBuilder, Item
 from segsync.models import Page
-from segsync.pagebook import OpenPage
+from segsync.pipeline.batching import Batch, BatchBuilder, Item
+from segsync.pipeline.checkpoint import OpenPage
 
 PAGE = OpenPage(Page("0", (), None), 1)
 LARGEST = 40

@@ -16,9 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from segsync.batching import Batch, BatchBuilder, Item
 from segsync.connectors.base import Sink, Source
-from segsync.crew import FIRST, Crew, most_workers
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
 from segsync.events import (
     BatchSent,
@@ -33,7 +31,9 @@ from segsync.events import (
 )
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Stage
-from segsync.pagebook import OpenPage, PageBook
+from segsync.pipeline.batching import Batch, BatchBuilder, Item
+from segsync.pipeline.checkpoint import OpenPage, PageBook
+from segsync.pipeline.concurrency import FIRST, Crew, most_workers
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segsync.events import Event, PageSettled
 from segsync.models import Fates, Page
-from segsync.pagebook import MAX_OPEN_PAGES, OpenPage, PageBook
+from segsync.pipeline.checkpoint import MAX_OPEN_PAGES, OpenPage, PageBook
 from tests.conftest import run_virtual
 
 FATES = ("sent", "without_identifier", "rejected")

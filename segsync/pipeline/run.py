@@ -11,13 +11,13 @@ from segsync.connectors.base import SinkWithOutcomes
 from segsync.connectors.factory import services
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
-from segsync.job import Job
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger, open_ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
-from segsync.plan import plan_new, plan_resume, plan_retry
+from segsync.pipeline.job import Job
+from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
 from segsync.report.counters import Tally, sampled
 from segsync.report.import_report import ImportReport, Outcome, make_report
 from segsync.report.profile_lists import RunFiles

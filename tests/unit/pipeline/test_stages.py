@@ -11,8 +11,8 @@ from segsync.errors import AccessError, AnswerError, MappingError, RefusedError,
 from segsync.events import BatchSent, ConcurrencyChanged, Event, PageSettled, ProfileRejected, SentProfile
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Usage
-from segsync.pagebook import MAX_OPEN_PAGES
-from segsync.pipeline import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
+from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
+from segsync.pipeline.stages import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
 
