@@ -382,8 +382,8 @@ def _errors_in_words(*, as_json: bool = False) -> Iterator[None]:
 
     def say(text: str) -> None:
         if as_json:
-            from segsync.logwriters import as_json as to_json
-            from segsync.logwriters import said
+            from segsync.monitor.log_handlers import as_json as to_json
+            from segsync.monitor.log_handlers import said
 
             text = to_json(said(text, "error"), None)
         typer.echo(text, err=True)

@@ -20,6 +20,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger, open_ledger
 from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
+from segsync.monitor.observers import Channels, Watch, channels
 from segsync.options import Request
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
 from segsync.pipeline.run import run_plan
@@ -29,7 +30,6 @@ from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import _signals_to, run_event_loop, standard_output
 from segsync.summary import summary
-from segsync.watch import Channels, Watch, channels
 
 
 def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:

@@ -45,15 +45,15 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.formatting import duration, in_seconds, time_of_day
-from segsync.logwriters import Level, Line, Writer
 from segsync.mapping.metadata import MISSING
 from segsync.models import Plan
+from segsync.monitor.activity import READING, Situation, in_words
+from segsync.monitor.log_handlers import Level, Line, Writer
+from segsync.monitor.progress import Speed, Speedometer, outlook
 from segsync.report.counters import Tally
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS
 from segsync.settings import Settings
-from segsync.situation import READING, Situation, in_words
-from segsync.speed import Speed, Speedometer, outlook
 
 NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
 """These are most of the events: they are let by at once."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segsync.errors import SettingsError
-from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Line, console_for
+from segsync.monitor.log_handlers import ConsoleWriter, FileWriter, JsonWriter, Line, console_for
 from segsync.runtime import QuietConsole
 
 LINE = Line("profile_rejected", "Rejected: use_1\x1b[31m", {"stage": "read", "request_id": None, "n": 0.12345})

@@ -1,24 +1,29 @@
-"""What the live display draws: a few rows that fit a window from 40 columns on, whatever its height."""
+"""The live display of an import at a terminal: drawn anew in place, from its numbers alone."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from math import ceil
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
+from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType, Segment, SegmentLines
 from rich.table import Table
 from rich.text import Text
 
 from segsync.formatting import duration, per_unit, printable, time_left
+from segsync.monitor.activity import Situation
+from segsync.monitor.progress import Speed, Speedometer, more_than
 from segsync.report.counters import Tally
 from segsync.settings import Settings
-from segsync.situation import Situation
-from segsync.speed import Speed, more_than
 
 WIDE: Final = 72
 """From this width on there is room for whole words."""
@@ -157,3 +162,87 @@ def _service(view: View, service: str, rate: float, allowed: float, *, is_wide: 
         if name == service:
             of = "left" if left.limit is None else f"left of {left.limit:,}"
             yield _Row(f"  {COUNTED_APART.get(method, method)}", f"{left.remaining:,}", of, 4)
+
+
+LIVE_SECONDS = 0.25
+
+
+class Progress:
+    """Shows one import on `console`, a terminal. It is a context manager around the import.
+
+    Other lines that are printed on the console meanwhile stand above it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tally: Tally,
+        situation: Situation,
+        speedometer: Speedometer,
+        console: Console,
+        *,
+        is_dry_run: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._tally = tally
+        self._situation = situation
+        self._speedometer = speedometer
+        self._console = console
+        self._is_dry_run = is_dry_run
+        self._clock = asyncio.get_running_loop().time
+        self._started = self._clock()
+        self._width = console.width
+        self._drawn: Sequence[int] = ()
+        self._live = self._new_live()
+        self._ticker: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._ticker:
+            self._ticker.cancel()
+        self._live.stop()
+
+    def _new_live(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, transient=True)
+
+    async def _tick(self) -> None:
+        """Draw until the import ends."""
+        while True:
+            self._draw()
+            await asyncio.sleep(LIVE_SECONDS)
+
+    def _draw(self) -> None:
+        console = self._console
+        width, height = console.size
+        if width < self._width and self._drawn:
+            self._wipe(width)
+        self._width = width
+        elapsed = self._clock() - self._started
+        view = View(
+            self._settings,
+            self._tally,
+            self._situation,
+            self._speedometer.look(),
+            elapsed,
+            width,
+            height,
+            is_dry_run=self._is_dry_run,
+        )
+        lines = console.render_lines(picture(view), pad=False)
+        self._drawn = [Segment.get_line_length(line) for line in lines]
+        self._live.update(SegmentLines(lines, new_lines=True), refresh=True)
+
+    def _wipe(self, width: int) -> None:
+        """A window that became narrower has broken the lines that are too long for it: remove what that added."""
+        added = sum(max(drawn - 1, 0) // width for drawn in self._drawn)
+        self._live.update(Text(""), refresh=True)
+        self._live.stop()
+        self._console.control(Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * added))
+        self._live = self._new_live()
+        self._live.start()

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from segsync.events import CallRetried, CallsLeft, Event, PageSettled, ServicePaused
 from segsync.models import Fates
-from segsync.picture import View, picture
+from segsync.monitor.activity import Situation
+from segsync.monitor.display import View, picture
+from segsync.monitor.progress import Speed
 from segsync.report.counters import Tally
 from segsync.settings import Settings
-from segsync.situation import Situation
-from segsync.speed import Speed
 from tests.conftest import run_virtual
 
 SETTINGS = Settings(

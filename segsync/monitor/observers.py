@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.text import Text
 
 from segsync.events import Event
-from segsync.log import NEVER_TOLD, Log
-from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer, console_for
 from segsync.models import Plan
+from segsync.monitor.activity import Situation
+from segsync.monitor.display import Progress
+from segsync.monitor.log import NEVER_TOLD, Log
+from segsync.monitor.log_handlers import ConsoleWriter, FileWriter, JsonWriter, Writer, console_for
+from segsync.monitor.progress import Speedometer
 from segsync.options import Request
-from segsync.progress import Progress
 from segsync.report.counters import Tally
 from segsync.report.import_report import ImportReport
-from segsync.situation import Situation
-from segsync.speed import Speedometer
 
 if TYPE_CHECKING:
-    from segsync.metrics import Metrics
+    from segsync.monitor.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def channels(request: Request) -> Iterator[Channels]:
             writers.append(file)
         metrics = None
         if request.metrics_port is not None:
-            from segsync.metrics import serving  # noqa: PLC0415 - an extra, for those who want it
+            from segsync.monitor.metrics import serving  # noqa: PLC0415 - an extra, for those who want it
 
             metrics = stack.enter_context(serving(request.metrics_host, request.metrics_port))
         yield Channels(console, is_live, writers, metrics)

@@ -36,16 +36,16 @@ from segsync.events import (
     ServicePaused,
     TraitLeftOut,
 )
-from segsync.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
-from segsync.logwriters import ConsoleWriter, FileWriter, JsonWriter, Writer
 from segsync.mapping.metadata import MISSING, UNDEFINED
 from segsync.models import Fates, Plan, Rejection
+from segsync.monitor.activity import Situation
+from segsync.monitor.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
+from segsync.monitor.log_handlers import ConsoleWriter, FileWriter, JsonWriter, Writer
+from segsync.monitor.progress import Speedometer
 from segsync.report.counters import NOTHING_BEFORE, Tally
 from segsync.report.import_report import make_report
 from segsync.report.profile_lists import REJECTED, WARNINGS
 from segsync.settings import Settings
-from segsync.situation import Situation
-from segsync.speed import Speedometer
 from tests.conftest import run_virtual
 
 THE_END = StopError("the sky fell")

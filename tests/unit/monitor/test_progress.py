@@ -22,9 +22,9 @@ from segsync.events import (
 )
 from segsync.formatting import time_left
 from segsync.models import Fates, Rejection
+from segsync.monitor.progress import SURE_SECONDS, Speed, Speedometer
 from segsync.report.counters import NOTHING_BEFORE, Tally
 from segsync.settings import Settings
-from segsync.speed import SURE_SECONDS, Speed, Speedometer
 from tests.conftest import run_virtual
 
 SIX_A_MINUTE = Settings(

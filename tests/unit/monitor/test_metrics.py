@@ -27,8 +27,8 @@ from segsync.events import (
     ProfileWithoutIdentifier,
     SentProfile,
 )
-from segsync.metrics import MOST_UNDER_WAY, Metrics, serving
 from segsync.models import Fates, Rejection
+from segsync.monitor.metrics import MOST_UNDER_WAY, Metrics, serving
 from segsync.report.counters import Tally
 from segsync.settings import Settings
 
@@ -168,6 +168,6 @@ def test_a_host_that_is_not_ours_is_named() -> None:
 
 
 def test_without_the_extra_it_is_said_how_to_get_it() -> None:
-    code = "import sys; sys.modules['prometheus_client'] = None; import segsync.metrics"
+    code = "import sys; sys.modules['prometheus_client'] = None; import segsync.monitor.metrics"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert f"needs the extra 'metrics': {sys.executable} -m pip install 'segsync[metrics]'" in ended.stderr

@@ -17,7 +17,7 @@ from segsync.events import (
     ReadingEnded,
     ServicePaused,
 )
-from segsync.situation import HEARING, READING, READING_AGAIN, STOPPING, Situation
+from segsync.monitor.activity import HEARING, READING, READING_AGAIN, STOPPING, Situation
 from tests.conftest import run_virtual
 
 

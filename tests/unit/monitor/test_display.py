@@ -23,11 +23,11 @@ from segsync.events import (
     ServicePaused,
 )
 from segsync.models import Fates, Rejection
-from segsync.progress import Progress
+from segsync.monitor.activity import Situation
+from segsync.monitor.display import Progress
+from segsync.monitor.progress import Speedometer
 from segsync.report.counters import Tally
 from segsync.settings import Settings
-from segsync.situation import Situation
-from segsync.speed import Speedometer
 from tests.conftest import run_virtual
 
 SETTINGS = Settings(
