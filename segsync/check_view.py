@@ -11,17 +11,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from segsync.check import CheckReport, report_of_settings, run_check
+from segsync.check.findings import Finding, State
+from segsync.check.probe import PATIENCE_SECONDS
+from segsync.check.run import CheckReport, report_of_settings, run_check
+from segsync.check.sample import Sample
 from segsync.conclusion import EXIT_DONE, EXIT_REJECTED
 from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
 from segsync.events import CallRetried, Event, ServicePaused
 from segsync.formatting import duration, printable
-from segsync.reach import PATIENCE_SECONDS
 from segsync.runtime import QuietConsole, run_event_loop, standard_output, to_standard_output
-from segsync.sample import Sample
 from segsync.settings import Settings
-from segsync.verdicts import Finding, State
 
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "ok": ("✓", "+", "green"),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from segsync.check import CheckReport
+from segsync.check.run import CheckReport
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Run, Segsync, fast, moment
 from tests.scripted import Script, answer, scripted_server

@@ -7,12 +7,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from segsync.check import CheckReport
+from segsync.check.findings import Finding, finding
+from segsync.check.run import CheckReport
 from segsync.check_view import shown
 from segsync.connectors.cost import Shares, estimate
-from segsync.verdicts import Finding, finding
 from tests.configured import settings
-from tests.unit.test_verdicts import FINE
+from tests.unit.check.test_findings import FINE
 
 FINDINGS = [
     finding("settings", "ok", "space spa_1"),

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from segsync.check.probe import Hosts, Reach
 from segsync.events import ServicePaused
-from segsync.reach import Hosts, Reach
 from tests.configured import settings
 from tests.scripted import Answer, Events, Script, answer, hang_up, raw, scripted_server
 
@@ -118,7 +118,7 @@ async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.Monkey
     async def broken(*_arguments: Any) -> None:
         raise KeyError("ada@example.com")
 
-    monkeypatch.setattr("segsync.reach._listed", broken)
+    monkeypatch.setattr("segsync.check.probe._listed", broken)
     segment, _ = await Reach(settings(segment_base_url="http://127.0.0.1:1")).sample(10)
     assert segment.state == "failed"
     assert "unexpected KeyError" in segment.detail

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from segsync.check.findings import Finding, finding
+from segsync.check.sample import SampledProfile
 from segsync.connectors import segment, voucherify
 from segsync.connectors.factory import services
 from segsync.connectors.segment import SegmentSource
@@ -33,9 +35,7 @@ from segsync.events import Event, OnEvent, ServicePaused, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
 from segsync.pipeline.mapper import why_unreadable
-from segsync.sample import SampledProfile
 from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
-from segsync.verdicts import Finding, finding
 
 T = TypeVar("T")
 

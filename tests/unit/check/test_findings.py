@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from segsync.check.findings import Finding, of_estimate, of_metadata, of_sample, of_unknown_schema
+from segsync.check.metadata import MetadataCheck, WrongType
+from segsync.check.sample import Sample, TraitWarning
 from segsync.connectors.cost import Shares, estimate
-from segsync.sample import Sample, TraitWarning
-from segsync.schema_check import MetadataCheck, WrongType
-from segsync.verdicts import Finding, of_estimate, of_metadata, of_sample, of_unknown_schema
 from tests.configured import settings
 
 FINE = Sample(

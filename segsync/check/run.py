@@ -11,16 +11,25 @@ from functools import partial
 
 from msgspec import Struct
 
+from segsync.check.findings import (
+    TITLES,
+    Finding,
+    finding,
+    not_done,
+    of_estimate,
+    of_metadata,
+    of_sample,
+    of_unknown_schema,
+)
+from segsync.check.metadata import MetadataCheck, check_metadata
+from segsync.check.probe import VENDORS, Hosts, Reach, ReadSample
+from segsync.check.sample import Sample, analyse, metadata_of
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer
 from segsync.pipeline.mapper import unfitted_metadata
-from segsync.reach import VENDORS, Hosts, Reach, ReadSample
-from segsync.sample import Sample, analyse, metadata_of
-from segsync.schema_check import MetadataCheck, check_metadata
 from segsync.settings import Settings
-from segsync.verdicts import TITLES, Finding, finding, not_done, of_estimate, of_metadata, of_sample, of_unknown_schema
 
 FORMAT = 1
 """Of the JSON that `check --json` prints: raised when a field changes its meaning or goes."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from segsync.check.sample import Sample, SampledProfile, TraitWarning, analyse, metadata_of
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer
-from segsync.sample import Sample, SampledProfile, TraitWarning, analyse, metadata_of
 
 ANONYMOUS = ("anonymous_id", "anon-1")
 

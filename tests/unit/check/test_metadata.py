@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from segsync.check.metadata import WrongType, check_metadata
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from segsync.schema_check import WrongType, check_metadata
 
 SCHEMA = MetadataSchema(
     {

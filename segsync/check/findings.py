@@ -8,10 +8,10 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from segsync.check.metadata import MetadataCheck
+from segsync.check.sample import Sample
 from segsync.connectors.cost import CALLS_A_CYCLE, Estimate
 from segsync.pipeline.mapper import NEED_THE_SCHEMA
-from segsync.sample import Sample
-from segsync.schema_check import MetadataCheck
 
 State = Literal["ok", "warning", "failed", "not done"]
 

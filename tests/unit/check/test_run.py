@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from segsync import check
-from segsync.check import CheckReport, report_of_settings, run_check
+from segsync.check import run as check
+from segsync.check.findings import TITLES, Finding, finding
+from segsync.check.probe import ReadSample, ReadSchema
+from segsync.check.run import CheckReport, report_of_settings, run_check
+from segsync.check.sample import SampledProfile
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from segsync.reach import ReadSample, ReadSchema
-from segsync.sample import SampledProfile
-from segsync.verdicts import TITLES, Finding, finding
 from tests.configured import settings
 from tests.conftest import run_virtual
 
