@@ -165,10 +165,10 @@ def import_command(
     said = {"--report": report, "--report-ids": report_ids or None, "--summary-json": summary_json}
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words(as_json=stderr_is_json):
+        from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
         from segsync.options import Outputs, Request
         from segsync.report.writer import check_outputs
         from segsync.settings import Settings
-        from segsync.terminal import dry_run_at_terminal, import_at_terminal
 
         outputs = Outputs(report=report, report_ids=report_ids, summary_json=summary_json)
         check_outputs(outputs)
@@ -217,7 +217,7 @@ def import_command(
             )
 
         if sandbox:
-            from segsync.sandbox.command import import_sandbox
+            from segsync.commands.sandbox import import_sandbox
 
             code = import_sandbox(request, flags, profiles=SANDBOX_PROFILES, directory=Path(SANDBOX_DIRECTORY))
         else:
@@ -236,8 +236,8 @@ def status_command(
 ) -> None:
     """Tell how far the imports came, what is not confirmed, what to do next."""
     with _errors_in_words():
+        from segsync.commands.status import say_status
         from segsync.settings import one_setting
-        from segsync.status import say_status
 
         say_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
 
@@ -258,7 +258,7 @@ def check_command(
     It writes nothing anywhere, and exits with 0, or 3 if something failed.
     """
     with _errors_in_words():
-        from segsync.check_view import check_at_terminal
+        from segsync.commands.check import check_at_terminal
 
         raise typer.Exit(check_at_terminal(env_file=env_file, sample=sample, profiles=profiles, as_json=as_json))
 
@@ -292,7 +292,7 @@ def sandbox_command(
 ) -> None:
     """Serve both APIs on this machine until Ctrl-C, to try segsync against."""
     with _errors_in_words():
-        from segsync.sandbox.command import serve_until_signal
+        from segsync.commands.sandbox import serve_until_signal
         from segsync.sandbox.options import Faults, SandboxOptions
 
         faults = Faults(too_many=too_many, server_error=server_error, cut=cut, hang=hang)

@@ -19,10 +19,10 @@ import msgspec
 import pexpect
 import pytest
 
+from segsync.commands.status import RunStatus, Status, read_status, say_status
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
-from segsync.status import RunStatus, Status, read_status, say_status
 
 SEGSYNC = (sys.executable, "-m", "segsync")
 

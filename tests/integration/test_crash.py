@@ -13,12 +13,12 @@ from random import Random
 
 import pytest
 
+from segsync.commands.status import RunStatus, read_status
 from segsync.errors import LedgerError
 from segsync.models import Fates
 from segsync.sandbox import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
-from segsync.status import RunStatus, read_status
 from tests.conftest import StartSandbox
 from tests.integration.conftest import (
     Run,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from segsync import conclusion
+from segsync.commands import next_steps as conclusion
 from tests.program import DEFAULTS, complaint
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from segsync.commands.status import read_status
 from segsync.models import Fates
-from segsync.status import read_status
 from tests.job.world import Fragile, World, poison, smallest, users
 from tests.memory import refused
 

@@ -9,13 +9,13 @@ from random import Random
 import pytest
 
 from segsync import Settings, run_import
+from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import ActionOutcome
 from segsync.errors import LedgerError, StopError
 from segsync.events import ActionEnded, BatchSent, Event, ReadingEnded
 from segsync.models import Fates
 from segsync.pipeline.results import FAILED_IN_A_ROW
 from segsync.report.profile_lists import REJECTED
-from segsync.status import RunStatus, read_status
 from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users
 from tests.ledgers import done, failed, not_ended
 from tests.memory import refused

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from segsync.commands.status import read_status
 from segsync.events import ReadingEnded
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED
-from segsync.status import read_status
 from tests.job.world import World, poison, users
 from tests.ledgers import done, failed, not_ended
 from tests.memory import refused

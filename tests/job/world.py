@@ -14,13 +14,13 @@ from random import Random
 from typing import Any
 
 from segsync import ImportReport, Settings, run_import
+from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import ActionOutcome
 from segsync.events import Event, OnEvent
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import reading
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED
-from segsync.status import RunStatus, read_status
 from tests.ledgers import SPACE, MemoryVoucherify, done, failed
 from tests.memory import MemorySource
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from segsync import run_import
+from segsync.commands.status import read_status
 from segsync.events import BatchSent, ProfileRejected, ProfileWithoutIdentifier
 from segsync.models import Fates
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.status import read_status
 from tests.hostile import CREDENTIALS, Hostile
 from tests.scripted import Answer, Events, answer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync.conclusion import what_it_means
+from segsync.commands.next_steps import what_it_means
 from segsync.connectors.file import DryRunSink, output_at, problem_with
 from segsync.errors import StopError
 from segsync.mapping.customer import to_customer

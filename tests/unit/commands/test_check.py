@@ -9,7 +9,7 @@ from rich.console import Console
 
 from segsync.check.findings import Finding, finding
 from segsync.check.run import CheckReport
-from segsync.check_view import shown
+from segsync.commands.check import shown
 from segsync.connectors.cost import Shares, estimate
 from tests.configured import settings
 from tests.unit.check.test_findings import FINE

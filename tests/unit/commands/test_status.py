@@ -11,6 +11,7 @@ from sqlite3 import Connection
 
 import pytest
 
+from segsync.commands.status import REASONS_SHOWN, RunStatus, read_status, say_status
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
 from segsync.ledger import batches as entries
@@ -19,7 +20,6 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Fates, Rejection
-from segsync.status import REASONS_SHOWN, RunStatus, read_status, say_status
 from tests.ledgers import SPACE, begin, open_ledger
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from segsync.conclusion import conclusion, could_go_on, exit_code
+from segsync.commands.next_steps import conclusion, could_go_on, exit_code
 from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
 from segsync.models import Fates
 from segsync.options import Request

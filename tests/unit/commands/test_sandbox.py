@@ -24,7 +24,7 @@ FLAGS: list[tuple[list[str], dict[str, Any]]] = [
 def served(monkeypatch: pytest.MonkeyPatch) -> list[SandboxOptions]:
     """The options of the sandboxes that would have been served."""
     options: list[SandboxOptions] = []
-    monkeypatch.setattr("segsync.sandbox.command.serve_until_signal", lambda each, _port: options.append(each))
+    monkeypatch.setattr("segsync.commands.sandbox.serve_until_signal", lambda each, _port: options.append(each))
     return options
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsync.beginning import answer, choose
+from segsync.commands.prompt import answer, choose
 from segsync.ledger import batches as entries
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from segsync.conclusion import EXIT_DONE, EXIT_USAGE
+from segsync.commands.next_steps import EXIT_DONE, EXIT_USAGE
 from segsync.formatting import printable
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run

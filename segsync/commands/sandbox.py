@@ -10,14 +10,14 @@ from pathlib import Path
 
 import typer
 
-from segsync.conclusion import EXIT_DONE, EXIT_STOPPED
+from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
+from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import OutputError, StopError
 from segsync.options import Request
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict, serve_until
 from segsync.settings import Settings
-from segsync.terminal import dry_run_at_terminal, import_at_terminal
 
 
 def serve_until_signal(options: SandboxOptions, port: int) -> None:

@@ -11,8 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from segsync.beginning import answer, choose, resume_question
-from segsync.conclusion import EXIT_DONE, EXIT_REJECTED, conclusion, could_go_on, exit_code, next_command, what_it_means
+from segsync.commands.next_steps import (
+    EXIT_DONE,
+    EXIT_REJECTED,
+    conclusion,
+    could_go_on,
+    exit_code,
+    next_command,
+    what_it_means,
+)
+from segsync.commands.prompt import answer, choose, resume_question
+from segsync.commands.summary import summary
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
 from segsync.formatting import printable
@@ -29,7 +38,6 @@ from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import _signals_to, run_event_loop, standard_output
-from segsync.summary import summary
 
 
 def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:

@@ -15,7 +15,7 @@ from segsync.check.findings import Finding, State
 from segsync.check.probe import PATIENCE_SECONDS
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import Sample
-from segsync.conclusion import EXIT_DONE, EXIT_REJECTED
+from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
 from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
 from segsync.events import CallRetried, Event, ServicePaused

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from segsync.commands.summary import summary
 from segsync.errors import StopError
 from segsync.formatting import duration
 from segsync.models import Fates
 from segsync.report.import_report import ImportReport, Outcome, ServiceCalls
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.summary import summary
 
 
 def report(
