@@ -13,7 +13,7 @@ from benchmarks.lineup import SEGSYNC_UNLIMITED
 from benchmarks.markdown import table
 from benchmarks.measure import Run, incomplete, run_import
 from benchmarks.progress import say
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 
 FULL: Final = (1_000, 10_000, 100_000)
 QUICK: Final = (100, 300)

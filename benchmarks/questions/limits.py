@@ -26,7 +26,7 @@ from benchmarks.lineup import (
 from benchmarks.markdown import table
 from benchmarks.measure import Contestant, Run, incomplete, run_import, short
 from benchmarks.progress import say
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 
 ENDS_OF_ORIGINAL: Final = ("Segment answered", "Voucherify answered")
 OF_A_SPACE: Final = 100

@@ -20,7 +20,7 @@ import pexpect
 import pytest
 
 from segsync.commands.status import RunStatus, Status, read_status, say_status
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
 

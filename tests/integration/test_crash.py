@@ -16,7 +16,7 @@ import pytest
 from segsync.commands.status import RunStatus, read_status
 from segsync.errors import LedgerError
 from segsync.models import Fates
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
 from tests.conftest import StartSandbox

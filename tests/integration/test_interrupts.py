@@ -10,8 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from segsync.sandbox import SandboxOptions
-from segsync.sandbox.options import Faults
+from segsync.sandbox.options import Faults, SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Run, Segsync, Terminal, ended, fast, wait_until_accepted

@@ -34,8 +34,7 @@ from segsync.errors import CallError, SegsyncError
 from segsync.events import Event, ignore
 from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from segsync.sandbox import SandboxOptions
-from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults
+from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults, SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox

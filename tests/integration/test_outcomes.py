@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from segsync.report.profile_lists import REJECTED
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, calls, ended, fast, moment, wait_until, wait_until_accepted

@@ -14,7 +14,7 @@ import pytest
 import segsync
 from segsync import events
 from segsync.report.import_report import ImportReport
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.settings import Settings, env_example, is_required, shown_default
 from tests import guides
 from tests.conftest import StartSandbox

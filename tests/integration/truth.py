@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 
 from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.profiles import Space
 from tests.integration.conftest import Segsync
 

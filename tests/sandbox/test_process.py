@@ -15,8 +15,7 @@ import msgspec
 import pytest
 
 from segsync.errors import StopError
-from segsync.sandbox import SandboxOptions
-from segsync.sandbox.options import Faults
+from segsync.sandbox.options import Faults, SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.sandbox.clients import Client, basic, quick
@@ -26,7 +25,7 @@ SECONDS = 10.0
 
 PARENT = """
 import sys
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 
 with SandboxProcess(SandboxOptions()) as sandbox:

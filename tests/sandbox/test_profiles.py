@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.sandbox.clients import quick
 

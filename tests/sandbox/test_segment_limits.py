@@ -7,9 +7,8 @@ import statistics
 
 import pytest
 
-from segsync.sandbox import SandboxOptions
 from segsync.sandbox.limits import SlidingWindow
-from segsync.sandbox.options import SPACE_ID
+from segsync.sandbox.options import SPACE_ID, SandboxOptions
 from tests.sandbox.clients import SEGMENT_HEADERS, quick, segment_error
 from tests.sandbox.conftest import Connect
 

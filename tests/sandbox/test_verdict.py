@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
 from tests.sandbox.clients import Client, quick

@@ -21,8 +21,8 @@ from voucherify.models.async_action_get_response_body import AsyncActionGetRespo
 from voucherify.models.customers_update_in_bulk_request_body import CustomersUpdateInBulkRequestBody
 from voucherify.models.customers_update_in_bulk_request_body_address import CustomersUpdateInBulkRequestBodyAddress
 
-from segsync.sandbox import SandboxOptions
 from segsync.sandbox.actions import Action
+from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from segsync.sandbox import SandboxOptions
 from segsync.sandbox.limits import SlidingWindow
+from segsync.sandbox.options import SandboxOptions
 from tests.sandbox.clients import BULK, VOUCHERIFY_HEADERS, Answer, Client, quick, voucherify_error
 from tests.sandbox.conftest import Connect
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segsync.cli import app
-from segsync.sandbox import SandboxOptions
+from segsync.sandbox.options import SandboxOptions
 
 FLAGS: list[tuple[list[str], dict[str, Any]]] = [
     ([], {}),

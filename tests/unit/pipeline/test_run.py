@@ -25,8 +25,7 @@ from segsync.pipeline.checkpoint import OpenPage
 from segsync.pipeline.stages import Pipeline
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
-from segsync.sandbox import SandboxOptions
-from segsync.sandbox.options import connection
+from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.server import Sandbox, serve
 
 OPTIONS = SandboxOptions(
