@@ -12,7 +12,7 @@ from aiohttp import web
 from segsync.check.run import CheckReport
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Run, Segsync, fast, moment
-from tests.scripted import Script, answer, scripted_server
+from tests.support.scripted import Script, answer, scripted_server
 
 SECRETS = dict.fromkeys(
     ("SEGMENT_ACCESS_TOKEN", "SEGMENT_SPACE_ID", "VOUCHERIFY_APPLICATION_ID", "VOUCHERIFY_SECRET_KEY"), "s3cr3t"

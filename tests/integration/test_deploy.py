@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from segsync.commands import next_steps as conclusion
-from tests.program import DEFAULTS, complaint
+from tests.support.program import DEFAULTS, complaint
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"

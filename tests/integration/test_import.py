@@ -221,7 +221,7 @@ def test_a_space_of_anonymous_profiles_is_done_and_lists_them(segsync: Segsync, 
 async def test_a_server_that_answers_html_is_said_to_be_the_wrong_one(segsync: Segsync) -> None:
     import asyncio
 
-    from tests.scripted import Script, raw, scripted_server
+    from tests.support.scripted import Script, raw, scripted_server
 
     async with scripted_server(Script(raw(b"<html>Welcome</html>", "text/html"))) as url:
         connection = {"SEGMENT_BASE_URL": url, "VOUCHERIFY_BASE_URL": url}

@@ -38,9 +38,9 @@ from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Fa
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
-from tests.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
 from tests.integration.conftest import SEGSYNC, Segsync
-from tests.scripted import UNLIMITED, Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
+from tests.support.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
+from tests.support.scripted import UNLIMITED, Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
 
 # --- what must not be seen ------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ HIDDEN = SECRETS | {form for value in PERSONAL for form in forms(value)}
 
 DEFECT = """
 import sys
-from segsync import job
+from segsync.pipeline import job
 
 def broken(profile, warn, **_rules):
     raise LookupError(f"{profile.source_id} {profile.traits}")

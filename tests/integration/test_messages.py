@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from segsync import errors
-from tests import guides
-from tests.program import DEFAULTS
+from tests.support import guides
+from tests.support.program import DEFAULTS
 
 SOURCES = {
     path.relative_to(guides.ROOT).as_posix(): path.read_text(encoding="utf-8")

@@ -16,10 +16,10 @@ from segsync import events
 from segsync.report.import_report import ImportReport
 from segsync.sandbox.options import SandboxOptions
 from segsync.settings import Settings, env_example, is_required, shown_default
-from tests import guides
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
-from tests.program import COMMANDS, DEFAULTS, IMPORT, calls_in, complaint, flags_of
+from tests.support import guides
+from tests.support.program import COMMANDS, DEFAULTS, IMPORT, calls_in, complaint, flags_of
 
 OTHER_PROGRAMS = {"docker", "kubectl", "uv", ".venv/bin/python", "python"}
 """Their flags are not ours to check."""

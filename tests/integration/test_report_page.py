@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from segsync.report import summary_json
 from segsync.sandbox.process import SandboxProcess
-from tests.chromium import CHROMIUM, Tab, chromium_tab
 from tests.integration.conftest import Segsync, fast
+from tests.support.chromium import CHROMIUM, Tab, chromium_tab
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (on Debian: apt-get install chromium)")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from segsync.pipeline import results as confirmation
-from tests import memory
 from tests.job.world import World
+from tests.support import memory
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from segsync.commands.status import read_status
 from segsync.models import Fates
 from tests.job.world import Fragile, World, poison, smallest, users
-from tests.memory import refused
+from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("seed", range(12))

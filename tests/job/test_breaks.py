@@ -11,7 +11,7 @@ from segsync.errors import SegsyncError
 from segsync.ledger import rejections as entries_rejections
 from segsync.models import Fates
 from tests.job.world import SETTINGS, World, users
-from tests.memory import refused
+from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("after", [3, 40, 110])

@@ -10,7 +10,7 @@ from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.models import Fates, Profile
 from segsync.report.profile_lists import WARNINGS
 from tests.job.world import Fragile, World
-from tests.ledgers import done, not_ended
+from tests.support.ledgers import done, not_ended
 
 STRICT = MetadataSchema({"plan": Definition()}, allow_defined_only=True)
 

@@ -7,8 +7,8 @@ from segsync.events import ActionEnded, BatchSent, Event, PageSettled, ProfileRe
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED
 from tests.job.world import SETTINGS, Fragile, World, poison, users
-from tests.ledgers import done, failed
-from tests.memory import refused
+from tests.support.ledgers import done, failed
+from tests.support.memory import refused
 
 
 async def test_everybody_arrives_and_is_confirmed(world: World) -> None:

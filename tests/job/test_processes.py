@@ -17,8 +17,8 @@ from segsync.models import Fates
 from segsync.pipeline.results import FAILED_IN_A_ROW
 from segsync.report.profile_lists import REJECTED
 from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users
-from tests.ledgers import done, failed, not_ended
-from tests.memory import refused
+from tests.support.ledgers import done, failed, not_ended
+from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -9,8 +9,8 @@ from segsync.events import ReadingEnded
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED
 from tests.job.world import World, poison, users
-from tests.ledgers import done, failed, not_ended
-from tests.memory import refused
+from tests.support.ledgers import done, failed, not_ended
+from tests.support.memory import refused
 
 
 async def test_rejected_profiles_are_taken_again_and_nobody_else(world: World) -> None:

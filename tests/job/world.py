@@ -21,8 +21,8 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import reading
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED
-from tests.ledgers import SPACE, MemoryVoucherify, done, failed
-from tests.memory import MemorySource
+from tests.support.ledgers import SPACE, MemoryVoucherify, done, failed
+from tests.support.memory import MemorySource
 
 SETTINGS: Mapping[str, Any] = {
     "segment_access_token": "token",

@@ -15,8 +15,8 @@ from segsync.events import BatchSent, ProfileRejected, ProfileWithoutIdentifier
 from segsync.models import Fates
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from tests.hostile import CREDENTIALS, Hostile
-from tests.scripted import Answer, Events, answer
+from tests.support.hostile import CREDENTIALS, Hostile
+from tests.support.scripted import Answer, Events, answer
 
 PERSONAL = "ada.lovelace@example.com"
 MOST_CHARACTERS = 400

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from segsync.report.profile_lists import REJECTED
-from tests.hostile import Endless, cut_short, gzip_bomb, hostile_server, no_http, packed, people, redirect
 from tests.integration.hostile.imported import (
     DEEP,
     IDS,
@@ -26,7 +25,8 @@ from tests.integration.hostile.imported import (
     imported,
     refusing_one,
 )
-from tests.scripted import Answer, Script, answer, hang_up, raw, scripted_server
+from tests.support.hostile import Endless, cut_short, gzip_bomb, hostile_server, no_http, packed, people, redirect
+from tests.support.scripted import Answer, Script, answer, hang_up, raw, scripted_server
 
 BODIES: dict[str, tuple[Callable[[], Answer], str]] = {
     "a JSON bomb": (lambda: raw(b'{"traits":{"name":' + DEEP + b"}}"), NOT_DOCUMENTED),

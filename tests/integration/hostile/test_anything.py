@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.report.profile_lists import REJECTED
-from tests.hostile import Someone, hostile_server, people
 from tests.integration.hostile.imported import (
     IDS,
     LISTING,
@@ -28,7 +27,8 @@ from tests.integration.hostile.imported import (
     assert_nobody_is_lost,
     imported,
 )
-from tests.scripted import raw
+from tests.support.hostile import Someone, hostile_server, people
+from tests.support.scripted import raw
 
 ANY_SIGN = st.characters(codec=None, exclude_categories=())
 TEXTS = st.text(ANY_SIGN, max_size=20)

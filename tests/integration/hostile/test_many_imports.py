@@ -13,9 +13,9 @@ from segsync import run_import
 from segsync.ledger import batches as entries
 from segsync.ledger.batches import OpenBatch
 from segsync.models import Fates
-from tests.hostile import hostile_server, people
 from tests.integration.hostile.imported import LISTING, OUTCOME, UPSERT, imported
-from tests.scripted import answer, raw
+from tests.support.hostile import hostile_server, people
+from tests.support.scripted import answer, raw
 
 
 async def test_an_import_that_was_stopped_leaves_no_mark_on_the_task_that_ran_it(tmp_path: Path) -> None:

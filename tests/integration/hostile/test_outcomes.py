@@ -8,7 +8,6 @@ import pytest
 
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED
-from tests.hostile import hostile_server, people
 from tests.integration.hostile.imported import (
     OUTCOME,
     PERSONAL,
@@ -18,7 +17,8 @@ from tests.integration.hostile.imported import (
     assert_nobody_is_lost,
     imported,
 )
-from tests.scripted import answer
+from tests.support.hostile import hostile_server, people
+from tests.support.scripted import answer
 
 FAILED_SOMEHOW: dict[str, Fields] = {
     "an unknown status": {"status": "PARTLY", "operation_status": "UNKNOWN"},

@@ -10,7 +10,6 @@ import pytest
 
 from segsync.models import Fates
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
-from tests.hostile import Someone, hostile_server, people
 from tests.integration.hostile.imported import (
     SEGMENT_IDS,
     Fields,
@@ -18,7 +17,8 @@ from tests.integration.hostile.imported import (
     assert_nobody_is_lost,
     imported,
 )
-from tests.scripted import answer
+from tests.support.hostile import Someone, hostile_server, people
+from tests.support.scripted import answer
 
 SOURCE_IDS: list[object] = [
     *("\x00", "a\x00b", "x" * 10_240, "é\n" * 5_000, "../..", 'a"b', "=1+1", "@x", "\x1b[31mred", " x ", "😀"),

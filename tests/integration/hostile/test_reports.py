@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from segsync.events import CallAnswered
-from tests.hostile import CREDENTIALS, Endless, cut_short, gzip_bomb, hostile_server, no_http, packed, people, redirect
 from tests.integration.hostile.imported import (
     OUTCOME,
     PERSONAL,
@@ -16,7 +15,18 @@ from tests.integration.hostile.imported import (
     imported,
     refusing_one,
 )
-from tests.scripted import Answer, Script, raw, scripted_server
+from tests.support.hostile import (
+    CREDENTIALS,
+    Endless,
+    cut_short,
+    gzip_bomb,
+    hostile_server,
+    no_http,
+    packed,
+    people,
+    redirect,
+)
+from tests.support.scripted import Answer, Script, raw, scripted_server
 
 REPORT_CSV = f"source_id,status,message\nuser-0,SUCCESS,\nuser-1,FAILED,Ada Lovelace <{PERSONAL}> is poison\n".encode()
 

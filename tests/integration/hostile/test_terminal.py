@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pexpect
 import pytest
 
-from tests.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
 from tests.integration.conftest import SEGSYNC, Run, Segsync
 from tests.integration.hostile.imported import DEEP, LISTING, OUTCOME, PERSONAL, UPSERT, refusing_one
-from tests.scripted import Answer, answer, raw
+from tests.support.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
+from tests.support.scripted import Answer, answer, raw
 
 ESCAPE = "\x1b]0;pwned\x07\x1b[31m"
 

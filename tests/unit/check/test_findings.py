@@ -11,7 +11,7 @@ from segsync.check.findings import Finding, of_estimate, of_metadata, of_sample,
 from segsync.check.metadata import MetadataCheck, WrongType
 from segsync.check.sample import Sample, TraitWarning
 from segsync.connectors.cost import Shares, estimate
-from tests.configured import settings
+from tests.support.configured import settings
 
 FINE = Sample(
     profiles=100,

@@ -12,8 +12,8 @@ import pytest
 
 from segsync.check.probe import Hosts, Reach
 from segsync.events import ServicePaused
-from tests.configured import settings
-from tests.scripted import Answer, Events, Script, answer, hang_up, raw, scripted_server
+from tests.support.configured import settings
+from tests.support.scripted import Answer, Events, Script, answer, hang_up, raw, scripted_server
 
 UNKNOWN = answer({"error": {"code": "authentication_error", "message": "no"}}, 401)
 NO_SPACE = answer({"error": {"code": "not_found", "message": "Space was not found."}}, 404)

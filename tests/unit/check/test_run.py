@@ -14,8 +14,8 @@ from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import SampledProfile
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from tests.configured import settings
 from tests.conftest import run_virtual
+from tests.support.configured import settings
 
 ADA = SampledProfile("use_1", [("user_id", "1")], {"name": "Ada", "metadata": {"plan": "pro"}})
 

@@ -11,7 +11,7 @@ from segsync.check.findings import Finding, finding
 from segsync.check.run import CheckReport
 from segsync.commands.check import shown
 from segsync.connectors.cost import Shares, estimate
-from tests.configured import settings
+from tests.support.configured import settings
 from tests.unit.check.test_findings import FINE
 
 FINDINGS = [

@@ -20,7 +20,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Fates, Rejection
-from tests.ledgers import SPACE, begin, open_ledger
+from tests.support.ledgers import SPACE, begin, open_ledger
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segsync.connectors.cost import Shares, estimate
-from tests.configured import settings
+from tests.support.configured import settings
 
 
 def test_two_calls_a_customer_one_for_the_others_and_one_a_page() -> None:

@@ -16,7 +16,7 @@ from segsync.pipeline.stages import Pipeline
 from segsync.report.counters import Tally
 from segsync.report.import_report import ImportReport, Outcome
 from tests.conftest import run_virtual
-from tests.memory import MemorySource
+from tests.support.memory import MemorySource
 
 
 def dry_import(profiles: int, sink: DryRunSink) -> Tally:

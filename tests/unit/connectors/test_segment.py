@@ -11,7 +11,7 @@ import pytest
 from segsync.connectors.segment import SegmentSource
 from segsync.errors import AccessError, AnswerError
 from segsync.models import Page, Profile
-from tests.scripted import Script, answer, transport_to
+from tests.support.scripted import Script, answer, transport_to
 
 END = {"next": "", "has_more": False, "limit": 100, "url": ""}
 

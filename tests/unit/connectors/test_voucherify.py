@@ -16,7 +16,7 @@ from segsync.connectors.base import ActionOutcome, RefusedCustomer
 from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from tests.scripted import Answer, Script, answer, raw, scripted_server, transport_to
+from tests.support.scripted import Answer, Script, answer, raw, scripted_server, transport_to
 
 
 async def test_an_upsert_is_one_post_of_the_customers_and_gives_its_action() -> None:

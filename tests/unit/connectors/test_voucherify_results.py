@@ -15,7 +15,7 @@ from segsync.connectors.base import ActionOutcome, RefusedCustomer
 from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.redact import MOST_CHARACTERS
-from tests.scripted import Script, answer, raw, transport_to
+from tests.support.scripted import Script, answer, raw, transport_to
 
 NO_REASON = "Voucherify gives no reason"
 

@@ -27,7 +27,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.batches import Member
 from segsync.ledger.database import VERSION, Ledger, is_in_use, reading
 from segsync.models import Fates, Rejection
-from tests.ledgers import APPLICATION, SPACE, begin, open_ledger
+from tests.support.ledgers import APPLICATION, SPACE, begin, open_ledger
 
 BATCHES = 60
 

@@ -27,7 +27,7 @@ from segsync.ledger.recorder import RETRY_PAGE, Recorder
 from segsync.ledger.runs import Run
 from segsync.models import Fates, Page, Rejection, Stage
 from segsync.pipeline.checkpoint import OpenPage, PageBook
-from tests.ledgers import begin, fates_of, open_ledger, run_of
+from tests.support.ledgers import begin, fates_of, open_ledger, run_of
 
 KINDS = ["customer", "customer", "customer", "without", "rejected"]
 

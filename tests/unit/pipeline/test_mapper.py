@@ -21,7 +21,7 @@ from segsync.mapping.customer import MetadataOf
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.settings import Settings
-from tests.scripted import Events
+from tests.support.scripted import Events
 
 STRICT = MetadataSchema({"plan": Definition(), "points": Definition("number")}, allow_defined_only=True)
 

@@ -17,7 +17,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Fates, Rejection
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
-from tests.ledgers import fates_of, open_ledger
+from tests.support.ledgers import fates_of, open_ledger
 
 PAGE = 10
 

@@ -32,8 +32,18 @@ from segsync.models import Fates, Rejection
 from segsync.pipeline import results as confirmation
 from segsync.pipeline.results import FAILED_IN_A_ROW, Confirmation
 from segsync.report.counters import Tally
-from tests.ledgers import REASON, MemoryVoucherify, begin, done, failed, fates_of, not_ended, open_ledger, run_of
-from tests.scripted import Script, answer, transport_to
+from tests.support.ledgers import (
+    REASON,
+    MemoryVoucherify,
+    begin,
+    done,
+    failed,
+    fates_of,
+    not_ended,
+    open_ledger,
+    run_of,
+)
+from tests.support.scripted import Script, answer, transport_to
 
 
 @pytest.fixture(autouse=True)

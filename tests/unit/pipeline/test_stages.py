@@ -14,7 +14,7 @@ from segsync.models import Customer, Profile, Rejection, Usage
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
 from segsync.pipeline.stages import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
-from tests.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
+from tests.support.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
 
 
 def ids(*numbers: int) -> list[str]:

@@ -17,7 +17,7 @@ from segsync.connectors.http.rate_limiter import Pacer
 from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
 from segsync.events import CallAnswered, CallRetried, ServicePaused
 from tests.conftest import run_virtual
-from tests.scripted import (
+from tests.support.scripted import (
     ANYTHING,
     CREDENTIALS,
     Answer,

@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from segsync.connectors.http.rate_limiter import Budget, Pacer
 from segsync.events import CallsLeft, PaceChanged, ServicePaused
 from tests.conftest import run_virtual
-from tests.scripted import Events
+from tests.support.scripted import Events
 
 
 def headers(**values: str) -> CIMultiDictProxy[str]:

@@ -19,7 +19,7 @@ from segsync.connectors.http.retry import (
 from segsync.errors import RefusedError, TransientError
 from segsync.events import CallRetried
 from tests.conftest import run_virtual
-from tests.scripted import Events, NoJitter
+from tests.support.scripted import Events, NoJitter
 
 NEVER: Callable[[], float] = lambda: -math.inf  # noqa: E731
 

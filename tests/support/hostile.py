@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 from aiohttp import web
 
 from segsync.settings import Settings
-from tests.scripted import Answer, answer, raw
+from tests.support.scripted import Answer, answer, raw
 
 SPACE_ID: Final = "spa_hostile"
 ACCESS_TOKEN: Final = "hostile-access-token-Zq7"

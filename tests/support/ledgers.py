@@ -13,7 +13,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET, Fates
-from tests.memory import MemorySink
+from tests.support.memory import MemorySink
 
 SPACE, APPLICATION = "spa_mine", "app-of-the-project"
 REASON = "invalid_customer: Customer was refused"
