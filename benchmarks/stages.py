@@ -21,17 +21,17 @@ import msgspec
 
 from segsync.connectors import segment
 from segsync.connectors.base import MAX_BODY_BYTES
-from segsync.connectors.http.client import Transport
-from segsync.connectors.http.rate_limiter import Pacer
-from segsync.events import BatchSent, PageSettled, SentProfile, ignore
+from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.rate_limiter import RateLimiter
+from segsync.events import BatchSent, PageDone, SentProfile, ignore
 from segsync.ledger import batches as entries
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import FIRST_OFFSET, Customer, Fates, Page, Profile
+from segsync.models import FIRST_OFFSET, Customer, Outcomes, Page, Profile
 from segsync.pipeline.batching import BatchBuilder, Item
-from segsync.pipeline.checkpoint import PageBook
+from segsync.pipeline.checkpoint import Checkpoint
 from segsync.runtime import run_event_loop
 from segsync.settings import Settings
 
@@ -50,7 +50,7 @@ T = TypeVar("T")
 Stage = Callable[[], Awaitable[object]]
 
 
-class Remembering(Transport):
+class Remembering(ApiClient):
     """Fetches an answer once; from then on it is decoded anew, and nothing is called."""
 
     def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
@@ -60,7 +60,7 @@ class Remembering(Transport):
             base_url=settings.segment_url,
             headers=segment.headers(settings.segment_access_token),
             credentials="SEGMENT_ACCESS_TOKEN",
-            pacer=Pacer(NO_LIMIT),
+            limiter=RateLimiter(NO_LIMIT),
             retry_seconds=0.0,
             on_event=ignore,
         )
@@ -106,7 +106,7 @@ async def encode_all(customers: Sequence[Customer]) -> list[bytes]:
 
 async def batch_all(profiles: Sequence[Profile], encoded: Sequence[bytes]) -> int:
     """Bulk upserts of a hundred, and their bodies."""
-    page = PageBook(ignore).open(Page(FIRST_OFFSET, tuple(each.segment_id for each in profiles), None))
+    page = Checkpoint(ignore).open(Page(FIRST_OFFSET, tuple(each.segment_id for each in profiles), None))
     builder = BatchBuilder(A_PAGE, MAX_BODY_BYTES)
     size = 0
     for profile, content in zip(profiles, encoded, strict=True):
@@ -116,11 +116,11 @@ async def batch_all(profiles: Sequence[Profile], encoded: Sequence[bytes]) -> in
 
 
 async def take_turns(calls_per_second: float, turns: int, workers: int) -> None:
-    pacer, left = Pacer(calls_per_second), iter(range(turns))
+    limiter, left = RateLimiter(calls_per_second), iter(range(turns))
 
     async def work() -> None:
         for _ in left:
-            await pacer.turn()
+            await limiter.turn()
 
     await asyncio.gather(*(work() for _ in range(workers)))
 
@@ -132,11 +132,11 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
         Ledger(Path(directory, "segsync.db"), space_id="spa_bench", application_id="bench") as ledger,
     ):
         run = await ledger.ask(partial(accounts.begin_run, first_offset=FIRST_OFFSET))
-        recorder = for_listing(ledger, run.id, settled_pages=0, is_followed=is_confirmed)
+        recorder = for_listing(ledger, run.id, done_pages=0, is_followed=is_confirmed)
         for number, first in enumerate(range(0, len(profiles), A_PAGE), start=1):
             members = [SentProfile(number, each.segment_id, each.source_id) for each in profiles[first:][:A_PAGE]]
             recorder.record(BatchSent(f"aa_{number}", tuple(members)))
-            recorder.record(PageSettled(number, str(first), str(first + A_PAGE), Fates(sent=len(members))))
+            recorder.record(PageDone(number, str(first), str(first + A_PAGE), Outcomes(sent=len(members))))
             await ledger.keep_up()
             if is_confirmed:
                 await read_outcome(ledger, run.id)
@@ -144,7 +144,7 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
 
 async def read_outcome(ledger: Ledger, run: int) -> None:
     """Write down that nobody of the one open batch was refused."""
-    [batch] = await ledger.ask(partial(entries.open_batches, since=run, most=1000))
+    [batch] = await ledger.ask(partial(entries.open_upserts, since=run, most=1000))
     await ledger.ask(partial(entries.members_of, batch=batch.id))
     await ledger.ask(partial(entries.end_batch, batch=batch, rejections=[], again=[]))
 

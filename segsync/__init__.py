@@ -33,7 +33,6 @@ __all__ = [
     "run_import",
 ]
 
-
 _HOMES = {
     "Event": "events",
     "ImportReport": "report.import_report",

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
-    from segsync.options import Request
+    from segsync.options import ImportOptions
     from segsync.settings import Settings
 
 
@@ -27,7 +27,6 @@ HELP = """Move a company's customers from a Twilio Segment space into Voucherify
 
 Credentials and settings come from the environment or from .env; .env-example lists them all.
 """
-
 
 EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 wrong usage, settings, paths, ledger
 or credentials. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would fail.
@@ -59,9 +58,7 @@ class LogFormat(StrEnum):
 
 METRICS_HOST = "127.0.0.1"
 
-
 SANDBOX_PROFILES = 500
-
 
 SANDBOX_DIRECTORY = "segsync-sandbox"
 """Where `--sandbox` leaves its files, so that those of a real import are safe from it."""
@@ -166,15 +163,15 @@ def import_command(
     flags = {variable: (flag, value) for variable, (flag, value) in given.items() if value is not None}
     with _errors_in_words(as_json=stderr_is_json):
         from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
-        from segsync.options import Outputs, Request
+        from segsync.options import ImportOptions, ReportFiles
         from segsync.report.writer import check_outputs
         from segsync.settings import Settings
 
-        outputs = Outputs(report=report, report_ids=report_ids, summary_json=summary_json)
+        outputs = ReportFiles(report=report, report_ids=report_ids, summary_json=summary_json)
         check_outputs(outputs)
 
-        def request(settings: Settings) -> Request:
-            return Request(
+        def options(settings: Settings) -> ImportOptions:
+            return ImportOptions(
                 settings=settings,
                 ledger=Path(settings.ledger),
                 offset=offset,
@@ -219,10 +216,10 @@ def import_command(
         if sandbox:
             from segsync.commands.sandbox import import_sandbox
 
-            code = import_sandbox(request, flags, profiles=SANDBOX_PROFILES, directory=Path(SANDBOX_DIRECTORY))
+            code = import_sandbox(options, flags, profiles=SANDBOX_PROFILES, directory=Path(SANDBOX_DIRECTORY))
         else:
             run = dry_run_at_terminal if dry_run else import_at_terminal
-            _, code = run(request(Settings.load(flags=flags, env_file=env_file)))
+            _, code = run(options(Settings.load(flags=flags, env_file=env_file)))
         raise typer.Exit(code)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 
 
 class PageListed(Struct, frozen=True):
@@ -16,11 +16,11 @@ class PageListed(Struct, frozen=True):
     profiles: int
 
 
-class PageTakenAgain(Struct, frozen=True):
-    """`profiles` of earlier pages are read once more: their upsert failed as a whole, or they `were_rejected`."""
+class PageReplayed(Struct, frozen=True):
+    """`profiles` of earlier pages are read once more: their upsert failed as a whole, or they `is_retry`."""
 
     profiles: int
-    were_rejected: bool
+    is_retry: bool
 
 
 class ProfileWithoutIdentifier(Struct, frozen=True):
@@ -71,8 +71,8 @@ class BatchSent(Struct, frozen=True):
     profiles: tuple[SentProfile, ...]
 
 
-class PageSettled(Struct, frozen=True):
-    """Every profile up to the end of this page has met its fate; an import can resume from `next_cursor`.
+class PageDone(Struct, frozen=True):
+    """Every profile up to the end of this page has its outcome; an import can resume from `next_cursor`.
 
     Pages settle in the order in which they were listed, which is the order of their numbers, from 1 on.
     `next_cursor` is None at the end of the space.
@@ -81,13 +81,13 @@ class PageSettled(Struct, frozen=True):
     number: int
     cursor: str
     next_cursor: str | None
-    fates: Fates
+    outcomes: Outcomes
 
 
 class ReadingEnded(Struct, frozen=True):
-    """All profiles are read and sent; what is left is to hear what became of `open_actions` async actions."""
+    """All profiles are read and sent; what is left is to hear what became of `open_upserts` async actions."""
 
-    open_actions: int
+    open_upserts: int
 
 
 class ActionEnded(Struct, frozen=True):
@@ -153,7 +153,7 @@ class ConcurrencyChanged(Struct, frozen=True):
     profiles: int
 
 
-class ServicePaused(Struct, frozen=True):
+class Throttled(Struct, frozen=True):
     """The service asked for `seconds` without calls; every call to it waits."""
 
     service: str
@@ -162,24 +162,23 @@ class ServicePaused(Struct, frozen=True):
 
 Event = (
     PageListed
-    | PageTakenAgain
+    | PageReplayed
     | ProfileWithoutIdentifier
     | ProfileRejected
     | TraitLeftOut
     | MetadataUnchecked
     | ProfileRead
     | BatchSent
-    | PageSettled
+    | PageDone
     | ReadingEnded
     | ActionEnded
     | CallAnswered
     | CallRetried
     | CallsLeft
     | PaceChanged
-    | ServicePaused
+    | Throttled
     | ConcurrencyChanged
 )
-
 
 OnEvent = Callable[[Event], None]
 """Called from the event loop, synchronously: it must be quick, and what it raises stops the import."""

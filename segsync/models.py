@@ -23,8 +23,8 @@ class Plan(Struct, frozen=True):
     runs: tuple[int, ...]
     followed_since: int
     offset: str | None
-    before: Fates
-    settled_pages: int = 0
+    before: Outcomes
+    done_pages: int = 0
     begins_anew: bool = False
     has_work: bool = True
     expected: int | None = None
@@ -49,7 +49,6 @@ class RejectionGroup(Struct, frozen=True):
 
 FIRST_OFFSET = "0"
 """The cursor of a space's first page."""
-
 
 Stage = Literal["read", "map", "upsert", "confirm"]
 """Where a profile was rejected: reading it from Segment, mapping it, upserting it into Voucherify, or in the
@@ -116,8 +115,8 @@ class Rejection(Struct, frozen=True):
     request_id: str | None = None
 
 
-class Fates(Struct, frozen=True):
-    """How many profiles met each fate. They add up to the profiles listed.
+class Outcomes(Struct, frozen=True):
+    """How many profiles have each outcome. They add up to the profiles listed.
 
     A profile that was upserted is `confirmed` once Voucherify has said that it wrote the customer; until then,
     or where nobody asks, it is `sent`.
@@ -127,15 +126,15 @@ class Fates(Struct, frozen=True):
     sent: int = 0
     without_identifier: int = 0
     rejected: int = 0
-    to_do: int = 0
+    pending: int = 0
 
-    def __add__(self, other: Fates) -> Fates:
-        return Fates(
+    def __add__(self, other: Outcomes) -> Outcomes:
+        return Outcomes(
             self.confirmed + other.confirmed,
             self.sent + other.sent,
             self.without_identifier + other.without_identifier,
             self.rejected + other.rejected,
-            self.to_do + other.to_do,
+            self.pending + other.pending,
         )
 
     @property
@@ -145,13 +144,13 @@ class Fates(Struct, frozen=True):
 
     @property
     def done(self) -> int:
-        """Those that have met their fate."""
+        """Those that have their outcomes."""
         return self.customers + self.without_identifier + self.rejected
 
     @property
     def profiles(self) -> int:
         """All of them, whatever became of each."""
-        return self.done + self.to_do
+        return self.done + self.pending
 
 
 class Usage(Struct, frozen=True):

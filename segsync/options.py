@@ -11,13 +11,12 @@ from segsync.settings import Settings
 
 LogFormat = Literal["text", "json"]
 
-
 STANDARD_OUTPUT = "-"
 """As the name of the file with the summary."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class ReportFiles:
     """Which files are wanted: the page `report`, with `report_ids` segment ids of each group, and `summary_json`."""
 
     report: Path | None = None
@@ -39,7 +38,7 @@ Mode = Literal["live", "lines", "quiet"]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ImportOptions:
     """What the command line asks for.
 
     `offset` is None where none was given. `begins_anew` says that an unfinished import is of no interest.
@@ -71,4 +70,4 @@ class Request:
     stderr_is_json: bool = False
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
-    outputs: Outputs = field(default_factory=Outputs)
+    outputs: ReportFiles = field(default_factory=ReportFiles)

@@ -18,18 +18,13 @@ from typing import TypeAlias
 MOST_CHARACTERS = 300
 """Of a redacted text."""
 
-
 _MOST_READ = 4000  # characters of a text that are looked at: no text makes the rules slow
-
 
 _SHORT = 4  # characters of a secret that is only one where it stands alone
 
-
 _LONG = 200
 
-
 _MOST_PASSES = 20  # to hide one thing can show that its neighbour is to be hidden too, but not so often in a sentence
-
 
 _OWN_NAME = re.compile(  # Voucherify's attributes of a customer, and kinds of values
     "source_id|name|email|phone|birthdate|description|city|state|line_1|line_2|country|postal_code|(?:system_)?metadata"
@@ -37,15 +32,11 @@ _OWN_NAME = re.compile(  # Voucherify's attributes of a customer, and kinds of v
     "|string|number|integer|boolean|object|array|date|null|true|false|int|float|str|bool"
 )
 
-
 _IDENTIFIER = re.compile(r"[^\w\s]([a-z][A-Za-z0-9_.\[\]-]{0,63})[\"'`“”«»‹›‘’]")
-
 
 _NOUN = "(?:property|properties|key|field|attribute|parameter|metadata|trait|column|type|schema)"
 
-
 _NOUN_BEFORE, _NOUN_AFTER = re.compile(rf"(?i)\b{_NOUN} \Z"), re.compile(rf"(?i) {_NOUN}\b")
-
 
 _PLAIN_WORDS = """
     voucherify segment segsync api json http https iso utf url id mb kb csv null true false unicode ascii yyyy mm dd
@@ -58,12 +49,9 @@ _PLAIN_WORDS = """
     unsupported unauthorized forbidden found conflict bad
 """
 
-
 _PLAIN = frozenset(_PLAIN_WORDS.split())
 
-
 _WORD_PART = re.compile(r"[A-Z]{2,}(?![a-rt-z])|[A-Z]?[a-z]+")
-
 
 _SENTENCE = re.compile(  # how one begins: "Poison customer", but not "Ada", "Ada Lovelace", "Ada was", "Ada with"
     r"(?:\A|(?<=[a-z0-9)\]'\"][.!?] )|(?<=: )|(?<=\())[A-Z][a-z]+ "
@@ -71,16 +59,13 @@ _SENTENCE = re.compile(  # how one begins: "Poison customer", but not "Ada", "Ad
     r"|already|and|or|with|at|from|of|whose|who)(?:n['’]t)?\b)[a-z]"
 )
 
-
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-
 
 _OBJECT_ID = (  # what support asks for: a prefix that we know, or any but those of keys before a random string
     rf"(?<![\w-])(?:(?:aa|ms|req|use|v)[_-](?:{_UUID}|[0-9A-Za-z]{{1,64}})"
     r"|(?!(?:sk|pk|rk|key|tok|token|pat|glpat|sgp|gh[a-z]|xox[a-z])[_-])[a-z]{1,5}[_-]"
     rf"(?:{_UUID}|(?=[0-9]*[A-Za-z]+[0-9]+[A-Za-z])(?![0-9A-Za-z]*[0-9]{{9}})[0-9A-Za-z]{{8,64}}))(?![\w-])"
 )
-
 
 _HIDDEN_WORD = re.compile(
     "\ufffd"  # what no line can show, and what may part a name
@@ -90,18 +75,13 @@ _HIDDEN_WORD = re.compile(
     rf"|^(?=.{{20}}).*(?:[A-Za-z](?<!/v)[0-9]|[0-9][A-Za-z])|{_UUID}"  # a token: long and mixed, but no "/v1/" path
 )
 
-
 _DAY = "[0-9]{1,2}(?:st|nd|rd|th)?"
-
 
 _MONTH = r"(?:(?i:(?:jan|feb|mar|apr|june?|july?|aug|sept?|oct|nov|dec)(?:r?uary|ch|il|ust|ember|ober)?)|May|MAY)\b\.?"
 
-
 _GAP = "(?:[ ()/_–—-]{0,3}|[.,…])"
 
-
 _QUOTES = (*zip('"`“”«»‹›', '"`””»«›‹', strict=True), ("„", "“”"))
-
 
 _Rule: TypeAlias = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 

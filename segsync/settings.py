@@ -23,25 +23,19 @@ from segsync.mapping.metadata import TraitChoice
 # Segment, "Profile API: regional endpoints"; Voucherify, "API overview: API endpoint".
 SEGMENT_HOSTS = {"us": "https://profiles.segment.com", "eu": "https://profiles.euw1.segment.com"}
 
-
 VOUCHERIFY_HOSTS = {
     "eu": "https://api.voucherify.io",
     "us": "https://us1.api.voucherify.io",
     "asia": "https://as1.api.voucherify.io",
 }
 
-
 LOOKUPS = ("external_ids", "traits")
-
 
 UNDEFINED = ("auto", "send", "drop", "reject")
 
-
 _PLAIN_URL = re.compile(r"[^\s?#@\\]+")
 
-
 AUTO = "auto"
-
 
 Check = Callable[[object], object]
 """Turns what a user wrote into a setting's value, or raises ValueError with what is allowed."""

@@ -28,7 +28,7 @@ STAGES: Final = {
     "map": "mapping a profile to a customer",
     "encode": "encoding the customer",
     "batch": "collecting batches, putting bodies together",
-    "pace": "turns at the pacer, none of them waited for",
+    "pace": "turns at the limiter, none of them waited for",
     "ledger_confirmed": "writing the ledger, outcomes included",
 }
 """What adds up to an import, by the names of `stages`; the others are told beside it."""
@@ -124,7 +124,7 @@ def section(price: Price) -> str:
             ),
             f"The ledger without outcomes takes {microseconds['ledger']:.1f} µs. Without confirmation (`--no-confirm`) "
             f"the whole import takes {unconfirmed:.1f} µs: knowing the outcomes costs {whole - unconfirmed:+.1f} µs, "
-            f"{(whole - unconfirmed) / whole:+.1%}; differences of a few percent are noise. Turns at the pacer that "
+            f"{(whole - unconfirmed) / whole:+.1%}; differences of a few percent are noise. Turns at the limiter that "
             f"are waited for, as at a limit, take {microseconds['pace_waiting']:.0f} µs a customer.",
         ]
     )

@@ -15,7 +15,6 @@ from segsync.pipeline.mapper import NEED_THE_SCHEMA
 
 State = Literal["ok", "warning", "failed", "not done"]
 
-
 MOST_NAMED = 8
 """Keys, types or traits that one finding names; the JSON has all of them."""
 
@@ -149,8 +148,8 @@ FATES: Final = {"send": "Voucherify refuses them", "reject": "an import rejects 
 
 def of_metadata(check: MetadataCheck, policy: str) -> list[Finding]:
     """What an import makes of the sample's metadata where METADATA_UNDEFINED is `policy`, and Voucherify of that."""
-    fate = FATES.get(policy, "an import leaves them out")
-    return [_undefined(check, policy, fate), _wrong_types(check, policy, fate), _missing(check)]
+    outcome = FATES.get(policy, "an import leaves them out")
+    return [_undefined(check, policy, outcome), _wrong_types(check, policy, outcome), _missing(check)]
 
 
 def of_unknown_schema(problem: str, policy: str) -> list[Finding]:
@@ -166,7 +165,7 @@ def of_unknown_schema(problem: str, policy: str) -> list[Finding]:
     return [told, *(not_done(other, "needs the metadata schema") for other in others)]
 
 
-def _undefined(check: MetadataCheck, policy: str, fate: str) -> Finding:
+def _undefined(check: MetadataCheck, policy: str, outcome: str) -> Finding:
     about, of_all = "metadata-undefined", f"of {check.customers:,} customers"
     if not check.undefined:
         return finding(
@@ -178,7 +177,7 @@ def _undefined(check: MetadataCheck, policy: str, fate: str) -> Finding:
         return finding(
             about,
             "warning" if policy == "drop" else "failed",
-            f"{keys}: {fate}, since {why}",
+            f"{keys}: {outcome}, since {why}",
             "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there."
             + (" To do without them, set METADATA_UNDEFINED=drop." if policy != "drop" else ""),
         )
@@ -190,7 +189,7 @@ def _undefined(check: MetadataCheck, policy: str, fate: str) -> Finding:
     )
 
 
-def _wrong_types(check: MetadataCheck, policy: str, fate: str) -> Finding:
+def _wrong_types(check: MetadataCheck, policy: str, outcome: str) -> Finding:
     if not check.wrong_types:
         return finding("metadata-types", "ok", "all values are of their defined types, or can be said as such")
     wrong = "; ".join(
@@ -201,7 +200,7 @@ def _wrong_types(check: MetadataCheck, policy: str, fate: str) -> Finding:
     return finding(
         "metadata-types",
         "failed" if policy in FATES else "warning",
-        f"{wrong}{more}, of {check.customers:,} customers: {fate}",
+        f"{wrong}{more}, of {check.customers:,} customers: {outcome}",
         "Mend the values in Segment, or the type in Voucherify's schema.",
     )
 

@@ -31,7 +31,7 @@ from segsync.errors import (
     defect,
     first_of,
 )
-from segsync.events import Event, OnEvent, ServicePaused, ignore
+from segsync.events import Event, OnEvent, Throttled, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
 from segsync.pipeline.mapper import why_unreadable
@@ -39,13 +39,10 @@ from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
 
 T = TypeVar("T")
 
-
 PATIENCE_SECONDS = 10.0
 """For which a failing call is tried again, or less where the settings say so: somebody waits for the answer."""
 
-
 READERS = 16
-
 
 _NOT_KNOWN_HERE = frozenset({401, 403, 404})
 """What a host answers to credentials, or a space, of another region."""
@@ -93,7 +90,7 @@ class _Service(Struct, frozen=True):
         return self.base_url or self.hosts[self.region]
 
 
-class Reach:
+class ServiceProbe:
     """Both services, as `settings` name them. Nothing that it does raises `SegsyncError`: it makes findings."""
 
     def __init__(self, settings: Settings, hosts: Hosts = VENDORS, on_event: OnEvent = ignore) -> None:
@@ -201,7 +198,7 @@ class Reach:
         def tell(event: Event) -> None:
             nonlocal asked_seconds
             self._on_event(event)
-            if isinstance(event, ServicePaused) and event.seconds > PATIENCE_SECONDS and not limit.expired():
+            if isinstance(event, Throttled) and event.seconds > PATIENCE_SECONDS and not limit.expired():
                 asked_seconds = event.seconds
                 limit.reschedule(asyncio.get_running_loop().time())
 

@@ -22,7 +22,7 @@ from segsync.check.findings import (
     of_unknown_schema,
 )
 from segsync.check.metadata import MetadataCheck, check_metadata
-from segsync.check.probe import VENDORS, Hosts, Reach, ReadSample
+from segsync.check.probe import VENDORS, Hosts, ReadSample, ServiceProbe
 from segsync.check.sample import Sample, analyse, metadata_of
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
@@ -33,7 +33,6 @@ from segsync.settings import Settings
 
 FORMAT = 1
 """Of the JSON that `check --json` prints: raised when a field changes its meaning or goes."""
-
 
 EXAMPLE_PROFILES = 1_000_000
 
@@ -79,7 +78,7 @@ async def run_check(
 
     Without `profiles` the estimate is an example.
     """
-    reach = Reach(settings, hosts, on_event)
+    reach = ServiceProbe(settings, hosts, on_event)
     (segment_says, read), (voucherify_says, told_schema) = await asyncio.gather(reach.sample(sample), reach.schema())
     identifier, policy = settings.identifier_saved_as_source_id, settings.metadata_undefined
     told = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {settings.identifier_lookup}"

@@ -18,7 +18,7 @@ from segsync.check.sample import Sample
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
 from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
-from segsync.events import CallRetried, Event, ServicePaused
+from segsync.events import CallRetried, Event, Throttled
 from segsync.formatting import duration, printable
 from segsync.runtime import QuietConsole, run_event_loop, standard_output, to_standard_output
 from segsync.settings import Settings
@@ -30,7 +30,6 @@ MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "not done": ("-", "-", "dim"),
 }
 """A sign for each state, one for a terminal that writes ASCII alone, and a colour; the word stands beside it."""
-
 
 ROWS = 15
 """Of external id types and traits; the JSON has all."""
@@ -46,7 +45,7 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         if isinstance(event, CallRetried) and event.service not in troubled:
             troubled.add(event.service)
             said.print(Text(printable(f"{event.reason}; trying again for {PATIENCE_SECONDS:.0f} s")), soft_wrap=True)
-        elif isinstance(event, ServicePaused) and event.seconds <= PATIENCE_SECONDS:  # else the finding tells
+        elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # else the finding tells
             said.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
     try:
@@ -121,7 +120,7 @@ def _estimate(made: Estimate) -> Table:
     notes = f"{made.listing_calls:,} pages, {made.external_ids_calls:,} external ids, {made.traits_calls:,} traits"
     table.add_row("Segment calls", f"{made.segment_calls:,}", notes)
     table.add_row("  at the limit", duration(made.segment_seconds), "")
-    notes = f"{made.upserts:,} bulk upserts, {made.outcome_calls:,} to read their outcome"
+    notes = f"{made.upserts:,} bulk upserts, {made.result_calls:,} to read their outcome"
     table.add_row("Voucherify calls", f"{made.voucherify_calls:,}", notes)
     table.add_row("  at the limit", duration(made.voucherify_seconds), "")
     slower = "Segment" if made.segment_seconds >= made.voucherify_seconds else "Voucherify"

@@ -29,117 +29,117 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger, open_ledger
 from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
-from segsync.monitor.observers import Channels, Watch, channels
-from segsync.options import Request
+from segsync.monitor.observers import Observers, Streams, channels
+from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
 from segsync.pipeline.run import run_plan
-from segsync.report.counters import Tally
+from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import _signals_to, run_event_loop, standard_output
 
 
-def import_at_terminal(request: Request) -> tuple[ImportReport | None, int]:
+def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int]:
     """Run the import that was asked for, tell how it ended, and give its report and exit code.
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
     `OutputError` where the ledger cannot be used, `SettingsError` where the log or the metrics' port cannot.
     """
-    with channels(request) as told, open_ledger(request.settings, request.ledger) as ledger:
+    with channels(options) as told, open_ledger(options.settings, options.ledger) as ledger:
         said = told.console
-        plan = choose(request, ledger, said)
+        plan = choose(options, ledger, said)
         if isinstance(plan, int):
-            if plan == EXIT_DONE and request.outputs.are_wanted:
-                past = run_event_loop(_of_the_past(request, ledger))
-                leave(request, past, plan, said, next_command=next_command(request, past))
+            if plan == EXIT_DONE and options.outputs.are_wanted:
+                past = run_event_loop(_of_the_past(options, ledger))
+                leave(options, past, plan, said, next_command=next_command(options, past))
             return None, plan
-        if request.profiles:
-            ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=request.profiles))
-        report, signal_number = _run(request, ledger, plan, told)
-        if report.outcome == "stopped" and request.may_ask and could_go_on(request, report):
+        if options.profiles:
+            ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=options.profiles))
+        report, signal_number = _run(options, ledger, plan, told)
+        if report.state == "stopped" and options.may_ask and could_go_on(options, report):
             said.print(Text(printable(f"Error: {report.error}"), style="bold red"), soft_wrap=True)
             if answer(resume_question(report.resume_offset) + 'Type "yes" or "no": ') == "yes":
-                later, signal_number = _run(request, ledger, plan_resume(ledger) or plan, told)
+                later, signal_number = _run(options, ledger, plan_resume(ledger) or plan, told)
                 report = report.then(later)
-    if report.fates.profiles or report.outcome == "done":
-        _show(summary(report), request, said)
-    for line in conclusion(request, report):
+    if report.outcomes.profiles or report.state == "done":
+        _show(summary(report), options, said)
+    for line in conclusion(options, report):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
-    if code == EXIT_DONE and not plan.begins_anew and _has_content(request.directory / REJECTED):
+    if code == EXIT_DONE and not plan.begins_anew and _has_content(options.directory / REJECTED):
         said.print(f"{REJECTED} names profiles that an earlier run rejected")
         code = EXIT_REJECTED
-    leave(request, report, code, said, next_command=next_command(request, report))
+    leave(options, report, code, said, next_command=next_command(options, report))
     return report, code
 
 
-def dry_run_at_terminal(request: Request) -> tuple[ImportReport, int]:
-    """The same without sending: what would be sent goes into `request.output`, where there is one.
+def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
+    """The same without sending: what would be sent goes into `options.output`, where there is one.
 
     It asks nothing, and its ledger is a temporary one. Raises `SettingsError` where the file exists or cannot be made,
     and in the end `OutputError` where it cannot be written.
     """
     with (
-        channels(request) as told,
-        open_ledger(request.settings, None) as ledger,
-        output_at(request.output) as output,
+        channels(options) as told,
+        open_ledger(options.settings, None) as ledger,
+        output_at(options.output) as output,
     ):
-        plan = plan_new(ledger, request.offset or FIRST_OFFSET)
-        report, signal_number = _run(request, ledger, plan, told, DryRunSink(output))
-    if report.fates.profiles or report.outcome == "done":
-        _show(summary(report), request, told.console)
-    for line in what_it_means(report, request.output, output):
+        plan = plan_new(ledger, options.offset or FIRST_OFFSET)
+        report, signal_number = _run(options, ledger, plan, told, DryRunSink(output))
+    if report.outcomes.profiles or report.state == "done":
+        _show(summary(report), options, told.console)
+    for line in what_it_means(report, options.output, output):
         told.console.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
     code = exit_code(report, signal_number)
-    leave(request, report, code, told.console, next_command=next_command(request, report))
+    leave(options, report, code, told.console, next_command=next_command(options, report))
     return report, code
 
 
 def _run(
-    request: Request, ledger: Ledger, plan: Plan, told: Channels, dry_run: DryRunSink | None = None
+    options: ImportOptions, ledger: Ledger, plan: Plan, told: Streams, dry_run: DryRunSink | None = None
 ) -> tuple[ImportReport, int]:
-    return run_event_loop(_watched(request, ledger, plan, told, dry_run))
+    return run_event_loop(_watched(options, ledger, plan, told, dry_run))
 
 
-async def _of_the_past(request: Request, ledger: Ledger) -> ImportReport:
+async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
     """What the last run came to, as the ledger has it: this process has no share in it."""
     run = last_run(ledger)
     report = make_report(
-        Tally(run.offset, run.fates) if run else Tally(FIRST_OFFSET),
-        outcome="interrupted" if run and run.is_unfinished else "done",
+        Counters(run.offset, run.outcomes) if run else Counters(FIRST_OFFSET),
+        state="interrupted" if run and run.is_unfinished else "done",
         error=None,
         seconds=0,
         # Customers that are neither confirmed nor waited for were sent with --no-confirm.
-        is_confirmed=not run or not run.fates.sent or run.open_batches > 0,
-        rejections=await read_groups(ledger, (run.id,) if run else (), most_ids=request.outputs.report_ids),
+        is_confirmed=not run or not run.outcomes.sent or run.open_upserts > 0,
+        rejections=await read_groups(ledger, (run.id,) if run else (), most_ids=options.outputs.report_ids),
     )
-    return structs.replace(report, began_at=run and run.begun_at, ended_at=run and run.ended_at)
+    return structs.replace(report, began_at=run and run.began_at, ended_at=run and run.ended_at)
 
 
 async def _watched(
-    request: Request, ledger: Ledger, plan: Plan, told: Channels, dry_run: DryRunSink | None
+    options: ImportOptions, ledger: Ledger, plan: Plan, told: Streams, dry_run: DryRunSink | None
 ) -> tuple[ImportReport, int]:
     """The report of an import, and the number of the signal that ended it: 0 for none."""
-    loop, stop, tally = asyncio.get_running_loop(), asyncio.Event(), Tally(plan.offset, plan.before)
+    loop, stop, counters = asyncio.get_running_loop(), asyncio.Event(), Counters(plan.offset, plan.before)
     received: list[int] = []
     started = loop.time()
     is_dry_run = dry_run is not None
-    with Watch(request, plan, tally, told) as watch:
+    with Observers(options, plan, counters, told) as watch:
         running = loop.create_task(
             run_plan(
-                request.settings,
+                options.settings,
                 plan,
-                tally,
+                counters,
                 ledger=ledger,
-                limit=plan.left_of(request.limit),
-                confirm=request.confirm,
+                limit=plan.left_of(options.limit),
+                confirm=options.confirm,
                 on_event=watch.on_event,
                 stop=stop,
-                directory=None if is_dry_run else request.directory,
+                directory=None if is_dry_run else options.directory,
                 dry_run=dry_run,
-                report_ids=request.outputs.report_ids,
+                report_ids=options.outputs.report_ids,
             )
         )
 
@@ -158,21 +158,21 @@ async def _watched(
                 if not received:
                     raise
                 report = make_report(
-                    tally,
-                    outcome="interrupted",
+                    counters,
+                    state="interrupted",
                     error=None,
                     seconds=loop.time() - started,
-                    is_confirmed=request.confirm,
+                    is_confirmed=options.confirm,
                     is_dry_run=is_dry_run,
-                    rejections=await read_groups(ledger, plan.runs, most_ids=request.outputs.report_ids),
+                    rejections=await read_groups(ledger, plan.runs, most_ids=options.outputs.report_ids),
                 )
         watch.ended(report)
     return report, received[0] if received else 0
 
 
-def _show(table: Table, request: Request, said: Console) -> None:
+def _show(table: Table, options: ImportOptions, said: Console) -> None:
     """The summary, where standard output is for it."""
-    if request.outputs.use_standard_output:
+    if options.outputs.use_standard_output:
         said.print(table)
     else:
         try:

@@ -1,4 +1,4 @@
-"""What a request means for the ledger as it is: begin, go on, or ask the user."""
+"""What a options means for the ledger as it is: begin, go on, or ask the user."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from segsync.formatting import printable
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
-from segsync.options import Request
+from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
 from segsync.pipeline.run import tidy_rejected
 
 WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offset 0"
 
 
-def choose(request: Request, ledger: Ledger, console: Console) -> Plan | int:
+def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | int:
     """The plan for what is asked for, or an exit code where nothing is to be done. Says which on `console`."""
 
     def say(text: str) -> None:
         console.print(Text(printable(text)), soft_wrap=True)
 
-    if request.retry_rejected:
+    if options.retry_rejected:
         plan = plan_retry(ledger)
         if plan.has_work:
             say(f"Taking {plan.before.rejected:,} rejected profiles again.")
             return plan
-        tidy_rejected(ledger, request.directory)
-        say(f"The ledger {request.ledger} knows no rejected profiles: nothing to take again.")
+        tidy_rejected(ledger, options.directory)
+        say(f"The ledger {options.ledger} knows no rejected profiles: nothing to take again.")
         return EXIT_DONE
-    if request.resume:
-        return _choose_resume(request, ledger, say)
+    if options.resume:
+        return _choose_resume(options, ledger, say)
     last = last_run(ledger)
-    if request.offset is None and not request.begins_anew and last and last.is_unfinished:
-        say(f"The ledger {request.ledger} holds an unfinished import: {describe(last)}.")
-        return _ask(request, ledger, last, say)
-    return plan_new(ledger, request.offset or FIRST_OFFSET)
+    if options.offset is None and not options.begins_anew and last and last.is_unfinished:
+        say(f"The ledger {options.ledger} holds an unfinished import: {describe(last)}.")
+        return _ask(options, ledger, last, say)
+    return plan_new(ledger, options.offset or FIRST_OFFSET)
 
 
-def _choose_resume(request: Request, ledger: Ledger, say: Callable[[str], None]) -> Plan | int:
+def _choose_resume(options: ImportOptions, ledger: Ledger, say: Callable[[str], None]) -> Plan | int:
     plan = plan_resume(ledger)
     if plan is None:
-        say(f"No import has run on the ledger {request.ledger} yet: beginning at the first profile.")
+        say(f"No import has run on the ledger {options.ledger} yet: beginning at the first profile.")
         return plan_new(ledger, FIRST_OFFSET)
     if not plan.has_work:
-        tidy_rejected(ledger, request.directory)
-        say(f"The last import on the ledger {request.ledger} is complete: nothing to resume.")
+        tidy_rejected(ledger, options.directory)
+        say(f"The last import on the ledger {options.ledger} is complete: nothing to resume.")
         return EXIT_DONE
     if plan.offset is None:
         say(f"Resuming: all {plan.before.profiles:,} profiles are listed, what is left is to hear of their outcome.")
@@ -59,13 +59,13 @@ def _choose_resume(request: Request, ledger: Ledger, say: Callable[[str], None])
     return plan
 
 
-def _ask(request: Request, ledger: Ledger, last: Run, say: Callable[[str], None]) -> Plan | int:
+def _ask(options: ImportOptions, ledger: Ledger, last: Run, say: Callable[[str], None]) -> Plan | int:
     """Neither to begin again nor to go on is right without being told to."""
     wish = ""
-    if request.may_ask:
+    if options.may_ask:
         wish = answer(resume_question(last.offset) + '"yes" resumes, "no" begins again from the first profile: ')
     if wish == "yes":
-        return _choose_resume(request, ledger, say)
+        return _choose_resume(options, ledger, say)
     if wish == "no":
         return plan_new(ledger, FIRST_OFFSET)
     say(f"Nothing was done. {WAYS_ON}")
@@ -75,8 +75,8 @@ def _ask(request: Request, ledger: Ledger, last: Run, say: Callable[[str], None]
 def describe(run: Run) -> str:
     """A run that ended before its work did, in a few words."""
     how = {"running": "ended without a word", "interrupted": "was interrupted"}.get(run.state, "stopped early")
-    began = run.begun_at[:16].replace("T", " ")
-    done = f"{run.fates.done:,} profiles are done"
+    began = run.began_at[:16].replace("T", " ")
+    done = f"{run.outcomes.done:,} profiles are done"
     return f"it began at {began} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
 
 

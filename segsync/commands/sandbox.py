@@ -13,7 +13,7 @@ import typer
 from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import OutputError, StopError
-from segsync.options import Request
+from segsync.options import ImportOptions
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict, serve_until
@@ -44,7 +44,11 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
 
 
 def import_sandbox(
-    request: Callable[[Settings], Request], flags: Mapping[str, tuple[str, str]], *, profiles: int, directory: Path
+    options: Callable[[Settings], ImportOptions],
+    flags: Mapping[str, tuple[str, str]],
+    *,
+    profiles: int,
+    directory: Path,
 ) -> int:
     """Import from a sandbox of our own, show that what arrived is what should have, and give the exit code.
 
@@ -58,14 +62,14 @@ def import_sandbox(
         # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
-        asked = request(Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull)))
+        asked = options(Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull)))
         if asked.dry_run:
             return dry_run_at_terminal(asked)[1]
         report, code = import_at_terminal(asked)
-        if report is None or report.outcome != "done":
+        if report is None or report.state != "done":
             return code
         first = int(report.offset or 0)
-        verdict = sandbox.verdict(first, first + report.fates.profiles)
+        verdict = sandbox.verdict(first, first + report.outcomes.profiles)
         is_right = _say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
 

@@ -15,15 +15,13 @@ from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import is_in_use, reading
 from segsync.ledger.runs import Run
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.runtime import standard_output, to_standard_output
 
 VERSION = 1
 """Of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
 
-
 REASONS_SHOWN = 10
-
 
 EARLIER_SHOWN = 5
 
@@ -31,19 +29,19 @@ EARLIER_SHOWN = 5
 class RunStatus(Struct, frozen=True):
     """One import. `state` is "running", "done", "limited" (by `--limit`), "interrupted", "stopped" or "killed".
 
-    `offset` is where it would go on, None at the end of the space; `fates` are those of the profiles up to there,
-    and `open_actions` the bulk upserts whose outcome is still to be read. Times are UTC.
+    `offset` is where it would go on, None at the end of the space; `outcomes` are those of the profiles up to there,
+    and `open_upserts` the bulk upserts whose outcome is still to be read. Times are UTC.
     """
 
     id: int
     state: str
-    begun_at: str
+    began_at: str
     ended_at: str | None
     first_offset: str
     offset: str | None
     profiles: int
-    fates: Fates
-    open_actions: int
+    outcomes: Outcomes
+    open_upserts: int
     error: str | None
 
 
@@ -104,13 +102,13 @@ def _status_of(run: Run, *, is_running: bool) -> RunStatus:
     return RunStatus(
         id=run.id,
         state="killed" if run.state == "running" and not is_running else run.state,
-        begun_at=run.begun_at,
+        began_at=run.began_at,
         ended_at=run.ended_at,
         first_offset=run.first_offset,
         offset=run.offset,
-        profiles=run.fates.profiles,
-        fates=run.fates,
-        open_actions=run.open_batches,
+        profiles=run.outcomes.profiles,
+        outcomes=run.outcomes,
+        open_upserts=run.open_upserts,
         error=run.error,
     )
 
@@ -131,19 +129,21 @@ def _next(runs: list[RunStatus], *, has_open_ends: bool, has_rejections: bool) -
 
 
 def _latest(run: RunStatus) -> Table:
-    fates = run.fates
-    are_open = f"outcome not read, {run.open_actions:,} bulk upserts open" if fates.sent else ""
+    outcomes = run.outcomes
+    are_open = f"outcome not read, {run.open_upserts:,} bulk upserts open" if outcomes.sent else ""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {run.state}", title_justify="left")
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim", overflow="fold")
     table.add_row("Profiles", f"{run.profiles:,}", _until(run))
-    table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")
-    table.add_row("  Customers sent", f"{fates.sent:,}", are_open)
-    table.add_row("  Without identifier", f"{fates.without_identifier:,}", "")
-    table.add_row("  Rejected", f"{fates.rejected:,}", "")
-    table.add_row("  To do again", f"{fates.to_do:,}", "their bulk upsert came to nothing" if fates.to_do else "")
-    table.add_row("Begun", "", f"{_minute(run.begun_at)} UTC")
+    table.add_row("  Customers confirmed", f"{outcomes.confirmed:,}", "written by Voucherify")
+    table.add_row("  Customers sent", f"{outcomes.sent:,}", are_open)
+    table.add_row("  Without identifier", f"{outcomes.without_identifier:,}", "")
+    table.add_row("  Rejected", f"{outcomes.rejected:,}", "")
+    table.add_row(
+        "  To do again", f"{outcomes.pending:,}", "their bulk upsert came to nothing" if outcomes.pending else ""
+    )
+    table.add_row("Begun", "", f"{_minute(run.began_at)} UTC")
     table.add_row("Ended", "", f"{_minute(run.ended_at)} UTC" if run.ended_at else "")
     if run.error:
         table.add_row("Error", "", Text(printable(run.error)))
@@ -156,11 +156,11 @@ def _until(run: RunStatus) -> Text:
 
 
 def _earlier(run: RunStatus) -> Text:
-    fates = run.fates
+    outcomes = run.outcomes
     return Text(
-        f"Run {run.id} of {_minute(run.begun_at)} from offset {printable(run.first_offset)}: {run.state}, "
-        f"{run.profiles:,} profiles, {fates.confirmed:,} confirmed, {fates.sent:,} sent, "
-        f"{fates.without_identifier:,} without identifier, {fates.rejected:,} rejected"
+        f"Run {run.id} of {_minute(run.began_at)} from offset {printable(run.first_offset)}: {run.state}, "
+        f"{run.profiles:,} profiles, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
+        f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
     )
 
 

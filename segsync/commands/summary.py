@@ -12,26 +12,26 @@ from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 
 def summary(report: ImportReport) -> Table:
-    """What an import did, as a table in which the fates add up to the profiles."""
-    fates = report.fates
+    """What an import did, as a table in which the outcomes add up to the profiles."""
+    outcomes = report.outcomes
     table = Table(box=box.SIMPLE, show_header=False, title=_title(report), title_justify="left", title_style="bold")
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim", overflow="fold")
-    table.add_row("Profiles listed", f"{fates.profiles:,}", "")
-    if report.is_confirmed or fates.confirmed:
-        table.add_row("  Customers confirmed", f"{fates.confirmed:,}", "written by Voucherify")
+    table.add_row("Profiles listed", f"{outcomes.profiles:,}", "")
+    if report.is_confirmed or outcomes.confirmed:
+        table.add_row("  Customers confirmed", f"{outcomes.confirmed:,}", "written by Voucherify")
     if report.is_dry_run:
-        table.add_row("  Would be sent", f"{fates.sent:,}", "")
-    elif fates.sent or not report.is_confirmed:
-        table.add_row("  Customers sent", f"{fates.sent:,}", "accepted by Voucherify, outcome not read")
+        table.add_row("  Would be sent", f"{outcomes.sent:,}", "")
+    elif outcomes.sent or not report.is_confirmed:
+        table.add_row("  Customers sent", f"{outcomes.sent:,}", "accepted by Voucherify, outcome not read")
     table.add_row(
         "  Without identifier",
-        f"{fates.without_identifier:,}",
-        _file(report, WITHOUT_IDENTIFIER, fates.without_identifier),
+        f"{outcomes.without_identifier:,}",
+        _file(report, WITHOUT_IDENTIFIER, outcomes.without_identifier),
     )
-    table.add_row("  Rejected", f"{fates.rejected:,}", _file(report, REJECTED, fates.rejected))
-    table.add_row("  Still to do", f"{fates.to_do:,}", _from_offset(report) if fates.to_do else "")
+    table.add_row("  Rejected", f"{outcomes.rejected:,}", _file(report, REJECTED, outcomes.rejected))
+    table.add_row("  Still to do", f"{outcomes.pending:,}", _from_offset(report) if outcomes.pending else "")
     table.add_section()
     left_out = sum(report.warnings.values())
     table.add_row("Warnings", f"{left_out:,}", _file(report, WARNINGS, left_out))
@@ -59,7 +59,7 @@ def _from_offset(report: ImportReport) -> Text:
 
 
 def _title(report: ImportReport) -> str:
-    title = {"interrupted": "Interrupted", "stopped": "Stopped early"}.get(report.outcome, "Done")
-    if report.outcome == "done" and report.fates.rejected:
+    title = {"interrupted": "Interrupted", "stopped": "Stopped early"}.get(report.state, "Done")
+    if report.state == "done" and report.outcomes.rejected:
         title = "Done, with rejected profiles"
     return f"Dry run: {title.lower()}, nothing was sent" if report.is_dry_run else title

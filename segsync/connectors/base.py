@@ -39,10 +39,8 @@ class Sink(Protocol):
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """A larger bulk request is answered 413."""
 
-
 LISTED_ACTIONS = 100
 """A listing of async actions tells the status of no more than this, the newest ones."""
-
 
 ENDED = frozenset({"DONE", "FAILED"})
 """Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
@@ -55,7 +53,7 @@ class RefusedCustomer(Struct, frozen=True):
     reason: str
 
 
-class ActionOutcome(Struct, frozen=True):
+class UpsertResult(Struct, frozen=True):
     """How an async action stands. `failed_count` is None where it does not say; `refused` may be shorter than that.
 
     `reports` are URLs of CSV files that name all customers that were refused.
@@ -74,20 +72,20 @@ class ActionOutcome(Struct, frozen=True):
         return self.status in ENDED
 
 
-class Actions(Protocol):
+class Results(Protocol):
     """Where outcomes are read. The methods raise `CallError` classes."""
 
     async def action_statuses(self) -> dict[str, str]:
         """The status of the newest actions, by id."""
 
-    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
+    async def upsert_result(self, action_id: str) -> UpsertResult | None:
         """How an action stands; None where it is not known."""
 
     async def reported(self, url: str) -> list[RefusedCustomer]:
         """The customers that a report file says were refused."""
 
 
-class SinkWithOutcomes(Sink, Actions, Protocol):
+class SinkWithResults(Sink, Results, Protocol):
     """Where customers go, and where one hears what became of them."""
 
 

@@ -42,7 +42,7 @@ class Estimate(Struct, frozen=True):
     segment_calls: int
     segment_seconds: float
     upserts: int
-    outcome_calls: int
+    result_calls: int
     voucherify_calls: int
     voucherify_seconds: float
     seconds: float
@@ -58,7 +58,7 @@ def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: b
     else:
         external_ids, traits = profiles, round(customers * shares.trait_calls)
     upserts = math.ceil(customers / settings.batch_size)
-    outcomes = outcome_calls(upserts)
+    outcomes = result_calls(upserts)
     segment_calls, voucherify_calls = listing + external_ids + traits, upserts + outcomes
     segment_seconds = segment_calls / net_of_margin(settings.segment_requests_per_second)
     voucherify_seconds = voucherify_calls / net_of_margin(settings.voucherify_requests_per_minute / 60)
@@ -72,13 +72,13 @@ def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: b
         segment_calls=segment_calls,
         segment_seconds=segment_seconds,
         upserts=upserts,
-        outcome_calls=outcomes,
+        result_calls=outcomes,
         voucherify_calls=voucherify_calls,
         voucherify_seconds=voucherify_seconds,
         seconds=max(segment_seconds, voucherify_seconds),
     )
 
 
-def outcome_calls(upserts: int) -> int:
+def result_calls(upserts: int) -> int:
     """The calls that read what became of so many bulk upserts."""
     return upserts + math.ceil(upserts / LISTED_ACTIONS)

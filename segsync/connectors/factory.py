@@ -10,8 +10,8 @@ import aiohttp
 
 from segsync.__about__ import __version__
 from segsync.connectors import segment, voucherify
-from segsync.connectors.http.client import Transport
-from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.settings import Settings
@@ -34,25 +34,25 @@ async def services(
         headers=SESSION_HEADERS,
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds),
     ) as session:
-        # aiohttp repeats a cut GET by itself, past the pacer and uncounted; the transport does that better.
+        # aiohttp repeats a cut GET by itself, past the limiter and uncounted; the transport does that better.
         session._retry_connection = False
-        to_segment = Transport(
+        to_segment = ApiClient(
             session,
             service=segment.SERVICE,
             base_url=settings.segment_url,
             headers=segment.headers(settings.segment_access_token),
             credentials="SEGMENT_ACCESS_TOKEN (or it is not for this SEGMENT_SPACE_ID)",
-            pacer=Pacer(settings.segment_requests_per_second),
+            limiter=RateLimiter(settings.segment_requests_per_second),
             retry_seconds=settings.retry_seconds,
             on_event=on_event,
         )
-        to_voucherify = Transport(
+        to_voucherify = ApiClient(
             session,
             service=voucherify.SERVICE,
             base_url=settings.voucherify_url,
             headers=voucherify.headers(settings.voucherify_application_id, settings.voucherify_secret_key),
             credentials="VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY (or they are not for this region)",
-            pacer=Pacer(settings.voucherify_requests_per_minute / 60, window_seconds=60.0),
+            limiter=RateLimiter(settings.voucherify_requests_per_minute / 60, window_seconds=60.0),
             retry_seconds=settings.retry_seconds,
             on_event=on_event,
         )

@@ -24,7 +24,7 @@ from typing import IO, Any, Final, Protocol, Self
 
 import msgspec
 
-from segsync.connectors.base import MAX_BODY_BYTES, ActionOutcome, RefusedCustomer
+from segsync.connectors.base import MAX_BODY_BYTES, RefusedCustomer, UpsertResult
 from segsync.errors import OutputError, SettingsError
 
 
@@ -48,7 +48,7 @@ class DryRunSink:
         """None: nothing was queued."""
         return {}
 
-    async def action_outcome(self, _action_id: str) -> ActionOutcome | None:
+    async def upsert_result(self, _action_id: str) -> UpsertResult | None:
         """None: nothing was queued."""
         return None
 
@@ -80,13 +80,10 @@ def output_at(path: Path | None) -> Iterator[Output | None]:
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
 
-
 CSV_SUFFIX: Final = ".csv"
-
 
 MOST_IMPORTED_BYTES: Final = 10_000_000
 """A larger CSV file is not taken by Voucherify's import (Voucherify, "Data import")."""
-
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "Source_id": ("source_id",),
@@ -104,15 +101,11 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Voucherify's own columns, and where in a customer their values are."""
 
-
 MOST_NAMED: Final = 10
-
 
 _TAKEN: Final = frozenset({"id", *(column.lower() for column in COLUMNS)})
 
-
 _CUSTOMERS = msgspec.json.Decoder(list[msgspec.Raw])
-
 
 _CUSTOMER = msgspec.json.Decoder(dict[str, Any])
 

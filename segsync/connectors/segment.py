@@ -13,15 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from segsync.connectors.http.client import Transport
+from segsync.connectors.http.client import ApiClient
 from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
 from segsync.models import Page, Profile
 
 SERVICE = "Segment"
 
-
 PROBE_SECONDS = 10.0
-
 
 EXTERNAL_IDS_A_CALL = 25
 """The Profile API returns no more than this, whatever `limit` says."""
@@ -58,9 +56,7 @@ class _TraitsAnswer(msgspec.Struct):
 
 _PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
 
-
 _EXTERNAL_IDS = msgspec.json.Decoder(_ExternalIdsAnswer)
-
 
 _TRAITS = msgspec.json.Decoder(_TraitsAnswer)
 
@@ -81,7 +77,7 @@ class SegmentSource:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: ApiClient,
         *,
         space_id: str,
         identifier_type: str,
@@ -91,7 +87,7 @@ class SegmentSource:
         traits_limit: int = 200,
     ) -> None:
         self._call = transport.call
-        self.usage = transport.pacer.usage
+        self.usage = transport.limiter.usage
         self._identifier_type = identifier_type
         self._traits_first = traits_first
         if traits_first and traits is not None:
@@ -107,7 +103,7 @@ class SegmentSource:
         """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.
 
         Raises `AccessError` where the space does not exist, `AnswerError` where the cursor leads nowhere
-        or in a circle, and what `Transport.call` raises.
+        or in a circle, and what `ApiClient.call` raises.
         """
         trail = _Trail("the list of profiles", offset)
         cursor: str | None = offset
@@ -162,7 +158,7 @@ class SegmentSource:
         The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it
         is a trait as well (`traits_first`), it is the others that cost one call.
         Raises `RefusedError` (404: merged away or deleted since it was listed), `AnswerError`, and what
-        `Transport.call` raises.
+        `ApiClient.call` raises.
         """
         path = self._path(segment_id)
         if self._traits_first:

@@ -16,20 +16,17 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, structs
 
-from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, ActionOutcome, RefusedCustomer
+from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, RefusedCustomer, UpsertResult
 from segsync.connectors.http import responses as answers
-from segsync.connectors.http.client import Transport
+from segsync.connectors.http.client import ApiClient
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 
 SERVICE = "Voucherify"
 
-
 _FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
 
-
 _SOURCE_ID_COLUMNS = ("source_id", "sourceid", "customer_source_id")
-
 
 _REASON_COLUMNS = ("key", "message", "details", "error", "error_key", "error_message", "error_details", "reason")
 
@@ -89,12 +86,9 @@ class _Actions(Struct):
 
 _ACCEPTED = msgspec.json.Decoder(_Accepted)
 
-
 _ACTION = msgspec.json.Decoder(_Action)
 
-
 _ACTIONS = msgspec.json.Decoder(_Actions)
-
 
 _SCHEMA = msgspec.json.Decoder(_Schema)
 
@@ -109,7 +103,7 @@ class VoucherifySink:
 
     max_body_bytes = MAX_BODY_BYTES
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: ApiClient) -> None:
         self._call = transport.call
         self._download = transport.download
         self._reason = transport.reason
@@ -118,7 +112,7 @@ class VoucherifySink:
         """Queue the upsert of a JSON array of customers; the id of the async action that will do it.
 
         Sending a customer twice is harmless: unknown ones are created, known ones updated, by `source_id`.
-        Raises `RefusedError` (400: a customer that is not valid, 413: too large), and what `Transport.call` raises.
+        Raises `RefusedError` (400: a customer that is not valid, 413: too large), and what `ApiClient.call` raises.
         """
         try:
             answer = await self._call("POST", "/v1/customers/bulk/async", _ACCEPTED, body)
@@ -138,7 +132,7 @@ class VoucherifySink:
     async def metadata_schema(self) -> MetadataSchema:
         """What a customer's metadata may hold; a project without such a schema allows everything.
 
-        Raises what `Transport.call` raises.
+        Raises what `ApiClient.call` raises.
         """
         try:
             schema = await self._call("GET", "/v1/metadata-schemas/customer", _SCHEMA)
@@ -152,12 +146,12 @@ class VoucherifySink:
     async def action_statuses(self) -> dict[str, str]:
         """The status of the newest async actions, by id: one call for up to 100 of them.
 
-        This and the calls below are made when no upsert waits. They raise what `Transport.call` raises.
+        This and the calls below are made when no upsert waits. They raise what `ApiClient.call` raises.
         """
         answer = await self._call("GET", f"/v1/async-actions?limit={LISTED_ACTIONS}", _ACTIONS, is_urgent=False)
         return {action.id: action.status for action in answer.async_actions if action.id}
 
-    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
+    async def upsert_result(self, action_id: str) -> UpsertResult | None:
         """How an async action stands; None where Voucherify does not know it."""
         try:
             action = await self._call("GET", f"/v1/async-actions/{quote(action_id, safe='')}", _ACTION, is_urgent=False)
@@ -166,7 +160,7 @@ class VoucherifySink:
                 raise
             return None
         result = action.result or _Result()
-        return ActionOutcome(
+        return UpsertResult(
             status=action.status,
             is_success=action.operation_status == "SUCCESS",
             done_count=result.done_count,
@@ -181,7 +175,7 @@ class VoucherifySink:
         )
 
     async def reported(self, url: str) -> list[RefusedCustomer]:
-        """The customers that a report file says were refused. Raises what `Transport.download` raises."""
+        """The customers that a report file says were refused. Raises what `ApiClient.download` raises."""
         return refused_in_report(await self._download(url), self._reason)
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from segsync.ledger.database import now
 from segsync.ledger.rejections import add_rejection, forget_rejections
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 
 FIRST_ATTEMPT, LAST_ATTEMPT = 1, 2
 """How often the customers of a batch are sent: a second time where the first upsert came to nothing."""
@@ -43,12 +43,9 @@ class OpenBatch(Struct, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 
-
 members_in = msgspec.msgpack.Decoder(list[Member]).decode
 
-
 spread_in = msgspec.msgpack.Decoder(dict[int, int]).decode
-
 
 # --- pages, batches and rejections as they come -------------------------------------------------------------
 
@@ -78,20 +75,20 @@ def add_batch(
     forget_rejections(db, run, [member.segment_id for member in members if member.page == 0])
 
 
-def settle_page(
-    db: Connection, run: int, number: int, next_cursor: str | None, fates: Fates, *, is_closing: bool = False
+def finish_page(
+    db: Connection, run: int, number: int, next_cursor: str | None, outcomes: Outcomes, *, is_closing: bool = False
 ) -> None:
     db.execute(
         "INSERT OR REPLACE INTO pages (run, number, next_cursor, profiles, without_identifier, is_closing) "
         "VALUES (?, ?, ?, ?, ?, ?)",
-        (run, number, next_cursor, fates.profiles, fates.without_identifier, is_closing),
+        (run, number, next_cursor, outcomes.profiles, outcomes.without_identifier, is_closing),
     )
 
 
-def settle_batch_again(db: Connection, run: int, batch: int, fates: Fates) -> None:
-    """All profiles of a batch that was taken again have met their fate."""
+def end_replay(db: Connection, run: int, batch: int, outcomes: Outcomes) -> None:
+    """All profiles of a batch that was taken again have their outcomes."""
     close_batch(db, batch)
-    _add_late_without_identifier(db, run, fates.without_identifier)
+    _add_late_without_identifier(db, run, outcomes.without_identifier)
 
 
 def lost_its_identifier(db: Connection, run: int, segment_id: str) -> None:
@@ -107,7 +104,7 @@ def _add_late_without_identifier(db: Connection, run: int, profiles: int) -> Non
 # --- outcomes -------------------------------------------------------------------------------------------------
 
 
-def open_batches(db: Connection, since: int, most: int) -> list[OpenBatch]:
+def open_upserts(db: Connection, since: int, most: int) -> list[OpenBatch]:
     """The oldest batches whose outcome is still to be read, of the runs from `since` on."""
     rows = db.execute(
         "SELECT id, run, action_id, attempt, sent, customers FROM batches WHERE state = 'open' AND run >= ? "
@@ -148,7 +145,7 @@ def end_batch(
         close_batch(db, batch.id)
 
 
-def batches_again(db: Connection, since: int) -> dict[int, list[int]]:
+def replays(db: Connection, since: int) -> dict[int, list[int]]:
     """The batches whose profiles are to be taken again, by run."""
     again: dict[int, list[int]] = {}
     for run, batch in db.execute(

@@ -35,32 +35,27 @@ def open_ledger(settings: Settings, path: Path | None) -> Ledger:
 
 T = TypeVar("T")
 
-
 APPLICATION_ID = 0x5E65C
 """SQLite's mark for whose file this is."""
 
-
 VERSION = 1
-
 
 # SQLite, "Database file format": what a file begins with, and where its mark is.
 _SQLITE, _APPLICATION_ID_AT, _HEADER_BYTES = b"SQLite format 3\0", 68, 72
 
-
 MOST_WAITING = 500
 """Writes that may wait for a slow disk before the reading of pages waits too."""
-
 
 _SCHEMA = """
 CREATE TABLE owner (space_id TEXT NOT NULL, project TEXT NOT NULL, opened_at TEXT NOT NULL);
 -- One import, however many processes it took. `has_listed`: Segment answered it at all. `late_without_identifier`:
 -- profiles that were found so when they were taken again. `expected`: how many there will be, as `--profiles` said.
 CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, begun_at TEXT NOT NULL, ended_at TEXT, state TEXT NOT NULL, first_cursor TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, began_at TEXT NOT NULL, ended_at TEXT, state TEXT NOT NULL, first_cursor TEXT NOT NULL,
     has_listed INTEGER NOT NULL DEFAULT 0, late_without_identifier INTEGER NOT NULL DEFAULT 0, error TEXT,
     expected INTEGER
 );
--- The pages whose every profile has met its fate, numbered from 1 in the order of the listing. One that `is_closing`
+-- The pages whose every profile has its outcome, numbered from 1 in the order of the listing. One that `is_closing`
 -- stands for what a run did on pages that never settled.
 CREATE TABLE pages (
     run INTEGER NOT NULL, number INTEGER NOT NULL, next_cursor TEXT, profiles INTEGER NOT NULL,
@@ -80,12 +75,9 @@ CREATE TABLE rejections (
 ) WITHOUT ROWID;
 """
 
-
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-
 _NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
-
 
 _IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from segsync.events import BatchSent, Event, PageSettled, ProfileRejected, ProfileWithoutIdentifier, SentProfile
+from segsync.events import BatchSent, Event, PageDone, ProfileRejected, ProfileWithoutIdentifier, SentProfile
 from segsync.ledger import batches as entries
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member
@@ -49,25 +49,25 @@ class Recorder:
                 self._ledger.write(lambda db: entries_rejections.add_rejection(db, run, self._page(page), rejection))
             case ProfileWithoutIdentifier(segment_id) if self._page(1) == RETRY_PAGE:
                 self._ledger.write(lambda db: entries.lost_its_identifier(db, run, segment_id))
-            case PageSettled(number, _, next_cursor, fates):
+            case PageDone(number, _, next_cursor, outcomes):
                 page = self._page(number)
                 if page > 0:
-                    self._ledger.write(lambda db: entries.settle_page(db, run, page, next_cursor, fates))
+                    self._ledger.write(lambda db: entries.finish_page(db, run, page, next_cursor, outcomes))
                 elif page < 0:
-                    self._ledger.write(lambda db: entries.settle_batch_again(db, run, -page, fates))
+                    self._ledger.write(lambda db: entries.end_replay(db, run, -page, outcomes))
 
     def _member(self, profile: SentProfile) -> Member:
         return Member(self._page(profile.page), profile.segment_id, self._ledger.digest(profile.source_id))
 
 
-def for_listing(ledger: Ledger, run: int, *, settled_pages: int, is_followed: bool) -> Recorder:
-    """For the pages that Segment lists, of which `settled_pages` are behind us."""
+def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool) -> Recorder:
+    """For the pages that Segment lists, of which `done_pages` are behind us."""
     return Recorder(
-        ledger, run, page=lambda number: settled_pages + number, attempt=FIRST_ATTEMPT, is_followed=is_followed
+        ledger, run, page=lambda number: done_pages + number, attempt=FIRST_ATTEMPT, is_followed=is_followed
     )
 
 
-def for_batches_again(ledger: Ledger, run: int, batches: Sequence[int], *, is_followed: bool) -> Recorder:
+def for_replays(ledger: Ledger, run: int, batches: Sequence[int], *, is_followed: bool) -> Recorder:
     """For pages of which the n-th holds the profiles of the n-th of these batches."""
     return Recorder(
         ledger, run, page=lambda number: -batches[number - 1], attempt=LAST_ATTEMPT, is_followed=is_followed

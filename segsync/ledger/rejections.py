@@ -65,18 +65,13 @@ def rejections_by_reason(db: Connection, since: int, most: int) -> list[tuple[st
 MOST_GROUPS = 100
 """Of which a report tells; what is beyond them is one more group for each stage."""
 
-
 OTHERS = "other reasons"
-
 
 _ID = re.compile(r"\b(?:aa|use|req|ms|v)_\w+|\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b")
 
-
 _BRACKETED = r"[(\[{<'\"]*…[)\]}>'\"]*"
 
-
 _HIDDEN = re.compile(rf"{_BRACKETED}(?:[ ,]*{_BRACKETED})*")
-
 
 _NUMBER = re.compile(r"(?<!answered )(?<!\w)\d[\d,.]*(?!\w)")
 

@@ -2,7 +2,7 @@
 
 Pages carry the numbers in which they were listed, from 1 on. A profile that is taken again belongs to a page
 too: -B for those of batch B, whose upsert failed as a whole, and 0 for those that had been rejected.
-A page is settled when each of its profiles has met its fate, page -B when batch B is no longer to be taken
+A page is settled when each of its profiles has its outcome, page -B when batch B is no longer to be taken
 again. Only what is on settled pages counts: the rest will be repeated.
 """
 
@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from segsync.ledger.batches import Member, change_batch, close_batch, members_in, one, settle_page, spread_in
+from segsync.ledger.batches import Member, change_batch, close_batch, finish_page, members_in, one, spread_in
 from segsync.ledger.database import now
-from segsync.models import FIRST_OFFSET, Fates
+from segsync.models import FIRST_OFFSET, Outcomes
 
 State = Literal["running", "done", "limited", "interrupted", "stopped"]
 """Of a run. "limited" did what `--limit` asked for; one that is "running" without a process was killed."""
@@ -28,34 +28,34 @@ class Run(Struct, frozen=True):
     """How far a run came: `offset` is where it goes on, None at the end of the space."""
 
     id: int
-    begun_at: str
+    began_at: str
     ended_at: str | None
     state: State
     error: str | None
     first_offset: str
     offset: str | None
-    settled_pages: int
+    done_pages: int
     has_listed: bool
-    fates: Fates
-    open_batches: int
-    batches_again: int
+    outcomes: Outcomes
+    open_upserts: int
+    replays: int
 
     @property
     def is_unfinished(self) -> bool:
         """Whether it was to do more than it did, and did something."""
-        return self.state not in ("done", "limited") and self.settled_pages > 0
+        return self.state not in ("done", "limited") and self.done_pages > 0
 
     @property
     def has_more_to_do(self) -> bool:
         """Whether a resume has something to do."""
-        return self.state != "done" or self.open_batches + self.batches_again > 0
+        return self.state != "done" or self.open_upserts + self.replays > 0
 
 
 def begin_run(db: Connection, first_offset: str) -> Run:
     """A new run. The one before it will hardly be resumed any more."""
     for last in runs(db, most=1):
         _close_books(db, last)
-    db.execute("INSERT INTO runs (begun_at, state, first_cursor) VALUES (?, 'running', ?)", (now(), first_offset))
+    db.execute("INSERT INTO runs (began_at, state, first_cursor) VALUES (?, 'running', ?)", (now(), first_offset))
     [run] = runs(db, most=1)
     return run
 
@@ -79,11 +79,11 @@ def _close_books(db: Connection, run: Run) -> None:
     _keep_pages(db, run.id, lambda page: page > 0 or is_settled(page))
     counts: Counter[int] = Counter()
     for _, _, spread, _ in _batches_partly_counted(db, run.id):
-        counts.update({page: count for page, count in spread_in(spread).items() if page > run.settled_pages})
+        counts.update({page: count for page, count in spread_in(spread).items() if page > run.done_pages})
     by_page = db.execute("SELECT page, count(*) FROM rejections WHERE run = ? GROUP BY page", (run.id,)).fetchall()
-    counts.update({page: count for page, count in by_page if page > run.settled_pages})
+    counts.update({page: count for page, count in by_page if page > run.done_pages})
     if counts:
-        settle_page(db, run.id, max(counts), run.offset, Fates(sent=counts.total()), is_closing=True)
+        finish_page(db, run.id, max(counts), run.offset, Outcomes(sent=counts.total()), is_closing=True)
 
 
 def _keep_pages(db: Connection, run: int, is_kept: Callable[[int], bool]) -> None:
@@ -133,13 +133,13 @@ def runs(db: Connection, most: int = -1) -> list[Run]:
 
 
 def one_run(db: Connection, run: int) -> Run:
-    [(begun_at, ended_at, state, error, first, listed)] = db.execute(
-        "SELECT begun_at, ended_at, state, error, first_cursor, has_listed FROM runs WHERE id = ?", (run,)
+    [(began_at, ended_at, state, error, first, listed)] = db.execute(
+        "SELECT began_at, ended_at, state, error, first_cursor, has_listed FROM runs WHERE id = ?", (run,)
     ).fetchall()
     last = db.execute(
         "SELECT number, next_cursor FROM pages WHERE run = ? ORDER BY number DESC LIMIT 1", (run,)
     ).fetchone()
-    settled_pages, offset = last or (0, first)
+    done_pages, offset = last or (0, first)
     states = Counter(
         dict(
             db.execute(
@@ -150,17 +150,17 @@ def one_run(db: Connection, run: int) -> Run:
     )
     return Run(
         id=run,
-        begun_at=begun_at,
+        began_at=began_at,
         ended_at=ended_at,
         state=state,
         error=error,
         first_offset=first,
         offset=offset,
-        settled_pages=settled_pages,
-        has_listed=bool(listed or settled_pages),
-        fates=_fates(db, run),
-        open_batches=states["open"],
-        batches_again=states["again"],
+        done_pages=done_pages,
+        has_listed=bool(listed or done_pages),
+        outcomes=_outcomes(db, run),
+        open_upserts=states["open"],
+        replays=states["again"],
     )
 
 
@@ -178,8 +178,8 @@ def first_current_run(db: Connection) -> int:
     )[0]
 
 
-def _fates(db: Connection, run: int) -> Fates:
-    """What is settled. The confirmed ones are all that met no other fate, so the fates always add up."""
+def _outcomes(db: Connection, run: int) -> Outcomes:
+    """What is settled. The confirmed ones are all that have no other outcome, so the outcomes always add up."""
     is_settled = _settledness(db, run)
     profiles, without = one(
         db,
@@ -198,13 +198,13 @@ def _fates(db: Connection, run: int) -> Fates:
         customers[state] += count
     for _, state, spread, _ in _batches_partly_counted(db, run):
         customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_settled(page))
-    sent, to_do = customers["open"] + customers["unread"], customers["again"]
-    return Fates(
-        confirmed=profiles - without - rejected - sent - to_do,
+    sent, pending = customers["open"] + customers["unread"], customers["again"]
+    return Outcomes(
+        confirmed=profiles - without - rejected - sent - pending,
         sent=sent,
         without_identifier=without,
         rejected=rejected,
-        to_do=to_do,
+        pending=pending,
     )
 
 

@@ -19,7 +19,6 @@ from segsync.models import SYSTEM_METADATA, Address, Customer, Profile
 
 NAME_PARTS: Final = (("firstName", "first_name"), ("lastName", "last_name"))
 
-
 ADDRESS_TRAITS: Final = {
     "city": ("city",),
     "state": ("state",),
@@ -27,7 +26,6 @@ ADDRESS_TRAITS: Final = {
     "postal_code": ("postalCode", "postal_code"),
     "line_1": ("street", "line_1"),
 }
-
 
 MAPPED_TRAITS: Final = (
     "name",
@@ -42,20 +40,15 @@ MAPPED_TRAITS: Final = (
 )
 """Every trait that a rule reads: what is asked of Segment, and nothing more."""
 
-
 _PARTS_OF_NAME: Final = frozenset(trait for names in NAME_PARTS for trait in names)
 
-
 _PARTS_OF_ADDRESS: Final = frozenset(trait for names in ADDRESS_TRAITS.values() for trait in names)
-
 
 Warn = Callable[[str, str], None]
 """Told of a trait that was left out: its name, and what was wrong with it (never its value)."""
 
-
 MetadataOf = Callable[[Mapping[str, Any], Warn], dict[str, Any] | None]
 """Makes the metadata of a customer from a profile's traits, None for none; what is left out is told."""
-
 
 _ISO_8601: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:T(?:[01]\d|2[0-3])(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",

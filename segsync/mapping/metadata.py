@@ -17,7 +17,6 @@ from segsync.mapping.metadata_schema import UNFIT, Definition, MetadataSchema, f
 
 ALL_OTHERS = "*"
 
-
 _HOW = "must be names of traits parted by commas, key=trait for another key in Voucherify, * for all others"
 
 
@@ -68,20 +67,15 @@ class TraitChoice:
 
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (told once)"
 
-
 MISSING: Final = "has no value, though Voucherify's metadata schema requires one (told once)"
-
 
 MOST_KEYS_TOLD: Final = 1000
 """A schema has a hundred keys. Where keys are data, memory must not grow with them."""
 
-
 NOT_PLAIN: Final = "…"
 """Stands for every key that is not."""
 
-
 _NO_VALUE: Final = (None, "")
-
 
 _PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})(?!\d)[\w$][\w$.: -]{0,63}")
 """What a key looks like that somebody chose for it. An e-mail address or a number may be a person's."""

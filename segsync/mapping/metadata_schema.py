@@ -43,16 +43,12 @@ class MetadataSchema(Struct, frozen=True):
 UNFIT: Final = object()
 """What comes out for a value that cannot safely be said as what is defined."""
 
-
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-
 
 _SAFE_DIGITS: Final = 15
 """A number in JSON is a double to most who read it: so many digits of it are sure to stay as they are."""
 
-
 _TIMESTAMP: Final = re.compile(r"[^T]+T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-
 
 _PLACE: Final = re.compile(r"\s*(-?\d{1,3}(?:\.\d+)?)\s*,\s*(-?\d{1,3}(?:\.\d+)?)\s*", re.ASCII)
 

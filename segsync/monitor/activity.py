@@ -13,23 +13,19 @@ from segsync.events import (
     CallsLeft,
     Event,
     PaceChanged,
-    PageTakenAgain,
+    PageReplayed,
     ReadingEnded,
-    ServicePaused,
+    Throttled,
 )
 from segsync.formatting import in_seconds, per_unit, time_of_day
 
 READING = "reading profiles"
 
+REPLAYING = "reading profiles again that did not arrive"
 
-READING_AGAIN = "reading profiles again that did not arrive"
-
-
-HEARING = "hearing from Voucherify what became of the customers"
-
+WAITING_FOR_RESULTS = "hearing from Voucherify what became of the customers"
 
 STOPPING = "stopping: finishing what is under way"
-
 
 SLOW = 0.97
 """Less than this share of the allowed rate is worth a word."""
@@ -42,7 +38,7 @@ class _Outage(Struct, frozen=True):
     status: int | None
 
 
-class Situation:
+class Activity:
     """Takes the events of an import; `words()` says what it is doing, the most important thing first.
 
     `calls_left` holds what a service said last, by service and method, and `pace` the rate of slowed calls.
@@ -70,14 +66,14 @@ class Situation:
                 self.calls_left[service, method] = event
             case CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
                 self._failed(service, status, elapsed_seconds)
-            case ServicePaused(service, seconds):
+            case Throttled(service, seconds):
                 self._paused[service] = (self._clock() + seconds, in_seconds(seconds))
             case PaceChanged(service):
                 self.pace[service] = event
-            case ReadingEnded(open_actions) if open_actions:
-                self._doing = HEARING
-            case PageTakenAgain():
-                self._doing = READING_AGAIN
+            case ReadingEnded(open_upserts) if open_upserts:
+                self._doing = WAITING_FOR_RESULTS
+            case PageReplayed():
+                self._doing = REPLAYING
 
     def words(self, held_up: int = 0, *, in_utc: bool = False) -> str:
         """The state: stopping, waiting, an outage, slowed down, or simply what is being done.

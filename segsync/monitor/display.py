@@ -20,28 +20,26 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.formatting import duration, per_unit, printable, time_left
-from segsync.monitor.activity import Situation
-from segsync.monitor.progress import Speed, Speedometer, more_than
-from segsync.report.counters import Tally
+from segsync.monitor.activity import Activity
+from segsync.monitor.progress import Progress, ProgressMeter, more_than
+from segsync.report.counters import Counters
 from segsync.settings import Settings
 
 WIDE: Final = 72
 """From this width on there is room for whole words."""
 
-
 NARROWEST: Final = 20
-
 
 COUNTED_APART: Final = {"POST": "uploads", "GET": "reads"}
 
 
-class View(Struct, frozen=True):
+class Snapshot(Struct, frozen=True):
     """What there is to draw; `elapsed` in seconds, `width` and `height` those of the window."""
 
     settings: Settings
-    tally: Tally
-    situation: Situation
-    speed: Speed
+    counters: Counters
+    activity: Activity
+    speed: Progress
     elapsed: float
     width: int
     height: int
@@ -58,11 +56,11 @@ class _Row(Struct, frozen=True):
     style: str = ""
 
 
-def picture(view: View) -> RenderableType:
+def picture(view: Snapshot) -> RenderableType:
     """The display, no wider and no higher than the window."""
     is_wide = view.width >= WIDE
     state = Text.assemble(
-        (f"{duration(view.elapsed)}  ", "bold cyan"), (view.situation.words(view.speed.held_up), "cyan")
+        (f"{duration(view.elapsed)}  ", "bold cyan"), (view.activity.words(view.speed.held_up), "cyan")
     )
     head: list[RenderableType] = [state]
     taken = 1 + ceil(1.3 * cell_len(state.plain) / max(view.width, NARROWEST))  # one for the cursor; words break early
@@ -104,12 +102,12 @@ def _route(settings: Settings, *, is_wide: bool) -> Text:
     return Text(f"{printable(whence)} → {printable(where)}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def _bar(view: View, *, is_wide: bool) -> list[RenderableType]:
+def _bar(view: Snapshot, *, is_wide: bool) -> list[RenderableType]:
     """How far it is: a bar and a share, and where there is no room beside them, the time left below."""
     speed = view.speed
     share = speed.share or 0.0
     left = "" if speed.seconds_left is None else f"{time_left(speed.seconds_left)} left"
-    words = f"{int(100 * share)}% of {speed.total:,}{' confirmed' if speed.is_hearing else ''}"
+    words = f"{int(100 * share)}% of {speed.total:,}{' confirmed' if speed.waits_for_results else ''}"
     if is_wide and left:
         words = f"{words}, {left}"
     width = max(min(view.width, 100) - cell_len(words) - 1, 1)
@@ -120,25 +118,25 @@ def _bar(view: View, *, is_wide: bool) -> list[RenderableType]:
     return [bar] if is_wide or not left else [bar, Text(left, style="bold")]
 
 
-def _rows(view: View, *, is_wide: bool) -> Iterator[_Row]:
-    tally, speed, settings = view.tally, view.speed, view.settings
-    read = tally.profiles_read
+def _rows(view: Snapshot, *, is_wide: bool) -> Iterator[_Row]:
+    counters, speed, settings = view.counters, view.speed, view.settings
+    read = counters.profiles_read
     pace = f"{per_unit(speed.profiles)} a second" if is_wide else f"{per_unit(speed.profiles)}/s"
     yield _Row("Profiles read" if is_wide else "Read", f"{read:,}", pace, 0)
-    sent = tally.confirmed + tally.sent
+    sent = counters.confirmed + counters.sent
     if view.is_dry_run:
         yield _Row("Would be sent" if is_wide else "Would send", f"{sent:,}", "a dry run", rank=1)
     else:
         yield _Row("Customers sent" if is_wide else "Sent", f"{sent:,}", rank=1)
-        yield _Row("  confirmed", f"{tally.confirmed:,}", rank=6, style="green")
-    yield _Row("Without identifier" if is_wide else "Without id", f"{tally.without_identifier:,}", rank=7)
-    yield _Row("Rejected", f"{tally.rejected:,}", rank=2, style="red" if tally.rejected else "")
+        yield _Row("  confirmed", f"{counters.confirmed:,}", rank=6, style="green")
+    yield _Row("Without identifier" if is_wide else "Without id", f"{counters.without_identifier:,}", rank=7)
+    yield _Row("Rejected", f"{counters.rejected:,}", rank=2, style="red" if counters.rejected else "")
     yield from _service(view, "Segment", speed.segment, settings.segment_requests_per_second, is_wide=is_wide)
     per_minute = settings.voucherify_requests_per_minute
     yield from _service(view, "Voucherify", speed.voucherify * 60, per_minute, is_wide=is_wide)
-    if tally.resume_offset is not None:
+    if counters.resume_offset is not None:
         # A cursor can be long; it is told whole in the log and in the end.
-        yield _Row("Offset so far" if is_wide else "Offset", *_offset(printable(tally.resume_offset)), rank=5)
+        yield _Row("Offset so far" if is_wide else "Offset", *_offset(printable(counters.resume_offset)), rank=5)
 
 
 def _offset(offset: str) -> tuple[str, str]:
@@ -146,9 +144,9 @@ def _offset(offset: str) -> tuple[str, str]:
     return (f"{offset}", "") if offset.isdecimal() else ("", offset)
 
 
-def _service(view: View, service: str, rate: float, allowed: float, *, is_wide: bool) -> Iterator[_Row]:
+def _service(view: Snapshot, service: str, rate: float, allowed: float, *, is_wide: bool) -> Iterator[_Row]:
     """What is spent of a budget."""
-    calls = view.tally.services[service]
+    calls = view.counters.services[service]
     unit = "second" if service == "Segment" else "minute"
     trouble = f"{calls.retries:,} retries, {calls.rate_limited:,} x 429"
     if is_wide:
@@ -158,7 +156,7 @@ def _service(view: View, service: str, rate: float, allowed: float, *, is_wide: 
         yield _Row(service, f"{calls.calls:,}", f"{per_unit(rate)} of {allowed:g}/{short}".replace(",", ""), 3)
         if calls.retries:
             yield _Row("  retries", f"{calls.retries:,}", f"{calls.rate_limited:,} x 429", 8)
-    for (name, method), left in sorted(view.situation.calls_left.items()):
+    for (name, method), left in sorted(view.activity.calls_left.items()):
         if name == service:
             of = "left" if left.limit is None else f"left of {left.limit:,}"
             yield _Row(f"  {COUNTED_APART.get(method, method)}", f"{left.remaining:,}", of, 4)
@@ -167,7 +165,7 @@ def _service(view: View, service: str, rate: float, allowed: float, *, is_wide: 
 LIVE_SECONDS = 0.25
 
 
-class Progress:
+class Display:
     """Shows one import on `console`, a terminal. It is a context manager around the import.
 
     Other lines that are printed on the console meanwhile stand above it.
@@ -176,17 +174,17 @@ class Progress:
     def __init__(
         self,
         settings: Settings,
-        tally: Tally,
-        situation: Situation,
-        speedometer: Speedometer,
+        counters: Counters,
+        activity: Activity,
+        meter: ProgressMeter,
         console: Console,
         *,
         is_dry_run: bool = False,
     ) -> None:
         self._settings = settings
-        self._tally = tally
-        self._situation = situation
-        self._speedometer = speedometer
+        self._counters = counters
+        self._activity = activity
+        self._meter = meter
         self._console = console
         self._is_dry_run = is_dry_run
         self._clock = asyncio.get_running_loop().time
@@ -224,11 +222,11 @@ class Progress:
             self._wipe(width)
         self._width = width
         elapsed = self._clock() - self._started
-        view = View(
+        view = Snapshot(
             self._settings,
-            self._tally,
-            self._situation,
-            self._speedometer.look(),
+            self._counters,
+            self._activity,
+            self._meter.look(),
             elapsed,
             width,
             height,

@@ -34,23 +34,23 @@ from segsync.events import (
     Event,
     MetadataUnchecked,
     PaceChanged,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
-    ServicePaused,
+    Throttled,
     TraitLeftOut,
 )
 from segsync.formatting import duration, in_seconds, time_of_day
 from segsync.mapping.metadata import MISSING
 from segsync.models import Plan
-from segsync.monitor.activity import READING, Situation, in_words
+from segsync.monitor.activity import READING, Activity, in_words
 from segsync.monitor.log_handlers import Level, Line, Writer
-from segsync.monitor.progress import Speed, Speedometer, outlook
-from segsync.report.counters import Tally
+from segsync.monitor.progress import Progress, ProgressMeter, outlook
+from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS
 from segsync.settings import Settings
@@ -58,12 +58,9 @@ from segsync.settings import Settings
 NEVER_TOLD: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
 """These are most of the events: they are let by at once."""
 
-
 LINE_SECONDS = 5.0
 
-
 REJECTIONS_SHOWN = 10
-
 
 WARNINGS_SHOWN = 10
 
@@ -71,17 +68,17 @@ WARNINGS_SHOWN = 10
 class Log:
     """Writes the lines of one import to all `writers`.
 
-    It is a context manager around the import, and its `on_event` wants the import's events after `tally` and
-    `situation` have had them. `run` says which it is: the number in the ledger and a random mark of this process.
+    It is a context manager around the import, and its `on_event` wants the import's events after `counters` and
+    `activity` have had them. `run` says which it is: the number in the ledger and a random mark of this process.
     """
 
     def __init__(
         self,
         settings: Settings,
         plan: Plan,
-        tally: Tally,
-        situation: Situation,
-        speedometer: Speedometer,
+        counters: Counters,
+        activity: Activity,
+        meter: ProgressMeter,
         writers: Sequence[Writer],
         *,
         verbose: bool = False,
@@ -90,9 +87,9 @@ class Log:
         self.run = f"{plan.runs[-1] if plan.runs else 0}-{secrets.token_hex(4)}"
         self._settings = settings
         self._plan = plan
-        self._tally = tally
-        self._situation = situation
-        self._speedometer = speedometer
+        self._counters = counters
+        self._activity = activity
+        self._meter = meter
         self._writers = writers
         self._verbose = verbose
         self._is_dry_run = is_dry_run
@@ -123,10 +120,10 @@ class Log:
 
     def ended(self, report: ImportReport) -> None:
         """The last line of a run."""
-        fates = report.fates
+        outcomes = report.outcomes
         error = report.error
         fields: dict[str, object] = {
-            "outcome": report.outcome,
+            "state": report.state,
             "offset": report.resume_offset,
             "seconds": report.seconds,
             "counts": self._counts(),
@@ -134,7 +131,9 @@ class Log:
         }
         if isinstance(error, CallError):
             fields |= {"service": error.service, "status": error.status, "request_id": error.request_id}
-        words = f"{report.outcome} after {duration(report.seconds)}: {fates.done:,} of {fates.profiles:,} profiles done"
+        words = (
+            f"{report.state} after {duration(report.seconds)}: {outcomes.done:,} of {outcomes.profiles:,} profiles done"
+        )
         level: Level = "error" if error else "info"
         self._tell("run_ended", f"{words}; {error}" if error else words, fields, level)
 
@@ -143,22 +142,22 @@ class Log:
         if type(event) in NEVER_TOLD:
             return
         match event:
-            case CallRetried() | ServicePaused() | PaceChanged():
+            case CallRetried() | Throttled() | PaceChanged():
                 self._tell_of_service(event)
             case MetadataUnchecked(reason):
                 words = f"Warning: {reason}, so metadata goes as it is: Voucherify may refuse it"
                 self._tell("metadata_unchecked", words, {"stage": "map", "reason": reason}, "warning")
             case ProfileRejected() | TraitLeftOut():
                 self._tell_of_profile(event)
-            case PageTakenAgain(profiles):
-                self._tell("page_taken_again", f"Taking {profiles:,} profiles again", {"profiles": profiles})
-            case ReadingEnded(open_actions) if open_actions:
-                words = f"All is sent. Waiting for the outcome of {open_actions:,} bulk upserts"
-                self._tell("reading_ended", words, {"open_actions": open_actions, "counts": self._counts()})
-            case PageListed() | BatchSent() | PageSettled() | ActionEnded() | ConcurrencyChanged() if self._verbose:
+            case PageReplayed(profiles):
+                self._tell("page_replayed", f"Taking {profiles:,} profiles again", {"profiles": profiles})
+            case ReadingEnded(open_upserts) if open_upserts:
+                words = f"All is sent. Waiting for the outcome of {open_upserts:,} bulk upserts"
+                self._tell("reading_ended", words, {"open_upserts": open_upserts, "counts": self._counts()})
+            case PageListed() | BatchSent() | PageDone() | ActionEnded() | ConcurrencyChanged() if self._verbose:
                 self._tell_all(event)
 
-    def _tell_of_service(self, event: CallRetried | ServicePaused | PaceChanged) -> None:
+    def _tell_of_service(self, event: CallRetried | Throttled | PaceChanged) -> None:
         service = event.service
         fields: dict[str, object]
         match event:
@@ -173,10 +172,10 @@ class Log:
                 }
                 words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
                 self._tell_now_and_then(service, Line("call_retried", words, fields, "warning"))
-            case ServicePaused(_, seconds):
+            case Throttled(_, seconds):
                 until, words = in_seconds(seconds), f"{service} asks to wait until"
                 line = Line(
-                    "service_paused",
+                    "throttled",
                     f"{words} {time_of_day(until, in_utc=True)}",
                     {"service": service, "seconds": seconds},
                     at_terminal=f"{words} {time_of_day(until, in_utc=False)}",
@@ -209,7 +208,7 @@ class Log:
                 words = f"Warning: {segment_id} {trait} {problem}: {_what_becomes_of(trait, problem)}"
                 self._tell_warning(trait, problem, Line("trait_left_out", words, fields, "warning"))
 
-    def _tell_all(self, event: PageListed | BatchSent | PageSettled | ActionEnded | ConcurrencyChanged) -> None:
+    def _tell_all(self, event: PageListed | BatchSent | PageDone | ActionEnded | ConcurrencyChanged) -> None:
         """Of what is many."""
         fields: dict[str, object]
         match event:
@@ -220,10 +219,10 @@ class Log:
                 fields = {"stage": "upsert", "action_id": action_id, "customers": len(sent)}
                 words = f"{'Would send' if self._is_dry_run else 'Sent'} {len(sent)} customers as {action_id}"
                 self._tell("batch_sent", words, fields, "debug")
-            case PageSettled(_, cursor, next_cursor, fates):
-                fields = {"stage": "upsert", "offset": next_cursor, "page": cursor, "profiles": fates.profiles}
+            case PageDone(_, cursor, next_cursor, outcomes):
+                fields = {"stage": "upsert", "offset": next_cursor, "page": cursor, "profiles": outcomes.profiles}
                 words = f"The page at offset {cursor} is done"
-                self._tell("page_settled", words, {**fields, "counts": self._counts()}, "debug")
+                self._tell("page_done", words, {**fields, "counts": self._counts()}, "debug")
             case ActionEnded(action_id, customers, confirmed, rejected, request_id):
                 fields = {
                     "stage": "confirm",
@@ -291,21 +290,21 @@ class Log:
     async def _tick(self) -> None:
         """Tell how far it is until the import ends."""
         while True:
-            self._speedometer.look()
+            self._meter.look()
             await asyncio.sleep(LINE_SECONDS)
-            self._write(self._progress(self._speedometer.look()))
+            self._write(self._progress(self._meter.look()))
 
-    def _progress(self, speed: Speed) -> Line:
-        tally, services, settings = self._tally, self._tally.services, self._settings
+    def _progress(self, speed: Progress) -> Line:
+        counters, services, settings = self._counters, self._counters.services, self._settings
         retries = sum(service.retries for service in services.values())
         rate_limited = sum(service.rate_limited for service in services.values())
-        left = {f"{left.service} {left.method}": left.remaining for left in self._situation.calls_left.values()}
+        left = {f"{left.service} {left.method}": left.remaining for left in self._activity.calls_left.values()}
         fields: dict[str, object] = {
-            "state": self._situation.words(speed.held_up, in_utc=True),
-            "offset": tally.resume_offset,
+            "activity": self._activity.words(speed.held_up, in_utc=True),
+            "offset": counters.resume_offset,
             "counts": self._counts(),
-            "read": tally.profiles_read,
-            "total": tally.listed if speed.is_hearing else speed.total,
+            "read": counters.profiles_read,
+            "total": counters.listed if speed.waits_for_results else speed.total,
             "seconds_left": speed.seconds_left,
             "rates": {
                 "profiles_per_second": round(speed.profiles, 1),
@@ -317,25 +316,25 @@ class Log:
             "retries": retries,
             "rate_limited": rate_limited,
         }
-        sent = f"{tally.confirmed + tally.sent} customers sent, {tally.confirmed} of them confirmed"
+        sent = f"{counters.confirmed + counters.sent} customers sent, {counters.confirmed} of them confirmed"
         if self._is_dry_run:
-            sent = f"{tally.sent} customers would be sent"
+            sent = f"{counters.sent} customers would be sent"
         words = (
-            f"{tally.profiles_read} profiles read ({speed.profiles:.0f}/s), {sent}, "
-            f"{tally.without_identifier} without identifier, {tally.rejected} rejected; "
+            f"{counters.profiles_read} profiles read ({speed.profiles:.0f}/s), {sent}, "
+            f"{counters.without_identifier} without identifier, {counters.rejected} rejected; "
             f"Segment {speed.segment:.1f} calls/s of {settings.segment_requests_per_second:g}, "
             f"Voucherify {speed.voucherify * 60:.0f}/min of {settings.voucherify_requests_per_minute:g}; "
             f"{retries} retries, {rate_limited} x 429"
         )
-        offset = "" if tally.resume_offset is None else f"; offset {tally.resume_offset}"
+        offset = "" if counters.resume_offset is None else f"; offset {counters.resume_offset}"
         words = f"{words}{outlook(speed)}{offset}"
-        state, in_utc = (self._situation.words(speed.held_up, in_utc=in_utc) for in_utc in (False, True))
+        state, in_utc = (self._activity.words(speed.held_up, in_utc=in_utc) for in_utc in (False, True))
         if state == READING:
             return Line("progress", words, fields)
         return Line("progress", f"{words}; {in_utc}", fields, at_terminal=f"{words}; {state}")
 
     def _counts(self) -> object:
-        return msgspec.to_builtins(self._tally.fates)
+        return msgspec.to_builtins(self._counters.outcomes)
 
 
 def _what_becomes_of(trait: str, problem: str) -> str:

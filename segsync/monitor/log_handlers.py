@@ -22,7 +22,6 @@ from segsync.runtime import QuietConsole
 
 Level = Literal["debug", "info", "warning", "error"]
 
-
 IN_LOGS = frozenset({"run_started", "run_ended"})
 """At a terminal other words and the summary say the same."""
 

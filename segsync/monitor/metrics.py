@@ -22,15 +22,15 @@ from segsync.events import (
     ConcurrencyChanged,
     Event,
     PaceChanged,
+    PageDone,
     PageListed,
-    PageSettled,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
 )
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.pipeline import concurrency as crew
-from segsync.report.counters import Tally
+from segsync.report.counters import Counters
 from segsync.settings import Settings
 
 try:
@@ -49,25 +49,23 @@ except ImportError:
 
 CALL_SECONDS: Final = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0)
 
-
 STAGE_SECONDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-
 
 MOST_UNDER_WAY: Final = 10_000
 """Pages and upserts whose end is awaited: where nobody reads outcomes, upserts have none."""
 
 
 class Metrics:
-    """Counts the events of all imports of this process; what became of the profiles is read off the tally of the last.
+    """Counts the events of all imports of this process; the outcomes are read off the counters of the last one.
 
-    What is taken again counts again, in everything but `segsync_fates`.
+    What is replayed counts again, in everything but `segsync_outcomes`.
     """
 
     def __init__(self) -> None:
         self.registry = own = CollectorRegistry()
         ProcessCollector(registry=own)
         Info("segsync", "The program", registry=own).info({"version": __version__})
-        self._profiles = Counter("segsync_profiles", "Profiles that met a fate", ["fate"], registry=own)
+        self._profiles = Counter("segsync_profiles", "Profiles that have an outcome", ["outcome"], registry=own)
         self._stages = Counter("segsync_stage_profiles", "Profiles that came through a stage", ["stage"], registry=own)
         self._rejections = Counter("segsync_rejections", "Profiles rejected, by stage", ["stage"], registry=own)
         self._calls = Counter(
@@ -84,7 +82,9 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=own,
         )
-        self._fates = Gauge("segsync_fates", "Profiles by fate, as the summary adds them up", ["fate"], registry=own)
+        self._outcomes = Gauge(
+            "segsync_outcomes", "Profiles by outcome, as the summary adds them up", ["outcome"], registry=own
+        )
         self._allowed = Gauge(
             "segsync_calls_allowed_per_second", "Calls a second as configured", ["service"], registry=own
         )
@@ -95,10 +95,10 @@ class Metrics:
         self._concurrency = Gauge("segsync_concurrency", "Profiles read at a time", registry=own)
         self._under_way: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def watch(self, settings: Settings, tally: Tally) -> None:
-        """From now on the numbers of this tally are shown."""
-        for fate in Fates.__struct_fields__:
-            self._fates.labels(fate).set_function(partial(_number_of, tally, fate))
+    def watch(self, settings: Settings, counters: Counters) -> None:
+        """From now on the numbers of this counters are shown."""
+        for outcome in Outcomes.__struct_fields__:
+            self._outcomes.labels(outcome).set_function(partial(_number_of, counters, outcome))
         for service, allowed in (
             ("Segment", settings.segment_requests_per_second),
             ("Voucherify", settings.voucherify_requests_per_minute / 60),
@@ -134,7 +134,7 @@ class Metrics:
             case PageListed(cursor, profiles):
                 self._stages.labels("list").inc(profiles)
                 self._begin("page", cursor)
-            case PageSettled(_, cursor):
+            case PageDone(_, cursor):
                 self._end("page", cursor)
             case BatchSent(action_id, sent):
                 self._stages.labels("upsert").inc(len(sent))
@@ -159,8 +159,8 @@ class Metrics:
             self._stage_seconds.labels(stage).observe(time.monotonic() - began)
 
 
-def _number_of(tally: Tally, fate: str) -> float:
-    return float(getattr(tally.fates, fate))
+def _number_of(counters: Counters, outcome: str) -> float:
+    return float(getattr(counters.outcomes, outcome))
 
 
 @contextmanager

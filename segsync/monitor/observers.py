@@ -14,13 +14,13 @@ from rich.text import Text
 
 from segsync.events import Event
 from segsync.models import Plan
-from segsync.monitor.activity import Situation
-from segsync.monitor.display import Progress
+from segsync.monitor.activity import Activity
+from segsync.monitor.display import Display
 from segsync.monitor.log import NEVER_TOLD, Log
 from segsync.monitor.log_handlers import ConsoleWriter, FileWriter, JsonWriter, Writer, console_for
-from segsync.monitor.progress import Speedometer
-from segsync.options import Request
-from segsync.report.counters import Tally
+from segsync.monitor.progress import ProgressMeter
+from segsync.options import ImportOptions
+from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Channels:
+class Streams:
     """What this process tells its user with: `console` for words, `writers` for the log, `metrics` where asked for.
 
     The live display is on `console` where it `is_live`.
@@ -41,16 +41,16 @@ class Channels:
 
 
 @contextmanager
-def channels(request: Request) -> Iterator[Channels]:
+def channels(options: ImportOptions) -> Iterator[Streams]:
     """What was asked for, for as long as the process works.
 
     Raises `SettingsError` where the log's file cannot be written, or the metrics cannot be served.
     """
     console = console_for()
-    is_live = request.mode == "live" and not console.is_dumb_terminal
-    tells_progress = not is_live and request.mode != "quiet"
+    is_live = options.mode == "live" and not console.is_dumb_terminal
+    tells_progress = not is_live and options.mode != "quiet"
     writers: list[Writer] = [ConsoleWriter(console, tells_progress=tells_progress)]
-    if request.stderr_is_json:
+    if options.stderr_is_json:
         writers = [JsonWriter(sys.stderr, tells_progress=tells_progress)]
         console = console_for(writers[0])
 
@@ -58,48 +58,48 @@ def channels(request: Request) -> Iterator[Channels]:
         console.print(Text(problem), soft_wrap=True)
 
     with ExitStack() as stack:
-        if request.log_file:
-            file = FileWriter(request.log_file, request.log_format, on_failure=say)
+        if options.log_file:
+            file = FileWriter(options.log_file, options.log_format, on_failure=say)
             stack.callback(file.close)
             writers.append(file)
         metrics = None
-        if request.metrics_port is not None:
+        if options.metrics_port is not None:
             from segsync.monitor.metrics import serving  # noqa: PLC0415 - an extra, for those who want it
 
-            metrics = stack.enter_context(serving(request.metrics_host, request.metrics_port))
-        yield Channels(console, is_live, writers, metrics)
+            metrics = stack.enter_context(serving(options.metrics_host, options.metrics_port))
+        yield Streams(console, is_live, writers, metrics)
 
 
-class Watch:
+class Observers:
     """Takes the events of one import and shows them everywhere. It is a context manager around the import.
 
-    `tally` has counted an event before `on_event` gets it.
+    `counters` has counted an event before `on_event` gets it.
     """
 
-    def __init__(self, request: Request, plan: Plan, tally: Tally, to: Channels) -> None:
-        settings = request.settings
-        self._situation = Situation()
-        speedometer = Speedometer(
-            tally, _total(request, plan), settings, sends=not request.dry_run, confirms=request.confirm
+    def __init__(self, options: ImportOptions, plan: Plan, counters: Counters, to: Streams) -> None:
+        settings = options.settings
+        self._activity = Activity()
+        meter = ProgressMeter(
+            counters, _total(options, plan), settings, sends=not options.dry_run, confirms=options.confirm
         )
         self._log = Log(
             settings,
             plan,
-            tally,
-            self._situation,
-            speedometer,
+            counters,
+            self._activity,
+            meter,
             to.writers,
-            verbose=request.verbose,
-            is_dry_run=request.dry_run,
+            verbose=options.verbose,
+            is_dry_run=options.dry_run,
         )
         self._progress = (
-            Progress(settings, tally, self._situation, speedometer, to.console, is_dry_run=request.dry_run)
+            Display(settings, counters, self._activity, meter, to.console, is_dry_run=options.dry_run)
             if to.is_live
             else None
         )
         self._metrics = to.metrics
         if to.metrics:
-            to.metrics.watch(settings, tally)
+            to.metrics.watch(settings, counters)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Watch:
 
     def on_event(self, event: Event) -> None:
         """Take an event of the import."""
-        self._situation.on_event(event)
+        self._activity.on_event(event)
         if type(event) not in NEVER_TOLD:
             self._log.on_event(event)
         if self._metrics:
@@ -125,7 +125,7 @@ class Watch:
 
     def is_stopping(self) -> None:
         """The import was asked to end."""
-        self._situation.is_stopping = True
+        self._activity.is_stopping = True
         self._log.is_stopping()
 
     def ended(self, report: ImportReport) -> None:
@@ -133,7 +133,7 @@ class Watch:
         self._log.ended(report)
 
 
-def _total(request: Request, plan: Plan) -> int | None:
+def _total(options: ImportOptions, plan: Plan) -> int | None:
     """How many profiles there will be in all of the import, as far as the user has said it, now or before."""
-    said = [number for number in (request.profiles or plan.expected, request.limit) if number is not None]
+    said = [number for number in (options.profiles or plan.expected, options.limit) if number is not None]
     return min(said, default=None)

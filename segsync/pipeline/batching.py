@@ -9,7 +9,7 @@ from segsync.pipeline.checkpoint import OpenPage
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A customer on its way into a batch: encoded, with what is needed to tell its fate."""
+    """A customer on its way into a batch: encoded, with what is needed to tell its outcome."""
 
     page: OpenPage
     segment_id: str

@@ -1,7 +1,7 @@
-"""Which pages are done: each profile's fate is marked here, and pages settle in the order of the listing.
+"""Which pages are done: each profile's outcome is marked here, and pages settle in the order of the listing.
 
 The resume point only ever moves behind the truth. A page is settled when each of its profiles has met its
-fate, and every page before it is settled too; so a crash at any moment repeats a little and skips nothing.
+outcome, and every page before it is settled too; so a crash at any moment repeats a little and skips nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from segsync.events import OnEvent, PageSettled
-from segsync.models import Fates, Page
+from segsync.events import OnEvent, PageDone
+from segsync.models import Outcomes, Page
 
 MAX_OPEN_PAGES = 1000
 """How far reading may run ahead of the oldest unsettled page, so that one profile that is tried again for
@@ -20,18 +20,18 @@ minutes holds up nobody, and memory has a bound."""
 class OpenPage:
     """A page some of whose profiles are still on their way."""
 
-    __slots__ = ("cursor", "next_cursor", "number", "rejected", "sent", "to_do", "without_identifier")
+    __slots__ = ("cursor", "next_cursor", "number", "pending", "rejected", "sent", "without_identifier")
 
     def __init__(self, page: Page, number: int) -> None:
         self.number = number
         self.cursor = page.cursor
         self.next_cursor = page.next_cursor
-        self.to_do = len(page.segment_ids)
+        self.pending = len(page.segment_ids)
         self.sent = self.without_identifier = self.rejected = 0
 
 
-class PageBook:
-    """The open pages, oldest first; tells `PageSettled` as they settle."""
+class Checkpoint:
+    """The open pages, oldest first; tells `PageDone` as they settle."""
 
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
@@ -50,34 +50,34 @@ class PageBook:
         self._pages.append(opened)
         if len(self._pages) >= MAX_OPEN_PAGES:
             self._room.clear()
-        if opened.to_do == 0:
+        if opened.pending == 0:
             self._settle()
         return opened
 
     def sent(self, page: OpenPage) -> None:
         """A customer of this page was accepted by the sink."""
         page.sent += 1
-        self._met_its_fate(page)
+        self._has_its_outcome(page)
 
     def without_identifier(self, page: OpenPage) -> None:
         """A profile of this page has no identifier, and is not sent."""
         page.without_identifier += 1
-        self._met_its_fate(page)
+        self._has_its_outcome(page)
 
     def rejected(self, page: OpenPage) -> None:
         """A profile of this page will not become a customer."""
         page.rejected += 1
-        self._met_its_fate(page)
+        self._has_its_outcome(page)
 
-    def _met_its_fate(self, page: OpenPage) -> None:
-        page.to_do -= 1
-        if page.to_do == 0:
+    def _has_its_outcome(self, page: OpenPage) -> None:
+        page.pending -= 1
+        if page.pending == 0:
             self._settle()
 
     def _settle(self) -> None:
-        while self._pages and self._pages[0].to_do == 0:
+        while self._pages and self._pages[0].pending == 0:
             page = self._pages.popleft()
-            fates = Fates(sent=page.sent, without_identifier=page.without_identifier, rejected=page.rejected)
-            self._on_event(PageSettled(page.number, page.cursor, page.next_cursor, fates))
+            outcomes = Outcomes(sent=page.sent, without_identifier=page.without_identifier, rejected=page.rejected)
+            self._on_event(PageDone(page.number, page.cursor, page.next_cursor, outcomes))
         if len(self._pages) < MAX_OPEN_PAGES:
             self._room.set()

@@ -14,28 +14,23 @@ from segsync.models import Usage
 
 FIRST = 16
 
-
 MOST = 500
-
 
 ENOUGH = 0.98
 """So much of the allowance used is all of it."""
-
 
 MOST_GROWTH, SPARE = 4.0, 1.1
 """What is tried at once: what would use the allowance if the latency stayed as it is and a little more, but no more
 than four times as many workers."""
 
-
 WORTH = 0.3
 """This share of what more workers should bring at best has to come of them."""
-
 
 CONTENT_SECONDS = 30.0
 """How long after more workers brought nothing it is not tried again."""
 
 
-class Crew:
+class ConcurrencyController:
     """The number of workers: `size`, and what `judge` says of it as usage becomes known."""
 
     def __init__(self, size: int = FIRST, most: int = MOST) -> None:

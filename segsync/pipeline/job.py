@@ -11,16 +11,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from segsync.connectors.base import Schemas, SinkWithOutcomes, Source
+from segsync.connectors.base import Schemas, SinkWithResults, Source
 from segsync.errors import first_of
 from segsync.events import (
     ActionEnded,
     BatchSent,
     Event,
     OnEvent,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
@@ -34,18 +34,18 @@ from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
 from segsync.pipeline.mapper import read_metadata_rules
-from segsync.pipeline.results import Confirmation
+from segsync.pipeline.results import ResultReader
 from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
-from segsync.report.profile_lists import RunFiles
+from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
 
 _KEPT: Final = frozenset(
-    {PageListed, ProfileWithoutIdentifier, ProfileRejected, TraitLeftOut, BatchSent, PageSettled, ActionEnded}
+    {PageListed, ProfileWithoutIdentifier, ProfileRejected, TraitLeftOut, BatchSent, PageDone, ActionEnded}
 )
 """What the files and the ledger want to know of; the other events are many."""
 
 
-class Job:
+class ImportJob:
     """Carries out a plan.
 
     `schemas` says what customers' metadata may hold, `tell` gets the events of the runs that the plan counts, and
@@ -57,13 +57,13 @@ class Job:
         settings: Settings,
         plan: Plan,
         source: Source,
-        sink: SinkWithOutcomes,
+        sink: SinkWithResults,
         schemas: Schemas,
         *,
         ledger: Ledger,
         confirm: bool,
         tell: OnEvent,
-        files: RunFiles | None,
+        files: ProfileLists | None,
         stop: asyncio.Event,
     ) -> None:
         self._settings = settings
@@ -77,11 +77,11 @@ class Job:
         self._files = files
         self._stop = stop
         self._metadata_of: MetadataOf | None = None
-        self._confirmation = Confirmation(
+        self._results = ResultReader(
             sink,
             ledger,
             since=plan.followed_since,
-            tell_of=self._tell_outcome_of,
+            tell_of=self._tell_result_of,
             patience_seconds=settings.confirm_seconds,
             calls_per_second=settings.voucherify_requests_per_minute / 60,
         )
@@ -92,15 +92,15 @@ class Job:
         if plan.kind == "retry":
             for run in plan.runs:
                 rejected = recorder.for_rejected(ledger, run, is_followed=self._confirm)
-                await self._take(run, pages.of_rejected(ledger, run), rejected, were_rejected=True)
+                await self._take(run, pages.of_rejected(ledger, run), rejected, is_retry=True)
         elif plan.offset is not None:
             [run] = plan.runs
-            listed = recorder.for_listing(ledger, run, settled_pages=plan.settled_pages, is_followed=self._confirm)
+            listed = recorder.for_listing(ledger, run, done_pages=plan.done_pages, is_followed=self._confirm)
             await self._take(run, pages.listed(self._source, ledger, run, plan.offset, limit), listed, is_listing=True)
         else:
-            await self._hear_outcomes(_already())
-        for run, batches in (await ledger.ask(partial(entries.batches_again, since=plan.followed_since))).items():
-            again = recorder.for_batches_again(ledger, run, batches, is_followed=self._confirm)
+            await self._read_results(_already())
+        for run, batches in (await ledger.ask(partial(entries.replays, since=plan.followed_since))).items():
+            again = recorder.for_replays(ledger, run, batches, is_followed=self._confirm)
             await self._take(run, pages.of_batches(ledger, batches), again)
         await ledger.keep_up(0)
 
@@ -111,7 +111,7 @@ class Job:
         record: Recorder,
         *,
         is_listing: bool = False,
-        were_rejected: bool = False,
+        is_retry: bool = False,
     ) -> None:
         """Take the profiles of these pages from source to sink, and hear what became of them."""
         mapping = None if self._stop.is_set() else await self._mapping()
@@ -124,12 +124,12 @@ class Job:
             to_customer=mapping,
             concurrency=self._settings.concurrency,
             batch_size=self._settings.batch_size,
-            on_event=self._tell_of(run, record, is_listing=is_listing, were_rejected=were_rejected),
+            on_event=self._tell_of(run, record, is_listing=is_listing, is_retry=is_retry),
             # Profiles that are taken again were chosen because they failed: that many do so once more says nothing.
             rejected_in_a_row=REJECTED_IN_A_ROW if is_listing else None,
         )
         async with _task_group() as group:
-            hearing = group.create_task(self._hear_outcomes(all_sent))
+            hearing = group.create_task(self._read_results(all_sent))
             await pipeline.run(FIRST_OFFSET, None, self._stop)
             all_sent.set()
             await hearing
@@ -148,7 +148,7 @@ class Job:
             self._metadata_of = reading.result()
         return partial(to_customer, metadata_of=self._metadata_of)
 
-    async def _hear_outcomes(self, all_sent: asyncio.Event) -> None:
+    async def _read_results(self, all_sent: asyncio.Event) -> None:
         """Follow the upserts to their end, or until `stop` when all is sent: what is not read by then stays open."""
         if not self._confirm:
             return
@@ -162,12 +162,12 @@ class Job:
             following.cancel()
 
         async with _task_group() as group:
-            following = group.create_task(self._confirmation.follow(all_sent))
+            following = group.create_task(self._results.follow(all_sent))
             ending = group.create_task(end_early(following))
             await asyncio.wait({following})
             ending.cancel()
 
-    def _tell_of(self, run: int, record: Recorder, *, is_listing: bool, were_rejected: bool) -> OnEvent:
+    def _tell_of(self, run: int, record: Recorder, *, is_listing: bool, is_retry: bool) -> OnEvent:
         """What happens to the profiles of a run: into the files, then into the ledger, then to who watches."""
         is_counted = run in self._plan.runs
 
@@ -176,18 +176,18 @@ class Job:
                 if self._files:
                     self._files.write(event)
                 record.record(event)
-                self._confirmation.remember(event)
+                self._results.remember(event)
             if not is_listing:
-                if isinstance(event, PageSettled):
+                if isinstance(event, PageDone):
                     return  # the page was counted when it was listed
                 if isinstance(event, PageListed):
-                    event = PageTakenAgain(event.profiles, were_rejected)
+                    event = PageReplayed(event.profiles, is_retry)
             if is_counted:
                 self._tell(event)
 
         return tell
 
-    def _tell_outcome_of(self, run: int) -> OnEvent:
+    def _tell_result_of(self, run: int) -> OnEvent:
         """What becomes of customers that were sent; the confirmation writes the ledger itself, after the files."""
         is_counted = run in self._plan.runs
 

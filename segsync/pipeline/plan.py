@@ -13,7 +13,7 @@ from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
-from segsync.models import FIRST_OFFSET, Fates, Page, Plan
+from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
 
 PROFILES_A_PAGE = 100
 
@@ -101,20 +101,20 @@ def plan_retry(ledger: Ledger) -> Plan:
     counted = [ledger.read(partial(accounts.one_run, run=run)) for run in runs] or ledger.read(
         partial(accounts.runs, most=1)
     )
-    before = sum((run.fates for run in counted), Fates())
+    before = sum((run.outcomes for run in counted), Outcomes())
     return Plan("retry", tuple(runs), since, None, before, has_work=bool(runs))
 
 
 def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_work: bool) -> Plan:
-    begins_anew = run.first_offset == FIRST_OFFSET and run.settled_pages == 0
+    begins_anew = run.first_offset == FIRST_OFFSET and run.done_pages == 0
     return Plan(
         kind=kind,
         runs=(run.id,),
         # What an import before it came to does not matter to one that begins anew: everybody comes again.
         followed_since=run.id if begins_anew else ledger.read(accounts.first_current_run),
         offset=run.offset,
-        before=run.fates,
-        settled_pages=run.settled_pages,
+        before=run.outcomes,
+        done_pages=run.done_pages,
         begins_anew=begins_anew,
         has_work=has_work,
         expected=ledger.read(partial(accounts.expected, run=run.id)),

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from random import Random
 
-from segsync.connectors.base import ENDED, ActionOutcome, Actions, RefusedCustomer
+from segsync.connectors.base import ENDED, RefusedCustomer, Results, UpsertResult
 from segsync.errors import AnswerError, RefusedError, StopError, TransientError
 from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected
 from segsync.ledger import batches as entries
@@ -23,39 +23,30 @@ from segsync.models import Rejection
 
 LOOK_SECONDS = 0.5
 
-
 LONGEST_LOOK_SECONDS = 30.0
 
-
 LOOK_GROWTH = 1.6
-
 
 CALLS_A_LOOK = 5
 """While customers are still sent, the looks leave this many calls' time between them."""
 
-
 BATCHES_IN_VIEW = 1000
-
 
 FEW_BATCHES = 2
 """So few are asked for one by one; a listing tells of up to 100."""
 
-
 FAILED_IN_A_ROW = 25
 
-
 REFUSED_IN_A_ROW = 3
-
 
 REFUSED_CUSTOMERS = 25
 """So many actions in a row that FAILED, or all of whose customers were refused, are no accident of theirs."""
 
-
 REMEMBERED_BATCHES = 20
-"""Whose source ids are at hand when their outcome is read: memory must not grow with what is not read yet."""
+"""Whose source ids are at hand when their result is read: memory must not grow with what is not read yet."""
 
 
-class Confirmation:
+class ResultReader:
     """Follows the open batches of the ledger's runs from `since` on to their end.
 
     `tell_of` gives the callback for the events of a run. `patience_seconds` is how long no action at all
@@ -64,7 +55,7 @@ class Confirmation:
 
     def __init__(
         self,
-        actions: Actions,
+        actions: Results,
         ledger: Ledger,
         *,
         since: int,
@@ -122,7 +113,7 @@ class Confirmation:
                         await all_sent.wait()
 
     async def _open_batches(self) -> list[OpenBatch]:
-        batches = await self._ledger.ask(lambda db: entries.open_batches(db, self._since, BATCHES_IN_VIEW))
+        batches = await self._ledger.ask(lambda db: entries.open_upserts(db, self._since, BATCHES_IN_VIEW))
         return [batch for batch in batches if batch.id not in self._held]
 
     async def _look(self, batches: Sequence[OpenBatch]) -> bool:
@@ -153,25 +144,25 @@ class Confirmation:
         return []
 
     async def _read(self, batch: OpenBatch) -> bool:
-        """Read the outcome of a batch, and say what became of its customers; whether it has ended."""
-        outcome = await self._actions.action_outcome(batch.action_id)
-        if outcome is not None and not outcome.has_ended:
+        """Read the result of a batch, and say what became of its customers; whether it has ended."""
+        result = await self._actions.upsert_result(batch.action_id)
+        if result is not None and not result.has_ended:
             return False
         members = await self._ledger.ask(partial(entries.members_of, batch=batch.id))
-        if outcome is None or outcome.status == "FAILED":
-            state = "is not known to Voucherify" if outcome is None else "FAILED in Voucherify"
-            await self._failed(batch, members, f"the bulk upsert {batch.action_id} {state}", outcome)
+        if result is None or result.status == "FAILED":
+            state = "is not known to Voucherify" if result is None else "FAILED in Voucherify"
+            await self._failed(batch, members, f"the bulk upsert {batch.action_id} {state}", result)
         else:
-            await self._done(batch, members, outcome)
+            await self._done(batch, members, result)
         return True
 
     async def _failed(
-        self, batch: OpenBatch, members: Sequence[Member], reason: str, outcome: ActionOutcome | None
+        self, batch: OpenBatch, members: Sequence[Member], reason: str, result: UpsertResult | None
     ) -> None:
         """Nobody was written: all are taken again, or rejected if they have been."""
-        request_id = outcome.request_id if outcome else None
+        request_id = result.request_id if result else None
         if batch.attempt == LAST_ATTEMPT:
-            await self._end(batch, self._rejections(batch, members, reason, outcome), [], request_id)
+            await self._end(batch, self._rejections(batch, members, reason, result), [], request_id)
             return
         await self._end(batch, [], [member for member in members if member.counts], request_id)
         self._count_failure(batch, reason)
@@ -187,8 +178,8 @@ class Confirmation:
                 "the import stopped. Their profiles are taken again when it is resumed"
             )
 
-    async def _done(self, batch: OpenBatch, members: Sequence[Member], outcome: ActionOutcome) -> None:
-        refused, unnamed, problem = await self._refused(batch, outcome)
+    async def _done(self, batch: OpenBatch, members: Sequence[Member], result: UpsertResult) -> None:
+        refused, unnamed, problem = await self._refused(batch, result)
         reasons = {self._ledger.digest(each.source_id): each for each in refused}
         rejections = [
             (
@@ -198,7 +189,7 @@ class Confirmation:
                     reasons[member.digest].source_id,
                     "confirm",
                     reasons[member.digest].reason,
-                    outcome.request_id or batch.action_id,
+                    result.request_id or batch.action_id,
                 ),
             )
             for member in members
@@ -208,33 +199,33 @@ class Confirmation:
         if unnamed:
             others = [member for member in members if member.counts and member.digest not in reasons]
             if batch.attempt < LAST_ATTEMPT:
-                await self._end(batch, rejections, others, outcome.request_id)
-                if outcome.done_count == 0:
+                await self._end(batch, rejections, others, result.request_id)
+                if result.done_count == 0:
                     self._count_failure(batch, f"Voucherify refused all of {batch.action_id} and does not say why")
                 return
             reason = f"Voucherify refused {unnamed} of {len(others)} customers and does not say which{problem}"
-            rejections += self._rejections(batch, others, reason, outcome)
+            rejections += self._rejections(batch, others, reason, result)
         if rejections and len(rejections) == batch.customers and batch.attempt < LAST_ATTEMPT:
             if self._is_of_earlier_process(batch):  # what was wrong with all may be mended since
-                await self._end(batch, [], [member for member in members if member.counts], outcome.request_id)
+                await self._end(batch, [], [member for member in members if member.counts], result.request_id)
             else:
-                await self._hold(batch, rejections, outcome.request_id)
+                await self._hold(batch, rejections, result.request_id)
             return
-        await self._end(batch, rejections, [], outcome.request_id)
+        await self._end(batch, rejections, [], result.request_id)
         self._failed_in_a_row = 0
         await self._release_held()
 
-    async def _refused(self, batch: OpenBatch, outcome: ActionOutcome) -> tuple[list[RefusedCustomer], int, str]:
+    async def _refused(self, batch: OpenBatch, result: UpsertResult) -> tuple[list[RefusedCustomer], int, str]:
         """Who was refused, how many others were without being named, and what hindered that."""
-        failed = outcome.failed_count
+        failed = result.failed_count
         if failed is None or failed < 0:
-            is_fine = outcome.is_success or outcome.refused or outcome.done_count == batch.sent
-            failed = len(outcome.refused) if is_fine else batch.sent
-        if outcome.done_count is not None:
-            failed = max(failed, batch.sent - outcome.done_count)
-        refused = {each.source_id: each for each in outcome.refused}
+            is_fine = result.is_success or result.refused or result.done_count == batch.sent
+            failed = len(result.refused) if is_fine else batch.sent
+        if result.done_count is not None:
+            failed = max(failed, batch.sent - result.done_count)
+        refused = {each.source_id: each for each in result.refused}
         problem = ""
-        for url in outcome.reports if len(refused) < failed else ():
+        for url in result.reports if len(refused) < failed else ():
             try:
                 reported = await self._actions.reported(url)
             except (AnswerError, RefusedError, TransientError) as error:
@@ -275,7 +266,7 @@ class Confirmation:
         again: Sequence[Member],
         request_id: str | None,
     ) -> None:
-        """Tell the outcome of a batch, files first, and then write it down."""
+        """Tell the result of a batch, files first, and then write it down."""
         tell = self._tell_of(batch.run)
         for page, rejection in rejections:
             tell(ProfileRejected(rejection, page))
@@ -285,10 +276,10 @@ class Confirmation:
         self._source_ids.pop(batch.action_id, None)
 
     def _rejections(
-        self, batch: OpenBatch, members: Sequence[Member], reason: str, outcome: ActionOutcome | None
+        self, batch: OpenBatch, members: Sequence[Member], reason: str, result: UpsertResult | None
     ) -> list[tuple[int, Rejection]]:
         known = self._source_ids.get(batch.action_id, {})
-        request_id = (outcome.request_id if outcome else None) or batch.action_id
+        request_id = (result.request_id if result else None) or batch.action_id
         return [
             (member.page, Rejection(member.segment_id, known.get(member.segment_id), "confirm", reason, request_id))
             for member in members

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from segsync.connectors.base import SinkWithOutcomes
+from segsync.connectors.base import SinkWithResults
 from segsync.connectors.factory import services
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
@@ -16,11 +16,11 @@ from segsync.ledger.database import Ledger, open_ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
-from segsync.pipeline.job import Job
+from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
-from segsync.report.counters import Tally, sampled
-from segsync.report.import_report import ImportReport, Outcome, make_report
-from segsync.report.profile_lists import RunFiles
+from segsync.report.counters import Counters, sampled
+from segsync.report.import_report import EndState, ImportReport, make_report
+from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
 
 
@@ -63,7 +63,7 @@ async def run_import(
         return await run_plan(
             settings,
             plan,
-            Tally(plan.offset, plan.before),
+            Counters(plan.offset, plan.before),
             ledger=opened,
             limit=plan.left_of(limit),
             confirm=confirm,
@@ -76,7 +76,7 @@ async def run_import(
 async def run_plan(
     settings: Settings,
     plan: Plan,
-    tally: Tally,
+    counters: Counters,
     *,
     ledger: Ledger,
     limit: int | None,
@@ -84,7 +84,7 @@ async def run_plan(
     on_event: OnEvent,
     stop: asyncio.Event | None,
     directory: Path | None,
-    dry_run: SinkWithOutcomes | None = None,
+    dry_run: SinkWithResults | None = None,
     report_ids: int = 0,
 ) -> ImportReport:
     """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
@@ -94,21 +94,21 @@ async def run_plan(
     """
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
-    outcome: Outcome = "done"
+    state: EndState = "done"
     failure: SegsyncError | None = None
     started = clock()
 
     def tell(event: Event) -> None:
-        tally.count(event)
+        counters.count(event)
         on_event(event)
 
     try:
-        with sampled(tally.buckets, lambda: tally.profiles_read), _files(directory, plan) as files:
+        with sampled(counters.buckets, lambda: counters.profiles_read), _files(directory, plan) as files:
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
             async with services(settings, tell) as (source, sink):
-                job = Job(
+                job = ImportJob(
                     settings,
                     plan,
                     source,
@@ -123,33 +123,35 @@ async def run_plan(
                 # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
                 await asyncio.ensure_future(job.run(limit))
             if plan.kind != "retry" and not stop.is_set():
-                _account_for_all(tally)
+                _account_for_all(counters)
             if files and plan.kind == "new" and plan.followed_since < min(plan.runs):
                 files.tidy_rejected()  # who was on the last pages of the run before has been rejected by both, maybe
             if files and plan.kind == "retry":
                 files.drop_rejected(rejected - await ledger.ask(accounts.rejected_now))
     except SegsyncError as error:
-        outcome, failure = "stopped", error
+        state, failure = "stopped", error
     except asyncio.CancelledError:
         _queue_end(ledger, plan, "interrupted", None)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, how far the import came must still be told
-        outcome, failure = "stopped", defect(error)
-    is_anything_left = tally.resume_offset is not None or tally.fates.to_do or (confirm and tally.fates.sent)
+        state, failure = "stopped", defect(error)
+    is_anything_left = (
+        counters.resume_offset is not None or counters.outcomes.pending or (confirm and counters.outcomes.sent)
+    )
     if stop.is_set() and is_anything_left:
-        outcome = "interrupted"
+        state = "interrupted"
     try:
         _queue_end(
-            ledger, plan, "limited" if outcome == "done" and tally.resume_offset is not None else outcome, failure
+            ledger, plan, "limited" if state == "done" and counters.resume_offset is not None else state, failure
         )
         await ledger.keep_up(0)
     except SegsyncError as error:
-        outcome, failure = "stopped", failure or error
+        state, failure = "stopped", failure or error
     if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
-        tally.resume_offset = kept.offset  # behind what was reached, as far as it was written down
+        counters.resume_offset = kept.offset  # behind what was reached, as far as it was written down
     return make_report(
-        tally,
-        outcome=outcome,
+        counters,
+        state=state,
         error=failure,
         seconds=clock() - started,
         is_confirmed=confirm,
@@ -164,14 +166,14 @@ def tidy_rejected(ledger: Ledger, directory: Path) -> None:
     What the list holds of imports that the ledger does not know stays.
     """
     if ledger.read(accounts.first_current_run):
-        with RunFiles(directory, begins_anew=False) as files:
+        with ProfileLists(directory, begins_anew=False) as files:
             files.keep_rejected(ledger.read(accounts.rejected_now))
 
 
-def _files(directory: Path | None, plan: Plan) -> AbstractContextManager[RunFiles | None]:
+def _files(directory: Path | None, plan: Plan) -> AbstractContextManager[ProfileLists | None]:
     if directory is None:
         return nullcontext()
-    return RunFiles(directory, begins_anew=plan.begins_anew, may_repeat=plan.kind == "retry")
+    return ProfileLists(directory, begins_anew=plan.begins_anew, may_repeat=plan.kind == "retry")
 
 
 def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None) -> None:
@@ -180,9 +182,9 @@ def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError |
         ledger.write(partial(accounts.end_run, run=run, state=state, error=None if failure is None else str(failure)))
 
 
-def _account_for_all(tally: Tally) -> None:
-    """Raises `StopError` where an import that came to its end has left profiles without a fate."""
-    if forgotten := tally.fates.to_do:
+def _account_for_all(counters: Counters) -> None:
+    """Raises `StopError` where an import that came to its end has left profiles without a outcome."""
+    if forgotten := counters.outcomes.pending:
         raise StopError(
             f"Profiles that were listed and then forgotten: {forgotten:,}. This is a defect: please report it. "
             "A resume takes them again"

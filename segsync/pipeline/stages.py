@@ -32,39 +32,31 @@ from segsync.events import (
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Stage
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
-from segsync.pipeline.checkpoint import OpenPage, PageBook
-from segsync.pipeline.concurrency import FIRST, Crew, most_workers
+from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16
 """So many uploads of two seconds each keep up with 800 customers a second; an idle uploader costs nothing."""
 
-
 BATCHES_WAITING = 8
-
 
 IDS_WAITING = 200
 
-
 CREW_SECONDS = 0.25
-
 
 BUSY = 0.7
 """Share of a processor: where so much of it is used, it is not the latency that holds the reading up."""
 
-
 IDLE_FLUSH_SECONDS = 10.0
 """A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
-
 
 FLUSH: Final = "flush"
 """In the queue of customers: send what there is, though it fills no batch."""
 
-
 REJECTED_IN_A_ROW = 25
 """So many refusals with no success between them are no accident of single profiles: the import stops
 instead of rejecting the whole space one by one."""
-
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -92,12 +84,12 @@ class Pipeline:
         self._source = source
         self._sink = sink
         self._to_customer = to_customer
-        self._crew = Crew(concurrency or FIRST, most_workers())
+        self._controller = ConcurrencyController(concurrency or FIRST, most_workers())
         self._finds_concurrency = concurrency is None
         self._workers: set[asyncio.Task[None]] = set()
         self._on_event = on_event
         self._rejected_in_a_row = rejected_in_a_row
-        self._book = PageBook(on_event)
+        self._checkpoint = Checkpoint(on_event)
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue: there is no more.
         self._ids: asyncio.Queue[tuple[OpenPage, str] | None] = asyncio.Queue(IDS_WAITING)
@@ -153,7 +145,7 @@ class Pipeline:
             stopper.cancel()
 
     def _hire(self, group: asyncio.TaskGroup) -> None:
-        while len(self._workers) < self._crew.size:
+        while len(self._workers) < self._controller.size:
             worker = group.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
@@ -169,9 +161,9 @@ class Pipeline:
             # More workers help only where there is more to read, time for it, and room for what they bring.
             if usage is None or is_busy or self._ids.empty() or self._customers.full():
                 continue
-            before = self._crew.size
-            if self._crew.judge(usage, clock()) != before:
-                self._on_event(ConcurrencyChanged(self._crew.size))
+            before = self._controller.size
+            if self._controller.judge(usage, clock()) != before:
+                self._on_event(ConcurrencyChanged(self._controller.size))
                 self._hire(group)
 
     async def _stop_when(self, stop: asyncio.Event, lister: asyncio.Task[None]) -> None:
@@ -183,16 +175,16 @@ class Pipeline:
         async with aclosing(self._source.pages(offset, limit)) as pages:
             try:
                 async for page in pages:
-                    await self._book.room()
+                    await self._checkpoint.room()
                     self._on_event(PageListed(page.cursor, len(page.segment_ids)))
-                    opened = self._book.open(page)
+                    opened = self._checkpoint.open(page)
                     for segment_id in page.segment_ids:
                         await self._ids.put((opened, segment_id))
             except SegsyncError as error:
                 self._read_error = error  # the pages listed before it are still worth finishing
 
     async def _work(self) -> None:
-        while len(self._workers) <= self._crew.size:
+        while len(self._workers) <= self._controller.size:
             entry = await self._ids.get()
             if entry is None:
                 self._ids.put_nowait(None)  # for the next one
@@ -219,7 +211,7 @@ class Pipeline:
         self._end_streak("read")
         if profile is None:
             self._on_event(ProfileWithoutIdentifier(segment_id))
-            self._book.without_identifier(page)
+            self._checkpoint.without_identifier(page)
             return
         encoded = self._encode(profile)
         if isinstance(encoded, bytes):
@@ -252,7 +244,7 @@ class Pipeline:
 
     def _reject(self, page: OpenPage, rejection: Rejection) -> None:
         self._on_event(ProfileRejected(rejection, page.number))
-        self._book.rejected(page)
+        self._checkpoint.rejected(page)
 
     def _hold(self, page: OpenPage, rejection: Rejection) -> None:
         """Hold a rejection back until it is known whether it is an accident of this profile."""
@@ -264,7 +256,7 @@ class Pipeline:
     def _judge_streak(self, stage: Stage) -> None:
         """Stop where so many were rejected with no success between them that something is wrong with all.
 
-        The resume point is still before the first of them, since what is held back has not met its fate.
+        The resume point is still before the first of them, since what is held back has not has its outcome.
         """
         streak = self._streaks[stage]
         if self._rejected_in_a_row is not None and len(streak) >= self._rejected_in_a_row:
@@ -344,4 +336,4 @@ class Pipeline:
         sent = tuple([SentProfile(item.page.number, item.segment_id, item.source_id) for item in batch.items])
         self._on_event(BatchSent(action_id, sent))
         for item in batch.items:
-            self._book.sent(item.page)
+            self._checkpoint.sent(item.page)

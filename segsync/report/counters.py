@@ -15,18 +15,17 @@ from segsync.events import (
     CallAnswered,
     CallRetried,
     Event,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
-from segsync.models import Fates
+from segsync.models import Outcomes
 
 SAMPLE_SECONDS = 1.0
-
 
 MOST_BUCKETS = 240
 
@@ -96,10 +95,10 @@ def sampled(buckets: Buckets, profiles_read: Callable[[], int]) -> Iterator[None
         look()
 
 
-NOTHING_BEFORE = Fates()
+NOTHING_BEFORE = Outcomes()
 
 
-class ServiceTally:
+class ServiceCounters:
     """The calls to one service: all of them, those that were repeats, and the 429s among their answers."""
 
     __slots__ = ("calls", "rate_limited", "retries")
@@ -108,14 +107,14 @@ class ServiceTally:
         self.calls = self.retries = self.rate_limited = 0
 
 
-class Tally:
+class Counters:
     """Counts events. `resume_offset` is where an import can go on; None at the end of the space.
 
     `before` is what became of the profiles that earlier processes of the same import took care of; `waiting` are the
     customers that are read and not sent yet.
     """
 
-    def __init__(self, offset: str | None, before: Fates = NOTHING_BEFORE) -> None:
+    def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
         self.offset = offset
         self.resume_offset = offset
         self.before = self.settled = before
@@ -125,7 +124,7 @@ class Tally:
         self.read = before.done - before.without_identifier
         self.waiting = 0
         self.left_out: Counter[str] = Counter()
-        self.services: defaultdict[str, ServiceTally] = defaultdict(ServiceTally)
+        self.services: defaultdict[str, ServiceCounters] = defaultdict(ServiceCounters)
         self.buckets = Buckets()
 
     def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch an event
@@ -150,12 +149,12 @@ class Tally:
                 self.confirmed += confirmed
             case PageListed(_, profiles):
                 self.listed += profiles
-            case PageTakenAgain(profiles, were_rejected):
-                if were_rejected:
+            case PageReplayed(profiles, is_retry):
+                if is_retry:
                     self.rejected -= profiles
-            case PageSettled(_, _, next_cursor, fates):
+            case PageDone(_, _, next_cursor, outcomes):
                 self.resume_offset = next_cursor
-                self.settled += fates
+                self.settled += outcomes
             case ProfileRejected(rejection):
                 self.rejected += 1
                 if rejection.stage == "confirm":
@@ -171,12 +170,12 @@ class Tally:
         return self.read + self.without_identifier
 
     @property
-    def fates(self) -> Fates:
+    def outcomes(self) -> Outcomes:
         """What became of the profiles listed so far."""
-        known = Fates(
+        known = Outcomes(
             confirmed=self.confirmed,
             sent=self.sent,
             without_identifier=self.without_identifier,
             rejected=self.rejected,
         )
-        return known + Fates(to_do=self.listed - known.done)
+        return known + Outcomes(pending=self.listed - known.done)

@@ -9,10 +9,10 @@ from typing import Literal
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import Fates, RejectionGroup
-from segsync.report.counters import Tally, Throughput
+from segsync.models import Outcomes, RejectionGroup
+from segsync.report.counters import Counters, Throughput
 
-Outcome = Literal["done", "interrupted", "stopped"]
+EndState = Literal["done", "interrupted", "stopped"]
 
 
 class ServiceCalls(Struct, frozen=True):
@@ -26,26 +26,26 @@ class ServiceCalls(Struct, frozen=True):
 class ImportReport(Struct, frozen=True):
     """What an import did.
 
-    `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `fates` add up to the
+    `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `outcomes` add up to the
     profiles listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed`
     says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
     goes on, None where nothing is left to list; `settled` are
-    the fates of what lies before it at the moments when its pages settled: outcomes that were heard later are in
-    `fates` alone. `warnings` counts by
+    the outcomes of what lies before it at the moments when its pages settled: outcomes that were heard later are in
+    `outcomes` alone. `warnings` counts by
     trait what was left out of customers; a resume counts those again that it repeats. In a dry run, "sent" is what
     would be.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time between them by a clock that
     nobody sets. Where the process had nothing to do, that is 0, and they are those of the run that did it all.
     `throughput` tells how many profiles the process read when. `rejections` groups the rejected profiles by reason, the
-    largest group first; they add up to `fates.rejected`, earlier processes' included.
+    largest group first; they add up to `outcomes.rejected`, earlier processes' included.
     """
 
-    outcome: Outcome
+    state: EndState
     error: SegsyncError | None
-    fates: Fates
-    before: Fates
-    settled: Fates
+    outcomes: Outcomes
+    before: Outcomes
+    settled: Outcomes
     is_confirmed: bool
     offset: str | None
     resume_offset: str | None
@@ -61,20 +61,20 @@ class ImportReport(Struct, frozen=True):
     @property
     def seconds_per_100_profiles(self) -> float | None:
         """Wall-clock seconds for 100 profiles of this process, None where there were none."""
-        return _seconds_per_100(self.seconds, self.fates.done - self.before.done)
+        return _seconds_per_100(self.seconds, self.outcomes.done - self.before.done)
 
     @property
     def seconds_per_100_customers(self) -> float | None:
         """Wall-clock seconds for 100 customers that this process sent, None where there were none."""
-        return _seconds_per_100(self.seconds, self.fates.customers - self.before.customers)
+        return _seconds_per_100(self.seconds, self.outcomes.customers - self.before.customers)
 
     def then(self, later: ImportReport) -> ImportReport:
         """This process and the one that resumed its import, as one: `later` knows what became of all profiles."""
         services = {*self.calls, *later.calls}
         return ImportReport(
-            outcome=later.outcome,
+            state=later.state,
             error=later.error,
-            fates=later.fates,
+            outcomes=later.outcomes,
             before=self.before,
             settled=later.settled,
             is_confirmed=later.is_confirmed,
@@ -106,35 +106,35 @@ def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCa
 
 
 def make_report(
-    tally: Tally,
+    counters: Counters,
     *,
-    outcome: Outcome,
+    state: EndState,
     error: SegsyncError | None,
     seconds: float,
     is_confirmed: bool,
     is_dry_run: bool = False,
     rejections: Iterable[RejectionGroup] = (),
 ) -> ImportReport:
-    """The report of an import whose events `tally` counted, and which ends now."""
+    """The report of an import whose events `counters` counted, and which ends now."""
     ended = datetime.now(UTC)
     return ImportReport(
-        outcome=outcome,
+        state=state,
         error=error,
-        fates=tally.fates,
-        before=tally.before,
+        outcomes=counters.outcomes,
+        before=counters.before,
         is_confirmed=is_confirmed,
-        settled=tally.settled,
-        offset=tally.offset,
-        resume_offset=tally.resume_offset,
+        settled=counters.settled,
+        offset=counters.offset,
+        resume_offset=counters.resume_offset,
         seconds=seconds,
         calls={
             name: ServiceCalls(service.calls, service.retries, service.rate_limited)
-            for name, service in sorted(tally.services.items())
+            for name, service in sorted(counters.services.items())
         },
-        warnings=dict(tally.left_out.most_common()),
+        warnings=dict(counters.left_out.most_common()),
         is_dry_run=is_dry_run,
         began_at=(ended - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
         ended_at=ended.isoformat(timespec="seconds"),
-        throughput=tally.buckets.throughput,
+        throughput=counters.buckets.throughput,
         rejections=tuple(rejections),
     )

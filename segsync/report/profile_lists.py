@@ -17,8 +17,8 @@ from segsync.errors import OutputError
 from segsync.events import (
     ActionEnded,
     Event,
+    PageDone,
     PageListed,
-    PageSettled,
     ProfileRejected,
     ProfileWithoutIdentifier,
     TraitLeftOut,
@@ -27,18 +27,15 @@ from segsync.formatting import printable
 
 WITHOUT_IDENTIFIER = "profiles-without-identifier.txt"
 
-
 REJECTED = "rejected-profiles.csv"
 
-
 WARNINGS = "profiles-with-warnings.csv"
-
 
 MOST_CHARACTERS = 1000
 """Of a value: real ones are far shorter."""
 
 
-class RunFiles:
+class ProfileLists:
     """The three files that name profiles, written while the import runs, in `directory`.
 
     An import that `begins_anew` does so with them once its first page is there, any other adds to them; one that
@@ -84,7 +81,7 @@ class RunFiles:
                 )
             case TraitLeftOut(segment_id, trait, problem):
                 self._warnings.add(segment_id, trait, problem)
-            case PageSettled() | ActionEnded():
+            case PageDone() | ActionEnded():
                 for lines in self._all:
                     lines.flush()
 

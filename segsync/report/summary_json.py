@@ -5,16 +5,16 @@ field                                   what it is
 ======================================  =====================================================================
 `format`                                1; raised when a field changes its meaning or goes
 `segsync`                               the version that wrote this
-`outcome`                               "done", "interrupted" (Ctrl-C, SIGTERM) or "stopped" (by `error`)
+`state`                                 "done", "interrupted" (Ctrl-C, SIGTERM) or "stopped" (by `error`)
 `exit_code`                             what the shell got
 `error`                                 null, or `kind` (a class of `segsync.errors`), `message` and, of a call
                                         that failed, `service`, `status`, `request_id`
 `profiles`                              listed, those of earlier processes of the same import included; they are
-                                        the sum of `fates`
-`fates`                                 `confirmed`, `sent` (accepted, outcome not read), `without_identifier`,
-                                        `rejected`, `to_do`
-`before`                                the share of `fates` that earlier processes of the same import had
-`settled`                               the fates of what lies before `resume_offset`, as they stood when its
+                                        the sum of `outcomes`
+`outcomes`                                 `confirmed`, `sent` (accepted, outcome not read), `without_identifier`,
+                                        `rejected`, `pending`
+`before`                                the share of `outcomes` that earlier processes of the same import had
+`settled`                               the outcomes of what lies before `resume_offset`, as they stood when its
                                         pages settled: before outcomes that came later
 `is_confirmed`                          whether outcomes were read: false with `--no-confirm`
 `is_dry_run`                            with `--dry-run`: `sent` is what would be sent
@@ -65,10 +65,10 @@ def encode(report: ImportReport, *, exit_code: int, next_command: str | None) ->
     document = {
         "format": FORMAT,
         "segsync": __version__,
-        "outcome": report.outcome,
+        "state": report.state,
         "exit_code": exit_code,
         "error": None,
-        "profiles": report.fates.profiles,
+        "profiles": report.outcomes.profiles,
         **fields,
         "seconds_per_100_profiles": report.seconds_per_100_profiles,
         "seconds_per_100_customers": report.seconds_per_100_customers,

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from segsync.errors import OutputError, SettingsError, defect, how_to_install
 from segsync.formatting import printable
-from segsync.options import STANDARD_OUTPUT, Outputs, Request
+from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
 from segsync.report import summary_json
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
@@ -27,7 +27,7 @@ from segsync.runtime import to_standard_output
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def check_outputs(wanted: Outputs) -> None:
+def check_outputs(wanted: ReportFiles) -> None:
     """Know before an import, and not after a night of it, what cannot be written. Raises `SettingsError`."""
     problems = []
     if wanted.report:
@@ -115,15 +115,15 @@ def _is_file(path: Path) -> bool:
 
 
 def leave(
-    request: Request, report: ImportReport, exit_code: int, console: Console, *, next_command: str | None
+    options: ImportOptions, report: ImportReport, exit_code: int, console: Console, *, next_command: str | None
 ) -> None:
     """Write what was asked for. What cannot be written is said: how the import ended is another matter."""
-    wanted = request.outputs
+    wanted = options.outputs
     if wanted.summary_json:
         _write(wanted.summary_json, lambda: _summary(report, exit_code, next_command), console)
     if wanted.report:
-        is_written = _write(wanted.report, lambda: _page(request, report, next_command), console)
-        if is_written and request.mode != "quiet":
+        is_written = _write(wanted.report, lambda: _page(options, report, next_command), console)
+        if is_written and options.mode != "quiet":
             console.print(Text(printable(f"Report: {wanted.report}")), soft_wrap=True)
 
 
@@ -143,18 +143,18 @@ def _summary(report: ImportReport, exit_code: int, next_command: str | None) -> 
     return summary_json.encode(report, exit_code=exit_code, next_command=next_command)
 
 
-def _page(request: Request, report: ImportReport, next_command: str | None) -> bytes:
+def _page(options: ImportOptions, report: ImportReport, next_command: str | None) -> bytes:
     from segsync.report.html.page import Named, render  # noqa: PLC0415 - an extra, and heavy
 
-    most = request.outputs.report_ids
-    warnings, warned = _warned(request.directory / WARNINGS, most)
+    most = options.outputs.report_ids
+    warnings, warned = _warned(options.directory / WARNINGS, most)
     named = Named(
-        without_identifier=[*islice(_lines(request.directory / WITHOUT_IDENTIFIER), most)],
+        without_identifier=[*islice(_lines(options.directory / WITHOUT_IDENTIFIER), most)],
         warnings=warned,
     )
     page = render(
         structs.replace(report, warnings=warnings),
-        request.settings,
+        options.settings,
         next_command=next_command,
         named=named if most else None,
     )

@@ -10,12 +10,9 @@ from typing import Any
 
 Customer = dict[str, Any]
 
-
 REPORT_COLUMNS = ("source_id", "status", "key", "message", "details")
 
-
 REPORT_LIFE = timedelta(days=7)
-
 
 _QUOTES = {"name": "'{}'", "email": "<{}>", "phone": "({})"}
 

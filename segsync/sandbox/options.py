@@ -57,12 +57,9 @@ class SandboxOptions(Struct, frozen=True):
 # The sandbox's own credentials: they open nothing but the sandbox.
 SPACE_ID = "spa_sandbox"
 
-
 ACCESS_TOKEN = "sandbox-access-token"  # noqa: S105
 
-
 APPLICATION_ID = "sandbox-application-id"
-
 
 SECRET_KEY = "sandbox-secret-key"  # noqa: S105
 

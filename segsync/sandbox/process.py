@@ -17,7 +17,6 @@ from segsync.sandbox.server import Verdict
 
 SETTLE_SECONDS = 10.0
 
-
 _open = build_opener(ProxyHandler({})).open
 """To a server of our own on this machine: no proxy of the environment has a part in that."""
 

@@ -16,12 +16,9 @@ from segsync.sandbox.options import SandboxOptions
 
 Traits = dict[str, Any]
 
-
 Attributes = dict[str, Any]
 
-
 Shape = Callable[[Random, Traits, Attributes], None]
-
 
 PEOPLE: Final = (
     ("Ada", "Lovelace"),
@@ -34,14 +31,12 @@ PEOPLE: Final = (
     ("नीला", "शर्मा"),
 )
 
-
 PLACES: Final = (
     ("Katowice", "Śląskie", "Porcelanowa 23", "PL", "40-246"),
     ("São Paulo", "SP", "Rua Augusta 1500", "BR", "01304-001"),
     ("東京", "東京都", "神南1丁目", "JP", "150-0041"),
     ("Springfield", "IL", "742 Evergreen Terrace", "US", "62704"),
 )
-
 
 ATTRIBUTES_OF_TRAITS: Final = ("name", "email", "description", "phone")
 """Traits that become an attribute of the same name as they are."""
@@ -150,12 +145,9 @@ _SOURCE_IDS: Final = (
     lambda index: f"person{index}@example.com",
 )
 
-
 _ANONYMOUS_IDS: Final = {True: (0, 1, 1, 2, 3, 30), False: (0, 1, 1, 2, 3, 3)}
 
-
 _UNRELATED: Final = (0, 0, 0, 4, 12, 12, 30, 230)
-
 
 # --- names --------------------------------------------------------------------------------------------
 

@@ -14,18 +14,13 @@ from segsync.sandbox.service import Service, json_response
 
 T = TypeVar("T")
 
-
 AUTHORIZATION = f"Basic {b64encode(f'{ACCESS_TOKEN}:'.encode()).decode()}"
-
 
 PROFILES = "/v1/spaces/{space}/collections/users/profiles"
 
-
 DEFAULT_TRAITS, MOST_TRAITS = 10, 200
 
-
 MOST_EXTERNAL_IDS = 25
-
 
 MOST_PROFILES = 100
 

@@ -23,7 +23,6 @@ from segsync.sandbox.voucherify import ACTION, ACTIONS, MAX_BODY_BYTES, Voucheri
 
 HOST = "127.0.0.1"
 
-
 EXAMPLES = 5
 """How many source ids a verdict names of each kind."""
 

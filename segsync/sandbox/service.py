@@ -18,13 +18,10 @@ from segsync.sandbox.options import Faults
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
 LATENCY_SPREAD = 0.3
 """Sigma of the log-normal latencies: one in twenty takes 1.6 times the median or longer."""
 
-
 FOREVER_SECONDS = 24 * 3600.0
-
 
 _encode = msgspec.json.Encoder().encode
 

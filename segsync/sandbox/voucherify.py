@@ -24,35 +24,25 @@ from segsync.sandbox.service import Handler, Service, json_response
 
 BULK_UPSERT = "/v1/customers/bulk/async"
 
-
 ACTIONS = "/v1/async-actions"
-
 
 ACTION = "/v1/async-actions/{id}"
 
-
 REPORT = "/reports/{id}.csv"
-
 
 FOREIGN_HOST = "localhost"
 """Another name of 127.0.0.1, and so to a client another host than the API's."""
 
-
 CREDENTIALS = ("X-App-Id", "X-App-Token", "Authorization")
 """Headers that a host which is not the API's must never see."""
 
-
 MAX_BODY_BYTES = 10 * 1024 * 1024
-
 
 BIRTHDATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
-
 TEXTS = ("name", "email", "description", "phone")
 
-
 ADDRESS = {"city", "state", "line_1", "line_2", "country", "postal_code"}
-
 
 METADATA_TYPES: dict[str, tuple[str, type | UnionType, bool]] = {
     "plan": ("string", str, False),

@@ -15,7 +15,7 @@ import pytest
 
 from segsync.commands.status import RunStatus, read_status
 from segsync.errors import LedgerError
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
@@ -56,7 +56,7 @@ MOMENTS = {
 
 
 def _space(seed: int) -> SandboxOptions:
-    """One in which every fate is met."""
+    """One in which every outcome is met."""
     return fast(
         PROFILES, seed=seed, missing=0.02, refused_at_once=0.002, refused_later=0.02, action_seconds=0.5, latency_ms=2.0
     )
@@ -110,39 +110,39 @@ def _offset(segsync: Segsync) -> int:
 
 
 def _assert_promises_no_more_than_is_so(run: RunStatus, sandbox: SandboxProcess) -> None:
-    fates = run.fates
-    assert min(fates.confirmed, fates.sent, fates.without_identifier, fates.rejected, fates.to_do) >= 0
-    assert run.offset in (None, str(fates.profiles)), "what is done is what lies before the offset"
-    assert fates.confirmed <= written(sandbox)
-    assert fates.confirmed + fates.sent <= moment(sandbox).accepted
+    outcomes = run.outcomes
+    assert min(outcomes.confirmed, outcomes.sent, outcomes.without_identifier, outcomes.rejected, outcomes.pending) >= 0
+    assert run.offset in (None, str(outcomes.profiles)), "what is done is what lies before the offset"
+    assert outcomes.confirmed <= written(sandbox)
+    assert outcomes.confirmed + outcomes.sent <= moment(sandbox).accepted
 
 
 def _assert_is_complete(segsync: Segsync, sandbox: SandboxProcess, last: Run, kills: int) -> None:
     verdict, expected = sandbox.verdict(), truth(sandbox.options)
     assert verdict.is_right, verdict
     assert verdict.accepted <= verdict.expected + SENT_TWICE_A_KILL * kills, "a few pages are sent twice, no more"
-    fates = Fates(
+    outcomes = Outcomes(
         confirmed=len(expected.customers),
         without_identifier=len(expected.without_identifier),
         rejected=len(expected.rejected),
     )
     run = _latest(segsync)
     assert run
-    assert (run.state, run.fates, run.offset, run.open_actions) == ("done", fates, None, 0)
-    assert fates.confirmed == verdict.arrived
-    assert fates.profiles == PROFILES
+    assert (run.state, run.outcomes, run.offset, run.open_upserts) == ("done", outcomes, None, 0)
+    assert outcomes.confirmed == verdict.arrived
+    assert outcomes.profiles == PROFILES
     if last.stdout:  # the process that was killed last may have done all but say so
         assert last.code == 3
         assert last.row("Profiles listed") == PROFILES
-        assert last.row("Customers confirmed") == fates.confirmed
-        assert last.row("Without identifier") == fates.without_identifier
-        assert last.row("Rejected") == fates.rejected
+        assert last.row("Customers confirmed") == outcomes.confirmed
+        assert last.row("Without identifier") == outcomes.without_identifier
+        assert last.row("Rejected") == outcomes.rejected
         assert last.row("Still to do") == 0
     assert_files_tell(expected, segsync)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its_fate(
+def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its_outcome(
     tmp_path: Path, start_sandbox: StartSandbox, number: signal.Signals
 ) -> None:
     random = Random(_seed())
@@ -208,7 +208,7 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     sandbox = start_sandbox(fast(2000))
     running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
     wait_until_accepted(sandbox, 200)
-    wait_until(lambda: segsync.first_run().fates.confirmed > 0)
+    wait_until(lambda: segsync.first_run().outcomes.confirmed > 0)
     under_way = segsync.status()
     assert under_way.runs[0].state == "running"
     assert under_way.next == "An import is under way."
@@ -220,10 +220,10 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     [run] = status.runs
     assert run.state == "killed"
     assert run.ended_at is None
-    assert run.offset == str(run.fates.profiles) == str(run.profiles)
+    assert run.offset == str(run.outcomes.profiles) == str(run.profiles)
     assert under_way.runs[0].profiles <= run.profiles < 2000
-    assert run.fates.to_do == run.fates.rejected == 0
-    assert 0 < run.fates.confirmed <= sandbox.verdict().arrived
+    assert run.outcomes.pending == run.outcomes.rejected == 0
+    assert 0 < run.outcomes.confirmed <= sandbox.verdict().arrived
     assert status.next == "To resume it: python -m segsync --resume"
 
     said = segsync("status")
@@ -231,9 +231,9 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     assert "Run 1: killed" in said.stdout
     assert f"up to offset {run.offset}" in said.stdout
     assert said.row("Profiles") == run.profiles
-    assert said.row("Customers confirmed") == run.fates.confirmed
-    assert said.row("Customers sent") == run.fates.sent
-    assert said.row("Without identifier") == run.fates.without_identifier
+    assert said.row("Customers confirmed") == run.outcomes.confirmed
+    assert said.row("Customers sent") == run.outcomes.sent
+    assert said.row("Without identifier") == run.outcomes.without_identifier
     assert "To resume it: python -m segsync --resume" in said.stdout
 
 
@@ -264,7 +264,7 @@ def test_a_run_of_its_own_from_the_offset_of_a_killed_one_hears_what_became_of_b
     assert run.row("Rejected") == sum(segment_id >= first for segment_id in expected.rejected)
     assert run.row("Customers confirmed") == sum(segment_id >= first for segment_id in expected.customers)
     # Who was on the last pages of the killed one belongs to both.
-    assert sum(each.fates.rejected for each in status.runs) >= len(expected.rejected)
+    assert sum(each.outcomes.rejected for each in status.runs) >= len(expected.rejected)
     assert sum(each.profiles for each in status.rejections) == len(expected.rejected)
-    assert sum(each.fates.confirmed for each in status.runs) >= verdict.arrived
-    assert {(each.fates.sent, each.fates.to_do, each.open_actions) for each in status.runs} == {(0, 0, 0)}
+    assert sum(each.outcomes.confirmed for each in status.runs) >= verdict.arrived
+    assert {(each.outcomes.sent, each.outcomes.pending, each.open_upserts) for each in status.runs} == {(0, 0, 0)}

@@ -31,24 +31,24 @@ def page_in(segsync: Segsync) -> str:
 
 
 def rejections_add_up(report: ImportReport) -> bool:
-    return sum(group.profiles for group in report.rejections) == report.fates.rejected
+    return sum(group.profiles for group in report.rejections) == report.outcomes.rejected
 
 
 def test_the_summary_and_the_page_say_what_the_table_says(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(missing=0.05, refused_later=0.05))
     run = segsync(*LEAVE, sandbox=sandbox)
     report = report_in(segsync)
-    assert (run.code, report.outcome, report.error) == (3, "done", None)
-    assert report.fates.profiles == run.row("Profiles listed") == 500
-    assert report.fates.confirmed == run.row("Customers confirmed")
-    assert report.fates.without_identifier == run.row("Without identifier")
-    assert report.fates.rejected == run.row("Rejected") > 0
+    assert (run.code, report.state, report.error) == (3, "done", None)
+    assert report.outcomes.profiles == run.row("Profiles listed") == 500
+    assert report.outcomes.confirmed == run.row("Customers confirmed")
+    assert report.outcomes.without_identifier == run.row("Without identifier")
+    assert report.outcomes.rejected == run.row("Rejected") > 0
     assert sum(report.warnings.values()) == run.row("Warnings")
     assert report.calls["Segment"].calls == run.row("Segment calls")
     assert rejections_add_up(report)
     assert {group.stage for group in report.rejections} == {"read", "confirm"}
     assert sum(report.throughput.profiles) == 500 - sum(g.profiles for g in report.rejections if g.stage == "read")
-    assert f"{report.fates.customers} customers came over" in page_in(segsync)
+    assert f"{report.outcomes.customers} customers came over" in page_in(segsync)
     assert "Report: report.html" in run.stderr
     assert next_command_in(segsync) == ["--retry-rejected", *LEAVE]
 
@@ -57,8 +57,8 @@ def test_an_import_that_took_several_processes_is_told_as_one(segsync: Segsync, 
     sandbox = start_sandbox(fast(1000, missing=0.05, refused_later=0.05))
     segsync("--limit", "400", *LEAVE, sandbox=sandbox)
     first = report_in(segsync)
-    assert first.fates.profiles == 400
-    assert first.fates.rejected > 0
+    assert first.outcomes.profiles == 400
+    assert first.outcomes.rejected > 0
     assert "First part done" in page_in(segsync)
     assert next_command_in(segsync) == ["--resume", *LEAVE]
     segsync("--resume", *LEAVE, sandbox=sandbox)
@@ -66,12 +66,12 @@ def test_an_import_that_took_several_processes_is_told_as_one(segsync: Segsync, 
     warned = len(segsync.lines("profiles-with-warnings.csv")) - 1
     assert warned > sum(whole.warnings.values()) > 0, "those are of this process alone"
     assert f"Warnings: {warned:,}" in page_in(segsync)
-    assert (whole.fates.profiles, whole.before.profiles) == (1000, 400)
-    assert whole.fates.rejected > first.fates.rejected
+    assert (whole.outcomes.profiles, whole.before.profiles) == (1000, 400)
+    assert whole.outcomes.rejected > first.outcomes.rejected
     assert rejections_add_up(whole)
     segsync("--retry-rejected", *LEAVE, sandbox=sandbox)
     retried = report_in(segsync)
-    assert retried.fates.profiles == 1000
+    assert retried.outcomes.profiles == 1000
     assert rejections_add_up(retried)
 
 
@@ -83,9 +83,9 @@ def test_a_page_that_nobody_asked_for_in_time_can_be_had_later(segsync: Segsync,
     assert "nothing to resume" in run.stderr
     assert calls(sandbox) == before
     report = report_in(segsync)
-    assert (report.fates.profiles, report.seconds) == (300, 0)
+    assert (report.outcomes.profiles, report.seconds) == (300, 0)
     assert rejections_add_up(report)
-    assert f"Rejected: {report.fates.rejected}" in page_in(segsync)
+    assert f"Rejected: {report.outcomes.rejected}" in page_in(segsync)
     assert f"Warnings: {len(segsync.lines('profiles-with-warnings.csv')) - 1}" in page_in(segsync)
     assert "How fast it went" not in page_in(segsync)
 
@@ -98,8 +98,8 @@ def test_the_page_that_comes_later_knows_whether_outcomes_were_read(
     segsync(*() if confirms else ("--no-confirm",), sandbox=sandbox)
     segsync("--resume", *LEAVE, sandbox=sandbox)
     report = report_in(segsync)
-    assert (report.is_confirmed, report.fates.sent > 0) == (confirms, not confirms)
-    assert f"{report.fates.customers} customers {'came over' if confirms else 'were sent'}" in page_in(segsync)
+    assert (report.is_confirmed, report.outcomes.sent > 0) == (confirms, not confirms)
+    assert f"{report.outcomes.customers} customers {'came over' if confirms else 'were sent'}" in page_in(segsync)
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["a signal", "a second signal"])
@@ -111,8 +111,8 @@ def test_an_interrupted_run_leaves_them_too(segsync: Segsync, start_sandbox: Sta
         running.send_signal(signal.SIGTERM)
     assert ended(running).code == 143
     report = report_in(segsync)
-    assert report.outcome == "interrupted"
-    assert report.fates.profiles > 0
+    assert report.state == "interrupted"
+    assert report.outcomes.profiles > 0
     assert next_command_in(segsync) == ["--resume", *LEAVE]
     assert "Interrupted" in page_in(segsync)
 
@@ -120,7 +120,7 @@ def test_an_interrupted_run_leaves_them_too(segsync: Segsync, start_sandbox: Sta
 def test_a_run_that_stopped_says_why(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     run = segsync(*LEAVE, sandbox=start_sandbox(fast()), VOUCHERIFY_SECRET_KEY="not-it")
     report = report_in(segsync)
-    assert (run.code, report.outcome) == (2, "stopped")
+    assert (run.code, report.state) == (2, "stopped")
     assert type(report.error).__name__ == "AccessError"
     assert "VOUCHERIFY_SECRET_KEY" in str(report.error)
     assert "Why it stopped:" in page_in(segsync)
@@ -131,13 +131,13 @@ def test_on_standard_output_there_is_the_summary_and_nothing_else(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     run = segsync("--summary-json", "-", sandbox=start_sandbox(fast(100)))
-    assert summary_json.decode(run.stdout.encode()).fates.profiles == 100
+    assert summary_json.decode(run.stdout.encode()).outcomes.profiles == 100
     assert "Profiles listed" in run.stderr
 
 
 def test_a_first_try_keeps_standard_output_for_the_summary_too(segsync: Segsync) -> None:
     run = segsync("--sandbox", "--limit", "50", "--summary-json", "-")
-    assert summary_json.decode(run.stdout.encode()).fates.profiles == 50
+    assert summary_json.decode(run.stdout.encode()).outcomes.profiles == 50
     assert "that matches" in run.stderr
 
 

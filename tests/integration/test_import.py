@@ -17,7 +17,7 @@ def test_the_sandbox_flag_needs_no_account_and_ends_with_counts_that_match(segsy
     assert "that matches" in run.stdout
 
 
-def test_every_profile_meets_a_fate_and_every_customer_arrives_as_it_should(
+def test_every_profile_meets_a_outcome_and_every_customer_arrives_as_it_should(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(1000, action_seconds=0.05))
@@ -61,7 +61,7 @@ def test_through_errors_cuts_and_time_outs_every_customer_arrives(
     assert sandbox.verdict().is_right
     assert run.row("Customers confirmed") == sandbox.verdict().expected
     assert run.row("Customers confirmed") + run.row("Without identifier") == 1000
-    assert run.row("Segment calls") == sandbox.verdict().segment_calls, "no call goes past the pacer and the count"
+    assert run.row("Segment calls") == sandbox.verdict().segment_calls, "no call goes past the limiter and the count"
 
 
 def test_a_server_that_ignores_include_gives_the_same_customers(segsync: Segsync, start_sandbox: StartSandbox) -> None:

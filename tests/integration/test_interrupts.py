@@ -104,7 +104,7 @@ def test_after_an_error_yes_goes_on_in_the_same_process(segsync: Segsync, start_
     assert code == 0, said
     assert verdict.is_right
     assert re.search(r"Profiles listed +1,500", said)
-    assert re.search(rf"Customers confirmed +{verdict.expected:,}", said), "the fates add up over both halves"
+    assert re.search(rf"Customers confirmed +{verdict.expected:,}", said), "the outcomes add up over both halves"
     assert "outcome not read" not in said
     assert len(segsync.lines("profiles-without-identifier.txt")) == 1500 - verdict.expected
 

@@ -26,8 +26,8 @@ import pytest
 
 from segsync import run_import
 from segsync.connectors import segment, voucherify
-from segsync.connectors.http.client import Transport
-from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.segment import SegmentSource
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import CallError, SegsyncError
@@ -369,14 +369,14 @@ async def services_at(url: str, *, timeout_seconds: float = 5.0) -> AsyncGenerat
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
 
-        def transport(service: str, headers: Mapping[str, str], credentials: str) -> Transport:
-            return Transport(
+        def transport(service: str, headers: Mapping[str, str], credentials: str) -> ApiClient:
+            return ApiClient(
                 session,
                 service=service,
                 base_url=url,
                 headers=headers,
                 credentials=credentials,
-                pacer=Pacer(UNLIMITED),
+                limiter=RateLimiter(UNLIMITED),
                 retry_seconds=0.0,
                 on_event=ignore,
                 random=NoJitter(),
@@ -403,7 +403,7 @@ CALLS: dict[str, Callable[[Services], Awaitable[object]]] = {
     "profile": _profile,
     "upsert": lambda services: services.sink.upsert(CUSTOMERS),
     "statuses": lambda services: services.sink.action_statuses(),
-    "outcome": lambda services: services.sink.action_outcome("aa_1"),
+    "state": lambda services: services.sink.upsert_result("aa_1"),
     "report": lambda services: services.sink.reported(f"{services.url}/reports/1.csv?email={ADA}&token={KEY}"),
 }
 
@@ -466,13 +466,13 @@ async def test_a_credential_that_looks_like_any_word_is_hidden_as_well(credentia
     """A service that says which it refuses: "token … is bad". No rule knows its shape, but we know the credential."""
     said = answer({"message": f"the token {credential} is bad", "key": "bad"}, 400)
     async with scripted_server(Script(said)) as url, aiohttp.ClientSession() as session:
-        transport = Transport(
+        transport = ApiClient(
             session,
             service="Voucherify",
             base_url=url,
             headers=voucherify.headers(credential, credential),
             credentials="VOUCHERIFY_SECRET_KEY",
-            pacer=Pacer(UNLIMITED),
+            limiter=RateLimiter(UNLIMITED),
             retry_seconds=0.0,
             on_event=ignore,
         )

@@ -133,9 +133,9 @@ def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_se
     assert before.pending_actions == 3
     status = segsync.status()
     assert status.runs[0].state == "killed"
-    assert status.runs[0].fates.sent == before.accepted
-    assert status.runs[0].fates.confirmed == 0
-    assert status.runs[0].open_actions == 3
+    assert status.runs[0].outcomes.sent == before.accepted
+    assert status.runs[0].outcomes.confirmed == 0
+    assert status.runs[0].open_upserts == 3
 
     run = segsync("--resume", sandbox=sandbox)
     after = sandbox.verdict()
@@ -197,8 +197,8 @@ def test_without_confirming_customers_are_sent_and_nobody_asks(segsync: Segsync,
     assert run.row("Rejected") == 0
     assert verdict.action_reads == verdict.action_listings == 0
     assert verdict.voucherify_calls == len(verdict.batch_sizes) + 1, "and the metadata schema"
-    fates = segsync.first_run().fates
-    assert (fates.sent, fates.confirmed) == (verdict.expected, 0)
+    outcomes = segsync.first_run().outcomes
+    assert (outcomes.sent, outcomes.confirmed) == (verdict.expected, 0)
 
 
 # --- poison -----------------------------------------------------------------------------------------------------
@@ -277,14 +277,14 @@ def test_a_retry_that_is_killed_forgets_nobody(
     assert segsync(sandbox=sandbox).code == 3
     sandbox.mend(action_seconds=1.0)
     running = segsync.start("--retry-rejected", "--batch-size", "20", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="50")
-    wait_until(lambda: segsync.first_run().fates.sent > 0)
+    wait_until(lambda: segsync.first_run().outcomes.sent > 0)
     running.kill()
     running.communicate()
-    assert segsync.first_run().fates.rejected > 0
+    assert segsync.first_run().outcomes.rejected > 0
     assert [segsync(way_on, sandbox=sandbox).code for way_on in ways_on][1] == 0
     verdict = sandbox.verdict()
     assert verdict.is_right
-    assert segsync.first_run().fates.confirmed == verdict.expected
+    assert segsync.first_run().outcomes.confirmed == verdict.expected
     assert segsync.status().next == "All is done."
     assert segsync.lines(REJECTED) == [], "nobody is rejected any more"
 
@@ -296,14 +296,14 @@ def test_a_retry_that_is_interrupted_says_how_to_hear_the_rest(segsync: Segsync,
     sandbox.mend(action_seconds=2.0)
     running = segsync.start("--retry-rejected", sandbox=sandbox)
     wait_until(lambda: moment(sandbox).pending_actions > 0)
-    wait_until(lambda: segsync.first_run().fates.sent == rejected)
+    wait_until(lambda: segsync.first_run().outcomes.sent == rejected)
     running.terminate()
     interrupted = ended(running)
     assert interrupted.code == 143
     [way_on] = re.findall(r"python -m segsync (--\S+)\n", interrupted.stderr)
     assert segsync(way_on, sandbox=sandbox).code == 0
-    fates = segsync.first_run().fates
-    assert (fates.sent, fates.rejected) == (0, 0), f"{way_on} was said to be the way on"
+    outcomes = segsync.first_run().outcomes
+    assert (outcomes.sent, outcomes.rejected) == (0, 0), f"{way_on} was said to be the way on"
     assert segsync.lines(REJECTED) == []
 
 

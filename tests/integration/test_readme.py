@@ -159,8 +159,8 @@ def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: St
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert "PageSettled" in run.stdout
-    assert re.search(r"^done Fates\(.+\) 100$", run.stdout, re.MULTILINE)
+    assert "PageDone" in run.stdout
+    assert re.search(r"^done Outcomes\(.+\) 100$", run.stdout, re.MULTILINE)
     assert sandbox.verdict(last=100).is_right
 
 

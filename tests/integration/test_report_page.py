@@ -54,14 +54,14 @@ async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab,
     await tab.open(url, width=width, scheme=scheme)
 
     text = await tab.ask("document.body.innerText")
-    fates = report.fates
-    assert f"{fates.customers:,} customers came over" in text
-    assert f"What became of the {fates.profiles:,} profiles" in text
-    assert f"Rejected: {fates.rejected:,}" in text
-    assert f"Without a customer id: {fates.without_identifier:,}" in text
+    outcomes = report.outcomes
+    assert f"{outcomes.customers:,} customers came over" in text
+    assert f"What became of the {outcomes.profiles:,} profiles" in text
+    assert f"Rejected: {outcomes.rejected:,}" in text
+    assert f"Without a customer id: {outcomes.without_identifier:,}" in text
     assert f"Warnings: {sum(report.warnings.values()):,}" in text
     counts = await tab.ask("[...document.querySelectorAll('.kind .count')].map(each => each.innerText)")
-    assert sum(int(count.replace(",", "")) for count in counts) == fates.rejected > 0
+    assert sum(int(count.replace(",", "")) for count in counts) == outcomes.rejected > 0
 
     assert await tab.ask("document.documentElement.scrollWidth") == width  # nothing sticks out
     overflowing = (

@@ -66,8 +66,8 @@ def test_every_line_on_stderr_is_json_through_faults_and_an_interruption_and_a_r
     assert all(re.fullmatch(r"req-\w+", line["request_id"]) for line in answered)
     assert len(answered) > 3 or not verbose
     [last] = [line for line in told if line["event"] == "run_ended"]
-    assert last["outcome"] == "interrupted"
-    assert last["counts"]["to_do"] == first.row("Still to do")
+    assert last["state"] == "interrupted"
+    assert last["counts"]["pending"] == first.row("Still to do")
     [way_on] = [line["message"] for line in told if "--resume" in line["message"]]
     assert way_on.endswith(" ".join(("--resume", *flags)))
 
@@ -123,11 +123,11 @@ def test_metrics_are_served_while_it_runs_and_no_longer(segsync: Segsync, start_
     numbers = dict(re.findall(r"^(segsync_\S+) (\S+)$", text, re.MULTILINE))
     assert float(numbers['segsync_calls_total{service="Segment",status="200"}']) > 300
     assert float(numbers['segsync_call_seconds_count{service="Voucherify"}']) >= 2
-    assert float(numbers['segsync_profiles_total{fate="sent"}']) >= 200
-    fates = [float(value) for name, value in numbers.items() if name.startswith("segsync_fates{")]
+    assert float(numbers['segsync_profiles_total{outcome="sent"}']) >= 200
+    outcomes = [float(value) for name, value in numbers.items() if name.startswith("segsync_outcomes{")]
     listed = float(numbers['segsync_stage_profiles_total{stage="list"}'])
-    assert len(fates) == 5
-    assert sum(fates) == pytest.approx(listed, abs=100)  # a page may have been listed in between
+    assert len(outcomes) == 5
+    assert sum(outcomes) == pytest.approx(listed, abs=100)  # a page may have been listed in between
     running.send_signal(signal.SIGINT)
     assert ended(running).code == 130
     with pytest.raises(URLError):

@@ -13,7 +13,7 @@ from tests.integration.conftest import Segsync
 
 @dataclass(frozen=True)
 class Truth:
-    """The fates of the profiles of a space, by segment id; of the rejected ones the stage."""
+    """The outcomes of the profiles of a space, by segment id; of the rejected ones the stage."""
 
     customers: frozenset[str]
     without_identifier: frozenset[str]

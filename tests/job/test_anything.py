@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segsync.commands.status import read_status
-from segsync.models import Fates
+from segsync.models import Outcomes
 from tests.job.world import Fragile, World, poison, smallest, users
 from tests.support.memory import refused
 
@@ -31,9 +31,9 @@ async def test_whatever_is_begun_killed_and_retried_in_any_order_the_books_are_r
             options = {"offset": runs[0].offset}
         await world.run_killed(random.randint(1, 500), f"{seed}-{turn}", **options)
         for run in read_status(world.ledger).runs:
-            assert smallest(run.fates) >= 0, (turn, options, run)
+            assert smallest(run.outcomes) >= 0, (turn, options, run)
     report = await world.run(resume=True)
-    assert report.outcome == "done"
+    assert report.state == "done"
     assert {f"user-{number}" for number in world.rejected_now()} >= users(*range(200)) - world.voucherify.written
     assert world.rejected_in_file() == world.rejected_now()
     world.source.trouble = lambda _index: None
@@ -43,4 +43,4 @@ async def test_whatever_is_begun_killed_and_retried_in_any_order_the_books_are_r
     assert world.voucherify.written == users(*range(200))
     status = read_status(world.ledger)
     assert status.next == "All is done."
-    assert all(run.fates == Fates(confirmed=run.profiles) for run in status.runs[:1])
+    assert all(run.outcomes == Outcomes(confirmed=run.profiles) for run in status.runs[:1])

@@ -9,7 +9,7 @@ import pytest
 from segsync import Settings, run_import
 from segsync.errors import SegsyncError
 from segsync.ledger import rejections as entries_rejections
-from segsync.models import Fates
+from segsync.models import Outcomes
 from tests.job.world import SETTINGS, World, users
 from tests.support.memory import refused
 
@@ -35,11 +35,11 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
     report = await run_import(
         Settings(**SETTINGS), ledger=world.ledger, on_event=world.at_event, directory=world.directory
     )
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert "cannot be written" in str(report.error)
     monkeypatch.setattr(entries_rejections, "add_rejection", add_rejection)
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=270, rejected=30))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=270, rejected=30))
     assert world.voucherify.written == users(*(each for each in range(300) if each % 10))
 
 
@@ -49,6 +49,6 @@ async def test_what_stops_the_calls_for_outcomes_stops_the_import_as_it_is(world
 
     world.voucherify.action_statuses = refuse  # type: ignore[method-assign]
     report = await world.run()
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert isinstance(report.error, SegsyncError)
     assert str(report.error) == str(refused(400))

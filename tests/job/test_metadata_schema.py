@@ -7,7 +7,7 @@ import asyncio
 from segsync.errors import AccessError
 from segsync.events import MetadataUnchecked
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from segsync.models import Fates, Profile
+from segsync.models import Outcomes, Profile
 from segsync.report.profile_lists import WARNINGS
 from tests.job.world import Fragile, World
 from tests.support.ledgers import done, not_ended
@@ -22,7 +22,7 @@ async def test_the_schema_is_read_once_and_what_it_does_not_define_is_told_once(
     report = await world.run()
     assert world.voucherify.schema_calls == 1
     assert report.warnings == {"metadata.shoe_size": 1}
-    assert report.fates == Fates(confirmed=299, rejected=1)
+    assert report.outcomes == Outcomes(confirmed=299, rejected=1)
     assert (world.directory / WARNINGS).read_text().splitlines()[1:] == [
         ",".join(("0", "metadata.shoe_size", "is not defined in Voucherify's metadata schema (told once)"))
     ]
@@ -37,11 +37,11 @@ async def test_who_is_rejected_for_metadata_is_taken_again_when_the_schema_is_me
     world.voucherify.schema = STRICT
     rejecting = {"metadata_undefined": "reject"}
     report = await world.run(settings=rejecting)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=270, rejected=30))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=270, rejected=30))
     assert set(world.rejected().values()) == {"map"}
     world.voucherify.schema = MetadataSchema({"shoe_size": Definition("number")}, allow_defined_only=True)
     report = await world.run(settings=rejecting, retry_rejected=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))
     assert world.rejected_in_file() == set()
 
 
@@ -50,15 +50,15 @@ async def test_a_schema_that_the_settings_need_and_that_cannot_be_read_stops_the
 ) -> None:
     world.voucherify.schema = AccessError("refused", service="Voucherify", status=403)
     report = await world.run(settings={"metadata_undefined": "drop"})
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert "may not read the metadata schema, which METADATA_UNDEFINED=drop needs" in str(report.error)
-    assert (report.fates, world.source.reads, report.resume_offset) == (Fates(), 0, "0")
+    assert (report.outcomes, world.source.reads, report.resume_offset) == (Outcomes(), 0, "0")
 
 
 async def test_a_schema_that_cannot_be_read_is_told_and_metadata_goes_as_it_is(world: World) -> None:
     world.voucherify.schema = AccessError("refused", service="Voucherify", status=403)
     report = await world.run()
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))
     assert world.count(MetadataUnchecked) == 1
 
 
@@ -72,7 +72,7 @@ async def test_who_stops_the_import_does_not_wait_for_the_schema(world: World) -
 
     world.voucherify.metadata_schema = for_ever  # type: ignore[method-assign]
     report = await world.run(stop=stop)
-    assert (report.outcome, report.fates, report.resume_offset) == ("interrupted", Fates(), "0")
+    assert (report.state, report.outcomes, report.resume_offset) == ("interrupted", Outcomes(), "0")
 
 
 async def test_where_only_outcomes_are_left_to_be_read_the_schema_is_not(world: World) -> None:
@@ -81,5 +81,5 @@ async def test_where_only_outcomes_are_left_to_be_read_the_schema_is_not(world: 
     world.voucherify.outcomes = {action: done(20) for action in world.voucherify.outcomes}
     world.voucherify.schema_calls = 0
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))
     assert world.voucherify.schema_calls == 0

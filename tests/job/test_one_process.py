@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from segsync import Settings, run_import
-from segsync.events import ActionEnded, BatchSent, Event, PageSettled, ProfileRejected, ReadingEnded
-from segsync.models import Fates
+from segsync.events import ActionEnded, BatchSent, Event, PageDone, ProfileRejected, ReadingEnded
+from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
 from tests.job.world import SETTINGS, Fragile, World, poison, users
 from tests.support.ledgers import done, failed
@@ -13,20 +13,20 @@ from tests.support.memory import refused
 
 async def test_everybody_arrives_and_is_confirmed(world: World) -> None:
     report = await world.run()
-    assert (report.outcome, report.error, report.fates) == ("done", None, Fates(confirmed=300))
+    assert (report.state, report.error, report.outcomes) == ("done", None, Outcomes(confirmed=300))
     assert world.voucherify.written == users(*range(300))
-    assert world.status().open_actions == 0
+    assert world.status().open_upserts == 0
     assert world.count(ReadingEnded) <= 1
     assert world.count(ActionEnded) == world.count(BatchSent) == 15
 
 
-async def test_every_fate_is_counted_in_the_report_as_in_the_ledger(world: World) -> None:
+async def test_every_outcome_is_counted_in_the_report_as_in_the_ledger(world: World) -> None:
     world.source.source_id = lambda index: None if index % 5 == 1 else f"user-{index}"
     world.source.trouble = lambda index: refused(404) if index in (20, 77) else None
     world.voucherify.trouble = lambda ids: refused(400) if "user-33" in ids else None
     world.voucherify.verdict = poison(50, 250)
     report = await world.run()
-    assert report.fates == Fates(confirmed=300 - 60 - 5, without_identifier=60, rejected=5)
+    assert report.outcomes == Outcomes(confirmed=300 - 60 - 5, without_identifier=60, rejected=5)
     stages = {"20": "read", "77": "read", "33": "upsert", "50": "confirm", "250": "confirm"}
     assert world.rejected() == stages
     lines = (world.directory / REJECTED).read_text().splitlines()[1:]
@@ -40,7 +40,7 @@ async def test_upserts_that_fail_are_repeated_once_and_all_arrive(world: World) 
     fragile = world.voucherify.verdict = Fragile(7, 107)
     report = await world.run()
     assert fragile.have_failed
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=298, rejected=2))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=298, rejected=2))
     assert world.voucherify.written == users(*range(300)) - users(7, 107)
     assert set(world.rejected()) == {"7", "107"}
 
@@ -48,7 +48,7 @@ async def test_upserts_that_fail_are_repeated_once_and_all_arrive(world: World) 
 async def test_customers_whose_upserts_fail_twice_are_rejected_with_their_source_ids(world: World) -> None:
     world.voucherify.verdict = lambda ids: failed() if "user-123" in ids else done(len(ids))
     report = await world.run()
-    assert report.fates.confirmed + report.fates.rejected == 300
+    assert report.outcomes.confirmed + report.outcomes.rejected == 300
     assert {f"user-{number}" for number in world.rejected()} == users(*range(300)) - world.voucherify.written
     lines = (world.directory / REJECTED).read_text().splitlines()[1:]
     assert {line.split(",")[1] for line in lines} == {f"user-{number}" for number in world.rejected()}
@@ -58,11 +58,11 @@ async def test_customers_whose_upserts_fail_twice_are_rejected_with_their_source
 async def test_without_confirmation_nobody_is_asked_and_all_are_sent(world: World) -> None:
     world.voucherify.verdict = poison(5)
     report = await world.run(confirm=False)
-    assert (report.outcome, report.fates, report.is_confirmed) == ("done", Fates(sent=300), False)
+    assert (report.state, report.outcomes, report.is_confirmed) == ("done", Outcomes(sent=300), False)
     assert world.voucherify.calls == []
-    assert world.status().open_actions == 0
+    assert world.status().open_upserts == 0
     again = await world.run(resume=True)
-    assert (again.outcome, again.fates) == ("done", Fates(sent=300))
+    assert (again.state, again.outcomes) == ("done", Outcomes(sent=300))
     assert world.voucherify.calls == []
     assert len(world.voucherify.received) == 300
 
@@ -70,7 +70,7 @@ async def test_without_confirmation_nobody_is_asked_and_all_are_sent(world: Worl
 async def test_a_temporary_ledger_will_do(world: World) -> None:
     world.voucherify.verdict = Fragile(7)
     report = await run_import(Settings(**SETTINGS))
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=299, rejected=1))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
     assert list(world.directory.iterdir()) == []
 
 
@@ -85,12 +85,12 @@ async def test_nothing_personal_is_in_the_ledger(world: World) -> None:
     seen: list[bytes] = []
 
     def look(event: Event) -> None:
-        if isinstance(event, ActionEnded | ProfileRejected | PageSettled):
+        if isinstance(event, ActionEnded | ProfileRejected | PageDone):
             seen.extend(path.read_bytes() for path in world.directory.glob("segsync.db*"))
 
     world.at_event = look
     report = await world.run()
-    assert report.fates.rejected > 3
+    assert report.outcomes.rejected > 3
     seen.extend(path.read_bytes() for path in world.directory.glob("segsync.db*"))
     for content in seen:
         for secret in (b"lovelace", b"Lovelace", b"example", b"7946", b"countess"):

@@ -10,10 +10,10 @@ import pytest
 
 from segsync import Settings, run_import
 from segsync.commands.status import RunStatus, read_status
-from segsync.connectors.base import ActionOutcome
+from segsync.connectors.base import UpsertResult
 from segsync.errors import LedgerError, StopError
 from segsync.events import ActionEnded, BatchSent, Event, ReadingEnded
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.pipeline.results import FAILED_IN_A_ROW
 from segsync.report.profile_lists import REJECTED
 from tests.job.world import SETTINGS, Fragile, World, poison, smallest, users
@@ -22,7 +22,9 @@ from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("seed", range(16))
-async def test_killed_again_and_again_it_is_resumed_until_everybody_has_met_its_fate(world: World, seed: int) -> None:
+async def test_killed_again_and_again_it_is_resumed_until_everybody_has_has_its_outcome(
+    world: World, seed: int
+) -> None:
     random = Random(seed)
     bad = random.sample(range(300), 6)
     anonymous = set(random.sample(range(300), 60)) - set(bad)
@@ -38,8 +40,8 @@ async def test_killed_again_and_again_it_is_resumed_until_everybody_has_met_its_
         assert world.status().state in ("killed", "running")
     report = await world.run(resume=True)
     assert kills
-    assert report.outcome == "done"
-    assert world.status().fates == Fates(
+    assert report.state == "done"
+    assert world.status().outcomes == Outcomes(
         confirmed=300 - len(anonymous) - len(gone) - len(bad),
         without_identifier=len(anonymous),
         rejected=len(gone) + len(bad),
@@ -65,13 +67,13 @@ async def test_asked_to_stop_it_ends_in_good_order_and_goes_on_where_it_stood(wo
 
         world.at_event = count
         report = await world.run(resume=True, stop=stop)
-        assert world.status().fates.profiles == report.settled.profiles
-        if report.outcome == "done":
+        assert world.status().outcomes.profiles == report.settled.profiles
+        if report.state == "done":
             break
-        assert report.outcome == "interrupted"
+        assert report.state == "interrupted"
         sent_before += 1
     assert sent_before
-    assert report.fates == Fates(confirmed=298, rejected=2)
+    assert report.outcomes == Outcomes(confirmed=298, rejected=2)
     assert world.voucherify.written == users(*range(300)) - users(7, 107)
 
 
@@ -90,7 +92,7 @@ async def test_cancelled_it_can_be_resumed(world: World) -> None:
     assert world.status().state == "interrupted"
     world.at_event = lambda _event: None
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))
     assert world.voucherify.written == users(*range(300))
 
 
@@ -101,7 +103,7 @@ async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> No
     assert world.status().state == "running"
     with pytest.raises(LedgerError, match="Another segsync uses the ledger"):
         await run_import(Settings(**SETTINGS), ledger=world.ledger)
-    assert (await running).fates == Fates(confirmed=300)
+    assert (await running).outcomes == Outcomes(confirmed=300)
 
 
 async def test_outcomes_left_open_by_the_last_process_are_all_that_a_resume_asks_for(world: World) -> None:
@@ -109,13 +111,13 @@ async def test_outcomes_left_open_by_the_last_process_are_all_that_a_resume_asks
     stop = asyncio.Event()
     world.at_event = lambda event: stop.set() if isinstance(event, ReadingEnded) else None
     report = await world.run(stop=stop)
-    assert (report.outcome, report.fates, report.resume_offset) == ("interrupted", Fates(sent=300), None)
-    assert world.status().open_actions == 15
+    assert (report.state, report.outcomes, report.resume_offset) == ("interrupted", Outcomes(sent=300), None)
+    assert world.status().open_upserts == 15
     for action_id, ids in world.voucherify.customers_of.items():
         world.voucherify.outcomes[action_id] = poison(7)(ids)
     reads = world.source.reads
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=299, rejected=1))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
     assert world.source.reads == reads
 
 
@@ -124,7 +126,7 @@ async def test_when_voucherify_ends_nothing_any_more_each_process_says_so(world:
     hurried = {"confirm_seconds": 0.05}
     for resume in (False, True):
         report = await world.run(resume=resume, settings=hurried)
-        assert (report.outcome, report.fates) == ("stopped", Fates(sent=300))
+        assert (report.state, report.outcomes) == ("stopped", Outcomes(sent=300))
         assert isinstance(report.error, StopError)
         assert str(report.error).startswith("Voucherify has ended none of 15 bulk upserts (300 customers)")
     assert world.status().error == str(report.error)
@@ -133,24 +135,24 @@ async def test_when_voucherify_ends_nothing_any_more_each_process_says_so(world:
 async def test_when_every_upsert_fails_it_stops_and_a_resume_takes_them_again(world: World) -> None:
     world.voucherify.verdict = lambda _ids: failed()
     report = await world.run(settings={"batch_size": 5})
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert f"{FAILED_IN_A_ROW} bulk upserts in a row came to nothing" in str(report.error)
     assert world.rejected() == {}
     world.voucherify.verdict = lambda ids: done(len(ids))
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=300))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))
     assert world.voucherify.written == users(*range(300))
 
 
 async def test_when_every_customer_is_refused_it_stops_and_a_resume_takes_them_again(world: World) -> None:
     world.voucherify.verdict = lambda ids: done(len(ids), ids)
     report = await world.run()
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert "refused all 60 customers of 3 bulk upserts in a row" in str(report.error)
     assert world.rejected() == {}
     world.voucherify.verdict = poison(7)
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates) == ("done", Fates(confirmed=299, rejected=1))
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
     assert world.voucherify.written == users(*range(300)) - users(7)
 
 
@@ -159,21 +161,21 @@ async def test_a_limit_counts_over_all_processes(world: World) -> None:
     stop = asyncio.Event()
     world.at_event = lambda _event: stop.set() if len(world.events) == 60 else None
     first = await world.run(limit=100, stop=stop)
-    assert (first.outcome, first.fates.done < 100) == ("interrupted", True)
+    assert (first.state, first.outcomes.done < 100) == ("interrupted", True)
     report = await world.run(limit=100, resume=True)
-    assert (report.outcome, report.fates, report.resume_offset) == ("done", Fates(confirmed=100), "100")
+    assert (report.state, report.outcomes, report.resume_offset) == ("done", Outcomes(confirmed=100), "100")
     assert world.voucherify.written == users(*range(100))
     report = await world.run(limit=100, resume=True)
-    assert (report.fates, len(world.voucherify.written)) == (Fates(confirmed=100), 100)
+    assert (report.outcomes, len(world.voucherify.written)) == (Outcomes(confirmed=100), 100)
     report = await world.run(resume=True)
-    assert (report.fates, report.resume_offset) == (Fates(confirmed=300), None)
+    assert (report.outcomes, report.resume_offset) == (Outcomes(confirmed=300), None)
 
 
 async def test_after_a_finished_import_a_resume_does_nothing(world: World) -> None:
     await world.run()
     world.voucherify.calls.clear()
     report = await world.run(resume=True)
-    assert (report.outcome, report.fates, report.before) == ("done", Fates(confirmed=300), Fates(confirmed=300))
+    assert (report.state, report.outcomes, report.before) == ("done", Outcomes(confirmed=300), Outcomes(confirmed=300))
     assert (world.source.reads, len(world.voucherify.received), world.voucherify.calls) == (300, 300, [])
 
 
@@ -185,14 +187,14 @@ async def test_an_import_at_an_offset_hears_of_the_upserts_of_the_one_before_and
     await world.run()
     offset = world.status().offset
     assert offset is not None
-    assert world.status().fates == Fates(sent=int(offset))
+    assert world.status().outcomes == Outcomes(sent=int(offset))
     for action_id, ids in world.voucherify.customers_of.items():
         world.voucherify.outcomes[action_id] = failed() if "user-3" in ids else done(len(ids))
     world.voucherify.verdict = poison(200)
     world.source.trouble = lambda _index: None
     report = await world.run(offset=offset)
-    assert report.fates == Fates(confirmed=300 - int(offset) - 1, rejected=1)
-    assert world.status(1).fates == Fates(confirmed=int(offset))
+    assert report.outcomes == Outcomes(confirmed=300 - int(offset) - 1, rejected=1)
+    assert world.status(1).outcomes == Outcomes(confirmed=int(offset))
     assert world.voucherify.written == users(*range(300)) - users(200)
 
 
@@ -201,7 +203,7 @@ async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(
     """What it had sent beyond its settled pages FAILED, is taken again by the new one, and fails once more."""
     world.source.seconds = lambda index: 0.05 if index == 15 else 0.0
 
-    def verdict(ids: list[str]) -> ActionOutcome:
+    def verdict(ids: list[str]) -> UpsertResult:
         is_of_the_new_one = world.voucherify.received.count(ids[0]) == 2
         return done(len(ids)) if is_of_the_new_one else failed()
 
@@ -217,9 +219,9 @@ async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(
 
     world.at_event = look
     report = await world.run()
-    assert (report.outcome, report.fates.confirmed + report.fates.rejected) == ("done", 300)
+    assert (report.state, report.outcomes.confirmed + report.outcomes.rejected) == ("done", 300)
     for killed in (*seen, world.status(1)):
-        assert smallest(killed.fates) >= 0
+        assert smallest(killed.outcomes) >= 0
         assert killed.profiles >= int(killed.offset or 0)
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from segsync import ImportReport, Settings, run_import
 from segsync.commands.status import RunStatus, read_status
-from segsync.connectors.base import ActionOutcome
+from segsync.connectors.base import UpsertResult
 from segsync.events import Event, OnEvent
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import reading
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
 from tests.support.ledgers import SPACE, MemoryVoucherify, done, failed
 from tests.support.memory import MemorySource
@@ -35,8 +35,8 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
-def smallest(fates: Fates) -> int:
-    return min(fates.confirmed, fates.sent, fates.without_identifier, fates.rejected, fates.to_do)
+def smallest(outcomes: Outcomes) -> int:
+    return min(outcomes.confirmed, outcomes.sent, outcomes.without_identifier, outcomes.rejected, outcomes.pending)
 
 
 class World:
@@ -74,15 +74,15 @@ class World:
                 **options,
             )
         runs = read_status(self.ledger).runs
-        for fates in (report.fates, *(run.fates for run in runs)):
-            assert smallest(fates) >= 0
+        for outcomes in (report.outcomes, *(run.outcomes for run in runs)):
+            assert smallest(outcomes) >= 0
         if options.get("retry_rejected"):  # which may be of several runs
             return report
-        state = "limited" if report.outcome == "done" and report.resume_offset else report.outcome
+        state = "limited" if report.state == "done" and report.resume_offset else report.state
         assert state in [run.state for run in runs]
-        if report.outcome == "done":
-            assert report.fates.to_do == 0
-            assert (state, report.fates) in [(run.state, run.fates) for run in runs]
+        if report.state == "done":
+            assert report.outcomes.pending == 0
+            assert (state, report.outcomes) in [(run.state, run.outcomes) for run in runs]
         return report
 
     async def run_killed(self, event: int, seed: str, **options: Any) -> bool:
@@ -138,7 +138,7 @@ def users(*numbers: int) -> set[str]:
     return {f"user-{number}" for number in numbers}
 
 
-def poison(*numbers: int) -> Callable[[list[str]], ActionOutcome]:
+def poison(*numbers: int) -> Callable[[list[str]], UpsertResult]:
     """Upserts in which Voucherify refuses these users."""
     bad = users(*numbers)
     return lambda source_ids: done(len(source_ids), [each for each in source_ids if each in bad])
@@ -152,7 +152,7 @@ class Fragile:
         self.random = Random(seed)
         self.have_failed: set[str] = set()
 
-    def __call__(self, source_ids: list[str]) -> ActionOutcome | None:
+    def __call__(self, source_ids: list[str]) -> UpsertResult | None:
         if self.random.random() < 0.33 and not self.have_failed & set(source_ids):
             self.have_failed |= set(source_ids)
             return self.random.choice([failed(), None])

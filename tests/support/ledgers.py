@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from segsync.connectors.base import LISTED_ACTIONS, ActionOutcome, RefusedCustomer
+from segsync.connectors.base import LISTED_ACTIONS, RefusedCustomer, UpsertResult
 from segsync.errors import CallError
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
-from segsync.models import FIRST_OFFSET, Fates
+from segsync.models import FIRST_OFFSET, Outcomes
 from tests.support.memory import MemorySink
 
 SPACE, APPLICATION = "spa_mine", "app-of-the-project"
@@ -36,8 +36,8 @@ def run_of(ledger: Ledger, run: int) -> Run:
     return ledger.read(partial(accounts.one_run, run=run))
 
 
-def fates_of(ledger: Ledger, run: int) -> Fates:
-    return run_of(ledger, run).fates
+def outcomes_of(ledger: Ledger, run: int) -> Outcomes:
+    return run_of(ledger, run).outcomes
 
 
 def done(
@@ -47,10 +47,10 @@ def done(
     listed: int | None = None,
     reports: tuple[str, ...] = (),
     reason: str = REASON,
-) -> ActionOutcome:
+) -> UpsertResult:
     """A DONE action of `sent` customers that names the first `listed` of those that it refused (all, for None)."""
     ids = list(refused)
-    return ActionOutcome(
+    return UpsertResult(
         status="DONE",
         is_success=not ids,
         done_count=sent - len(ids),
@@ -61,11 +61,11 @@ def done(
     )
 
 
-def not_ended(status: str = "IN_PROGRESS") -> ActionOutcome:
-    return ActionOutcome(status, False, None, None, (), (), None)
+def not_ended(status: str = "IN_PROGRESS") -> UpsertResult:
+    return UpsertResult(status, False, None, None, (), (), None)
 
 
-def failed() -> ActionOutcome:
+def failed() -> UpsertResult:
     return not_ended("FAILED")
 
 
@@ -77,9 +77,9 @@ class MemoryVoucherify(MemorySink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.verdict: Callable[[list[str]], ActionOutcome | None] = lambda source_ids: done(len(source_ids))
+        self.verdict: Callable[[list[str]], UpsertResult | None] = lambda source_ids: done(len(source_ids))
         self.customers_of: dict[str, list[str]] = {}
-        self.outcomes: dict[str, ActionOutcome | None] = {}
+        self.outcomes: dict[str, UpsertResult | None] = {}
         self.reports: Mapping[str, Iterable[str] | CallError] = {}
         self.calls: list[str] = []
         self.schema: MetadataSchema | CallError = MetadataSchema()
@@ -102,7 +102,7 @@ class MemoryVoucherify(MemorySink):
         newest = list(self.outcomes.items())[-LISTED_ACTIONS:]
         return {action_id: outcome.status for action_id, outcome in newest if outcome}
 
-    async def action_outcome(self, action_id: str) -> ActionOutcome | None:
+    async def upsert_result(self, action_id: str) -> UpsertResult | None:
         self.calls.append(action_id)
         return self.outcomes.get(action_id)
 

@@ -13,7 +13,7 @@ from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Customer, Page, Profile, Usage
 from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
-from segsync.report.counters import Tally
+from segsync.report.counters import Counters
 from tests.conftest import run_virtual
 
 READ_SECONDS = 0.1
@@ -94,7 +94,7 @@ class MemorySink:
 
 
 class Import:
-    """One import from memory to memory, with its tally and events."""
+    """One import from memory to memory, with its counters and events."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Import:
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
     ) -> None:
         self.source, self.sink = source, sink
-        self.tally = Tally("0")
+        self.counters = Counters("0")
         self.events: list[Event] = []
         self._concurrency, self._batch_size = concurrency, batch_size
         self._rejected_in_a_row = rejected_in_a_row
@@ -114,7 +114,7 @@ class Import:
         self.to_customer: Callable[[Profile, Warn], Customer] = to_customer
 
     def _on_event(self, event: Event) -> None:
-        self.tally.count(event)
+        self.counters.count(event)
         self.events.append(event)
 
     async def start(self, offset: str, limit: int | None, meanwhile: Coroutine[Any, Any, None] | None) -> None:
@@ -138,7 +138,7 @@ class Import:
     def run(
         self, offset: str = "0", limit: int | None = None, meanwhile: Coroutine[Any, Any, None] | None = None
     ) -> None:
-        self.tally = Tally(offset)
+        self.counters = Counters(offset)
         run_virtual(self.start(offset, limit, meanwhile))
 
     def rejections(self) -> list[tuple[str, str]]:

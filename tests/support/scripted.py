@@ -16,8 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from segsync.connectors.http.client import Transport
-from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import Event, OnEvent, ignore
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -103,7 +103,7 @@ async def transport_at(
     service: str = "Segment",
     random: Random | None = None,
     resolver: AbstractResolver | None = None,
-) -> AsyncGenerator[Transport, None]:
+) -> AsyncGenerator[ApiClient, None]:
     """A transport to a server that does not wait between its tries, except where it is told to."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(resolver=resolver),
@@ -111,13 +111,13 @@ async def transport_at(
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         session._retry_connection = False  # as in the program: the transport counts its tries itself
-        yield Transport(
+        yield ApiClient(
             session,
             service=service,
             base_url=url,
             headers=CREDENTIALS,
             credentials="SEGMENT_ACCESS_TOKEN",
-            pacer=Pacer(UNLIMITED),
+            limiter=RateLimiter(UNLIMITED),
             retry_seconds=retry_seconds,
             on_event=on_event,
             random=random or NoJitter(),
@@ -133,7 +133,7 @@ async def transport_to(
     on_event: OnEvent = ignore,
     service: str = "Segment",
     random: Random | None = None,
-) -> AsyncGenerator[Transport, None]:
+) -> AsyncGenerator[ApiClient, None]:
     """The same, to a scripted server of its own."""
     async with (
         scripted_server(script) as url,
@@ -188,14 +188,14 @@ class SilentSession:
 
     def transport(
         self, retry_seconds: float = 0, calls_per_second: float = UNLIMITED, random: Random | None = None
-    ) -> Transport:
-        return Transport(
+    ) -> ApiClient:
+        return ApiClient(
             cast(aiohttp.ClientSession, self),
             service="Voucherify",
             base_url="http://127.0.0.1",
             headers={},
             credentials="",
-            pacer=Pacer(calls_per_second),
+            limiter=RateLimiter(calls_per_second),
             retry_seconds=retry_seconds,
             on_event=lambda _event: None,
             random=random,

@@ -24,7 +24,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from segsync.connectors.http import responses as answers
-from segsync.connectors.http.rate_limiter import Budget, Pacer
+from segsync.connectors.http.rate_limiter import Budget, RateLimiter
 from segsync.connectors.http.retry import Retries
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
 from segsync.events import CallAnswered, OnEvent
@@ -32,24 +32,18 @@ from segsync.settings import is_this_machine
 
 T = TypeVar("T")
 
-
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """No answer that the two APIs document comes near this; a larger one is not read to its end."""
-
 
 LARGE_BODY_BYTES = 1 << 20
 """aiohttp writes bytes at once and a stream in pieces: a larger body would hold up the loop."""
 
-
 DOWNLOAD_RETRY_SECONDS = 60.0
-
 
 _ABOUT = re.compile("(?<=/segment_id:)[^/]+")
 """Whom a call is about: that has no place in a message, as its query has none."""
 
-
 _CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
-
 
 _RETRIED_STATUSES = frozenset({408, 425, 429})
 
@@ -64,7 +58,7 @@ class _Call(NamedTuple):
         return f"{self.method} {_ABOUT.sub('…', self.url.raw_path)}"
 
 
-class Transport:
+class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
     `service` and `credentials` name it and its settings in messages; `headers` go to `base_url`'s host
@@ -79,13 +73,13 @@ class Transport:
         base_url: str,
         headers: Mapping[str, str],
         credentials: str,
-        pacer: Pacer,
+        limiter: RateLimiter,
         retry_seconds: float,
         on_event: OnEvent,
         random: Random | None = None,
     ) -> None:
         self.service = service
-        self.pacer = pacer
+        self.limiter = limiter
         self._session = session
         self._base_url = URL(base_url, encoded=True)
         self._base_path = self._base_url.raw_path.rstrip("/")
@@ -94,7 +88,7 @@ class Transport:
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
-        self._budget = Budget(service, pacer, on_event)
+        self._budget = Budget(service, limiter, on_event)
         self._retries = Retries(service, on_event, random or Random())
         self._clock = asyncio.get_running_loop().time
         self._answered_at = -math.inf
@@ -147,7 +141,7 @@ class Transport:
     async def _try(
         self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None, *, is_urgent: bool
     ) -> T:
-        left_at = await (self.pacer.turn() if is_urgent else self.pacer.spare_turn())
+        left_at = await (self.limiter.turn() if is_urgent else self.limiter.spare_turn())
         url = self._url(target)
         call = _Call(method, url)
         response, content = await self._exchange(method, url, self._headers, call, body)
@@ -172,7 +166,7 @@ class Transport:
 
     async def _try_download(self, url: URL) -> bytes:
         is_own = url.origin() == self._base_url.origin()
-        left_at = await self.pacer.spare_turn() if is_own else math.inf
+        left_at = await self.limiter.spare_turn() if is_own else math.inf
         call = "the call for a report file"
         headers = {**(self._headers if is_own else {}), "Accept": "*/*"}
         response, content = await self._exchange("GET", url, headers, call)

@@ -17,12 +17,11 @@ from multidict import CIMultiDictProxy
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.retry import LONGEST_ANNOUNCED_WAIT_SECONDS
 from segsync.connectors.http.throttle import Throttle
-from segsync.events import CallsLeft, OnEvent, PaceChanged, ServicePaused
+from segsync.events import CallsLeft, OnEvent, PaceChanged, Throttled
 from segsync.models import Usage
 
 TOLD_SECONDS = 1.0
 """How often it is told that the pace is another."""
-
 
 BRIEF_SECONDS = 1.0
 """A wait, and a time over which a service counts, that is no longer: others need not stand still for it."""
@@ -31,9 +30,9 @@ BRIEF_SECONDS = 1.0
 class Budget:
     """Heeds what the answers of one service say of its limits, and tells of it."""
 
-    def __init__(self, service: str, pacer: Pacer, on_event: OnEvent) -> None:
+    def __init__(self, service: str, limiter: RateLimiter, on_event: OnEvent) -> None:
         self._service = service
-        self._pacer = pacer
+        self._limiter = limiter
         self._on_event = on_event
         self._clock = asyncio.get_running_loop().time
         self._was_slowed = False
@@ -41,7 +40,7 @@ class Budget:
 
     def answered(self, method: str, headers: CIMultiDictProxy[str]) -> None:
         """A call was answered well. Stop before the limit instead of at it, where the service says what is left."""
-        if self._was_slowed or self._pacer.is_slowed:
+        if self._was_slowed or self._limiter.is_slowed:
             self._tell_pace()
         remaining = headers.get("X-Rate-Limit-Remaining")
         if remaining is None:
@@ -52,24 +51,24 @@ class Budget:
 
     def refused(self, left_at: float, method: str, headers: CIMultiDictProxy[str]) -> None:
         """The service answered 429 to the call that left then."""
-        self._pacer.refused(left_at)
+        self._limiter.refused(left_at)
         self._tell_pace()
         self._tell_left(method, headers.get("X-Rate-Limit-Remaining", ""), headers)
 
     def asked_to_wait(self, seconds: float) -> None:
         """The answer to a call too many says when to come back.
 
-        A second, of a service that counts by the second, is for this call alone: the pacer slows the others down, and
+        A second, of a service that counts by the second, is for this call alone: the limiter slows the others down, and
         were they to stand still for each call too many, half of a limit would go unused.
         """
-        if max(seconds, self._pacer.window_seconds) > BRIEF_SECONDS:
+        if max(seconds, self._limiter.window_seconds) > BRIEF_SECONDS:
             self.pause(seconds)
 
     def pause(self, seconds: float) -> None:
         """Nobody calls for this long, unless it is so long that it is no pause."""
         if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
-            self._pacer.pause(seconds)
-            self._on_event(ServicePaused(self._service, seconds))
+            self._limiter.pause(seconds)
+            self._on_event(Throttled(self._service, seconds))
 
     def _tell_left(self, method: str, remaining: str, headers: CIMultiDictProxy[str]) -> None:
         left = answers.count(remaining)
@@ -78,12 +77,12 @@ class Budget:
             self._on_event(CallsLeft(self._service, method, left, limit))
 
     def _tell_pace(self) -> None:
-        rate = self._pacer.current_calls_per_second  # which notices that it is the full one again
-        is_slowed, now = self._pacer.is_slowed, self._clock()
+        rate = self._limiter.current_calls_per_second  # which notices that it is the full one again
+        is_slowed, now = self._limiter.is_slowed, self._clock()
         is_news = is_slowed != self._was_slowed or now - self._told_at >= TOLD_SECONDS
         if is_news and (is_slowed or self._was_slowed):
             self._was_slowed, self._told_at = is_slowed, now
-            self._on_event(PaceChanged(self._service, rate, self._pacer.calls_per_second))
+            self._on_event(PaceChanged(self._service, rate, self._limiter.calls_per_second))
 
 
 MARGIN, MOST_MARGIN = 0.01, 0.05
@@ -92,18 +91,14 @@ minute) holds no more than the allowed calls even where the network delivers som
 (6 ms of each second) closer together than they were sent. A longer stall means more refusals the more calls a second
 there are, so the share grows with the root of the rate: 3% at 1,000."""
 
-
 CARRY_SECONDS = 0.004
 """How late a timer may fire without a call being lost: an event loop's timers are about 1 ms late, more under load."""
-
 
 MANY_IN_LINE = 5
 """As many calls wait for their turn where some nine in ten are taken."""
 
-
 TICK_SECONDS = 0.001
 """The shortest sleep: the carry makes up for what is too long."""
-
 
 GLANCE_SECONDS, LOOK_SECONDS, ENOUGH_CALLS = 0.25, 1.0, 50
 """A glance shows that half of the allowance is not used; to tell more takes a longer look. Either wants so many calls
@@ -115,7 +110,7 @@ def net_of_margin(calls_per_second: float) -> float:
     return calls_per_second * (1 - min(MARGIN * max(math.sqrt(calls_per_second / 100), 1), MOST_MARGIN))
 
 
-class Pacer:
+class RateLimiter:
     """Spaces the calls to one service evenly, `calls_per_second` at most, for all workers together.
 
     `refused()` slows everybody down, and the rate comes back by itself; `pause()` holds everybody.

@@ -16,10 +16,8 @@ from segsync.redact import redacted
 
 _IDENTIFIER = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/=+-]{0,99}")
 
-
 MOST_DIGITS = 15
 """No count of calls has more."""
-
 
 A_YEAR_SECONDS = 366 * 86_400.0
 

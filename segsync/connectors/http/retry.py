@@ -15,15 +15,11 @@ from segsync.events import CallRetried, OnEvent
 
 T = TypeVar("T")
 
-
 FOR_EVER_SECONDS = 1e9
-
 
 BACKOFF_START_SECONDS = 0.5
 
-
 BACKOFF_MAX_SECONDS = 30.0
-
 
 LONGEST_ANNOUNCED_WAIT_SECONDS = 3700.0
 """Voucherify's longest rate window is an hour (sandbox projects). A longer wait is a plan that is used up."""

@@ -12,36 +12,28 @@ from collections import deque
 SLOWER = 0.98
 """What is left of the rate, or of what a refusal shows to be allowed, after the refusal."""
 
-
 CAUTIOUS_SECONDS = 7.5
-
 
 CAUTIOUS_CALLS = 60
 """So long after a refusal, and so many calls, the rate is where it was refused. It comes back with the cube of the
 time: near a limit it creeps, and where the limit has gone it is back within a minute, at 100 calls a second from a
 tenth too. Where so few calls may go that `CAUTIOUS_CALLS` take longer, so does that."""
 
-
 MANY, FEW = 0.10, 4
 """More than this share of refused calls, and more than a few, come from a limit, whatever was allowed before."""
 
-
 CHANCE = 0.92
-
 
 BELIEF_SECONDS = 60.0
 """A few refusals at less than this share of what went through in the last minute are by chance: slowing down
 further would not help against them."""
 
-
 LONGEST_PAUSE_SECONDS = 1.0
 """What was too much is waited out: until the service has forgotten it, calls at the right rate would be refused too.
 A service that counts over longer than a second says itself when to come back."""
 
-
 LOWEST_SHARE, LOWEST = 0.02, 1.0
 """The rate never falls below this share of the configured one, or a call a second where that is less."""
-
 
 MOST_REMEMBERED = 4_000
 """Calls of one window. Where more are allowed than that, it is not the limit that holds us up."""

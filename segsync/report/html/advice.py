@@ -118,7 +118,6 @@ KINDS = (
     ),
 )
 
-
 STAGES: Mapping[Stage, str] = {
     "read": "when read from Segment",
     "map": "when made a customer",

@@ -21,22 +21,18 @@ from segsync.report.counters import Throughput
 # pygal hooks itself into all imports, for plugins that are not used here, in a way that Python 3.11 warns of.
 sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
-
 MOST_POINTS = 120
 """Of a plot: more than that nobody can tell apart."""
 
-
 STANDSTILL_SECONDS = 5.0
-
 
 Stretch = tuple[float, float]
 """From when to when, in seconds since the start."""
 
-
 _SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
-def fates_ring(counts: Mapping[str, int], description: str) -> str:
+def outcomes_ring(counts: Mapping[str, int], description: str) -> str:
     """A ring with a part for each of these (CSS colour name → profiles); no part where there is none of them."""
     shown = {colour: count for colour, count in counts.items() if count}
     chart = pygal.Pie(**_options(tuple(shown)), width=240, height=240, margin=4, inner_radius=0.62)

@@ -16,7 +16,7 @@ from segsync import formatting as charts_formatting
 from segsync import formatting as wording_formatting
 from segsync.__about__ import __version__
 from segsync.formatting import duration, printable
-from segsync.models import Fates, Stage
+from segsync.models import Outcomes, Stage
 from segsync.report.html import charts, wording
 from segsync.report.html.advice import STAGES, Advised, advised, warning_meaning
 from segsync.report.import_report import ImportReport, ServiceCalls
@@ -25,9 +25,7 @@ from segsync.settings import AUTO, Settings
 MOST_REASONS = 5
 """Of one kind."""
 
-
 MOST_WARNINGS = 30
-
 
 WIDE, NARROW = 860, 330
 
@@ -41,7 +39,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Outcome:
     name: str
     meaning: str
     colour: str
@@ -91,8 +89,8 @@ class Page:
     when: str
     error: str
     steps: Sequence[wording.Step]
-    fates: Fates
-    fate_rows: Sequence[Fate]
+    outcomes: Outcomes
+    outcome_rows: Sequence[Outcome]
     came_over_share: str
     came_over_words: str
     ring: Markup | None
@@ -124,12 +122,12 @@ def render(report: ImportReport, settings: Settings, *, next_command: str | None
 
 
 def _page(report: ImportReport, settings: Settings, next_command: str | None, named: Named) -> Page:
-    fates, rows = report.fates, _fate_rows(report)
+    outcomes, rows = report.outcomes, _outcome_rows(report)
     plots, pauses = _plots(report)
     has_done_something = report.seconds > 0
-    is_open_to_doubt = fates.rejected or not wording.came_over(report)
+    is_open_to_doubt = outcomes.rejected or not wording.came_over(report)
     return Page(
-        state="rejected" if report.outcome == "done" and is_open_to_doubt else report.outcome,
+        state="rejected" if report.state == "done" and is_open_to_doubt else report.state,
         state_words=wording.state_words(report),
         headline=wording.headline(report),
         summary=wording.summary(report),
@@ -138,14 +136,14 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         when=wording.when(report),
         error=printable(str(report.error)) if report.error else "",
         steps=wording.steps(report, next_command),
-        fates=fates,
-        fate_rows=rows,
-        came_over_share=wording_formatting.share(wording.came_over(report), fates.profiles),
+        outcomes=outcomes,
+        outcome_rows=rows,
+        came_over_share=wording_formatting.share(wording.came_over(report), outcomes.profiles),
         came_over_words=wording.came_over_words(report),
-        ring=_ring(rows) if fates.profiles else None,
+        ring=_ring(rows) if outcomes.profiles else None,
         rejected=advised(report.rejections),
         identifier=settings.identifier_saved_as_source_id,
-        identifier_advice=wording.identifier_advice(fates),
+        identifier_advice=wording.identifier_advice(outcomes),
         without_identifier_ids=named.without_identifier,
         warnings=_warnings(report.warnings, named),
         warnings_count=sum(report.warnings.values()),
@@ -162,26 +160,38 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
     )
 
 
-def _fate_rows(report: ImportReport) -> list[Fate]:
-    fates = report.fates
+def _outcome_rows(report: ImportReport) -> list[Outcome]:
+    outcomes = report.outcomes
     rows = (
-        ("Came over", "Voucherify has written these customers.", "confirmed", fates.confirmed, report.is_confirmed),
-        ("Sent, not confirmed", "Accepted by Voucherify; what became of them was not read.", "sent", fates.sent, False),
-        ("Without a customer id", "Nothing to know them by, so not sent.", "without", fates.without_identifier, True),
-        ("Rejected", "Did not become customers; why is told below.", "rejected", fates.rejected, True),
-        ("Still to do", "Not brought to an end when the run ended; they come next.", "todo", fates.to_do, False),
+        ("Came over", "Voucherify has written these customers.", "confirmed", outcomes.confirmed, report.is_confirmed),
+        (
+            "Sent, not confirmed",
+            "Accepted by Voucherify; what became of them was not read.",
+            "sent",
+            outcomes.sent,
+            False,
+        ),
+        (
+            "Without a customer id",
+            "Nothing to know them by, so not sent.",
+            "without",
+            outcomes.without_identifier,
+            True,
+        ),
+        ("Rejected", "Did not become customers; why is told below.", "rejected", outcomes.rejected, True),
+        ("Still to do", "Not brought to an end when the run ended; they come next.", "todo", outcomes.pending, False),
     )
     return [
-        Fate(name, meaning, colour, profiles, wording_formatting.share(profiles, fates.profiles))
+        Outcome(name, meaning, colour, profiles, wording_formatting.share(profiles, outcomes.profiles))
         for name, meaning, colour, profiles, is_always_shown in rows
         if profiles or is_always_shown
     ]
 
 
-def _ring(rows: Iterable[Fate]) -> Markup:
+def _ring(rows: Iterable[Outcome]) -> Markup:
     shown = [row for row in rows if row.profiles]
     said = ", ".join(f"{row.name.lower()}: {row.profiles:,} ({row.share})" for row in shown)
-    return Markup(charts.fates_ring({row.colour: row.profiles for row in shown}, said))  # noqa: S704 - made of numbers
+    return Markup(charts.outcomes_ring({row.colour: row.profiles for row in shown}, said))  # noqa: S704 - made of numbers
 
 
 def _plots(report: ImportReport) -> tuple[Plots | None, str]:
@@ -189,7 +199,7 @@ def _plots(report: ImportReport) -> tuple[Plots | None, str]:
     throughput, seconds = report.throughput, report.seconds
     if not any(throughput.profiles):
         return None, ""
-    pauses = charts.standstills(throughput, until_the_end=report.outcome != "done")
+    pauses = charts.standstills(throughput, until_the_end=report.state != "done")
     wide, narrow = (
         Markup(charts.throughput_plot(throughput, seconds, pauses, width=width))  # noqa: S704 - made of numbers
         for width in (WIDE, NARROW)
@@ -208,7 +218,7 @@ def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
 def _tail(report: ImportReport) -> str:
     """What became of the time after the last profile was read, where there is much of it."""
     read = charts.reading_seconds(report.throughput)
-    if report.outcome != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
+    if report.state != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
         return ""
     rest = "The time after that was Voucherify's, to take and write the customers."
     return f"All was read after {charts_formatting.clock(read)}. {rest}"
@@ -216,7 +226,7 @@ def _tail(report: ImportReport) -> str:
 
 def _facts(report: ImportReport) -> list[Fact]:
     facts = [Fact("Time", duration(report.seconds))]
-    done = report.fates.done - report.before.done
+    done = report.outcomes.done - report.before.done
     if done > 0:
         facts.append(Fact("Profiles a second", f"{done / report.seconds:,.1f}"))
     if (seconds := report.seconds_per_100_customers) is not None:

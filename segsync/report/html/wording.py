@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from segsync.formatting import profiles, share
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.report.import_report import ImportReport
 
 
@@ -19,18 +19,18 @@ class Step:
 
 
 def state_words(report: ImportReport) -> str:
-    if report.outcome != "done":
-        return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.outcome]
+    if report.state != "done":
+        return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.state]
     if report.resume_offset is not None:
         return "First part done"
-    if report.fates.rejected:
+    if report.outcomes.rejected:
         return "Done, with rejected profiles"
     return "Done" if came_over(report) else "Done, but with no customers"
 
 
 def came_over(report: ImportReport) -> int:
     """The customers that are in Voucherify as far as anybody asked: where nobody did, those that were sent."""
-    return report.fates.confirmed if report.is_confirmed else report.fates.customers
+    return report.outcomes.confirmed if report.is_confirmed else report.outcomes.customers
 
 
 def came_over_words(report: ImportReport) -> str:
@@ -44,55 +44,57 @@ def headline(report: ImportReport) -> str:
 
 
 def summary(report: ImportReport) -> str:
-    fates = report.fates
-    if not fates.profiles:
+    outcomes = report.outcomes
+    if not outcomes.profiles:
         return "Segment has listed no profiles."
-    words = [f"That is {share(came_over(report), fates.profiles)} of {profiles(fates.profiles)} that Segment listed."]
-    if report.outcome == "done" and report.resume_offset is not None:
-        words = [f"Of the first {profiles(fates.profiles)} in Segment, as was asked for. More are to come."]
-    elif report.outcome != "done":
-        words = [f"Of {profiles(fates.profiles)} that Segment had listed by then; there may be more."]
-    if fates.sent:
+    words = [
+        f"That is {share(came_over(report), outcomes.profiles)} of {profiles(outcomes.profiles)} that Segment listed."
+    ]
+    if report.state == "done" and report.resume_offset is not None:
+        words = [f"Of the first {profiles(outcomes.profiles)} in Segment, as was asked for. More are to come."]
+    elif report.state != "done":
+        words = [f"Of {profiles(outcomes.profiles)} that Segment had listed by then; there may be more."]
+    if outcomes.sent:
         which, whether = ("more", "is not known yet") if report.is_confirmed else ("of these", "was not asked")
         words.append(
-            f"Voucherify accepted {fates.sent:,} {which} customers; whether it could write them into its database "
+            f"Voucherify accepted {outcomes.sent:,} {which} customers; whether it could write them into its database "
             f"{whether}."
         )
     return " ".join(words)
 
 
 def steps(report: ImportReport, next_command: str | None) -> list[Step]:
-    fates, steps = report.fates, []
-    if report.outcome != "done" and next_command:
+    outcomes, steps = report.outcomes, []
+    if report.state != "done" and next_command:
         steps.append(Step("Go on with the import, when the reason for the stop is gone:", next_command))
-    elif report.outcome != "done":
+    elif report.state != "done":
         steps.append(Step("Set right what the reason for the stop names, then start the import again."))
     elif report.resume_offset is not None:
         steps.append(
             Step("Look at the first customers in Voucherify. If they are right, import the others:", next_command)
         )
-    if fates.rejected:
-        is_next = report.outcome == "done" and report.resume_offset is None
+    if outcomes.rejected:
+        is_next = report.state == "done" and report.resume_offset is None
         steps.append(
             Step(
-                f"See below why {profiles(fates.rejected)} were rejected, and have it mended. Then take them again"
+                f"See below why {profiles(outcomes.rejected)} were rejected, and have it mended. Then take them again"
                 f"{':' if is_next else ' with --retry-rejected.'}",
                 next_command if is_next else None,
             )
         )
-    if not fates.profiles and report.outcome == "done":
+    if not outcomes.profiles and report.state == "done":
         steps.append(
             Step("Check SEGMENT_SPACE_ID and SEGMENT_REGION: this space holds no profiles. If that is so, all is done.")
         )
-    if fates.profiles and fates.without_identifier == fates.profiles:
+    if outcomes.profiles and outcomes.without_identifier == outcomes.profiles:
         steps.append(Step("Check IDENTIFIER_SAVED_AS_SOURCE_ID: no profile carries an identifier of this type."))
     if not steps:
         steps.append(Step("Nothing has to be done. A look at a few customers in Voucherify does no harm."))
     return steps
 
 
-def identifier_advice(fates: Fates) -> str:
-    if fates.without_identifier == fates.profiles:
+def identifier_advice(outcomes: Outcomes) -> str:
+    if outcomes.without_identifier == outcomes.profiles:
         return (
             'No profile at all has it, so it is most likely the wrong type. "segsync check" shows which identifiers '
             "the profiles carry; the setting IDENTIFIER_SAVED_AS_SOURCE_ID chooses the right one."

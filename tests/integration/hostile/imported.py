@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from segsync import run_import
 from segsync.commands.status import read_status
 from segsync.events import BatchSent, ProfileRejected, ProfileWithoutIdentifier
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from tests.support.hostile import CREDENTIALS, Hostile
@@ -106,17 +106,17 @@ async def imported(hostile: Hostile, directory: Path, *, resume: bool = False, r
 
 
 def assert_nobody_is_lost(run: Imported) -> None:
-    """The run is done, each profile has one fate, and the report, the files and the ledger say the same of it."""
-    assert run.report.outcome == "done", run.error
+    """The run is done, each profile has one outcome, and the report, the files and the ledger say the same of it."""
+    assert run.report.state == "done", run.error
     sent = {each.segment_id for event in run.events.of(BatchSent) for each in event.profiles}
     without = [event.segment_id for event in run.events.of(ProfileWithoutIdentifier)]
     rejections = [event.rejection for event in run.events.of(ProfileRejected)]
     rejected = [rejection.segment_id for rejection in rejections]
     confirmed = sent - set(rejected)
     assert sorted([*confirmed, *without, *rejected]) == sorted(run.hostile.profiles)
-    expected = Fates(confirmed=len(confirmed), without_identifier=len(without), rejected=len(rejected))
-    assert run.report.fates == expected
-    assert read_status(run.directory / "segsync.db").runs[0].fates == expected
+    expected = Outcomes(confirmed=len(confirmed), without_identifier=len(without), rejected=len(rejected))
+    assert run.report.outcomes == expected
+    assert read_status(run.directory / "segsync.db").runs[0].outcomes == expected
     assert {str(run.hostile.profiles[each].source_id) for each in confirmed} <= set(run.hostile.source_ids)
 
     rows = run.rows(REJECTED)
@@ -143,21 +143,21 @@ def assert_is_a_sentence(text: str) -> None:
 
 async def assert_it_can_go_on(run: Imported) -> None:
     """The run stopped with a sentence, and when the services behave again, a resume brings everybody."""
-    assert run.report.outcome == "stopped"
+    assert run.report.state == "stopped"
     assert_is_a_sentence(run.error)
-    fates = run.report.fates
-    assert min(fates.confirmed, fates.sent, fates.without_identifier, fates.rejected, fates.to_do) >= 0
+    outcomes = run.report.outcomes
+    assert min(outcomes.confirmed, outcomes.sent, outcomes.without_identifier, outcomes.rejected, outcomes.pending) >= 0
     run.hostile.behave()
     resumed = await imported(run.hostile, run.directory, resume=True)
-    assert resumed.report.outcome == "done", resumed.error
-    assert resumed.report.fates == Fates(confirmed=len(run.hostile.profiles))
+    assert resumed.report.state == "done", resumed.error
+    assert resumed.report.outcomes == Outcomes(confirmed=len(run.hostile.profiles))
     wanted = {str(profile.source_id) for profile in run.hostile.profiles.values()}
     assert wanted == set(run.hostile.source_ids)
 
 
 async def assert_a_clear_outcome(run: Imported) -> None:
     """Either of the two."""
-    if run.report.outcome == "done":
+    if run.report.state == "done":
         assert_nobody_is_lost(run)
     else:
         await assert_it_can_go_on(run)

@@ -108,17 +108,17 @@ def test_whatever_traits_hold_who_can_be_said_in_json_arrives(all_traits: list[F
 
 @few
 @given(st.lists(ANY_PROFILE, min_size=1, max_size=6, unique_by=lambda profile: profile.segment_id))
-def test_whatever_ids_hold_and_whatever_befalls_them_each_has_a_fate(profiles: Sequence[Someone]) -> None:
+def test_whatever_ids_hold_and_whatever_befalls_them_each_has_a_outcome(profiles: Sequence[Someone]) -> None:
     async def main(directory: Path) -> None:
         async with hostile_server(profiles) as hostile:
             run = await imported(hostile, directory)
             assert_nobody_is_lost(run)
             hostile.behave()
             again = await imported(hostile, directory, retry=True)
-        assert again.report.outcome == "done"
+        assert again.report.state == "done"
         unsayable = [profile for profile in profiles if not _can_be_said(profile.source_id)]
-        assert again.report.fates.profiles in (0, len(profiles)), "0 where nobody was rejected"
-        assert again.report.fates.rejected == len(again.rows(REJECTED)[1:]) == len(unsayable)
+        assert again.report.outcomes.profiles in (0, len(profiles)), "0 where nobody was rejected"
+        assert again.report.outcomes.rejected == len(again.rows(REJECTED)[1:]) == len(unsayable)
 
     in_a_directory(main)
 

@@ -12,7 +12,7 @@ import pytest
 from segsync import run_import
 from segsync.ledger import batches as entries
 from segsync.ledger.batches import OpenBatch
-from segsync.models import Fates
+from segsync.models import Outcomes
 from tests.integration.hostile.imported import LISTING, OUTCOME, UPSERT, imported
 from tests.support.hostile import hostile_server, people
 from tests.support.scripted import answer, raw
@@ -32,17 +32,17 @@ async def test_an_import_that_was_stopped_leaves_no_mark_on_the_task_that_ran_it
 
 async def test_what_is_sent_last_is_heard_of_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the question for what is open was asked before the last upsert, and answered after it."""
-    ask = entries.open_batches
+    ask = entries.open_upserts
 
     def slowly(db: Connection, since: int, most: int) -> list[OpenBatch]:
         answered = ask(db, since, most)
         time.sleep(0.1)
         return answered
 
-    monkeypatch.setattr(entries, "open_batches", slowly)
+    monkeypatch.setattr(entries, "open_upserts", slowly)
     async with hostile_server(people(3)) as hostile:
         run = await imported(hostile, tmp_path)
-    assert run.report.fates == Fates(confirmed=3)
+    assert run.report.outcomes == Outcomes(confirmed=3)
 
 
 async def test_who_has_no_patience_with_outcomes_sends_everything_all_the_same(tmp_path: Path) -> None:
@@ -50,5 +50,5 @@ async def test_who_has_no_patience_with_outcomes_sends_everything_all_the_same(t
     async with hostile_server(people(150)) as hostile:
         hostile.instead(OUTCOME, answer({"id": "aa_0", "status": "IN_PROGRESS"}))
         report = await run_import(hostile.settings(confirm_seconds=0), directory=tmp_path)
-    assert report.fates == Fates(sent=150), report.error
+    assert report.outcomes == Outcomes(sent=150), report.error
     assert "none of 2 bulk upserts (150 customers)" in str(report.error)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
 from tests.integration.hostile.imported import (
     OUTCOME,
@@ -50,7 +50,7 @@ async def test_a_failed_action_of_another_shape_confirms_nobody(tmp_path: Path, 
     async with hostile_server(people(3)) as hostile:
         hostile.instead(OUTCOME, answer(failed))
         run = await imported(hostile, tmp_path)
-        assert run.report.fates.confirmed == 0
+        assert run.report.outcomes.confirmed == 0
         await assert_a_clear_outcome(run)
     assert PERSONAL not in repr(run.rows(REJECTED))
 
@@ -70,7 +70,7 @@ async def test_an_action_that_wrote_all_is_confirmed_whatever_else_it_does_not_s
     async with hostile_server(people(3)) as hostile:
         hostile.instead(OUTCOME, answer(done))
         run = await imported(hostile, tmp_path)
-    assert run.report.fates == Fates(confirmed=3)
+    assert run.report.outcomes == Outcomes(confirmed=3)
     assert_nobody_is_lost(run)
 
 
@@ -89,7 +89,7 @@ async def test_an_upsert_accepted_in_another_shape_is_not_taken_for_written(tmp_
     async with hostile_server(people(3)) as hostile:
         hostile.instead(UPSERT, answer(accepted, 202), takes_effect=True)
         run = await imported(hostile, tmp_path)
-        assert run.report.fates.confirmed == 0
+        assert run.report.outcomes.confirmed == 0
         assert all(
             "/" not in call.removeprefix("GET /v1/async-actions/") for call in hostile.calls if OUTCOME[1:] in call
         )

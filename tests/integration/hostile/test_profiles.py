@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from tests.integration.hostile.imported import (
     SEGMENT_IDS,
@@ -45,11 +45,11 @@ async def test_whatever_a_segment_id_holds_it_is_one_row_and_one_line(tmp_path: 
     async with hostile_server([*gone, *anonymous]) as hostile:
         run = await imported(hostile, tmp_path)
         assert_nobody_is_lost(run)
-        assert run.report.fates == Fates(without_identifier=len(anonymous), rejected=len(gone))
+        assert run.report.outcomes == Outcomes(without_identifier=len(anonymous), rejected=len(gone))
         assert run.rows(REJECTED)[1][0] == "a/b", "what needs no care is as it is"
         hostile.behave()
         again = await imported(hostile, tmp_path, retry=True)
-    assert again.report.fates.rejected == 0
+    assert again.report.outcomes.rejected == 0
     assert again.rows(REJECTED) == []
     assert len(hostile.source_ids) == len(gone)
 
@@ -59,7 +59,7 @@ async def test_a_profile_whose_id_is_empty_is_taken_again_too(tmp_path: Path) ->
         assert_nobody_is_lost(await imported(hostile, tmp_path))
         hostile.behave()
         again = await imported(hostile, tmp_path, retry=True)
-    assert again.report.fates.rejected == 0
+    assert again.report.outcomes.rejected == 0
 
 
 async def test_two_ids_that_look_alike_in_the_list_are_two_profiles(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_two_ids_that_look_alike_in_the_list_are_two_profiles(tmp_path: Pa
         hostile.behave()
         hostile.instead(r"segment_id:a%5Cnb/", answer({}, 404))
         again = await imported(hostile, tmp_path, retry=True)
-    assert again.report.fates.rejected == 1
+    assert again.report.outcomes.rejected == 1
     assert len(again.rows(REJECTED)) == 2, "the header, and who is rejected still"
 
 
@@ -95,8 +95,8 @@ async def test_a_list_that_something_else_has_written_keeps_nobody_from_arriving
         (tmp_path / REJECTED).write_bytes(content[1])
         hostile.behave()
         run = await imported(hostile, tmp_path, retry=retry)
-    assert (run.report.outcome, run.error) == ("done", "")
-    assert run.report.fates == Fates(confirmed=3)
+    assert (run.report.state, run.error) == ("done", "")
+    assert run.report.outcomes == Outcomes(confirmed=3)
 
 
 async def test_whatever_a_source_id_holds_it_arrives_as_it_is(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_whatever_a_source_id_holds_its_rejection_is_one_row_without_it_in
     async with hostile_server([*profiles, *people(30)[-5:]]) as hostile:
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
-    assert run.report.fates == Fates(confirmed=5, rejected=len(texts))
+    assert run.report.outcomes == Outcomes(confirmed=5, rejected=len(texts))
     for segment_id, reason in run.reasons().items():
         source_id = str(hostile.profiles[segment_id].source_id)
         assert len(source_id) < 3 or source_id not in reason
@@ -141,8 +141,8 @@ async def test_a_source_id_that_is_a_book_does_not_keep_a_later_run_from_its_fil
         assert_nobody_is_lost(await imported(hostile, tmp_path))
         hostile.behave()
         again = await imported(hostile, tmp_path, retry=True)
-    assert (again.report.outcome, again.error) == ("done", "")
-    assert again.report.fates == Fates(confirmed=3)
+    assert (again.report.state, again.error) == ("done", "")
+    assert again.report.outcomes == Outcomes(confirmed=3)
 
 
 @pytest.mark.parametrize("source_id", ["", " ", "\t\n\u00a0", True, False, 1.5, [], ["user-1"], {}, {"id": "user-1"}])
@@ -164,7 +164,7 @@ async def test_an_identifier_that_no_json_can_say_is_rejected(tmp_path: Path, so
 async def test_a_segment_id_that_no_json_can_say_stops_the_run_before_anybody_is_missed(tmp_path: Path) -> None:
     async with hostile_server([*people(2), Someone("use_\ud800", "user-x")]) as hostile:
         run = await imported(hostile, tmp_path)
-    assert (run.report.outcome, run.report.resume_offset) == ("stopped", "0")
+    assert (run.report.state, run.report.resume_offset) == ("stopped", "0")
     assert "the list of profiles" in run.error or "collections/users/profiles" in run.error
     assert_is_a_sentence(run.error)
 
@@ -174,7 +174,7 @@ async def test_traits_of_a_megabyte_are_sent_as_they_are(tmp_path: Path) -> None
     async with hostile_server([Someone("use_x", "user-x", large), *people(20, description="d" * 1_000_000)]) as hostile:
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
-    assert run.report.fates == Fates(confirmed=21)
+    assert run.report.outcomes == Outcomes(confirmed=21)
     [arrived] = [customer for customer in hostile.customers if customer["source_id"] == "user-x"]
     assert large.items() <= arrived.items()
     assert run.upserts > 2, "no request is larger than Voucherify takes"

@@ -98,7 +98,7 @@ def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> 
 
 
 @pytest.mark.parametrize(
-    ("policy", "undefined", "wrong", "fate"),
+    ("policy", "undefined", "wrong", "outcome"),
     [
         ("auto", "failed", "warning", "leaves them out"),
         ("drop", "warning", "warning", "leaves them out"),
@@ -107,7 +107,7 @@ def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> 
     ],
 )
 def test_what_becomes_of_such_metadata_is_for_the_settings_to_say(
-    policy: str, undefined: str, wrong: str, fate: str
+    policy: str, undefined: str, wrong: str, outcome: str
 ) -> None:
     findings = metadata(
         policy,
@@ -116,7 +116,7 @@ def test_what_becomes_of_such_metadata_is_for_the_settings_to_say(
         allow_defined_only=True,
     )
     assert states(findings) == {"metadata-undefined": undefined, "metadata-types": wrong}
-    assert all(fate in findings[about].detail for about in ("metadata-undefined", "metadata-types"))
+    assert all(outcome in findings[about].detail for about in ("metadata-undefined", "metadata-types"))
 
 
 @pytest.mark.parametrize("policy", ["auto", "drop", "send", "reject"])

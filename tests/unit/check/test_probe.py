@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from segsync.check.probe import Hosts, Reach
-from segsync.events import ServicePaused
+from segsync.check.probe import Hosts, ServiceProbe
+from segsync.events import Throttled
 from tests.support.configured import settings
 from tests.support.scripted import Answer, Events, Script, answer, hang_up, raw, scripted_server
 
@@ -42,7 +42,7 @@ async def test_the_configured_region_is_named_where_it_answers_and_no_other_is_a
         {"us": EMPTY_SPACE, "eu": EMPTY_SPACE}, {"eu": [NO_ACTIONS, SCHEMA], "us": [UNKNOWN], "asia": [UNKNOWN]}
     )
     async with AsyncExitStack() as stack:
-        reach = Reach(settings(), await world.hosts(stack))
+        reach = ServiceProbe(settings(), await world.hosts(stack))
         segment, sample = await reach.sample(100)
         voucherify, schema = await reach.schema()
     assert (segment.state, voucherify.state) == ("ok", "ok")
@@ -60,7 +60,7 @@ async def test_the_configured_region_is_named_where_it_answers_and_no_other_is_a
 async def test_credentials_of_the_other_region_are_found_there(refusal: Answer) -> None:
     world = World({"us": refusal, "eu": EMPTY_SPACE}, {"eu": [UNKNOWN], "us": [UNKNOWN], "asia": [NO_ACTIONS]})
     async with AsyncExitStack() as stack:
-        reach = Reach(settings(), await world.hosts(stack))
+        reach = ServiceProbe(settings(), await world.hosts(stack))
         segment, sample = await reach.sample(100)
         voucherify, schema = await reach.schema()
     assert (segment.state, sample) == ("failed", None)
@@ -74,7 +74,7 @@ async def test_credentials_of_the_other_region_are_found_there(refusal: Answer) 
 async def test_credentials_that_no_region_knows_are_said_to_be_wrong() -> None:
     world = World({"us": UNKNOWN, "eu": UNKNOWN}, {"eu": [UNKNOWN], "us": [UNKNOWN], "asia": [UNKNOWN]})
     async with AsyncExitStack() as stack:
-        reach = Reach(settings(), await world.hosts(stack))
+        reach = ServiceProbe(settings(), await world.hosts(stack))
         (segment, _), (voucherify, _) = await reach.sample(100), await reach.schema()
     assert "SEGMENT_ACCESS_TOKEN" in segment.to_do
     assert "VOUCHERIFY_SECRET_KEY" in voucherify.to_do
@@ -89,7 +89,7 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(scripted_server(own))
         hosts = await world.hosts(stack)
-        reach = Reach(settings(segment_base_url=url, voucherify_base_url=url), hosts)
+        reach = ServiceProbe(settings(segment_base_url=url, voucherify_base_url=url), hosts)
         (segment, _), (voucherify, _) = await reach.sample(100), await reach.schema()
     assert (segment.state, voucherify.state) == ("failed", "failed")
     assert len(own.calls) == 2
@@ -108,7 +108,7 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
 )
 async def test_each_failure_is_a_finding_with_what_to_do(given: Answer, said: str, to_do: str) -> None:
     async with scripted_server(Script(given)) as url:
-        segment, sample = await Reach(settings(segment_base_url=url, retry_seconds=0)).sample(10)
+        segment, sample = await ServiceProbe(settings(segment_base_url=url, retry_seconds=0)).sample(10)
     assert (segment.state, sample) == ("failed", None)
     assert said in segment.detail
     assert to_do in segment.to_do
@@ -119,7 +119,7 @@ async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.Monkey
         raise KeyError("ada@example.com")
 
     monkeypatch.setattr("segsync.check.probe._listed", broken)
-    segment, _ = await Reach(settings(segment_base_url="http://127.0.0.1:1")).sample(10)
+    segment, _ = await ServiceProbe(settings(segment_base_url="http://127.0.0.1:1")).sample(10)
     assert segment.state == "failed"
     assert "unexpected KeyError" in segment.detail
     assert "ada" not in segment.detail
@@ -134,7 +134,7 @@ async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.Monkey
 )
 async def test_a_schema_that_cannot_be_read_is_no_matter_of_the_credentials(refusal: Answer, problem: str) -> None:
     async with scripted_server(Script(NO_ACTIONS, refusal)) as url:
-        voucherify, told = await Reach(settings(voucherify_base_url=url)).schema()
+        voucherify, told = await ServiceProbe(settings(voucherify_base_url=url)).schema()
     assert voucherify.state == "ok"
     assert told is not None
     assert told.schema is None
@@ -148,16 +148,16 @@ async def test_nobody_waits_an_hour_for_a_check() -> None:
     """Voucherify may say that the calls of this hour are spent."""
     events = Events()
     async with scripted_server(Script(answer({"async_actions": []}, 200, **FAR))) as url, asyncio.timeout(5):
-        voucherify, told = await Reach(settings(voucherify_base_url=url), on_event=events.append).schema()
+        voucherify, told = await ServiceProbe(settings(voucherify_base_url=url), on_event=events.append).schema()
     assert (voucherify.state, told) == ("failed", None)
     assert re.search(r"Voucherify takes no more calls before \d\d:\d\d:\d\d", voucherify.detail)
     assert voucherify.to_do.startswith("Check again then.")
-    assert events.of(ServicePaused)
+    assert events.of(Throttled)
 
 
 async def test_that_no_calls_are_left_is_no_matter_when_all_is_answered() -> None:
     last = answer({"properties": {}}, 200, **FAR)
     async with scripted_server(Script(NO_ACTIONS, last)) as url, asyncio.timeout(5):
-        voucherify, told = await Reach(settings(voucherify_base_url=url)).schema()
+        voucherify, told = await ServiceProbe(settings(voucherify_base_url=url)).schema()
     assert voucherify.state == "ok"
     assert told is not None

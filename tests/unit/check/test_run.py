@@ -44,7 +44,7 @@ def checked(
     **options: Any,
 ) -> CheckReport:
     told = ReadSchema(schema) if isinstance(schema, MetadataSchema) else schema
-    monkeypatch.setattr(check, "Reach", FakeReach(sample, told))
+    monkeypatch.setattr(check, "ServiceProbe", FakeReach(sample, told))
     return run_virtual(run_check(settings(metadata_traits=TraitChoice.parse(metadata_traits)), **options))
 
 

@@ -12,15 +12,15 @@ from rich.text import Text
 
 from segsync.commands.next_steps import conclusion, could_go_on, exit_code
 from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
-from segsync.models import Fates
-from segsync.options import Request
-from segsync.report.import_report import ImportReport, Outcome
+from segsync.models import Outcomes
+from segsync.options import ImportOptions
+from segsync.report.import_report import EndState, ImportReport
 from segsync.settings import Settings
 
 ENOUGH = StopError("enough")
 REFUSED = AccessError("Segment answered 401", service="Segment", status=401)
 
-REQUEST = Request(
+REQUEST = ImportOptions(
     settings=Settings(
         segment_access_token="token",
         segment_space_id="spa_1",
@@ -42,21 +42,21 @@ RETRY = replace(REQUEST, retry_rejected=True)
 
 
 def ended(
-    outcome: Outcome,
-    fates: Fates,
+    state: EndState,
+    outcomes: Outcomes,
     *,
     error: SegsyncError | None = None,
     offset: str | None = "0",
     resume_offset: str | None = None,
-    settled: Fates | None = None,
+    settled: Outcomes | None = None,
     is_confirmed: bool = True,
 ) -> ImportReport:
     return ImportReport(
-        outcome=outcome,
+        state=state,
         error=error,
-        fates=fates,
-        before=Fates(),
-        settled=fates if settled is None else settled,
+        outcomes=outcomes,
+        before=Outcomes(),
+        settled=outcomes if settled is None else settled,
         is_confirmed=is_confirmed,
         offset=offset,
         resume_offset=resume_offset,
@@ -66,8 +66,8 @@ def ended(
     )
 
 
-def said(report: ImportReport, request: Request = REQUEST) -> list[str]:
-    lines = conclusion(request, report)
+def said(report: ImportReport, options: ImportOptions = REQUEST) -> list[str]:
+    lines = conclusion(options, report)
     assert all(isinstance(line, Text) for line in lines), "brackets in a cursor are no markup"
     return [line.plain for line in lines]
 
@@ -75,15 +75,17 @@ def said(report: ImportReport, request: Request = REQUEST) -> list[str]:
 # --- done -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fates", [Fates(confirmed=90, without_identifier=10), Fates(sent=90, without_identifier=10)])
-def test_an_import_that_is_done_needs_no_words(fates: Fates) -> None:
-    report = ended("done", fates, is_confirmed=not fates.sent)
+@pytest.mark.parametrize(
+    "outcomes", [Outcomes(confirmed=90, without_identifier=10), Outcomes(sent=90, without_identifier=10)]
+)
+def test_an_import_that_is_done_needs_no_words(outcomes: Outcomes) -> None:
+    report = ended("done", outcomes, is_confirmed=not outcomes.sent)
     assert said(report) == []
     assert exit_code(report, 0) == 0
 
 
 def test_after_rejections_the_way_to_take_them_again_is_named() -> None:
-    report = ended("done", Fates(confirmed=90, rejected=10))
+    report = ended("done", Outcomes(confirmed=90, rejected=10))
     [line] = said(report)
     assert "--retry-rejected takes just these again" in line
     assert exit_code(report, 0) == 3
@@ -91,7 +93,7 @@ def test_after_rejections_the_way_to_take_them_again_is_named() -> None:
 
 @pytest.mark.parametrize(("cursor", "typed"), [("100", "100"), ("c+/=MTIw&?% é", "'c+/=MTIw&?% é'")])
 def test_a_limit_that_is_reached_is_told_with_both_ways_behind_it(cursor: str, typed: str) -> None:
-    report = ended("done", Fates(confirmed=90, without_identifier=10), resume_offset=cursor)
+    report = ended("done", Outcomes(confirmed=90, without_identifier=10), resume_offset=cursor)
     [line] = said(report, replace(REQUEST, limit=100))
     assert line == f"--limit 100 reached. The next profiles begin at --offset {typed}; --resume goes on there"
     assert exit_code(report, 0) == 0
@@ -99,23 +101,23 @@ def test_a_limit_that_is_reached_is_told_with_both_ways_behind_it(cursor: str, t
 
 @pytest.mark.parametrize(("offset", "where"), [("0", "in space spa_1:"), ("700", "in space spa_1 from offset 700 on:")])
 def test_a_space_without_profiles_is_told_and_is_no_error(offset: str, where: str) -> None:
-    report = ended("done", Fates(), offset=offset)
+    report = ended("done", Outcomes(), offset=offset)
     assert said(report) == [f"Segment lists no profiles {where} nothing to import."]
     assert exit_code(report, 0) == 0
 
 
 def test_an_identifier_that_nobody_has_is_questioned() -> None:
-    [line] = said(ended("done", Fates(without_identifier=100)))
+    [line] = said(ended("done", Outcomes(without_identifier=100)))
     assert "No profile has an external id of type 'email', so nothing was sent" in line
     assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in line
 
 
 def test_an_identifier_that_a_few_have_is_not_questioned() -> None:
-    assert said(ended("done", Fates(confirmed=1, without_identifier=99))) == []
+    assert said(ended("done", Outcomes(confirmed=1, without_identifier=99))) == []
 
 
 def test_a_limit_all_of_whose_profiles_lack_the_identifier_is_told_both() -> None:
-    first, second = said(ended("done", Fates(without_identifier=5), resume_offset="5"), replace(REQUEST, limit=5))
+    first, second = said(ended("done", Outcomes(without_identifier=5), resume_offset="5"), replace(REQUEST, limit=5))
     assert "--limit 5 reached" in first
     assert "'email'" in second
 
@@ -123,7 +125,11 @@ def test_a_limit_all_of_whose_profiles_lack_the_identifier_is_told_both() -> Non
 # --- stopped or interrupted while profiles are listed ---------------------------------------------------------
 
 HALF = ended(
-    "stopped", Fates(confirmed=50, sent=30, to_do=20), error=ENOUGH, resume_offset="50", settled=Fates(confirmed=50)
+    "stopped",
+    Outcomes(confirmed=50, sent=30, pending=20),
+    error=ENOUGH,
+    resume_offset="50",
+    settled=Outcomes(confirmed=50),
 )
 
 
@@ -140,13 +146,13 @@ def test_after_an_error_the_ways_on_are_commands_to_copy_with_and_without_the_le
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interruption_has_the_same_ways_on_and_the_exit_code_of_its_signal(number: int, code: int) -> None:
-    report = ended("interrupted", HALF.fates, resume_offset="50", settled=HALF.settled)
+    report = ended("interrupted", HALF.outcomes, resume_offset="50", settled=HALF.settled)
     assert said(report) == said(HALF)[1:]
     assert exit_code(report, number) == code
 
 
 def test_an_interruption_that_met_an_error_too_tells_it() -> None:
-    report = ended("interrupted", HALF.fates, error=ENOUGH, resume_offset="50", settled=HALF.settled)
+    report = ended("interrupted", HALF.outcomes, error=ENOUGH, resume_offset="50", settled=HALF.settled)
     assert said(report) == said(HALF)
     assert exit_code(report, signal.SIGINT) == 130
 
@@ -159,19 +165,19 @@ def test_the_limit_is_repeated_whole_for_the_ledger_and_what_is_left_of_it_for_a
 
 @pytest.mark.parametrize("cursor", ["[/b]", "a b", "it's", "$HOME", "; rm -rf"])
 def test_a_cursor_can_be_copied_whatever_it_holds(cursor: str) -> None:
-    report = ended("stopped", Fates(to_do=1), error=ENOUGH, resume_offset=cursor, settled=Fates())
+    report = ended("stopped", Outcomes(pending=1), error=ENOUGH, resume_offset=cursor, settled=Outcomes())
     *_, command = said(report)
     assert shlex.split(command)[3:5] == ["--offset", cursor]
 
 
 def test_the_command_is_the_one_that_was_typed() -> None:
-    request = replace(REQUEST, command=["/usr/bin/my python", "-m", "segsync"], resume_flags=["--quiet"])
-    assert "  '/usr/bin/my python' -m segsync --resume --quiet" in said(HALF, request)
+    options = replace(REQUEST, command=["/usr/bin/my python", "-m", "segsync"], resume_flags=["--quiet"])
+    assert "  '/usr/bin/my python' -m segsync --resume --quiet" in said(HALF, options)
 
 
 def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
     error = QuotaError("Voucherify answered 402: the calls of the plan are used up", service="Voucherify", status=402)
-    report = ended("stopped", HALF.fates, error=error, resume_offset="50", settled=HALF.settled)
+    report = ended("stopped", HALF.outcomes, error=error, resume_offset="50", settled=HALF.settled)
     assert said(report) == [f"Error: {error}", *said(HALF)[1:]]
     assert exit_code(report, 0) == 1
 
@@ -180,7 +186,7 @@ def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
 
 
 def test_a_credential_that_is_refused_at_once_leaves_nothing_to_resume() -> None:
-    report = ended("stopped", Fates(), error=REFUSED, resume_offset="0")
+    report = ended("stopped", Outcomes(), error=REFUSED, resume_offset="0")
     assert said(report) == [
         "Error: Segment answered 401",
         "Nothing has been imported. Set that right, then run the same again.",
@@ -189,7 +195,7 @@ def test_a_credential_that_is_refused_at_once_leaves_nothing_to_resume() -> None
 
 
 def test_a_credential_that_is_revoked_in_mid_run_has_ways_on() -> None:
-    report = ended("stopped", HALF.fates, error=REFUSED, resume_offset="50", settled=HALF.settled)
+    report = ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", settled=HALF.settled)
     assert said(report) == ["Error: Segment answered 401", *said(HALF)[1:]]
     assert exit_code(report, 0) == 2
 
@@ -198,46 +204,46 @@ def test_a_credential_that_is_revoked_in_mid_run_has_ways_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fates", "left"),
+    ("outcomes", "left"),
     [
-        (Fates(confirmed=60, sent=1_040), "of 1,040 customers it is not known what became of them"),
-        (Fates(confirmed=60, to_do=40), "40 profiles are to be taken again"),
+        (Outcomes(confirmed=60, sent=1_040), "of 1,040 customers it is not known what became of them"),
+        (Outcomes(confirmed=60, pending=40), "40 profiles are to be taken again"),
         (
-            Fates(confirmed=60, sent=30, to_do=10),
+            Outcomes(confirmed=60, sent=30, pending=10),
             "of 30 customers it is not known what became of them and 10 profiles are to be taken again",
         ),
     ],
 )
-@pytest.mark.parametrize("outcome", ["stopped", "interrupted"])
+@pytest.mark.parametrize("state", ["stopped", "interrupted"])
 def test_when_all_is_listed_what_is_left_is_told_and_only_the_ledger_can_go_on(
-    fates: Fates, left: str, outcome: Outcome
+    outcomes: Outcomes, left: str, state: EndState
 ) -> None:
-    report = ended(outcome, fates, resume_offset=None)
+    report = ended(state, outcomes, resume_offset=None)
     assert said(report) == [
         f"All profiles are listed, but {left}. To go on, run:",
         f"  python -m segsync --resume {FLAGS}",
     ]
-    assert exit_code(report, signal.SIGINT) == (1 if outcome == "stopped" else 130)
+    assert exit_code(report, signal.SIGINT) == (1 if state == "stopped" else 130)
 
 
 def test_an_error_after_which_nothing_is_left_is_told_alone() -> None:
-    report = ended("stopped", Fates(confirmed=100), error=ENOUGH, resume_offset=None)
+    report = ended("stopped", Outcomes(confirmed=100), error=ENOUGH, resume_offset=None)
     assert said(report) == ["Error: enough"]
     assert exit_code(report, 0) == 1
 
 
 def test_who_does_not_ask_is_not_told_that_customers_are_unheard_of() -> None:
-    report = ended("stopped", Fates(sent=100), error=ENOUGH, resume_offset=None, is_confirmed=False)
+    report = ended("stopped", Outcomes(sent=100), error=ENOUGH, resume_offset=None, is_confirmed=False)
     assert said(report) == ["Error: enough"]
 
 
 def test_who_does_not_ask_is_told_of_those_that_are_to_be_taken_again_alone() -> None:
-    report = ended("stopped", Fates(sent=100, to_do=5), error=ENOUGH, resume_offset=None, is_confirmed=False)
+    report = ended("stopped", Outcomes(sent=100, pending=5), error=ENOUGH, resume_offset=None, is_confirmed=False)
     assert said(report)[1] == "All profiles are listed, but 5 profiles are to be taken again. To go on, run:"
 
 
 def test_no_command_has_a_limit_of_0_where_the_limit_was_used_up_before_the_error() -> None:
-    report = ended("stopped", Fates(confirmed=60, sent=40), error=ENOUGH, resume_offset="100")
+    report = ended("stopped", Outcomes(confirmed=60, sent=40), error=ENOUGH, resume_offset="100")
     lines = said(report, replace(REQUEST, limit=100))
     assert "  python -m segsync --resume --limit 100 " + FLAGS in lines
     assert not [line for line in lines if "--limit 0" in line], "--limit 0 is refused"
@@ -246,10 +252,10 @@ def test_no_command_has_a_limit_of_0_where_the_limit_was_used_up_before_the_erro
 # --- a retry of the rejected ones -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("outcome", ["stopped", "interrupted"])
-def test_a_retry_that_did_not_come_to_its_end_says_how_to_take_it_up_again(outcome: Outcome) -> None:
-    error = ENOUGH if outcome == "stopped" else None
-    report = ended(outcome, Fates(confirmed=90, to_do=10), error=error, offset=None, resume_offset=None)
+@pytest.mark.parametrize("state", ["stopped", "interrupted"])
+def test_a_retry_that_did_not_come_to_its_end_says_how_to_take_it_up_again(state: EndState) -> None:
+    error = ENOUGH if state == "stopped" else None
+    report = ended(state, Outcomes(confirmed=90, pending=10), error=error, offset=None, resume_offset=None)
     assert said(report, RETRY) == [
         *(["Error: enough"] if error else []),
         "Those that are not done are rejected still. To take them again, run:",
@@ -258,13 +264,13 @@ def test_a_retry_that_did_not_come_to_its_end_says_how_to_take_it_up_again(outco
 
 
 def test_a_retry_after_which_nobody_is_rejected_needs_no_words() -> None:
-    report = ended("done", Fates(confirmed=100), offset=None)
+    report = ended("done", Outcomes(confirmed=100), offset=None)
     assert said(report, RETRY) == []
     assert exit_code(report, 0) == 0
 
 
 def test_a_retry_after_which_some_are_rejected_still_says_so_again() -> None:
-    report = ended("done", Fates(confirmed=99, rejected=1), offset=None)
+    report = ended("done", Outcomes(confirmed=99, rejected=1), offset=None)
     assert "--retry-rejected" in said(report, RETRY)[0]
     assert exit_code(report, 0) == 3
 
@@ -276,7 +282,9 @@ def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
     assert could_go_on(REQUEST, HALF)
     assert could_go_on(replace(REQUEST, limit=51), HALF)
     away = TransientError("away", service="Segment")
-    assert could_go_on(REQUEST, ended("stopped", Fates(to_do=5), error=away, resume_offset="0", settled=Fates()))
+    assert could_go_on(
+        REQUEST, ended("stopped", Outcomes(pending=5), error=away, resume_offset="0", settled=Outcomes())
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,10 +292,10 @@ def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
     [
         (replace(REQUEST, limit=50), HALF),
         (RETRY, HALF),
-        (REQUEST, ended("stopped", Fates(sent=5), error=ENOUGH, resume_offset=None)),
-        (REQUEST, ended("stopped", HALF.fates, error=REFUSED, resume_offset="50", settled=HALF.settled)),
+        (REQUEST, ended("stopped", Outcomes(sent=5), error=ENOUGH, resume_offset=None)),
+        (REQUEST, ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", settled=HALF.settled)),
     ],
     ids=["the limit is used up", "a retry", "all is listed", "a credential is refused"],
 )
-def test_where_going_on_at_once_leads_nowhere_it_is_not_offered(request_: Request, report: ImportReport) -> None:
+def test_where_going_on_at_once_leads_nowhere_it_is_not_offered(request_: ImportOptions, report: ImportReport) -> None:
     assert not could_go_on(request_, report)

@@ -18,14 +18,14 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.batches import FIRST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
-from segsync.models import Fates, Plan, Rejection
-from segsync.options import Request
+from segsync.models import Outcomes, Plan, Rejection
+from segsync.options import ImportOptions
 from segsync.settings import Settings
 
 QUESTION = (
     'Do you wish to resume the process from the offset: {}? "yes" resumes, "no" begins again from the first profile: '
 )
-REQUEST = Request(
+REQUEST = ImportOptions(
     settings=Settings(
         segment_access_token="token",
         segment_space_id="spa_1",
@@ -72,16 +72,16 @@ def types(monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
     monkeypatch.setattr("sys.stdin", _Input(KeyboardInterrupt() if typed is None else typed))
 
 
-def chosen(request: Request, ledger: Ledger) -> tuple[Plan | int, list[str]]:
+def chosen(options: ImportOptions, ledger: Ledger) -> tuple[Plan | int, list[str]]:
     """The choice, and the lines that are said with it."""
     console = Console(file=StringIO(), width=60, color_system=None)
-    choice = choose(request, ledger, console)
+    choice = choose(options, ledger, console)
     assert isinstance(console.file, StringIO)
     return choice, console.file.getvalue().splitlines()
 
 
-def plan_of(request: Request, ledger: Ledger) -> tuple[Plan, list[str]]:
-    choice, said = chosen(request, ledger)
+def plan_of(options: ImportOptions, ledger: Ledger) -> tuple[Plan, list[str]]:
+    choice, said = chosen(options, ledger)
     assert isinstance(choice, Plan)
     return choice, said
 
@@ -115,8 +115,8 @@ def ran(
                 )
             )
         cursor = None if is_listed and number == pages else str(int(first) + 100 * number)
-        fates = Fates(sent=100 - rejected, rejected=rejected)
-        ledger.read(partial(entries.settle_page, run=run, number=number, next_cursor=cursor, fates=fates))
+        outcomes = Outcomes(sent=100 - rejected, rejected=rejected)
+        ledger.read(partial(entries.finish_page, run=run, number=number, next_cursor=cursor, outcomes=outcomes))
     if state != "running":
         ledger.read(partial(accounts.end_run, run=run, state=state, error=None))
     return run
@@ -134,7 +134,7 @@ UNFINISHED: list[State] = ["running", "interrupted", "stopped"]
 
 def test_the_first_import_begins_at_the_first_profile_without_a_word(ledger: Ledger) -> None:
     plan, said = plan_of(REQUEST, ledger)
-    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
     assert said == []
 
 
@@ -148,7 +148,7 @@ def test_an_import_from_an_offset_begins_there_and_leaves_the_files_of_others_al
 def test_after_an_import_that_is_done_the_next_begins_anew_without_a_word(ledger: Ledger, state: State) -> None:
     ran(ledger, state, is_listed=state == "done")
     plan, said = plan_of(AT_A_TERMINAL, ledger)
-    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
     assert said == []
 
 
@@ -161,10 +161,10 @@ def test_an_import_that_came_nowhere_is_nothing_to_ask_about(ledger: Ledger, sta
 
 @pytest.mark.parametrize("state", UNFINISHED)
 @pytest.mark.parametrize("request_", [replace(AT_A_TERMINAL, offset="0"), replace(AT_A_TERMINAL, begins_anew=True)])
-def test_who_says_where_to_begin_is_not_asked(ledger: Ledger, state: State, request_: Request) -> None:
+def test_who_says_where_to_begin_is_not_asked(ledger: Ledger, state: State, request_: ImportOptions) -> None:
     ran(ledger, state)
     plan, said = plan_of(request_, ledger)
-    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
     assert said == []
 
 
@@ -182,7 +182,7 @@ def test_a_resume_goes_on_where_the_last_import_stood_and_says_where(ledger: Led
     run = ran(ledger, state, rejected=3)
     plan, said = plan_of(RESUME, ledger)
     assert (plan.kind, plan.runs, plan.offset) == ("resume", (run,), "200")
-    assert plan.before == Fates(confirmed=194, rejected=6)
+    assert plan.before == Outcomes(confirmed=194, rejected=6)
     assert not plan.begins_anew, "the files of the import are added to"
     assert said == ["Resuming from offset 200: 200 profiles are done."]
     assert runs_in(ledger) == [(run, "running")]
@@ -200,7 +200,7 @@ def test_a_resume_goes_on_with_the_last_import_and_no_other(ledger: Ledger) -> N
 def test_a_resume_of_an_import_that_came_nowhere_begins_where_it_began(ledger: Ledger, state: State) -> None:
     ran(ledger, state, pages=0, first="700")
     plan, said = plan_of(RESUME, ledger)
-    assert (plan.offset, plan.before) == ("700", Fates())
+    assert (plan.offset, plan.before) == ("700", Outcomes())
     assert said == ["Resuming from offset 700: 0 profiles are done."]
 
 
@@ -222,7 +222,7 @@ def test_after_an_import_that_is_done_there_is_nothing_to_resume_and_that_is_no_
 def test_where_all_is_listed_a_resume_hears_what_became_of_the_customers(ledger: Ledger, state: State) -> None:
     run = ran(ledger, state, is_listed=True, open_upserts=2)
     plan, said = plan_of(RESUME, ledger)
-    assert (plan.kind, plan.runs, plan.offset, plan.before) == ("resume", (run,), None, Fates(sent=200))
+    assert (plan.kind, plan.runs, plan.offset, plan.before) == ("resume", (run,), None, Outcomes(sent=200))
     assert said == ["Resuming: all 200 profiles are listed, what is left is to hear of their outcome."]
 
 
@@ -233,7 +233,7 @@ def test_a_retry_takes_the_rejected_profiles_and_says_how_many(ledger: Ledger) -
     run = ran(ledger, "done", is_listed=True, pages=15, rejected=80)
     plan, said = plan_of(RETRY, ledger)
     assert (plan.kind, plan.runs, plan.begins_anew) == ("retry", (run,), False)
-    assert plan.before == Fates(confirmed=300, rejected=1200)
+    assert plan.before == Outcomes(confirmed=300, rejected=1200)
     assert said == ["Taking 1,200 rejected profiles again."]
 
 
@@ -242,7 +242,7 @@ def test_a_retry_takes_those_of_all_imports_that_belong_together(ledger: Ledger)
     first = ran(ledger, "stopped", rejected=3)
     second = ran(ledger, "done", is_listed=True, first="200", rejected=2)
     plan, said = plan_of(RETRY, ledger)
-    assert (plan.runs, plan.before) == ((first, second), Fates(confirmed=390, rejected=10))
+    assert (plan.runs, plan.before) == ((first, second), Outcomes(confirmed=390, rejected=10))
     assert said == ["Taking 10 rejected profiles again."]
 
 
@@ -308,7 +308,7 @@ def test_no_begins_again_from_the_first_profile(ledger: Ledger, monkeypatch: pyt
     run = ran(ledger, "interrupted", first="100")
     types(monkeypatch, typed)
     plan, said = plan_of(AT_A_TERMINAL, ledger)
-    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Fates(), True)
+    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
     assert len(said) == 1
     assert runs_in(ledger) == [(run + 1, "running"), (run, "interrupted")]
 
@@ -344,16 +344,16 @@ def test_no_answer_is_no_answer(
 
 def test_what_is_said_is_no_markup(ledger: Ledger) -> None:
     run = ledger.read(partial(accounts.begin_run, first_offset="[/b]")).id
-    ledger.read(partial(entries.settle_page, run=run, number=1, next_cursor="[red]c:key:", fates=Fates(sent=5)))
+    ledger.read(partial(entries.finish_page, run=run, number=1, next_cursor="[red]c:key:", outcomes=Outcomes(sent=5)))
     _, said = chosen(replace(RESUME, ledger=Path("[/a].db")), ledger)
     assert said == ["Resuming from offset [red]c:key:: 5 profiles are done."]
 
 
 def test_upserts_that_failed_are_work_for_a_resume(ledger: Ledger) -> None:
     ran(ledger, "done", is_listed=True, open_upserts=1)
-    [batch] = ledger.read(partial(entries.open_batches, since=0, most=10))
+    [batch] = ledger.read(partial(entries.open_upserts, since=0, most=10))
     assert isinstance(batch, OpenBatch)
     members = ledger.read(partial(entries.members_of, batch=batch.id))
     ledger.read(partial(entries.end_batch, batch=batch, rejections=[], again=members))
     plan, _ = plan_of(RESUME, ledger)
-    assert (plan.kind, plan.offset, plan.before) == ("resume", None, Fates(confirmed=100, to_do=100))
+    assert (plan.kind, plan.offset, plan.before) == ("resume", None, Outcomes(confirmed=100, pending=100))

@@ -13,13 +13,13 @@ import pytest
 
 from segsync.commands.status import REASONS_SHOWN, RunStatus, read_status, say_status
 from segsync.errors import LedgerError
-from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
+from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
 from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import SPACE, begin, open_ledger
 
 
@@ -36,30 +36,30 @@ def play(
     state: State | None = "done",
     confirmed: int = 0,
     sent: int = 0,
-    to_do: int = 0,
+    pending: int = 0,
     without_identifier: int = 0,
     rejected: int = 0,
     reason: Callable[[int], str] = lambda _number: "answered 404",
     error: str | None = None,
 ) -> int:
-    """A run of one page with these fates, that ended so; None for one that did not."""
+    """A run of one page with these outcomes, that ended so; None for one that did not."""
     run = begin(ledger, offset)
-    record = recorder.for_listing(ledger, run, settled_pages=0, is_followed=True).record
+    record = recorder.for_listing(ledger, run, done_pages=0, is_followed=True).record
     number = 0
-    for what, customers in (("confirmed", confirmed), ("sent", sent), ("to_do", to_do)):
+    for what, customers in (("confirmed", confirmed), ("sent", sent), ("pending", pending)):
         if customers:
             profiles = [SentProfile(1, f"use_{number + i}", f"{number + i}@example.com") for i in range(customers)]
             number += customers
             record(BatchSent(f"aa_{run}_{what}", tuple(profiles)))
     for i in range(rejected):
         record(ProfileRejected(Rejection(f"use_{number + i}", "ada@example.com", "read", reason(i)), 1))
-    fates = Fates(sent=number, without_identifier=without_identifier, rejected=rejected)
-    record(PageSettled(1, offset, next_cursor, fates))
+    outcomes = Outcomes(sent=number, without_identifier=without_identifier, rejected=rejected)
+    record(PageDone(1, offset, next_cursor, outcomes))
 
     def end(db: Connection) -> None:
-        for batch in entries.open_batches(db, run, 10):
+        for batch in entries.open_upserts(db, run, 10):
             if not batch.action_id.endswith("sent"):
-                again = entries.members_of(db, batch.id) if batch.action_id.endswith("to_do") else []
+                again = entries.members_of(db, batch.id) if batch.action_id.endswith("pending") else []
                 entries.end_batch(db, batch, [], again)
         if state:
             accounts.end_run(db, run, state, error)
@@ -84,10 +84,12 @@ def said(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
 def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_ledger(path) as ledger:
         play(ledger, next_cursor="100", confirmed=50, state="stopped", error="Segment is away")
-        play(ledger, offset="100", confirmed=5, sent=4, to_do=3, without_identifier=2, rejected=1, state="interrupted")
+        play(
+            ledger, offset="100", confirmed=5, sent=4, pending=3, without_identifier=2, rejected=1, state="interrupted"
+        )
     say_status(path, as_json=True)
     status = json.loads(capsys.readouterr().out)
-    times = [run.pop(name) for run in status["runs"] for name in ("begun_at", "ended_at")]
+    times = [run.pop(name) for run in status["runs"] for name in ("began_at", "ended_at")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
     assert status == {
         "version": 1,
@@ -100,8 +102,8 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
                 "first_offset": "100",
                 "offset": None,
                 "profiles": 15,
-                "fates": {"confirmed": 5, "sent": 4, "without_identifier": 2, "rejected": 1, "to_do": 3},
-                "open_actions": 1,
+                "outcomes": {"confirmed": 5, "sent": 4, "without_identifier": 2, "rejected": 1, "pending": 3},
+                "open_upserts": 1,
                 "error": None,
             },
             {
@@ -110,8 +112,8 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
                 "first_offset": "0",
                 "offset": "100",
                 "profiles": 50,
-                "fates": {"confirmed": 50, "sent": 0, "without_identifier": 0, "rejected": 0, "to_do": 0},
-                "open_actions": 0,
+                "outcomes": {"confirmed": 50, "sent": 0, "without_identifier": 0, "rejected": 0, "pending": 0},
+                "open_upserts": 0,
                 "error": "Segment is away",
             },
         ],
@@ -167,11 +169,11 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fates", "state", "following"),
+    ("outcomes", "state", "following"),
     [
         ({"confirmed": 9}, "done", "All is done."),
         ({"confirmed": 9, "sent": 1}, "done", "To hear what became of the customers .*--resume"),
-        ({"confirmed": 9, "to_do": 1}, "done", "--resume"),
+        ({"confirmed": 9, "pending": 1}, "done", "--resume"),
         ({"confirmed": 9, "rejected": 1}, "done", "To take the rejected profiles again.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
         ({"confirmed": 9}, "limited", "What --limit asked for is done. To go on behind it: .*--resume"),
@@ -180,10 +182,10 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
     ],
 )
 def test_it_says_what_to_do_next(
-    path: Path, fates: dict[str, int], state: State, following: str, capsys: pytest.CaptureFixture[str]
+    path: Path, outcomes: dict[str, int], state: State, following: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_ledger(path) as ledger:
-        play(ledger, state=state, **fates)  # type: ignore[arg-type]
+        play(ledger, state=state, **outcomes)  # type: ignore[arg-type]
     assert re.search(following, read_status(path).next)
     assert said(path, capsys).rstrip().endswith(read_status(path).next)
 
@@ -191,12 +193,12 @@ def test_it_says_what_to_do_next(
 def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
     with open_ledger(path) as ledger:
         run = begin(ledger)
-        record = recorder.for_listing(ledger, run, settled_pages=0, is_followed=False).record
+        record = recorder.for_listing(ledger, run, done_pages=0, is_followed=False).record
         record(BatchSent("aa_1", (SentProfile(1, "use_1", "ada"),)))
-        record(PageSettled(1, "0", None, Fates(sent=1)))
+        record(PageDone(1, "0", None, Outcomes(sent=1)))
         ledger.read(partial(accounts.end_run, run=run, state="done", error=None))
     status = read_status(path)
-    assert (status.runs[0].fates, status.runs[0].open_actions) == (Fates(sent=1), 0)
+    assert (status.runs[0].outcomes, status.runs[0].open_upserts) == (Outcomes(sent=1), 0)
     assert status.next == "All is done."
 
 
@@ -225,12 +227,12 @@ def test_rejections_before_an_import_that_began_anew_do_not_matter_any_more(path
 # --- for people -----------------------------------------------------------------------------------------------
 
 
-def test_people_see_each_fate_of_the_last_run_and_a_line_for_those_before(
+def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_ledger(path) as ledger:
         play(ledger, next_cursor="[bold]100", confirmed=12_345, state="stopped")
-        play(ledger, offset="[bold]100", confirmed=50, sent=40, to_do=30, without_identifier=20, rejected=10)
+        play(ledger, offset="[bold]100", confirmed=50, sent=40, pending=30, without_identifier=20, rejected=10)
     shown = said(path, capsys)
     assert f"Ledger {path} of Segment space {SPACE}" in " ".join(shown.split())
     assert "Run 2: done" in shown
@@ -324,4 +326,10 @@ def test_a_run_tells_the_same_to_who_asks_in_python(path: Path) -> None:
         play(ledger, confirmed=3)
     [run] = read_status(path).runs
     assert isinstance(run, RunStatus)
-    assert (run.id, run.profiles, run.fates, run.first_offset, run.offset) == (1, 3, Fates(confirmed=3), "0", None)
+    assert (run.id, run.profiles, run.outcomes, run.first_offset, run.offset) == (
+        1,
+        3,
+        Outcomes(confirmed=3),
+        "0",
+        None,
+    )

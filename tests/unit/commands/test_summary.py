@@ -13,25 +13,25 @@ from rich.console import Console
 from segsync.commands.summary import summary
 from segsync.errors import StopError
 from segsync.formatting import duration
-from segsync.models import Fates
-from segsync.report.import_report import ImportReport, Outcome, ServiceCalls
+from segsync.models import Outcomes
+from segsync.report.import_report import EndState, ImportReport, ServiceCalls
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 
 def report(
-    fates: Fates,
-    outcome: Outcome = "done",
+    outcomes: Outcomes,
+    state: EndState = "done",
     resume_offset: str | None = None,
     *,
     is_confirmed: bool = True,
-    before: Fates = Fates(),  # noqa: B008 - it is frozen
+    before: Outcomes = Outcomes(),  # noqa: B008 - it is frozen
 ) -> ImportReport:
     return ImportReport(
-        outcome=outcome,
-        error=StopError("enough") if outcome == "stopped" else None,
-        fates=fates,
+        state=state,
+        error=StopError("enough") if state == "stopped" else None,
+        outcomes=outcomes,
         before=before,
-        settled=fates,
+        settled=outcomes,
         is_confirmed=is_confirmed,
         offset="0",
         resume_offset=resume_offset,
@@ -63,9 +63,9 @@ def number(cells: list[str]) -> int:
     return int(cells[0].replace(",", ""))
 
 
-def test_the_summary_shows_every_fate_and_they_add_up_to_the_profiles() -> None:
-    fates = Fates(confirmed=1_234_567, sent=8_900, without_identifier=89_012, rejected=345, to_do=67)
-    table = rows(report(fates, outcome="stopped", resume_offset="1323900"))
+def test_the_summary_shows_every_outcome_and_they_add_up_to_the_profiles() -> None:
+    outcomes = Outcomes(confirmed=1_234_567, sent=8_900, without_identifier=89_012, rejected=345, pending=67)
+    table = rows(report(outcomes, state="stopped", resume_offset="1323900"))
     counts = [number(table[name]) for name in ("Profiles listed", *CUSTOMERS, *OTHER_FATES)]
     assert counts == [1_234_567 + 8_900 + 89_012 + 345 + 67, 1_234_567, 8_900, 89_012, 345, 67]
     assert table["Without identifier"][1] == WITHOUT_IDENTIFIER
@@ -76,52 +76,52 @@ def test_the_summary_shows_every_fate_and_they_add_up_to_the_profiles() -> None:
 COUNTS = st.sampled_from([0, 0, 1, 99, 1_000, 1_234_567])
 
 
-@given(st.builds(Fates, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.booleans(), st.sampled_from(["100", None]))
+@given(st.builds(Outcomes, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.booleans(), st.sampled_from(["100", None]))
 def test_whatever_became_of_the_profiles_the_rows_that_are_there_add_up_to_them(
-    fates: Fates, is_confirmed: bool, resume_offset: str | None
+    outcomes: Outcomes, is_confirmed: bool, resume_offset: str | None
 ) -> None:
-    table = rows(report(fates, "stopped", resume_offset, is_confirmed=is_confirmed))
+    table = rows(report(outcomes, "stopped", resume_offset, is_confirmed=is_confirmed))
     shown = [number(table[name]) for name in (*CUSTOMERS, *OTHER_FATES) if name in table]
-    assert sum(shown) == number(table["Profiles listed"]) == fates.profiles
+    assert sum(shown) == number(table["Profiles listed"]) == outcomes.profiles
 
 
 def test_a_run_that_heard_of_every_customer_says_confirmed_and_nothing_of_merely_sent_ones() -> None:
-    table = rows(report(Fates(confirmed=100)))
+    table = rows(report(Outcomes(confirmed=100)))
     assert table["Customers confirmed"] == ["100", "written by Voucherify"]
     assert "Customers sent" not in table
 
 
 def test_a_run_that_does_not_ask_says_sent_and_not_confirmed() -> None:
-    table = rows(report(Fates(sent=100), is_confirmed=False))
+    table = rows(report(Outcomes(sent=100), is_confirmed=False))
     assert table["Customers sent"] == ["100", "accepted by Voucherify, outcome not read"]
     assert "Customers confirmed" not in table
 
 
 def test_customers_of_whom_it_has_not_heard_yet_are_not_called_confirmed() -> None:
-    table = rows(report(Fates(confirmed=60, sent=40), outcome="interrupted"))
+    table = rows(report(Outcomes(confirmed=60, sent=40), state="interrupted"))
     assert (number(table["Customers confirmed"]), number(table["Customers sent"])) == (60, 40)
 
 
 def test_what_an_earlier_process_heard_is_shown_by_one_that_does_not_ask_too() -> None:
-    table = rows(report(Fates(confirmed=60, sent=40), is_confirmed=False))
+    table = rows(report(Outcomes(confirmed=60, sent=40), is_confirmed=False))
     assert (number(table["Customers confirmed"]), number(table["Customers sent"])) == (60, 40)
 
 
 @pytest.mark.parametrize(("is_confirmed", "row"), [(True, "Customers confirmed"), (False, "Customers sent")])
 def test_where_there_was_nobody_to_send_that_is_said_with_a_zero(is_confirmed: bool, row: str) -> None:
-    table = rows(report(Fates(without_identifier=5), is_confirmed=is_confirmed))
+    table = rows(report(Outcomes(without_identifier=5), is_confirmed=is_confirmed))
     assert [name for name in CUSTOMERS if name in table] == [row]
     assert number(table[row]) == 0
 
 
 def test_profiles_that_are_to_be_taken_again_have_no_offset() -> None:
-    text = printed(report(Fates(confirmed=5, to_do=3), outcome="stopped", resume_offset=None))
+    text = printed(report(Outcomes(confirmed=5, pending=3), state="stopped", resume_offset=None))
     assert re.search(r"Still to do +3 +taken again", text)
     assert "None" not in text
 
 
 def test_the_summary_shows_calls_warnings_time_and_pace() -> None:
-    table = rows(report(Fates(confirmed=80_000, sent=10_000, without_identifier=10_000)))
+    table = rows(report(Outcomes(confirmed=80_000, sent=10_000, without_identifier=10_000)))
     assert table["Segment calls"] == ["2,345,678", "1,234 retries, 56 answered 429"]
     assert table["Voucherify calls"] == ["12,345", "7 retries, 8 answered 429"]
     assert table["Warnings"] == ["1,234", WARNINGS]
@@ -131,29 +131,29 @@ def test_the_summary_shows_calls_warnings_time_and_pace() -> None:
 
 
 def test_the_pace_of_a_resumed_import_is_that_of_this_process() -> None:
-    before = Fates(confirmed=900_000, without_identifier=100_000)
-    table = rows(report(Fates(confirmed=990_000, without_identifier=110_000), before=before))
+    before = Outcomes(confirmed=900_000, without_identifier=100_000)
+    table = rows(report(Outcomes(confirmed=990_000, without_identifier=110_000), before=before))
     assert (table["per 100 customers"], table["per 100 profiles"]) == (["4.14 s"], ["3.73 s"])
     text = printed(report(before, before=before))
     assert "per 100" not in text
 
 
 def test_the_summary_of_nothing_names_no_file_and_no_pace() -> None:
-    text = printed(report(Fates()))
+    text = printed(report(Outcomes()))
     assert [words for words in ("per 100", WITHOUT_IDENTIFIER, REJECTED) if words in text] == []
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 80, 120])
 def test_in_a_window_of_any_width_files_and_the_offset_are_named_in_full(width: int) -> None:
-    fates = Fates(confirmed=1_234_567, without_identifier=89_012, rejected=345, to_do=67)
+    outcomes = Outcomes(confirmed=1_234_567, without_identifier=89_012, rejected=345, pending=67)
     cursor = "eyJzdGFydF9pZCI6MTIzNDU2Nzg5MH0="
-    text = printed(report(fates, outcome="stopped", resume_offset=cursor), width)
+    text = printed(report(outcomes, state="stopped", resume_offset=cursor), width)
     notes = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in text.splitlines())
     assert [name for name in (WITHOUT_IDENTIFIER, REJECTED, WARNINGS, cursor) if name not in notes] == []
 
 
 @pytest.mark.parametrize(
-    ("outcome", "rejected", "title"),
+    ("state", "rejected", "title"),
     [
         ("done", 0, "Done"),
         ("done", 1, "Done, with rejected profiles"),
@@ -161,14 +161,14 @@ def test_in_a_window_of_any_width_files_and_the_offset_are_named_in_full(width: 
         ("stopped", 1, "Stopped early"),
     ],
 )
-def test_the_summary_is_titled_by_how_it_ended(outcome: Outcome, rejected: int, title: str) -> None:
-    result = report(Fates(confirmed=1, rejected=rejected), outcome=outcome)
+def test_the_summary_is_titled_by_how_it_ended(state: EndState, rejected: int, title: str) -> None:
+    result = report(Outcomes(confirmed=1, rejected=rejected), state=state)
     assert printed(result).splitlines()[0].strip() == title
 
 
 @pytest.mark.parametrize("cursor", ["[/b]", "a[red]b", "[link=x]", ":key:"])
 def test_a_cursor_is_shown_as_it_is_whatever_it_holds(cursor: str) -> None:
-    assert f"from offset {cursor}" in printed(report(Fates(to_do=1), outcome="stopped", resume_offset=cursor))
+    assert f"from offset {cursor}" in printed(report(Outcomes(pending=1), state="stopped", resume_offset=cursor))
 
 
 @pytest.mark.parametrize(

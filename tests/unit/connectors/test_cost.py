@@ -13,7 +13,7 @@ def test_two_calls_a_customer_one_for_the_others_and_one_a_page() -> None:
     assert (made.listing_calls, made.external_ids_calls, made.traits_calls) == (10_000, 1_000_000, 400_000)
     assert made.segment_calls == 1_410_000
     assert made.segment_seconds == pytest.approx(1_410_000 / 99, rel=0.001), "1% of the rate stays unused"
-    assert (made.customers, made.upserts, made.outcome_calls) == (400_000, 4_000, 4_040)
+    assert (made.customers, made.upserts, made.result_calls) == (400_000, 4_000, 4_040)
     assert made.voucherify_seconds == pytest.approx(8_040 / (100 / 60 * 0.99), rel=0.001)
     assert made.seconds == made.segment_seconds
     assert not made.is_example

@@ -11,17 +11,17 @@ from segsync.commands.next_steps import what_it_means
 from segsync.connectors.file import DryRunSink, output_at, problem_with
 from segsync.errors import StopError
 from segsync.mapping.customer import to_customer
-from segsync.models import Fates
+from segsync.models import Outcomes
 from segsync.pipeline.stages import Pipeline
-from segsync.report.counters import Tally
-from segsync.report.import_report import ImportReport, Outcome
+from segsync.report.counters import Counters
+from segsync.report.import_report import EndState, ImportReport
 from tests.conftest import run_virtual
 from tests.support.memory import MemorySource
 
 
-def dry_import(profiles: int, sink: DryRunSink) -> Tally:
+def dry_import(profiles: int, sink: DryRunSink) -> Counters:
     """What is counted where profiles from memory go into a dry run."""
-    tally = Tally("0")
+    counters = Counters("0")
 
     async def run() -> None:
         pipeline = Pipeline(
@@ -30,21 +30,21 @@ def dry_import(profiles: int, sink: DryRunSink) -> Tally:
             to_customer=to_customer,
             concurrency=16,
             batch_size=100,
-            on_event=tally.count,
+            on_event=counters.count,
         )
         await pipeline.run("0", None, asyncio.Event())
 
     run_virtual(run())
-    return tally
+    return counters
 
 
-def report(outcome: Outcome = "done", resume_offset: str | None = None) -> ImportReport:
+def report(state: EndState = "done", resume_offset: str | None = None) -> ImportReport:
     return ImportReport(
-        outcome=outcome,
-        error=StopError("enough") if outcome == "stopped" else None,
-        fates=Fates(sent=2),
-        before=Fates(),
-        settled=Fates(),
+        state=state,
+        error=StopError("enough") if state == "stopped" else None,
+        outcomes=Outcomes(sent=2),
+        before=Outcomes(),
+        settled=Outcomes(),
         is_confirmed=False,
         offset="0",
         resume_offset=resume_offset,
@@ -59,16 +59,16 @@ def test_the_pipeline_takes_it_as_any_other_sink_and_counts_every_customer(tmp_p
     path = tmp_path / "c.ndjson"
     with output_at(path) as output:
         assert output is not None
-        tally = dry_import(250, DryRunSink(output))
-    assert output.customers == tally.fates.sent == 250
+        counters = dry_import(250, DryRunSink(output))
+    assert output.customers == counters.outcomes.sent == 250
     assert len(set(path.read_text(encoding="utf-8").splitlines())) == 250
 
 
 def test_without_a_file_it_counts_alone() -> None:
     with output_at(None) as output:
         assert output is None
-        tally = dry_import(250, DryRunSink(output))
-    assert tally.fates == Fates(sent=250)
+        counters = dry_import(250, DryRunSink(output))
+    assert counters.outcomes == Outcomes(sent=250)
 
 
 async def test_nothing_was_queued_so_nothing_is_known_of_it() -> None:
@@ -76,7 +76,7 @@ async def test_nothing_was_queued_so_nothing_is_known_of_it() -> None:
     action = await sink.upsert(b"[]")
     assert action != await sink.upsert(b"[]")
     assert await sink.action_statuses() == {}
-    assert await sink.action_outcome(action) is None
+    assert await sink.upsert_result(action) is None
     assert await sink.reported("https://example.com") == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.connectors.base import ActionOutcome, RefusedCustomer
+from segsync.connectors.base import RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
@@ -86,9 +86,9 @@ def action(status: str = "DONE", **fields: Any) -> dict[str, Any]:
     return {"id": "aa_1", "status": status, "type": "CUSTOMERS_BULK_UPDATE", "request_id": "v-1", **fields}
 
 
-async def outcome_of(fields: object) -> ActionOutcome:
+async def outcome_of(fields: object) -> UpsertResult:
     async with sink_of(answer(fields)) as (sink, _):
-        outcome = await sink.action_outcome("aa_1")
+        outcome = await sink.upsert_result("aa_1")
     assert outcome is not None
     return outcome
 
@@ -111,7 +111,7 @@ async def test_an_action_has_ended_when_it_is_done_or_failed(status: str, has_en
 async def test_an_action_that_wrote_everybody() -> None:
     result = {"done_count": 100, "failed_count": 0, "errors": [], "reports": []}
     outcome = await outcome_of(action(operation_status="SUCCESS", result=result))
-    assert outcome == ActionOutcome("DONE", True, 100, 0, (), (), "v-1")
+    assert outcome == UpsertResult("DONE", True, 100, 0, (), (), "v-1")
 
 
 async def test_whom_an_action_refused_is_told_with_the_reason_but_nothing_of_the_customer() -> None:
@@ -142,26 +142,26 @@ async def test_whom_an_action_refused_is_told_with_the_reason_but_nothing_of_the
 )
 async def test_an_action_that_does_not_say_how_it_ended_is_not_taken_for_a_success(result: object) -> None:
     outcome = await outcome_of(action(result=result))
-    assert outcome == ActionOutcome("DONE", False, None, None, (), (), "v-1")
+    assert outcome == UpsertResult("DONE", False, None, None, (), (), "v-1")
 
 
 async def test_an_action_that_voucherify_does_not_know_is_no_error() -> None:
     async with sink_of(answer({"key": "not_found"}, 404)) as (sink, _):
-        assert await sink.action_outcome("aa_1") is None
+        assert await sink.upsert_result("aa_1") is None
 
 
 async def test_other_refusals_to_tell_of_an_action_are_errors() -> None:
     async with sink_of(answer({"key": "no"}, 400)) as (sink, _):
         with pytest.raises(RefusedError):
-            await sink.action_outcome("aa_1")
+            await sink.upsert_result("aa_1")
     async with sink_of(answer({"id": "aa_1"})) as (sink, _):
         with pytest.raises(AnswerError, match="missing required field `status`"):
-            await sink.action_outcome("aa_1")
+            await sink.upsert_result("aa_1")
 
 
 async def test_the_id_of_an_action_can_hold_anything() -> None:
     async with sink_of(answer(action())) as (sink, script):
-        await sink.action_outcome("aa/../customers?a=b#c d")
+        await sink.upsert_result("aa/../customers?a=b#c d")
     assert script.calls == ["GET /v1/async-actions/aa%2F..%2Fcustomers%3Fa%3Db%23c%20d"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.connectors.base import ActionOutcome, RefusedCustomer
+from segsync.connectors.base import RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.redact import MOST_CHARACTERS
@@ -20,9 +20,9 @@ from tests.support.scripted import Script, answer, raw, transport_to
 NO_REASON = "Voucherify gives no reason"
 
 
-async def outcome_of(action: object, status: int = 200) -> ActionOutcome | None:
+async def outcome_of(action: object, status: int = 200) -> UpsertResult | None:
     async with transport_to(Script(answer(action, status)), service="Voucherify") as transport:
-        return await VoucherifySink(transport).action_outcome("aa_1")
+        return await VoucherifySink(transport).upsert_result("aa_1")
 
 
 # --- actions --------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ async def test_an_action_is_read_as_voucherify_documents_it() -> None:
             ],
         },
     }
-    assert await outcome_of(action) == ActionOutcome(
+    assert await outcome_of(action) == UpsertResult(
         status="DONE",
         is_success=False,
         done_count=97,
@@ -83,7 +83,7 @@ async def test_which_statuses_are_an_end(status: str, *, has_ended: bool) -> Non
 )
 async def test_what_an_action_leaves_out_is_not_known(result: object) -> None:
     outcome = await outcome_of({"status": "DONE", "operation_status": "SUCCESS", "result": result})
-    assert outcome == ActionOutcome("DONE", True, None, None, (), (), None)
+    assert outcome == UpsertResult("DONE", True, None, None, (), (), None)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_an_action_of_another_shape_is_named_by_its_field(action: object, 
 async def test_the_id_of_an_action_is_one_part_of_the_path() -> None:
     script = Script(answer({"status": "DONE"}))
     async with transport_to(script, service="Voucherify") as transport:
-        await VoucherifySink(transport).action_outcome("aa/../1?x=ż")
+        await VoucherifySink(transport).upsert_result("aa/../1?x=ż")
     assert script.calls == ["GET /v1/async-actions/aa%2F..%2F1%3Fx%3D%C5%BC"]
 
 

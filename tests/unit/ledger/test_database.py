@@ -26,7 +26,7 @@ from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.batches import Member
 from segsync.ledger.database import VERSION, Ledger, is_in_use, reading
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import APPLICATION, SPACE, begin, open_ledger
 
 BATCHES = 60
@@ -43,7 +43,7 @@ def fill(ledger: Ledger, batches: int = BATCHES) -> int:
             entries_rejections.add_rejection(
                 db, run, number, Rejection(f"use_{number}_r", None, "read", "answered 500", "req")
             )
-            entries.settle_page(db, run, number, str(number * 101), Fates(sent=100, rejected=1))
+            entries.finish_page(db, run, number, str(number * 101), Outcomes(sent=100, rejected=1))
 
     ledger.read(change)
     return run
@@ -532,7 +532,7 @@ def test_what_a_killed_process_had_written_is_there(path: Path, tmp_path: Path) 
         assert ids_of_runs(db) == [1]
     with open_ledger(killed / "segsync.db") as ledger:
         [run] = ledger.read(accounts.runs)
-    assert (run.settled_pages, run.fates) == (BATCHES, Fates(sent=100 * BATCHES, rejected=BATCHES))
+    assert (run.done_pages, run.outcomes) == (BATCHES, Outcomes(sent=100 * BATCHES, rejected=BATCHES))
 
 
 # --- what is never in it --------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What the ledger's tables say of a run is the truth, whatever happens, and wherever it is cut off.
 
-A machine plays random histories with the real `PageBook` and `Recorder`, keeps a plain account of its own of every
+A machine plays random histories with the real `Checkpoint` and `Recorder`, keeps a plain account of its own of every
 profile, and compares the two after each step. The tests behind it are single histories, told by hand.
 """
 
@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from segsync.events import BatchSent, Event, PageSettled, ProfileRejected, ProfileWithoutIdentifier, SentProfile
+from segsync.events import BatchSent, Event, PageDone, ProfileRejected, ProfileWithoutIdentifier, SentProfile
 from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger import rejections as entries_rejections
@@ -25,9 +25,9 @@ from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatc
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import RETRY_PAGE, Recorder
 from segsync.ledger.runs import Run
-from segsync.models import Fates, Page, Rejection, Stage
-from segsync.pipeline.checkpoint import OpenPage, PageBook
-from tests.support.ledgers import begin, fates_of, open_ledger, run_of
+from segsync.models import Outcomes, Page, Rejection, Stage
+from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+from tests.support.ledgers import begin, open_ledger, outcomes_of, run_of
 
 KINDS = ["customer", "customer", "customer", "without", "rejected"]
 
@@ -39,8 +39,8 @@ def rejection(segment_id: str, stage: Stage = "read") -> Rejection:
     return Rejection(segment_id, f"{segment_id}@example.com", stage, "who knows", "req-1")
 
 
-def open_batches(ledger: Ledger) -> list[OpenBatch]:
-    return ledger.read(partial(entries.open_batches, since=0, most=10_000))
+def open_upserts(ledger: Ledger) -> list[OpenBatch]:
+    return ledger.read(partial(entries.open_upserts, since=0, most=10_000))
 
 
 def members_of(ledger: Ledger, batch: int) -> list[Member]:
@@ -83,7 +83,7 @@ class Taking:
     def __init__(self, tell: Callable[[Taking, Event], None], record: Recorder, page: Callable[[int], int]) -> None:
         self.record = record
         self.page = page
-        self.book = PageBook(partial(tell, self))
+        self.book = Checkpoint(partial(tell, self))
         self.to_read: list[tuple[OpenPage, str]] = []
         self.read: list[tuple[OpenPage, str]] = []
 
@@ -105,10 +105,10 @@ class Histories(RuleBasedStateMachine):
         self.run = begin(self.ledger)
         self.space: list[list[str]] = []
         self.settled = 0
-        self.fates: dict[Place, str | int] = {}
+        self.outcomes: dict[Place, str | int] = {}
         """ "without", "rejected", or the number of the upsert that took the profile along."""
         self.upserts: dict[int, Upsert] = {}
-        self.batches_again: list[int] = []
+        self.replays: list[int] = []
         self.start()
 
     def teardown(self) -> None:
@@ -118,7 +118,7 @@ class Histories(RuleBasedStateMachine):
         """A process begins to list where the run stands."""
         self.events_left: int | None = None
         before = self.listed = self.settled
-        record = recorder.for_listing(self.ledger, self.run, settled_pages=before, is_followed=True)
+        record = recorder.for_listing(self.ledger, self.run, done_pages=before, is_followed=True)
         self.taking = Taking(self.tell, record, lambda number: before + number)
         self.is_listing = True
 
@@ -134,10 +134,10 @@ class Histories(RuleBasedStateMachine):
                 members = [(taking.page(each.page), each.segment_id) for each in profiles]
                 number = len(self.upserts) + 1
                 self.upserts[number] = Upsert(members, FIRST_ATTEMPT if self.is_listing else LAST_ATTEMPT)
-                self.fates.update(dict.fromkeys(members, number))
+                self.outcomes.update(dict.fromkeys(members, number))
             case ProfileRejected(rejected, page):
-                self.fates[taking.page(page), rejected.segment_id] = "rejected"
-            case PageSettled(number):
+                self.outcomes[taking.page(page), rejected.segment_id] = "rejected"
+            case PageDone(number):
                 if self.is_listing:
                     self.settled = taking.page(number)
                 elif taking.page(number) != RETRY_PAGE:
@@ -149,20 +149,20 @@ class Histories(RuleBasedStateMachine):
         page = place[0]
         return page <= self.settled if page >= 0 else self.upserts[-page].state != "again"
 
-    def fate_of(self, place: Place) -> str:
+    def outcome_of(self, place: Place) -> str:
         """Of a profile on a settled page."""
         segment_id = place[1]
-        fate = self.fates.get((RETRY_PAGE, segment_id), self.fates[place])
-        while isinstance(fate, int):
-            upsert = self.upserts[fate]
+        outcome = self.outcomes.get((RETRY_PAGE, segment_id), self.outcomes[place])
+        while isinstance(outcome, int):
+            upsert = self.upserts[outcome]
             if upsert.state == "open":
                 return "sent"
             if segment_id not in {each for _, each in upsert.again}:
                 return "rejected" if segment_id in upsert.refused else "confirmed"
             if upsert.state == "again":
-                return "to_do"
-            fate = self.fates[-fate, segment_id]
-        return fate
+                return "pending"
+            outcome = self.outcomes[-outcome, segment_id]
+        return outcome
 
     def settled_places(self) -> list[Place]:
         return [(number, each) for number, ids in enumerate(self.space[: self.settled], 1) for each in ids]
@@ -174,18 +174,18 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def the_ledger_tells_the_truth(self) -> None:
         run = run_of(self.ledger, self.run)
-        truth = Counter(self.fate_of(place) for place in self.settled_places())
-        assert run.fates == Fates(
+        truth = Counter(self.outcome_of(place) for place in self.settled_places())
+        assert run.outcomes == Outcomes(
             confirmed=truth["confirmed"],
             sent=truth["sent"],
             without_identifier=truth["without"],
             rejected=truth["rejected"],
-            to_do=truth["to_do"],
+            pending=truth["pending"],
         )
-        assert run.settled_pages == self.settled
+        assert run.done_pages == self.settled
         assert run.offset == str(self.settled)
         states = Counter(upsert.state for upsert in self.upserts.values())
-        assert (run.open_batches, run.batches_again) == (states["open"], states["again"])
+        assert (run.open_upserts, run.replays) == (states["open"], states["again"])
 
     # --- what may happen
 
@@ -212,7 +212,7 @@ class Histories(RuleBasedStateMachine):
                 taking.book.rejected(page)
             else:
                 if self.is_alive:
-                    self.fates[taking.page(page.number), segment_id] = "without"
+                    self.outcomes[taking.page(page.number), segment_id] = "without"
                 self.tell(taking, ProfileWithoutIdentifier(segment_id))
                 taking.book.without_identifier(page)
 
@@ -240,7 +240,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.is_alive and any(each.state == "open" for each in self.upserts.values()))
     @rule(which=st.integers(0, 99), how=st.sampled_from(["DONE", "FAILED", "unnamed"]), refused=st.integers(0, 63))
     def hear_outcome(self, which: int, how: str, refused: int) -> None:
-        opened = open_batches(self.ledger)
+        opened = open_upserts(self.ledger)
         assert [each.id for each in opened] == [n for n, each in self.upserts.items() if each.state == "open"]
         batch = opened[which % len(opened)]
         upsert, members = self.upserts[batch.id], members_of(self.ledger, batch.id)
@@ -261,10 +261,10 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.is_alive and self.taking.is_over)
     @rule()
     def take_failed_upserts_again(self) -> None:
-        batches = self.ledger.read(partial(entries.batches_again, since=0)).get(self.run, [])
+        batches = self.ledger.read(partial(entries.replays, since=0)).get(self.run, [])
         assert batches == [number for number, each in self.upserts.items() if each.state == "again"]
         self.is_listing = False
-        record = recorder.for_batches_again(self.ledger, self.run, batches, is_followed=True)
+        record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True)
         self.taking = Taking(self.tell, record, lambda number: -batches[number - 1])
         for batch in batches:
             ids = [each.segment_id for each in members_of(self.ledger, batch)]
@@ -275,7 +275,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def take_the_rejected_again(self) -> None:
         ids = self.ledger.read(partial(entries_rejections.rejected_profiles, run=self.run, after="", most=10_000))
-        assert ids == sorted(place[1] for place in self.settled_places() if self.fate_of(place) == "rejected")
+        assert ids == sorted(place[1] for place in self.settled_places() if self.outcome_of(place) == "rejected")
         self.is_listing = False
         self.taking = Taking(
             self.tell, recorder.for_rejected(self.ledger, self.run, is_followed=True), lambda _: RETRY_PAGE
@@ -291,7 +291,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_alive)
     @rule()
     def resume(self) -> None:
-        self.fates = {place: fate for place, fate in self.fates.items() if self.is_settled(place)}
+        self.outcomes = {place: outcome for place, outcome in self.outcomes.items() if self.is_settled(place)}
         for upsert in self.upserts.values():
             if upsert.state == "open":
                 upsert.members = list(filter(self.is_settled, upsert.members))
@@ -299,7 +299,7 @@ class Histories(RuleBasedStateMachine):
             elif upsert.state == "again":
                 upsert.again = list(filter(self.is_settled, upsert.again))
         run = resume(self.ledger, self.run)
-        assert (run.state, run.settled_pages) == ("running", self.settled)
+        assert (run.state, run.done_pages) == ("running", self.settled)
         self.start()
 
     @rule()
@@ -317,8 +317,8 @@ class Histories(RuleBasedStateMachine):
             while any(each.state == "open" for each in self.upserts.values()):
                 self.hear_outcome(0, "DONE", 1)
             self.take_failed_upserts_again()
-        fates = fates_of(self.ledger, self.run)
-        assert (fates.sent, fates.to_do, fates.profiles) == (0, 0, sum(map(len, self.space)))
+        outcomes = outcomes_of(self.ledger, self.run)
+        assert (outcomes.sent, outcomes.pending, outcomes.profiles) == (0, 0, sum(map(len, self.space)))
 
 
 Histories.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
@@ -336,13 +336,11 @@ class Story:
         self.run = begin(ledger, first_offset)
         self.follow()
 
-    def follow(self, *, settled_pages: int = 0, is_followed: bool = True) -> None:
-        self.record = recorder.for_listing(
-            self.ledger, self.run, settled_pages=settled_pages, is_followed=is_followed
-        ).record
+    def follow(self, *, done_pages: int = 0, is_followed: bool = True) -> None:
+        self.record = recorder.for_listing(self.ledger, self.run, done_pages=done_pages, is_followed=is_followed).record
 
     def again(self, *batches: int) -> None:
-        self.record = recorder.for_batches_again(self.ledger, self.run, batches, is_followed=True).record
+        self.record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True).record
 
     def retry(self) -> None:
         self.record = recorder.for_rejected(self.ledger, self.run, is_followed=True).record
@@ -355,11 +353,11 @@ class Story:
         self.record(ProfileRejected(Rejection(segment_id, None, "read", reason), page))
 
     def settled(self, page: int, *, sent: int = 0, without_identifier: int = 0, rejected: int = 0) -> None:
-        fates = Fates(sent=sent, without_identifier=without_identifier, rejected=rejected)
-        self.record(PageSettled(page, str(page - 1), str(page), fates))
+        outcomes = Outcomes(sent=sent, without_identifier=without_identifier, rejected=rejected)
+        self.record(PageDone(page, str(page - 1), str(page), outcomes))
 
     def batch(self, action_id: str) -> OpenBatch:
-        return next(each for each in open_batches(self.ledger) if each.action_id == action_id)
+        return next(each for each in open_upserts(self.ledger) if each.action_id == action_id)
 
     def done(self, action_id: str, *refused: str) -> None:
         batch = self.batch(action_id)
@@ -373,12 +371,12 @@ class Story:
     def crash(self) -> Run:
         """And resume."""
         run = resume(self.ledger, self.run)
-        self.follow(settled_pages=run.settled_pages)
+        self.follow(done_pages=run.done_pages)
         return run
 
     @property
-    def fates(self) -> Fates:
-        return fates_of(self.ledger, self.run)
+    def outcomes(self) -> Outcomes:
+        return outcomes_of(self.ledger, self.run)
 
 
 @pytest.fixture
@@ -389,15 +387,15 @@ def story(ledger: Ledger) -> Story:
 def test_customers_of_a_page_that_is_repeated_count_once_and_so_do_their_late_refusals(story: Story) -> None:
     story.sent("aa_1", (1, "ada"), (1, "ben"), (2, "cyd"), (2, "dan"))
     story.settled(1, sent=2)
-    assert story.fates == Fates(sent=2)
-    assert story.crash().fates == Fates(sent=2)
+    assert story.outcomes == Outcomes(sent=2)
+    assert story.crash().outcomes == Outcomes(sent=2)
     story.sent("aa_2", (1, "cyd"), (1, "dan"))
     story.settled(1, sent=2)
-    assert story.fates == Fates(sent=4)
+    assert story.outcomes == Outcomes(sent=4)
     story.done("aa_1", "ada", "cyd")
-    assert story.fates == Fates(confirmed=1, sent=2, rejected=1)
+    assert story.outcomes == Outcomes(confirmed=1, sent=2, rejected=1)
     story.done("aa_2", "cyd")
-    assert story.fates == Fates(confirmed=2, rejected=2)
+    assert story.outcomes == Outcomes(confirmed=2, rejected=2)
 
 
 def test_a_batch_all_of_whose_pages_are_repeated_is_not_followed_any_more(story: Story) -> None:
@@ -405,53 +403,53 @@ def test_a_batch_all_of_whose_pages_are_repeated_is_not_followed_any_more(story:
     story.settled(1, sent=1)
     story.sent("aa_2", (2, "ben"), (3, "cyd"))
     story.crash()
-    assert [each.action_id for each in open_batches(story.ledger)] == ["aa_1"]
+    assert [each.action_id for each in open_upserts(story.ledger)] == ["aa_1"]
 
 
 def test_a_refusal_on_a_page_that_is_not_settled_counts_when_it_is(story: Story) -> None:
     story.sent("aa_1", (1, "ada"), (1, "ben"))
     story.done("aa_1", "ben")
-    assert story.fates == Fates()
+    assert story.outcomes == Outcomes()
     story.settled(1, sent=3)  # and a third one, of another batch
     story.sent("aa_2", (1, "cyd"))
-    assert story.fates == Fates(confirmed=1, sent=1, rejected=1)
+    assert story.outcomes == Outcomes(confirmed=1, sent=1, rejected=1)
 
 
-def test_what_is_taken_again_is_to_do_until_all_of_it_has_met_its_fate(story: Story) -> None:
+def test_what_is_taken_again_is_to_do_until_all_of_it_has_has_its_outcome(story: Story) -> None:
     story.sent("aa_1", (1, "ada"), (1, "ben"), (1, "cyd"))
     story.settled(1, sent=3)
     batch = story.failed("aa_1")
-    assert story.fates == Fates(to_do=3)
+    assert story.outcomes == Outcomes(pending=3)
     story.again(batch)
     story.sent("aa_2", (1, "ada"))
     story.rejected(1, "ben")
-    assert story.fates == Fates(to_do=3)
-    assert story.crash().fates == Fates(to_do=3)
+    assert story.outcomes == Outcomes(pending=3)
+    assert story.crash().outcomes == Outcomes(pending=3)
     story.again(batch)
     story.rejected(1, "ben")
     story.record(ProfileWithoutIdentifier("cyd"))
     story.sent("aa_3", (1, "ada"))
     story.settled(1, sent=1, without_identifier=1, rejected=1)
-    assert story.fates == Fates(sent=1, without_identifier=1, rejected=1)
-    assert [each.action_id for each in open_batches(story.ledger)] == ["aa_3"]
-    assert story.crash().fates == Fates(sent=1, without_identifier=1, rejected=1)
+    assert story.outcomes == Outcomes(sent=1, without_identifier=1, rejected=1)
+    assert [each.action_id for each in open_upserts(story.ledger)] == ["aa_3"]
+    assert story.crash().outcomes == Outcomes(sent=1, without_identifier=1, rejected=1)
     story.done("aa_3")
-    assert story.fates == Fates(confirmed=1, without_identifier=1, rejected=1)
+    assert story.outcomes == Outcomes(confirmed=1, without_identifier=1, rejected=1)
 
 
-def test_a_rejected_profile_that_is_taken_again_has_the_fate_that_it_meets_then(story: Story) -> None:
+def test_a_rejected_profile_that_is_taken_again_has_the_outcome_that_it_meets_then(story: Story) -> None:
     for name in ("ada", "ben", "cyd", "dan"):
         story.rejected(1, name)
     story.settled(1, rejected=4)
     story.retry()
     story.sent("aa_1", (1, "ada"), (1, "ben"))
-    assert story.fates == Fates(sent=2, rejected=2)
+    assert story.outcomes == Outcomes(sent=2, rejected=2)
     story.record(ProfileWithoutIdentifier("cyd"))
     story.rejected(1, "dan")
     story.settled(1, sent=2, without_identifier=1, rejected=1)
-    assert story.crash().fates == Fates(sent=2, without_identifier=1, rejected=1)
+    assert story.crash().outcomes == Outcomes(sent=2, without_identifier=1, rejected=1)
     story.done("aa_1", "ben")
-    assert story.fates == Fates(confirmed=1, without_identifier=1, rejected=2)
+    assert story.outcomes == Outcomes(confirmed=1, without_identifier=1, rejected=2)
     assert story.ledger.read(accounts.rejected_now) == {"ben", "dan"}
 
 
@@ -461,19 +459,19 @@ def test_a_profile_that_the_listing_names_twice_adds_up_after_a_retry_in_vain(st
     story.settled(1, rejected=1)
     story.rejected(2, "ada")
     story.settled(2, rejected=1)
-    assert story.fates == Fates(rejected=2)
+    assert story.outcomes == Outcomes(rejected=2)
     story.retry()
     story.rejected(1, "ada")
-    assert story.fates == Fates(rejected=2)
+    assert story.outcomes == Outcomes(rejected=2)
 
 
 def test_upserts_that_nobody_asks_about_stay_sent(story: Story) -> None:
     story.follow(is_followed=False)
     story.sent("aa_1", (1, "ada"), (2, "ben"))
     story.settled(1, sent=1)
-    assert open_batches(story.ledger) == []
+    assert open_upserts(story.ledger) == []
     assert not story.ledger.read(accounts.has_open_ends)
-    assert story.crash().fates == Fates(sent=1)
+    assert story.crash().outcomes == Outcomes(sent=1)
 
 
 def test_a_run_says_how_it_ended_and_is_open_again_when_it_is_resumed(story: Story) -> None:

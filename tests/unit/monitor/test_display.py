@@ -14,19 +14,19 @@ from segsync.events import (
     ActionEnded,
     BatchSent,
     Event,
+    PageDone,
     PageListed,
-    PageSettled,
     ProfileRead,
     ProfileRejected,
     ReadingEnded,
     SentProfile,
-    ServicePaused,
+    Throttled,
 )
-from segsync.models import Fates, Rejection
-from segsync.monitor.activity import Situation
-from segsync.monitor.display import Progress
-from segsync.monitor.progress import Speedometer
-from segsync.report.counters import Tally
+from segsync.models import Outcomes, Rejection
+from segsync.monitor.activity import Activity
+from segsync.monitor.display import Display
+from segsync.monitor.progress import ProgressMeter
+from segsync.report.counters import Counters
 from segsync.settings import Settings
 from tests.conftest import run_virtual
 
@@ -45,12 +45,12 @@ def written(scenario: Scenario, width: int = 100) -> str:
     console = Console(file=StringIO(), width=width, height=40, force_terminal=True, color_system=None)
 
     async def main() -> None:
-        tally, situation = Tally("0"), Situation()
-        with Progress(SETTINGS, tally, situation, Speedometer(tally, 1000, SETTINGS), console):
+        counters, activity = Counters("0"), Activity()
+        with Display(SETTINGS, counters, activity, ProgressMeter(counters, 1000, SETTINGS), console):
 
             def tell(event: Event) -> None:
-                tally.count(event)
-                situation.on_event(event)
+                counters.count(event)
+                activity.on_event(event)
 
             await scenario(tell, console)
 
@@ -75,14 +75,14 @@ async def an_import(tell: Tell, _console: Console) -> None:
     await asyncio.sleep(1)
     tell(sent(100))
     tell(sent(100))
-    tell(PageSettled(1, "0", "[/b]:key:", Fates(sent=200)))
+    tell(PageDone(1, "0", "[/b]:key:", Outcomes(sent=200)))
     await asyncio.sleep(1)
     tell(ReadingEnded(2))
     await asyncio.sleep(1)
     tell(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
     tell(ActionEnded("aa_1", 100, 99, 1))
     await asyncio.sleep(1)
-    tell(ServicePaused("Voucherify", 60.0))
+    tell(Throttled("Voucherify", 60.0))
     tell(ActionEnded("aa_2", 100, 100))
     await asyncio.sleep(1)
 

@@ -8,12 +8,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from segsync.events import CallRetried, CallsLeft, Event, PageSettled, ServicePaused
-from segsync.models import Fates
-from segsync.monitor.activity import Situation
-from segsync.monitor.display import View, picture
-from segsync.monitor.progress import Speed
-from segsync.report.counters import Tally
+from segsync.events import CallRetried, CallsLeft, Event, PageDone, Throttled
+from segsync.models import Outcomes
+from segsync.monitor.activity import Activity
+from segsync.monitor.display import Snapshot, picture
+from segsync.monitor.progress import Progress
+from segsync.report.counters import Counters
 from segsync.settings import Settings
 from tests.conftest import run_virtual
 
@@ -27,7 +27,7 @@ SETTINGS = Settings(
     voucherify_requests_per_minute=2000,
 )
 WIDTHS = (40, 60, 80, 120, 200)
-MILLIONS = Fates(confirmed=30_123_456, sent=1_345_678, without_identifier=15_456_789, rejected=12_345)
+MILLIONS = Outcomes(confirmed=30_123_456, sent=1_345_678, without_identifier=15_456_789, rejected=12_345)
 NUMBERS = [
     *("46,938,268", "31,469,134", "30,123,456", "15,456,789", "12,345"),
     *("112,345,678", "543,210", "1,957", "57", "46938268", "985", "1,?985"),
@@ -41,7 +41,7 @@ def drawn(
     events: tuple[Event, ...] = (),
     total: int | None = 50_000_000,
     more_than: int | None = None,
-    is_hearing: bool = False,
+    waits_for_results: bool = False,
     held_up: int = 0,
     seconds_left: float | None = 7828.0,
     offset: str = "46938268",
@@ -49,17 +49,19 @@ def drawn(
     """The lines of the picture in a window of that size, in the middle of a large import."""
 
     async def main() -> list[str]:
-        tally, situation = Tally("0", MILLIONS), Situation()
+        counters, activity = Counters("0", MILLIONS), Activity()
         left = (CallsLeft("Voucherify", "POST", 1957, 2000), CallsLeft("Voucherify", "GET", 57, 2000))
-        for event in (*left, PageSettled(1, "0", offset, Fates()), *events):
-            tally.count(event)
-            situation.on_event(event)
-        tally.services["Segment"].calls, tally.services["Voucherify"].calls = 112_345_678, 543_210
-        tally.services["Segment"].retries, tally.services["Segment"].rate_limited = 1_234, 17
-        speed = Speed(502.3, 985.2, 1985 / 60, tally.fates.done, total, seconds_left, more_than, is_hearing, held_up)
+        for event in (*left, PageDone(1, "0", offset, Outcomes()), *events):
+            counters.count(event)
+            activity.on_event(event)
+        counters.services["Segment"].calls, counters.services["Voucherify"].calls = 112_345_678, 543_210
+        counters.services["Segment"].retries, counters.services["Segment"].rate_limited = 1_234, 17
+        speed = Progress(
+            502.3, 985.2, 1985 / 60, counters.outcomes.done, total, seconds_left, more_than, waits_for_results, held_up
+        )
         console = Console(width=width, height=height, color_system=None)
         with console.capture() as capture:
-            console.print(picture(View(SETTINGS, tally, situation, speed, 93_784.0, width, height)))
+            console.print(picture(Snapshot(SETTINGS, counters, activity, speed, 93_784.0, width, height)))
         return capture.get().splitlines()
 
     return run_virtual(main())
@@ -111,7 +113,7 @@ def test_more_profiles_than_were_said_have_neither_a_bar_nor_a_share(width: int)
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_where_only_outcomes_are_left_the_share_is_that_of_the_confirmed(width: int) -> None:
-    assert "93% of 50,000,000 confirmed" in "\n".join(drawn(width, is_hearing=True))
+    assert "93% of 50,000,000 confirmed" in "\n".join(drawn(width, waits_for_results=True))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -122,7 +124,7 @@ def test_customers_that_wait_for_voucherify_are_the_state(width: int) -> None:
 
 @pytest.mark.parametrize("width", [40, 80])
 @pytest.mark.parametrize("height", [6, 8, 10, 12, 14, 16, 24, 50])
-@pytest.mark.parametrize("pause", [(), (ServicePaused("Voucherify", 60.0),)])
+@pytest.mark.parametrize("pause", [(), (Throttled("Voucherify", 60.0),)])
 def test_it_is_no_higher_than_the_window_and_says_the_most_important(
     width: int, height: int, pause: tuple[Event, ...]
 ) -> None:

@@ -25,24 +25,24 @@ from segsync.events import (
     ConcurrencyChanged,
     Event,
     PaceChanged,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
     SentProfile,
-    ServicePaused,
+    Throttled,
     TraitLeftOut,
 )
 from segsync.mapping.metadata import MISSING, UNDEFINED
-from segsync.models import Fates, Plan, Rejection
-from segsync.monitor.activity import Situation
+from segsync.models import Outcomes, Plan, Rejection
+from segsync.monitor.activity import Activity
 from segsync.monitor.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
 from segsync.monitor.log_handlers import ConsoleWriter, FileWriter, JsonWriter, Writer
-from segsync.monitor.progress import Speedometer
-from segsync.report.counters import NOTHING_BEFORE, Tally
+from segsync.monitor.progress import ProgressMeter
+from segsync.report.counters import NOTHING_BEFORE, Counters
 from segsync.report.import_report import make_report
 from segsync.report.profile_lists import REJECTED, WARNINGS
 from segsync.settings import Settings
@@ -65,7 +65,7 @@ def logged(
     writer: Writer,
     *,
     verbose: bool = False,
-    before: Fates = NOTHING_BEFORE,
+    before: Outcomes = NOTHING_BEFORE,
     total: int | None = None,
     is_dry_run: bool = False,
     error: SegsyncError = THE_END,
@@ -73,21 +73,19 @@ def logged(
     """Have a log write what `scenario` tells, until `error` ends it."""
 
     async def main() -> None:
-        tally, situation = Tally("0", before), Situation()
+        counters, activity = Counters("0", before), Activity()
         plan = Plan("new", (3,), 3, "0", before)
-        speedometer = Speedometer(tally, total, SETTINGS)
-        with Log(
-            SETTINGS, plan, tally, situation, speedometer, [writer], verbose=verbose, is_dry_run=is_dry_run
-        ) as log:
+        meter = ProgressMeter(counters, total, SETTINGS)
+        with Log(SETTINGS, plan, counters, activity, meter, [writer], verbose=verbose, is_dry_run=is_dry_run) as log:
 
             def tell(event: Event) -> None:
-                tally.count(event)
-                situation.on_event(event)
+                counters.count(event)
+                activity.on_event(event)
                 log.on_event(event)
 
             await scenario(tell)
             log.is_stopping()
-            log.ended(make_report(tally, outcome="stopped", error=error, seconds=1.0, is_confirmed=True))
+            log.ended(make_report(counters, state="stopped", error=error, seconds=1.0, is_confirmed=True))
 
     run_virtual(main())
 
@@ -97,7 +95,7 @@ def shown(
     *,
     is_quiet: bool = False,
     verbose: bool = False,
-    before: Fates = NOTHING_BEFORE,
+    before: Outcomes = NOTHING_BEFORE,
     total: int | None = None,
     is_dry_run: bool = False,
 ) -> list[str]:
@@ -158,7 +156,7 @@ def test_a_line_tells_where_a_resume_would_begin_for_as_long_as_there_is_such_a_
     async def scenario(tell: Tell) -> None:
         await asyncio.sleep(LINE_SECONDS + 1)
         for next_cursor in ("100", "[/b]", None):
-            tell(PageSettled(1, "0", next_cursor, Fates(sent=100)))
+            tell(PageDone(1, "0", next_cursor, Outcomes(sent=100)))
             await asyncio.sleep(LINE_SECONDS)
 
     lines = shown(scenario)
@@ -240,7 +238,7 @@ def test_a_resumed_import_shows_all_of_it_and_the_pace_of_this_process() -> None
             tell(sent(1))
             await asyncio.sleep(1)
 
-    before = Fates(confirmed=500, sent=300, without_identifier=100)
+    before = Outcomes(confirmed=500, sent=300, without_identifier=100)
     lines = shown(scenario, before=before)
     assert re.search(r"910 profiles read \(1/s\), 810 customers sent, 500 of them confirmed, 100 without", lines[-1])
 
@@ -251,12 +249,12 @@ async def an_upsert_that_failed_is_taken_again(tell: Tell) -> None:
     await asyncio.sleep(LINE_SECONDS)
     tell(ActionEnded("aa_1", 100, 0))
     await asyncio.sleep(LINE_SECONDS)
-    await a_page_is_taken_again(tell, were_rejected=False)
+    await a_page_is_taken_again(tell, is_retry=False)
 
 
-async def a_page_is_taken_again(tell: Tell, *, were_rejected: bool = True) -> None:
+async def a_page_is_taken_again(tell: Tell, *, is_retry: bool = True) -> None:
     await asyncio.sleep(1)
-    tell(PageTakenAgain(100, were_rejected=were_rejected))
+    tell(PageReplayed(100, is_retry=is_retry))
     await asyncio.sleep(2 * LINE_SECONDS)
     tell(sent(100))
     await asyncio.sleep(LINE_SECONDS)
@@ -266,11 +264,11 @@ async def a_page_is_taken_again(tell: Tell, *, were_rejected: bool = True) -> No
     ("scenario", "before"),
     [
         (an_upsert_that_failed_is_taken_again, NOTHING_BEFORE),
-        (a_page_is_taken_again, Fates(confirmed=800, rejected=200)),
+        (a_page_is_taken_again, Outcomes(confirmed=800, rejected=200)),
     ],
 )
 def test_no_pace_is_negative_where_profiles_are_taken_again(
-    scenario: Callable[[Tell], Awaitable[None]], before: Fates
+    scenario: Callable[[Tell], Awaitable[None]], before: Outcomes
 ) -> None:
     lines = shown(scenario, before=before)
     paces = [match[1] for line in lines if (match := re.search(r"profiles read \((.*?)/s\)", line))]
@@ -301,7 +299,7 @@ def test_the_trouble_of_one_service_does_not_hide_that_of_the_other() -> None:
     async def scenario(tell: Tell) -> None:
         for service in ("Segment", "Voucherify") * 2:
             tell(CallRetried(service, f"{service} answered 503", 1, 2.0, 0.5))
-            tell(ServicePaused(service, 60.0))
+            tell(Throttled(service, 60.0))
 
     told = [line.split(" ", 1)[1] for line in shown(scenario)]
     assert [line[: line.index("answered" if "answered" in line else "asks") - 1] for line in told] == [
@@ -314,10 +312,10 @@ def test_a_longer_pause_behind_a_short_one_is_told_and_one_that_ends_as_the_firs
     later: float, told: int
 ) -> None:
     async def scenario(tell: Tell) -> None:
-        tell(ServicePaused("Voucherify", 2.0))
+        tell(Throttled("Voucherify", 2.0))
         await asyncio.sleep(1)
         for _ in range(16):
-            tell(ServicePaused("Voucherify", later))
+            tell(Throttled("Voucherify", later))
 
     assert sum("asks to wait until" in line for line in shown(scenario)) == told
 
@@ -457,7 +455,7 @@ def far_west(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("far_west")
 def test_moments_are_those_of_the_reader_at_a_terminal_and_utc_in_what_is_stamped_with_utc(tmp_path: Path) -> None:
     async def scenario(tell: Tell) -> None:
-        tell(ServicePaused("Voucherify", 3000.0))
+        tell(Throttled("Voucherify", 3000.0))
         await asyncio.sleep(LINE_SECONDS + 1)
 
     def clock(moment: datetime) -> str:
@@ -472,7 +470,7 @@ def test_moments_are_those_of_the_reader_at_a_terminal_and_utc_in_what_is_stampe
 
     in_file = [line for line in (tmp_path / "run.log").read_text(encoding="utf-8").splitlines() if " until " in line]
     in_json = [line["message"] for line in json if " until " in line["message"]]
-    in_json += [line["state"] for line in json if "state" in line]
+    in_json += [line["activity"] for line in json if "activity" in line]
     for lines, ending, moments in ((in_file, r" UTC$", utc), (in_json, r" UTC$", utc), (terminal, "$", local)):
         told = [match[1] for line in lines if (match := re.search(rf" until (\d\d:\d\d):\d\d{ending}", line))]
         assert len(told) == len(lines) >= 2
@@ -486,16 +484,16 @@ async def everything(tell: Tell) -> None:
     tell(PageListed("0", 100))
     tell(CallAnswered("Segment", 503, 0.1))
     tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 40.0, 503, "req-1"))
-    tell(ServicePaused("Voucherify", 60.0))
+    tell(Throttled("Voucherify", 60.0))
     tell(PaceChanged("Segment", 50.0, 100.0))
     tell(CallsLeft("Voucherify", "POST", 57, 100))
     tell(ConcurrencyChanged(32))
     tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
     tell(ProfileRejected(Rejection("use_2", "secret@example.com", "read", "Segment answered 400", "req-2"), 1))
     tell(sent(98))
-    tell(PageSettled(1, "0", "100", Fates(sent=98, rejected=1)))
+    tell(PageDone(1, "0", "100", Outcomes(sent=98, rejected=1)))
     tell(ActionEnded("aa_1", 98, 98, request_id="req-3"))
-    tell(PageTakenAgain(5, were_rejected=False))
+    tell(PageReplayed(5, is_retry=False))
     tell(ReadingEnded(2))
     await asyncio.sleep(LINE_SECONDS + 1)
 
@@ -509,8 +507,8 @@ def test_every_line_of_json_says_when_what_how_bad_and_of_which_run() -> None:
         assert line["level"] in ("debug", "info", "warning", "error")
         assert line["message"]
     assert [line["event"] for line in lines] == [
-        *("run_started", "page_listed", "call_retried", "service_paused", "pace_changed", "concurrency_changed"),
-        *("trait_left_out", "profile_rejected", "batch_sent", "page_settled", "action_ended", "page_taken_again"),
+        *("run_started", "page_listed", "call_retried", "throttled", "pace_changed", "concurrency_changed"),
+        *("trait_left_out", "profile_rejected", "batch_sent", "page_done", "action_ended", "page_replayed"),
         *("reading_ended", "progress", "stopping", "run_ended"),
     ]
 
@@ -520,14 +518,14 @@ def test_lines_of_json_have_fields_for_what_the_words_say() -> None:
     retried, rejected, progress = lines["call_retried"], lines["profile_rejected"], lines["progress"]
     assert (retried["service"], retried["status"], retried["request_id"]) == ("Segment", 503, "req-1")
     assert (rejected["stage"], rejected["segment_id"], rejected["request_id"]) == ("read", "use_2", "req-2")
-    assert progress["counts"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "to_do": 1}
+    assert progress["counts"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "pending": 1}
     assert lines["action_ended"]["request_id"] == "req-3"
-    assert progress["state"].startswith("waiting for Voucherify until ")
+    assert progress["activity"].startswith("waiting for Voucherify until ")
     assert (progress["offset"], progress["total"], progress["calls_left"]) == ("100", 1000, {"Voucherify POST": 57})
     assert [lines[name]["stage"] for name in ("page_listed", "batch_sent", "action_ended")] == [
         *("list", "upsert", "confirm")
     ]
-    assert (lines["run_ended"]["outcome"], lines["run_ended"]["error"]) == ("stopped", "the sky fell")
+    assert (lines["run_ended"]["state"], lines["run_ended"]["error"]) == ("stopped", "the sky fell")
     assert lines["run_ended"]["level"] == "error"
 
 
@@ -541,7 +539,7 @@ def test_the_end_of_a_run_says_which_call_ended_it() -> None:
 
 def test_pages_and_upserts_are_lines_of_a_verbose_log_alone() -> None:
     events = [line["event"] for line in records(everything)]
-    assert not {"page_listed", "batch_sent", "page_settled", "action_ended", "concurrency_changed"} & {*events}
+    assert not {"page_listed", "batch_sent", "page_done", "action_ended", "concurrency_changed"} & {*events}
 
 
 def test_no_source_id_is_in_any_line() -> None:
@@ -550,7 +548,7 @@ def test_no_source_id_is_in_any_line() -> None:
 
 def test_no_cursor_breaks_a_line() -> None:
     async def scenario(tell: Tell) -> None:
-        tell(PageSettled(1, "0", 'a"b\n\ud800\x1b[31m', Fates(sent=1)))
+        tell(PageDone(1, "0", 'a"b\n\ud800\x1b[31m', Outcomes(sent=1)))
         await asyncio.sleep(LINE_SECONDS + 1)
 
     assert [line["event"] for line in records(scenario)] == ["run_started", "progress", "stopping", "run_ended"]

@@ -20,16 +20,16 @@ from segsync.events import (
     ConcurrencyChanged,
     Event,
     PaceChanged,
+    PageDone,
     PageListed,
-    PageSettled,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     SentProfile,
 )
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 from segsync.monitor.metrics import MOST_UNDER_WAY, Metrics, serving
-from segsync.report.counters import Tally
+from segsync.report.counters import Counters
 from segsync.settings import Settings
 
 SETTINGS = Settings(
@@ -53,7 +53,7 @@ EVENTS: tuple[Event, ...] = (
     ProfileWithoutIdentifier("use_3"),
     ProfileRejected(Rejection("use_4", None, "read", "answered 400"), 1),
     BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", f"u{each}") for each in (1, 2))),
-    PageSettled(1, "0", None, Fates(sent=2, without_identifier=1, rejected=1)),
+    PageDone(1, "0", None, Outcomes(sent=2, without_identifier=1, rejected=1)),
     ProfileRejected(Rejection("use_2", "u2", "confirm", "invalid_customer"), 1),
     ActionEnded("aa_1", 2, 1, 1),
 )
@@ -76,10 +76,10 @@ def scraped(port: int, host: str = "127.0.0.1") -> dict[str, float]:
 
 
 def counted(metrics: Metrics) -> None:
-    tally = Tally("0")
-    metrics.watch(SETTINGS, tally)
+    counters = Counters("0")
+    metrics.watch(SETTINGS, counters)
     for event in EVENTS:
-        tally.count(event)
+        counters.count(event)
         metrics.on_event(event)
 
 
@@ -115,13 +115,13 @@ def test_a_scrape_tells_of_calls_profiles_stages_and_budgets() -> None:
     assert {name: told.get(name) for name in expected} == expected
 
 
-def test_the_fates_are_those_of_the_summary_and_add_up() -> None:
+def test_the_outcomes_are_those_of_the_summary_and_add_up() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
         told = scraped(port)
-    fates = {name.split()[1]: value for name, value in told.items() if name.startswith("segsync_fates ")}
-    assert fates == {"confirmed": 1, "sent": 0, "without_identifier": 1, "rejected": 2, "to_do": 0}
+    outcomes = {name.split()[1]: value for name, value in told.items() if name.startswith("segsync_outcomes ")}
+    assert outcomes == {"confirmed": 1, "sent": 0, "without_identifier": 1, "rejected": 2, "pending": 0}
 
 
 def test_no_id_and_no_address_is_in_what_is_told() -> None:

@@ -12,18 +12,18 @@ from segsync.events import (
     ActionEnded,
     BatchSent,
     CallAnswered,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     SentProfile,
 )
 from segsync.formatting import time_left
-from segsync.models import Fates, Rejection
-from segsync.monitor.progress import SURE_SECONDS, Speed, Speedometer
-from segsync.report.counters import NOTHING_BEFORE, Tally
+from segsync.models import Outcomes, Rejection
+from segsync.monitor.progress import SURE_SECONDS, Progress, ProgressMeter
+from segsync.report.counters import NOTHING_BEFORE, Counters
 from segsync.settings import Settings
 from tests.conftest import run_virtual
 
@@ -36,52 +36,52 @@ SIX_A_MINUTE = Settings(
     batch_size=50,
 )
 SETTINGS = replace(SIX_A_MINUTE, voucherify_requests_per_minute=100, batch_size=100)
-Scenario = Callable[[Tally, Speedometer], Awaitable[None]]
+Scenario = Callable[[Counters, ProgressMeter], Awaitable[None]]
 
 
 def speed_after(
     scenario: Scenario,
     total: int | None = None,
-    before: Fates = NOTHING_BEFORE,
+    before: Outcomes = NOTHING_BEFORE,
     offset: str | None = "0",
     settings: Settings = SETTINGS,
     *,
     sends: bool = True,
     confirms: bool = True,
-) -> Speed:
-    async def main() -> Speed:
-        tally = Tally(offset, before)
-        speedometer = Speedometer(tally, total, settings, sends=sends, confirms=confirms)
-        speedometer.look()
-        await scenario(tally, speedometer)
-        return speedometer.look()
+) -> Progress:
+    async def main() -> Progress:
+        counters = Counters(offset, before)
+        meter = ProgressMeter(counters, total, settings, sends=sends, confirms=confirms)
+        meter.look()
+        await scenario(counters, meter)
+        return meter.look()
 
     return run_virtual(main())
 
 
 def ten_a_second(seconds: int) -> Scenario:
-    async def scenario(tally: Tally, speedometer: Speedometer) -> None:
+    async def scenario(counters: Counters, meter: ProgressMeter) -> None:
         for _ in range(seconds):
-            tally.count(PageListed("0", 10))
+            counters.count(PageListed("0", 10))
             for _ in range(10):
-                tally.count(CallAnswered("Segment", 200, 0.1))
-                tally.count(ProfileWithoutIdentifier("use_1"))
+                counters.count(CallAnswered("Segment", 200, 0.1))
+                counters.count(ProfileWithoutIdentifier("use_1"))
             await asyncio.sleep(1)
-            speedometer.look()
+            meter.look()
 
     return scenario
 
 
-async def nothing(_tally: Tally, _speedometer: Speedometer) -> None:
+async def nothing(_counters: Counters, _meter: ProgressMeter) -> None:
     pass
 
 
 def test_rates_are_those_of_the_last_ten_seconds() -> None:
-    async def fast_then_slow(tally: Tally, speedometer: Speedometer) -> None:
-        await ten_a_second(20)(tally, speedometer)
+    async def fast_then_slow(counters: Counters, meter: ProgressMeter) -> None:
+        await ten_a_second(20)(counters, meter)
         for _ in range(11):
             await asyncio.sleep(1)
-            speedometer.look()
+            meter.look()
 
     busy, idle = speed_after(ten_a_second(20)), speed_after(fast_then_slow)
     assert (round(busy.profiles), round(busy.segment), busy.voucherify) == (10, 10, 0)
@@ -95,7 +95,7 @@ def test_nothing_is_said_of_the_time_left_at_the_start() -> None:
 
 
 def test_where_nothing_happens_no_time_is_left_rather_than_all_of_it() -> None:
-    async def standing(_tally: Tally, _speedometer: Speedometer) -> None:
+    async def standing(_counters: Counters, _meter: ProgressMeter) -> None:
         await asyncio.sleep(9)
 
     speed = speed_after(standing, total=1000)
@@ -118,15 +118,15 @@ def test_as_many_profiles_as_were_said_are_no_surprise() -> None:
 
 
 def test_what_an_earlier_process_did_counts_for_the_share_and_not_for_the_rate() -> None:
-    speed = speed_after(ten_a_second(10), total=1000, before=Fates(confirmed=400), offset="400")
+    speed = speed_after(ten_a_second(10), total=1000, before=Outcomes(confirmed=400), offset="400")
     assert (speed.share, round(speed.profiles)) == (0.5, 10)
     assert speed.seconds_left == pytest.approx(50, rel=0.01)
 
 
 def test_once_all_is_listed_the_total_is_known() -> None:
-    async def ending(tally: Tally, speedometer: Speedometer) -> None:
-        await ten_a_second(10)(tally, speedometer)
-        tally.count(PageSettled(1, "0", None, Fates(without_identifier=100)))
+    async def ending(counters: Counters, meter: ProgressMeter) -> None:
+        await ten_a_second(10)(counters, meter)
+        counters.count(PageDone(1, "0", None, Outcomes(without_identifier=100)))
 
     for said in (50, 1000):
         speed = speed_after(ending, total=said)
@@ -134,14 +134,14 @@ def test_once_all_is_listed_the_total_is_known() -> None:
 
 
 def test_profiles_that_are_taken_again_make_neither_a_negative_time_nor_too_much() -> None:
-    async def again(tally: Tally, speedometer: Speedometer) -> None:
-        tally.count(PageTakenAgain(50, were_rejected=True))
+    async def again(counters: Counters, meter: ProgressMeter) -> None:
+        counters.count(PageReplayed(50, is_retry=True))
         await asyncio.sleep(5)
-        speedometer.look()
+        meter.look()
         for _ in range(25):
-            tally.count(ProfileWithoutIdentifier("use_1"))
+            counters.count(ProfileWithoutIdentifier("use_1"))
 
-    speed = speed_after(again, before=Fates(confirmed=50, rejected=50), offset=None)
+    speed = speed_after(again, before=Outcomes(confirmed=50, rejected=50), offset=None)
     assert (speed.done, speed.total, speed.share) == (75, 100, 0.75)
     assert speed.seconds_left == pytest.approx(5, rel=0.01)
 
@@ -153,27 +153,27 @@ def test_an_empty_space_is_done() -> None:
 # --- Voucherify is the slower side ------------------------------------------------------------------------------
 
 
-def read(tally: Tally, profiles: int) -> None:
-    tally.count(PageListed("0", profiles))
+def read(counters: Counters, profiles: int) -> None:
+    counters.count(PageListed("0", profiles))
     for _ in range(profiles):
-        tally.count(ProfileRead("use_1"))
+        counters.count(ProfileRead("use_1"))
 
 
-def send(tally: Tally, profiles: int = 50) -> None:
-    tally.count(BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", "u") for each in range(profiles))))
+def send(counters: Counters, profiles: int = 50) -> None:
+    counters.count(BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", "u") for each in range(profiles))))
 
 
 def fifty_every_ten_seconds(batches: int) -> Scenario:
     """All of 1,500 customers are read in 15 seconds; so many batches are sent."""
 
-    async def scenario(tally: Tally, speedometer: Speedometer) -> None:
+    async def scenario(counters: Counters, meter: ProgressMeter) -> None:
         for second in range(max(15, batches * 10)):
             if second < 15:
-                read(tally, 100)
+                read(counters, 100)
             if second % 10 == 0 and second // 10 < batches:
-                send(tally)
+                send(counters)
             await asyncio.sleep(1)
-            speedometer.look()
+            meter.look()
 
     return scenario
 
@@ -185,11 +185,11 @@ def test_the_time_left_is_that_of_the_calls_to_voucherify_where_these_take_longe
 
 
 def test_it_is_that_of_the_calls_from_the_first_seconds_on() -> None:
-    async def four_seconds(tally: Tally, speedometer: Speedometer) -> None:
+    async def four_seconds(counters: Counters, meter: ProgressMeter) -> None:
         for _ in range(4):
-            read(tally, 100)
+            read(counters, 100)
             await asyncio.sleep(1)
-            speedometer.look()
+            meter.look()
 
     for confirms, calls in ((False, 30), (True, 30 + 31)):  # a listing, and an outcome a batch
         speed = speed_after(four_seconds, 1500, settings=SIX_A_MINUTE, confirms=confirms)
@@ -200,34 +200,34 @@ def test_it_is_that_of_the_calls_from_the_first_seconds_on() -> None:
 
 
 def test_profiles_without_identifier_take_no_calls_to_voucherify() -> None:
-    async def every_second_one(tally: Tally, speedometer: Speedometer) -> None:
+    async def every_second_one(counters: Counters, meter: ProgressMeter) -> None:
         for _ in range(4):
-            read(tally, 50)
-            tally.count(PageListed("0", 50))
+            read(counters, 50)
+            counters.count(PageListed("0", 50))
             for _ in range(50):
-                tally.count(ProfileWithoutIdentifier("use_1"))
+                counters.count(ProfileWithoutIdentifier("use_1"))
             await asyncio.sleep(1)
-            speedometer.look()
+            meter.look()
 
     speed = speed_after(every_second_one, 1500, settings=SIX_A_MINUTE, confirms=False)
     assert speed.seconds_left == pytest.approx(150, rel=0.05)
 
 
 def test_where_voucherify_takes_nothing_for_long_no_time_is_told() -> None:
-    async def an_outage(tally: Tally, speedometer: Speedometer) -> None:
-        await fifty_every_ten_seconds(2)(tally, speedometer)
+    async def an_outage(counters: Counters, meter: ProgressMeter) -> None:
+        await fifty_every_ten_seconds(2)(counters, meter)
         for _ in range(60):
             await asyncio.sleep(1)
-            speedometer.look()
+            meter.look()
 
     assert speed_after(an_outage, 1500, settings=SIX_A_MINUTE).seconds_left is None
 
 
 def test_customers_wait_where_more_are_read_than_voucherify_takes() -> None:
-    async def reading(tally: Tally, speedometer: Speedometer) -> None:
-        read(tally, 150)
+    async def reading(counters: Counters, meter: ProgressMeter) -> None:
+        read(counters, 150)
         await asyncio.sleep(1)
-        speedometer.look()
+        meter.look()
 
     assert speed_after(reading, 1500, settings=SIX_A_MINUTE).held_up == 0, "these may be on their way"
     for total in (1500, None):
@@ -236,10 +236,10 @@ def test_customers_wait_where_more_are_read_than_voucherify_takes() -> None:
 
 
 def test_nobody_waits_who_was_refused() -> None:
-    async def refused(tally: Tally, speedometer: Speedometer) -> None:
-        await fifty_every_ten_seconds(29)(tally, speedometer)
+    async def refused(counters: Counters, meter: ProgressMeter) -> None:
+        await fifty_every_ten_seconds(29)(counters, meter)
         for _ in range(50):
-            tally.count(ProfileRejected(Rejection("use_1", "u1", "upsert", "answered 400"), 1))
+            counters.count(ProfileRejected(Rejection("use_1", "u1", "upsert", "answered 400"), 1))
 
     assert speed_after(refused, settings=SIX_A_MINUTE).held_up == 0
 
@@ -248,29 +248,29 @@ def test_nobody_waits_who_was_refused() -> None:
 
 
 def test_where_only_outcomes_are_left_the_way_is_that_of_the_confirmed_customers() -> None:
-    async def hearing(tally: Tally, speedometer: Speedometer) -> None:
+    async def hearing(counters: Counters, meter: ProgressMeter) -> None:
         for _ in range(5):
             await asyncio.sleep(1)
-            tally.count(ActionEnded("aa_1", 100, 100))
-            speedometer.look()
+            counters.count(ActionEnded("aa_1", 100, 100))
+            meter.look()
 
-    before = Fates(sent=1000, without_identifier=200)
+    before = Outcomes(sent=1000, without_identifier=200)
     start, later = speed_after(nothing, None, before, None), speed_after(hearing, None, before, None)
-    assert (start.is_hearing, start.share, start.seconds_left) == (True, 0.0, None)
-    assert (later.is_hearing, later.done, later.total, later.share) == (True, 500, 1000, 0.5)
+    assert (start.waits_for_results, start.share, start.seconds_left) == (True, 0.0, None)
+    assert (later.waits_for_results, later.done, later.total, later.share) == (True, 500, 1000, 0.5)
     assert later.seconds_left == pytest.approx(5, rel=0.01)
     unheard = speed_after(nothing, None, before, None, confirms=False)
-    assert (unheard.is_hearing, unheard.total, unheard.share) == (False, 1200, 1.0)
+    assert (unheard.waits_for_results, unheard.total, unheard.share) == (False, 1200, 1.0)
 
 
 def test_outcomes_take_calls_too() -> None:
-    async def one_outcome(tally: Tally, speedometer: Speedometer) -> None:
+    async def one_outcome(counters: Counters, meter: ProgressMeter) -> None:
         for _ in range(11):
             await asyncio.sleep(1)
-            speedometer.look()
-        tally.count(ActionEnded("aa_1", 50, 50))
+            meter.look()
+        counters.count(ActionEnded("aa_1", 50, 50))
 
-    speed = speed_after(one_outcome, None, Fates(sent=500), None, settings=SIX_A_MINUTE)
+    speed = speed_after(one_outcome, None, Outcomes(sent=500), None, settings=SIX_A_MINUTE)
     assert speed.seconds_left == pytest.approx((9 + 1) * 10, rel=0.05)
 
 

@@ -1,4 +1,4 @@
-"""Pages settle in the order of the listing, whatever order their profiles' fates come in."""
+"""Pages settle in the order of the listing, whatever order their profiles' outcomes come in."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from itertools import takewhile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.events import Event, PageSettled
-from segsync.models import Fates, Page
-from segsync.pipeline.checkpoint import MAX_OPEN_PAGES, OpenPage, PageBook
+from segsync.events import Event, PageDone
+from segsync.models import Outcomes, Page
+from segsync.pipeline.checkpoint import MAX_OPEN_PAGES, Checkpoint, OpenPage
 from tests.conftest import run_virtual
 
 FATES = ("sent", "without_identifier", "rejected")
@@ -23,51 +23,55 @@ def page(number: int, profiles: int) -> Page:
     return Page(f"c{number}", tuple(f"use_{number}_{each}" for each in range(profiles)), f"c{number + 1}")
 
 
-def settled(events: list[Event]) -> list[PageSettled]:
-    assert all(isinstance(event, PageSettled) for event in events)
-    return [event for event in events if isinstance(event, PageSettled)]
+def settled(events: list[Event]) -> list[PageDone]:
+    assert all(isinstance(event, PageDone) for event in events)
+    return [event for event in events if isinstance(event, PageDone)]
 
 
 @given(SPACES, st.data())
 def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[str]], data: st.DataObject) -> None:
     events: list[Event] = []
-    book = PageBook(events.append)
-    left = Counter({number: len(fates) for number, fates in enumerate(space)})
-    order = data.draw(st.permutations([(number, fate) for number, fates in enumerate(space) for fate in fates]))
+    book = Checkpoint(events.append)
+    left = Counter({number: len(outcomes) for number, outcomes in enumerate(space)})
+    order = data.draw(
+        st.permutations([(number, outcome) for number, outcomes in enumerate(space) for outcome in outcomes])
+    )
     opened: list[OpenPage] = []
 
     def open_up_to(number: int) -> None:
         opened.extend(book.open(page(each, len(space[each]))) for each in range(len(opened), number + 1))
 
-    for number, fate in order:
+    for number, outcome in order:
         open_up_to(number)
-        getattr(book, fate)(opened[number])
+        getattr(book, outcome)(opened[number])
         left[number] -= 1
         complete = list(takewhile(lambda each: left[each] == 0, range(len(opened))))
         assert [event.cursor for event in settled(events)] == [f"c{each}" for each in complete]
     open_up_to(len(space) - 1)
     assert settled(events) == [
-        PageSettled(each + 1, f"c{each}", f"c{each + 1}", Fates(**{fate: fates.count(fate) for fate in FATES}))
-        for each, fates in enumerate(space)
+        PageDone(
+            each + 1, f"c{each}", f"c{each + 1}", Outcomes(**{outcome: outcomes.count(outcome) for outcome in FATES})
+        )
+        for each, outcomes in enumerate(space)
     ]
 
 
 @given(SPACES)
-def test_the_fates_of_the_settled_pages_add_up_to_the_profiles_listed(space: list[list[str]]) -> None:
+def test_the_outcomes_of_the_settled_pages_add_up_to_the_profiles_listed(space: list[list[str]]) -> None:
     events: list[Event] = []
-    book = PageBook(events.append)
-    pages = [book.open(page(number, len(fates))) for number, fates in enumerate(space)]
-    for opened, fates in zip(pages, space, strict=True):
-        for fate in fates:
-            getattr(book, fate)(opened)
-    total = sum((event.fates for event in settled(events)), Fates())
-    assert total == Fates(**{fate: sum(fates.count(fate) for fates in space) for fate in FATES})
-    assert total.profiles == sum(len(fates) for fates in space)
+    book = Checkpoint(events.append)
+    pages = [book.open(page(number, len(outcomes))) for number, outcomes in enumerate(space)]
+    for opened, outcomes in zip(pages, space, strict=True):
+        for outcome in outcomes:
+            getattr(book, outcome)(opened)
+    total = sum((event.outcomes for event in settled(events)), Outcomes())
+    assert total == Outcomes(**{outcome: sum(outcomes.count(outcome) for outcomes in space) for outcome in FATES})
+    assert total.profiles == sum(len(outcomes) for outcomes in space)
 
 
 def test_an_empty_page_settles_at_once_but_not_before_the_pages_before_it() -> None:
     events: list[Event] = []
-    book = PageBook(events.append)
+    book = Checkpoint(events.append)
     book.open(page(0, 0))
     assert [event.cursor for event in settled(events)] == ["c0"]
     first = book.open(page(1, 1))
@@ -79,14 +83,14 @@ def test_an_empty_page_settles_at_once_but_not_before_the_pages_before_it() -> N
 
 def test_the_last_page_settles_with_nothing_to_resume_from() -> None:
     events: list[Event] = []
-    book = PageBook(events.append)
+    book = Checkpoint(events.append)
     book.sent(book.open(Page("c9", ("use_1",), None)))
-    assert events == [PageSettled(1, "c9", None, Fates(sent=1))]
+    assert events == [PageDone(1, "c9", None, Outcomes(sent=1))]
 
 
 def test_pages_are_numbered_from_1_on_in_the_order_of_the_listing_whatever_is_in_them() -> None:
     events: list[Event] = []
-    book = PageBook(events.append)
+    book = Checkpoint(events.append)
     opened = [book.open(page(number, profiles)) for number, profiles in enumerate((2, 0, 1))]
     assert [each.number for each in opened] == [1, 2, 3]
     for each in (opened[2], opened[0], opened[0]):
@@ -96,13 +100,13 @@ def test_pages_are_numbered_from_1_on_in_the_order_of_the_listing_whatever_is_in
 
 def test_nobody_is_confirmed_by_being_sent() -> None:
     events: list[Event] = []
-    book = PageBook(events.append)
+    book = Checkpoint(events.append)
     book.sent(book.open(page(0, 1)))
     [event] = settled(events)
-    assert (event.fates.sent, event.fates.confirmed, event.fates.customers) == (1, 0, 1)
+    assert (event.outcomes.sent, event.outcomes.confirmed, event.outcomes.customers) == (1, 0, 1)
 
 
-async def has_room(book: PageBook) -> bool:
+async def has_room(book: Checkpoint) -> bool:
     try:
         async with asyncio.timeout(60):
             await book.room()
@@ -113,7 +117,7 @@ async def has_room(book: PageBook) -> bool:
 
 def test_reading_waits_for_the_oldest_page_once_too_many_are_open() -> None:
     async def scenario() -> None:
-        book = PageBook(lambda _: None)
+        book = Checkpoint(lambda _: None)
         opened: list[OpenPage] = []
         for number in range(MAX_OPEN_PAGES):
             assert await has_room(book)
@@ -136,7 +140,7 @@ def test_reading_waits_for_the_oldest_page_once_too_many_are_open() -> None:
 
 def test_empty_pages_take_no_room() -> None:
     async def scenario() -> None:
-        book = PageBook(lambda _: None)
+        book = Checkpoint(lambda _: None)
         for number in range(MAX_OPEN_PAGES + 5):
             book.open(page(number, 0))
         assert await has_room(book)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from segsync.models import Usage
-from segsync.pipeline.concurrency import FIRST, MOST, Crew, most_workers
+from segsync.pipeline.concurrency import FIRST, MOST, ConcurrencyController, most_workers
 
 
 def _sizes(calls_per_second: Callable[[int], float], allowed: float, seconds: int = 60) -> list[int]:
     """The size in each of so many seconds, where `size` workers make `calls_per_second(size)`."""
-    crew = Crew()
+    crew = ConcurrencyController()
     sizes = []
     for now in range(seconds):
         calls = min(calls_per_second(crew.size), allowed)
@@ -52,7 +52,7 @@ def test_it_has_an_end_however_slow_the_service_is() -> None:
 
 
 def test_it_grows_again_when_the_latency_does() -> None:
-    crew = Crew()
+    crew = ConcurrencyController()
     for now in range(10):
         crew.judge(Usage(100, 1.0), now)
     for now in range(10, 20):
@@ -63,12 +63,12 @@ def test_it_grows_again_when_the_latency_does() -> None:
 
 
 def test_an_outage_is_no_reason_to_try_more() -> None:
-    crew = Crew()
+    crew = ConcurrencyController()
     assert [crew.judge(Usage(0.0, 0.0), now) for now in range(60)] == [FIRST] * 60
 
 
 def test_it_is_not_judged_before_the_new_workers_have_had_an_answer() -> None:
-    crew, latency_seconds = Crew(), 3.0
+    crew, latency_seconds = ConcurrencyController(), 3.0
     changed_at, sizes = 0.0, []
     before = after = FIRST
     for now in range(60):  # what is used follows the size a latency later

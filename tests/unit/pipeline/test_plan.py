@@ -8,16 +8,16 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync.events import BatchSent, PageSettled, ProfileRejected, SentProfile
+from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
 from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
-from tests.support.ledgers import fates_of, open_ledger
+from tests.support.ledgers import open_ledger, outcomes_of
 
 PAGE = 10
 
@@ -36,7 +36,7 @@ class Listing:
         assert plan is not None
         assert plan.offset is not None
         self.ledger, self.plan, self.run, self.offset = ledger, plan, plan.runs[0], int(plan.offset)
-        self.record = recorder.for_listing(ledger, self.run, settled_pages=plan.settled_pages, is_followed=True).record
+        self.record = recorder.for_listing(ledger, self.run, done_pages=plan.done_pages, is_followed=True).record
         self.pages = 0
 
     def page(self, *, is_last: bool = False, is_settled: bool = True) -> str:
@@ -50,7 +50,7 @@ class Listing:
         if is_settled:
             cursor, self.offset = str(self.offset), self.offset + PAGE
             next_cursor = None if is_last else str(self.offset)
-            self.record(PageSettled(self.pages, cursor, next_cursor, Fates(sent=PAGE - 1, rejected=1)))
+            self.record(PageDone(self.pages, cursor, next_cursor, Outcomes(sent=PAGE - 1, rejected=1)))
         return action_id
 
     def end(self, state: State) -> None:
@@ -59,19 +59,19 @@ class Listing:
 
 def end_batch(ledger: Ledger, action_id: str, *, failed: bool = False) -> None:
     def change(db: Connection) -> None:
-        batch = next(each for each in entries.open_batches(db, 0, 1000) if each.action_id == action_id)
+        batch = next(each for each in entries.open_upserts(db, 0, 1000) if each.action_id == action_id)
         entries.end_batch(db, batch, [], entries.members_of(db, batch.id) if failed else [])
 
     ledger.read(change)
 
 
 def followed(ledger: Ledger, since: int) -> list[str]:
-    return [each.action_id for each in ledger.read(partial(entries.open_batches, since=since, most=1000))]
+    return [each.action_id for each in ledger.read(partial(entries.open_upserts, since=since, most=1000))]
 
 
 def test_a_new_import_begins_at_its_offset(ledger: Ledger) -> None:
     plan = plan_new(ledger, "0")
-    assert (plan.kind, plan.runs, plan.offset, plan.before, plan.settled_pages) == ("new", (1,), "0", Fates(), 0)
+    assert (plan.kind, plan.runs, plan.offset, plan.before, plan.done_pages) == ("new", (1,), "0", Outcomes(), 0)
     assert plan.begins_anew
     assert plan.has_work
     behind = plan_new(ledger, "500")
@@ -91,8 +91,8 @@ def test_a_resume_goes_on_behind_the_last_settled_page(ledger: Ledger) -> None:
     listing.page(is_settled=False)
     plan = plan_resume(ledger)
     assert plan is not None
-    assert (plan.kind, plan.runs, plan.offset, plan.settled_pages) == ("resume", (1,), "30", 3)
-    assert plan.before == Fates(sent=27, rejected=3)
+    assert (plan.kind, plan.runs, plan.offset, plan.done_pages) == ("resume", (1,), "30", 3)
+    assert plan.before == Outcomes(sent=27, rejected=3)
     assert plan.has_work
     assert not plan.begins_anew
     assert followed(ledger, plan.followed_since) == ["aa_1_0", "aa_1_10", "aa_1_20"]
@@ -102,7 +102,7 @@ def test_a_resume_of_what_came_nowhere_begins_anew(ledger: Ledger) -> None:
     Listing(ledger).page(is_settled=False)
     plan = plan_resume(ledger)
     assert plan is not None
-    assert (plan.offset, plan.begins_anew, plan.before) == ("0", True, Fates())
+    assert (plan.offset, plan.begins_anew, plan.before) == ("0", True, Outcomes())
 
 
 def test_a_resume_of_one_that_began_at_an_offset_adds_to_the_files(ledger: Ledger) -> None:
@@ -138,7 +138,7 @@ def test_a_done_run_with_upserts_to_repeat_has_work(ledger: Ledger) -> None:
     plan = plan_resume(ledger)
     assert plan is not None
     assert plan.has_work
-    assert plan.before == Fates(rejected=1, to_do=9)
+    assert plan.before == Outcomes(rejected=1, pending=9)
 
 
 def test_a_limit_counts_over_all_of_a_run(ledger: Ledger) -> None:
@@ -207,7 +207,7 @@ def test_one_that_came_nowhere_does_not_hide_that_the_one_before_is_unfinished(l
     Listing(ledger).page(is_settled=False)
     plan = plan_resume(ledger)
     assert plan is not None
-    assert (plan.runs, plan.offset, plan.before) == ((1,), "10", Fates(sent=9, rejected=1))
+    assert (plan.runs, plan.offset, plan.before) == ((1,), "10", Outcomes(sent=9, rejected=1))
 
 
 def test_after_a_finished_one_it_is_resumed_itself(ledger: Ledger) -> None:
@@ -217,7 +217,7 @@ def test_after_a_finished_one_it_is_resumed_itself(ledger: Ledger) -> None:
     Listing(ledger)
     plan = plan_resume(ledger)
     assert plan is not None
-    assert (plan.runs, plan.offset, plan.before) == ((2,), "0", Fates())
+    assert (plan.runs, plan.offset, plan.before) == ((2,), "0", Outcomes())
 
 
 def test_a_retry_takes_the_rejected_profiles_of_the_runs_that_belong_together(ledger: Ledger) -> None:
@@ -227,7 +227,7 @@ def test_a_retry_takes_the_rejected_profiles_of_the_runs_that_belong_together(le
     Listing(ledger, "20")
     plan = plan_retry(ledger)
     assert (plan.kind, plan.runs, plan.offset, plan.followed_since) == ("retry", (2, 3), None, 2)
-    assert (plan.before, plan.has_work) == (Fates(sent=18, rejected=2), True)
+    assert (plan.before, plan.has_work) == (Outcomes(sent=18, rejected=2), True)
 
 
 def test_a_retry_begins_no_run(ledger: Ledger) -> None:
@@ -249,21 +249,21 @@ def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledge
         retry = recorder.for_rejected(ledger, run, is_followed=True)
         for segment_id in taken:
             retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))
-    assert fates_of(ledger, listing.run) == Fates()
+    assert outcomes_of(ledger, listing.run) == Outcomes()
     resumed = Listing(ledger, resumed=True)
     resumed.page(is_last=True)
-    assert fates_of(ledger, listing.run) == Fates(sent=9, rejected=1)
+    assert outcomes_of(ledger, listing.run) == Outcomes(sent=9, rejected=1)
 
 
 def take_again(ledger: Ledger, since: int) -> None:
     """All failed upserts of the runs from `since` on, and all of them go through."""
-    for run, batches in ledger.read(partial(entries.batches_again, since=since)).items():
-        again = recorder.for_batches_again(ledger, run, batches, is_followed=True)
+    for run, batches in ledger.read(partial(entries.replays, since=since)).items():
+        again = recorder.for_replays(ledger, run, batches, is_followed=True)
         for number, batch in enumerate(batches, 1):
             members = ledger.read(partial(entries.members_of, batch=batch))
             sent = [SentProfile(number, each.segment_id, each.segment_id) for each in members if each.counts]
             again.record(BatchSent(f"aa_again_{batch}", tuple(sent)))
-            again.record(PageSettled(number, "", None, Fates(sent=len(sent))))
+            again.record(PageDone(number, "", None, Outcomes(sent=len(sent))))
 
 
 def test_what_a_crashed_run_did_beyond_its_settled_pages_counts_when_no_resume_repeats_it_any_more(
@@ -273,28 +273,28 @@ def test_what_a_crashed_run_did_beyond_its_settled_pages_counts_when_no_resume_r
     crashed = Listing(ledger)
     crashed.page()
     action_id = crashed.page(is_settled=False)
-    assert fates_of(ledger, crashed.run) == Fates(sent=9, rejected=1)
+    assert outcomes_of(ledger, crashed.run) == Outcomes(sent=9, rejected=1)
     since = Listing(ledger, "20").plan.followed_since
-    assert fates_of(ledger, crashed.run) == Fates(sent=18, rejected=2)
+    assert outcomes_of(ledger, crashed.run) == Outcomes(sent=18, rejected=2)
     end_batch(ledger, action_id, failed=True)
-    assert fates_of(ledger, crashed.run) == Fates(sent=9, rejected=2, to_do=9)
+    assert outcomes_of(ledger, crashed.run) == Outcomes(sent=9, rejected=2, pending=9)
     take_again(ledger, since)
-    assert fates_of(ledger, crashed.run) == Fates(sent=18, rejected=2)
+    assert outcomes_of(ledger, crashed.run) == Outcomes(sent=18, rejected=2)
     end_batch(ledger, "aa_again_2")
-    assert fates_of(ledger, crashed.run) == Fates(confirmed=9, sent=9, rejected=2)
+    assert outcomes_of(ledger, crashed.run) == Outcomes(confirmed=9, sent=9, rejected=2)
 
 
 def test_what_was_half_taken_again_before_a_crash_counts_once_when_the_next_run_takes_it_again(ledger: Ledger) -> None:
     crashed = Listing(ledger)
     action_id = crashed.page()
     end_batch(ledger, action_id, failed=True)
-    again = recorder.for_batches_again(ledger, crashed.run, [1], is_followed=True)
+    again = recorder.for_replays(ledger, crashed.run, [1], is_followed=True)
     again.record(BatchSent("aa_half", (SentProfile(1, "use_0000", "ada"),)))
     again.record(ProfileRejected(Rejection("use_0001", None, "read", "answered 500"), 1))
     take_again(ledger, Listing(ledger, "10").plan.followed_since)
     for open_one in followed(ledger, 0):
         end_batch(ledger, open_one)
-    assert fates_of(ledger, crashed.run) == Fates(confirmed=9, rejected=1)
+    assert outcomes_of(ledger, crashed.run) == Outcomes(confirmed=9, rejected=1)
 
 
 # --- how many there will be -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync.connectors.base import ActionOutcome, Actions
+from segsync.connectors.base import Results, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import AccessError, AnswerError, CallError, OutputError, RefusedError, StopError, TransientError
 from segsync.events import (
@@ -18,9 +18,9 @@ from segsync.events import (
     BatchSent,
     Event,
     OnEvent,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRejected,
     SentProfile,
 )
@@ -28,19 +28,19 @@ from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 from segsync.pipeline import results as confirmation
-from segsync.pipeline.results import FAILED_IN_A_ROW, Confirmation
-from segsync.report.counters import Tally
+from segsync.pipeline.results import FAILED_IN_A_ROW, ResultReader
+from segsync.report.counters import Counters
 from tests.support.ledgers import (
     REASON,
     MemoryVoucherify,
     begin,
     done,
     failed,
-    fates_of,
     not_ended,
     open_ledger,
+    outcomes_of,
     run_of,
 )
 from tests.support.scripted import Script, answer, transport_to
@@ -58,7 +58,7 @@ class Scene:
     def __init__(
         self,
         ledger: Ledger,
-        voucherify: Actions | None = None,
+        voucherify: Results | None = None,
         *,
         patience_seconds: float = 30.0,
         calls_per_second: float = 1e6,
@@ -70,11 +70,11 @@ class Scene:
         self.patience_seconds, self.calls_per_second = patience_seconds, calls_per_second
         self.begin_process(voucherify)
 
-    def begin_process(self, voucherify: Actions | None = None) -> None:
+    def begin_process(self, voucherify: Results | None = None) -> None:
         """From now on all that was sent is of an earlier process."""
         self.events: list[Event] = []
-        self.tally = Tally(str(self.pages), fates_of(self.ledger, self.run))
-        self.confirmation = Confirmation(
+        self.counters = Counters(str(self.pages), outcomes_of(self.ledger, self.run))
+        self.confirmation = ResultReader(
             voucherify or self.voucherify,
             self.ledger,
             since=self.run,
@@ -85,34 +85,34 @@ class Scene:
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
-        self.tally.count(event)
+        self.counters.count(event)
 
-    def send(self, customers: int | Sequence[str], outcome: ActionOutcome | None) -> list[str]:
+    def send(self, customers: int | Sequence[str], result: UpsertResult | None) -> list[str]:
         """A page of customers in one upsert that will end so; their source ids."""
         number = self.pages + 1
         ids = customers if not isinstance(customers, int) else [f"c{number}-{i}" for i in range(customers)]
-        record = recorder.for_listing(self.ledger, self.run, settled_pages=0, is_followed=True).record
+        record = recorder.for_listing(self.ledger, self.run, done_pages=0, is_followed=True).record
         self.pages = number
         self.tell(PageListed(str(number), len(ids)))
-        self._send(record, number, ids, outcome)
-        record(PageSettled(number, "", str(number), Fates(sent=len(ids))))
+        self._send(record, number, ids, result)
+        record(PageDone(number, "", str(number), Outcomes(sent=len(ids))))
         return list(ids)
 
-    def send_again(self, outcome: Callable[[list[str]], ActionOutcome | None]) -> None:
+    def send_again(self, result: Callable[[list[str]], UpsertResult | None]) -> None:
         """What is to be taken again, in upserts that end so."""
-        batches = self.ledger.read(partial(entries.batches_again, since=0)).get(self.run, [])
-        record = recorder.for_batches_again(self.ledger, self.run, batches, is_followed=True).record
+        batches = self.ledger.read(partial(entries.replays, since=0)).get(self.run, [])
+        record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True).record
         for number, batch in enumerate(batches, 1):
             members = self.ledger.read(partial(entries.members_of, batch=batch))
             ids = [each.segment_id.removeprefix("use_") for each in members if each.counts]
-            self.tell(PageTakenAgain(len(ids), were_rejected=False))
-            self._send(record, number, ids, outcome(ids))
-            record(PageSettled(number, "", None, Fates(sent=len(ids))))
+            self.tell(PageReplayed(len(ids), is_retry=False))
+            self._send(record, number, ids, result(ids))
+            record(PageDone(number, "", None, Outcomes(sent=len(ids))))
 
-    def _send(self, record: OnEvent, page: int, ids: Sequence[str], outcome: ActionOutcome | None) -> None:
+    def _send(self, record: OnEvent, page: int, ids: Sequence[str], result: UpsertResult | None) -> None:
         self.actions += 1
         action_id = f"aa_{self.actions}"
-        self.voucherify.outcomes[action_id] = outcome
+        self.voucherify.outcomes[action_id] = result
         event = BatchSent(action_id, tuple(SentProfile(page, f"use_{each}", each) for each in ids))
         record(event)
         self.tell(event)
@@ -130,11 +130,11 @@ class Scene:
             await self.confirmation.follow(all_sent)
 
     @property
-    def fates(self) -> Fates:
+    def outcomes(self) -> Outcomes:
         """As the ledger has them, which is as the events tell."""
-        fates = fates_of(self.ledger, self.run)
-        assert fates == self.tally.fates
-        return fates
+        outcomes = outcomes_of(self.ledger, self.run)
+        assert outcomes == self.counters.outcomes
+        return outcomes
 
     @property
     def rejections(self) -> list[Rejection]:
@@ -148,8 +148,8 @@ class Scene:
     def ended(self) -> list[str]:
         return [event.action_id for event in self.events if isinstance(event, ActionEnded)]
 
-    def open_batches(self) -> int:
-        return run_of(self.ledger, self.run).open_batches
+    def open_upserts(self) -> int:
+        return run_of(self.ledger, self.run).open_upserts
 
 
 @pytest.fixture
@@ -170,11 +170,11 @@ async def scene(ledger: Ledger) -> Scene:
 
 async def test_customers_of_an_action_that_is_done_are_confirmed(scene: Scene) -> None:
     scene.send(100, done(100))
-    assert scene.fates == Fates(sent=100)
+    assert scene.outcomes == Outcomes(sent=100)
     await scene.follow()
-    assert scene.fates == Fates(confirmed=100)
+    assert scene.outcomes == Outcomes(confirmed=100)
     assert scene.events[-1] == ActionEnded("aa_1", 100, 100, request_id="req-outcome")
-    assert scene.open_batches() == 0
+    assert scene.open_upserts() == 0
 
 
 @pytest.mark.parametrize("status", ["ENQUEUED", "IN_PROGRESS", "a status of tomorrow"])
@@ -183,10 +183,10 @@ async def test_one_that_has_not_ended_is_waited_for(scene: Scene, status: str) -
     following = asyncio.ensure_future(scene.follow())
     await asyncio.sleep(0.02)
     assert not following.done()
-    assert scene.fates == Fates(sent=3)
+    assert scene.outcomes == Outcomes(sent=3)
     scene.voucherify.outcomes["aa_1"] = done(3)
     await following
-    assert scene.fates == Fates(confirmed=3)
+    assert scene.outcomes == Outcomes(confirmed=3)
 
 
 async def test_a_refused_customer_is_rejected_with_voucherifys_reason_and_all_that_is_known_of_it(
@@ -195,7 +195,7 @@ async def test_a_refused_customer_is_rejected_with_voucherifys_reason_and_all_th
     ids = scene.send(100, None)
     scene.voucherify.outcomes["aa_1"] = done(100, ids[7:9])
     await scene.follow()
-    assert scene.fates == Fates(confirmed=98, rejected=2)
+    assert scene.outcomes == Outcomes(confirmed=98, rejected=2)
     assert scene.rejections == [Rejection(f"use_{each}", each, "confirm", REASON, "req-outcome") for each in ids[7:9]]
     assert [type(event) for event in scene.events[-3:]] == [ProfileRejected, ProfileRejected, ActionEnded]
 
@@ -212,7 +212,7 @@ async def test_where_it_names_too_few_the_reports_name_the_others(scene: Scene) 
     scene.voucherify.outcomes["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1", "https://files/2"))
     scene.voucherify.reports = {"https://files/1": ids[:20], "https://files/2": ids[20:30]}
     await scene.follow()
-    assert scene.fates == Fates(confirmed=70, rejected=30)
+    assert scene.outcomes == Outcomes(confirmed=70, rejected=30)
     assert scene.rejected == ids[:30]
 
 
@@ -231,11 +231,11 @@ async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_taken_a
     scene.voucherify.reports = {"https://files/1": error}
     scene.voucherify.outcomes["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1",))
     await scene.follow()
-    assert scene.fates == Fates(rejected=10, to_do=90)
+    assert scene.outcomes == Outcomes(rejected=10, pending=90)
     assert scene.rejected == ids[:10]
     scene.send_again(lambda again: done(90, again[:20], listed=0, reports=("https://files/1",)))
     await scene.follow()
-    assert scene.fates == Fates(rejected=100)
+    assert scene.outcomes == Outcomes(rejected=100)
     assert scene.rejected == ids
     assert scene.rejections[-1].reason.startswith("Voucherify refused 20 of 90 customers and does not say which")
     assert error.message in scene.rejections[-1].reason
@@ -247,7 +247,7 @@ async def test_what_is_taken_again_and_goes_through_then_is_confirmed(scene: Sce
     await scene.follow()
     scene.send_again(lambda again: done(90, again[:20]))
     await scene.follow()
-    assert scene.fates == Fates(confirmed=70, rejected=30)
+    assert scene.outcomes == Outcomes(confirmed=70, rejected=30)
     assert scene.rejected == ids[:30]
 
 
@@ -257,22 +257,22 @@ async def test_what_is_taken_again_and_goes_through_then_is_confirmed(scene: Sce
 async def test_customers_that_were_not_written_and_are_not_named_are_no_customers(
     scene: Scene, done_count: int | None, failed_count: int | None
 ) -> None:
-    scene.send(100, ActionOutcome("DONE", True, done_count, failed_count, (), (), "req-outcome"))
+    scene.send(100, UpsertResult("DONE", True, done_count, failed_count, (), (), "req-outcome"))
     await scene.follow()
-    assert scene.fates == Fates(to_do=100)
+    assert scene.outcomes == Outcomes(pending=100)
 
 
 async def test_an_action_that_counts_nothing_is_taken_at_its_word(scene: Scene) -> None:
-    scene.send(10, ActionOutcome("DONE", True, None, None, (), (), None))
-    scene.send(20, ActionOutcome("DONE", False, None, None, (), (), None))
+    scene.send(10, UpsertResult("DONE", True, None, None, (), (), None))
+    scene.send(20, UpsertResult("DONE", False, None, None, (), (), None))
     await scene.follow()
-    assert scene.fates == Fates(confirmed=10, to_do=20)
+    assert scene.outcomes == Outcomes(confirmed=10, pending=20)
 
 
 async def test_an_error_about_somebody_else_does_not_hide_that_somebody_was_refused(scene: Scene) -> None:
     scene.send(10, done(10, ["a stranger"]))
     await scene.follow()
-    assert scene.fates == Fates(to_do=10)
+    assert scene.outcomes == Outcomes(pending=10)
 
 
 # --- FAILED, and not known ------------------------------------------------------------------------------------
@@ -280,31 +280,31 @@ async def test_an_error_about_somebody_else_does_not_hide_that_somebody_was_refu
 GONE = [(failed, "FAILED in Voucherify"), (lambda: None, "is not known to Voucherify")]
 
 
-@pytest.mark.parametrize(("outcome", "said"), GONE, ids=["FAILED", "404"])
+@pytest.mark.parametrize(("result", "said"), GONE, ids=["FAILED", "404"])
 async def test_an_action_that_came_to_nothing_is_repeated_once_and_its_customers_are_rejected_then(
-    scene: Scene, outcome: Callable[[], ActionOutcome | None], said: str
+    scene: Scene, result: Callable[[], UpsertResult | None], said: str
 ) -> None:
-    ids = scene.send(5, outcome())
+    ids = scene.send(5, result())
     await scene.follow()
-    assert (scene.fates, scene.rejections) == (Fates(to_do=5), [])
-    scene.send_again(lambda _: outcome())
+    assert (scene.outcomes, scene.rejections) == (Outcomes(pending=5), [])
+    scene.send_again(lambda _: result())
     await scene.follow()
-    assert scene.fates == Fates(rejected=5)
+    assert scene.outcomes == Outcomes(rejected=5)
     assert scene.rejections == [
         Rejection(f"use_{each}", each, "confirm", f"the bulk upsert aa_2 {said}", "aa_2") for each in ids
     ]
-    assert scene.ledger.read(partial(entries.batches_again, since=0)) == {}
+    assert scene.ledger.read(partial(entries.replays, since=0)) == {}
 
 
-@pytest.mark.parametrize(("outcome", "said"), GONE, ids=["FAILED", "404"])
+@pytest.mark.parametrize(("result", "said"), GONE, ids=["FAILED", "404"])
 async def test_so_many_of_them_in_a_row_stop_the_import(
-    scene: Scene, outcome: Callable[[], ActionOutcome | None], said: str
+    scene: Scene, result: Callable[[], UpsertResult | None], said: str
 ) -> None:
     for _ in range(FAILED_IN_A_ROW + 5):
-        scene.send(2, outcome())
+        scene.send(2, result())
     with pytest.raises(StopError, match=rf"^25 bulk upserts in a row came to nothing \(the bulk upsert aa_25 {said}\)"):
         await scene.follow()
-    assert scene.fates == Fates(sent=10, to_do=50)
+    assert scene.outcomes == Outcomes(sent=10, pending=50)
     assert scene.rejections == []
 
 
@@ -315,7 +315,7 @@ async def test_one_that_is_done_between_them_says_that_not_all_fail(scene: Scene
     for _ in range(FAILED_IN_A_ROW - 1):
         scene.send(2, failed())
     await scene.follow()
-    assert scene.fates == Fates(confirmed=2, to_do=96)
+    assert scene.outcomes == Outcomes(confirmed=2, pending=96)
 
 
 async def test_what_failed_while_no_import_ran_does_not_stop_the_next_one(scene: Scene) -> None:
@@ -323,7 +323,7 @@ async def test_what_failed_while_no_import_ran_does_not_stop_the_next_one(scene:
         scene.send(2, failed())
     scene.begin_process()
     await scene.follow()
-    assert scene.fates == Fates(to_do=60)
+    assert scene.outcomes == Outcomes(pending=60)
 
 
 # --- all customers of a batch were refused --------------------------------------------------------------------
@@ -339,16 +339,16 @@ async def test_three_batches_all_of_whose_customers_were_refused_stop_the_import
     with pytest.raises(StopError, match="refused all 30 customers of 3 bulk upserts in a row") as raised:
         await scene.follow()
     assert REASON in str(raised.value)
-    assert scene.fates == Fates(sent=10, to_do=30)
+    assert scene.outcomes == Outcomes(sent=10, pending=30)
     assert scene.rejections == []
 
 
 async def test_one_success_between_them_makes_them_rejections(scene: Scene) -> None:
-    for outcome in ("refused", "refused", "done", "refused", "refused"):
+    for result in ("refused", "refused", "done", "refused", "refused"):
         ids = scene.send(50, None)
-        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(50, ids if outcome == "refused" else ())
+        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(50, ids if result == "refused" else ())
     await scene.follow()
-    assert scene.fates == Fates(confirmed=50, rejected=200)
+    assert scene.outcomes == Outcomes(confirmed=50, rejected=200)
 
 
 async def test_a_batch_of_refused_customers_waits_for_the_next_and_is_not_asked_for_again(scene: Scene) -> None:
@@ -357,7 +357,7 @@ async def test_a_batch_of_refused_customers_waits_for_the_next_and_is_not_asked_
     following = asyncio.ensure_future(scene.follow())
     await asyncio.sleep(0.02)
     assert scene.rejections == []
-    assert scene.fates == Fates(sent=20)
+    assert scene.outcomes == Outcomes(sent=20)
     scene.voucherify.outcomes["aa_2"] = done(10)
     await following
     assert scene.rejected == ids
@@ -369,7 +369,7 @@ async def test_at_the_end_of_all_they_are_rejections(scene: Scene) -> None:
         ids = scene.send(50, None)
         scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(50, ids)
     await scene.follow()
-    assert scene.fates == Fates(rejected=100)
+    assert scene.outcomes == Outcomes(rejected=100)
 
 
 async def test_a_few_customers_in_small_batches_stop_nothing(scene: Scene) -> None:
@@ -377,7 +377,7 @@ async def test_a_few_customers_in_small_batches_stop_nothing(scene: Scene) -> No
         ids = scene.send(3, None)
         scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(3, ids)
     await scene.follow()
-    assert scene.fates == Fates(rejected=24)
+    assert scene.outcomes == Outcomes(rejected=24)
 
 
 async def test_those_of_an_earlier_process_are_taken_again_since_the_schema_may_be_mended(scene: Scene) -> None:
@@ -386,16 +386,16 @@ async def test_those_of_an_earlier_process_are_taken_again_since_the_schema_may_
         scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(10, ids)
     scene.begin_process()
     await scene.follow()
-    assert scene.fates == Fates(to_do=40)
+    assert scene.outcomes == Outcomes(pending=40)
     scene.send_again(lambda again: done(10, again))
     await scene.follow()
-    assert scene.fates == Fates(rejected=40)
+    assert scene.outcomes == Outcomes(rejected=40)
 
 
 async def test_so_do_batches_that_were_refused_as_a_whole_by_their_counts_alone(scene: Scene) -> None:
     """Where nobody is named, all who were sent would be rejected, upsert by upsert, to the end of the space."""
     for _ in range(FAILED_IN_A_ROW):
-        scene.send(100, ActionOutcome("DONE", False, 0, 100, (), (), None))
+        scene.send(100, UpsertResult("DONE", False, 0, 100, (), (), None))
     with pytest.raises(StopError):
         await scene.follow()
     assert scene.rejections == []
@@ -411,11 +411,11 @@ async def test_when_nothing_ends_any_more_the_import_stops_and_the_outcomes_stay
     scene.send(10, not_ended())
     with pytest.raises(StopError, match=r"ended none of 2 bulk upserts \(40 customers\) for 0 s.*resumed"):
         await scene.follow()
-    assert scene.fates == Fates(sent=40)
+    assert scene.outcomes == Outcomes(sent=40)
     scene.voucherify.outcomes = {"aa_1": done(30), "aa_2": done(10)}
     scene.begin_process()
     await scene.follow()
-    assert scene.fates == Fates(confirmed=40)
+    assert scene.outcomes == Outcomes(confirmed=40)
 
 
 async def test_every_end_renews_the_patience(ledger: Ledger) -> None:
@@ -430,7 +430,7 @@ async def test_every_end_renews_the_patience(ledger: Ledger) -> None:
             scene.voucherify.outcomes[action_id] = done(1)
 
     await asyncio.gather(scene.follow(), end_one_after_the_other())
-    assert scene.fates == Fates(confirmed=4)
+    assert scene.outcomes == Outcomes(confirmed=4)
 
 
 async def test_while_customers_are_still_sent_nobody_loses_patience(ledger: Ledger) -> None:
@@ -444,7 +444,7 @@ async def test_while_customers_are_still_sent_nobody_loses_patience(ledger: Ledg
     scene.voucherify.outcomes["aa_1"] = done(1)
     all_sent.set()
     await following
-    assert scene.fates == Fates(confirmed=1)
+    assert scene.outcomes == Outcomes(confirmed=1)
 
 
 async def test_while_customers_are_still_sent_the_looks_leave_them_their_calls(ledger: Ledger) -> None:
@@ -480,7 +480,7 @@ async def test_of_many_a_listing_tells_which_have_ended(scene: Scene) -> None:
     for action_id in scene.voucherify.outcomes:
         scene.voucherify.outcomes[action_id] = done(1)
     await following
-    assert scene.fates == Fates(confirmed=80)
+    assert scene.outcomes == Outcomes(confirmed=80)
 
 
 @pytest.mark.parametrize("batches", [101, 150, 250])
@@ -488,7 +488,7 @@ async def test_those_that_are_too_old_for_the_listing_are_found_and_told_once(sc
     for _ in range(batches):
         scene.send(2, done(2))
     await scene.follow()
-    assert scene.fates == Fates(confirmed=2 * batches)
+    assert scene.outcomes == Outcomes(confirmed=2 * batches)
     assert Counter(scene.ended) == Counter({f"aa_{number}": 1 for number in range(1, batches + 1)})
 
 
@@ -496,7 +496,7 @@ async def test_failures_that_are_too_old_for_the_listing_are_counted_once(scene:
     for number in range(120):
         scene.send(2, failed() if number in (3, 17) else done(2))
     await scene.follow()
-    assert scene.fates == Fates(confirmed=236, to_do=4)
+    assert scene.outcomes == Outcomes(confirmed=236, pending=4)
 
 
 @pytest.mark.parametrize("batches", [2, 3, 40, 130])
@@ -511,7 +511,7 @@ async def test_an_old_one_that_is_stuck_does_not_hide_the_others(scene: Scene, b
     assert not following.done()
     scene.voucherify.outcomes["aa_1"] = done(1)
     await following
-    assert scene.fates == Fates(confirmed=batches)
+    assert scene.outcomes == Outcomes(confirmed=batches)
 
 
 async def test_one_that_is_stuck_and_too_old_for_the_listing_costs_few_calls(scene: Scene) -> None:
@@ -533,7 +533,7 @@ async def test_outcomes_that_an_earlier_process_left_open_are_read(scene: Scene)
     scene.send(5, failed())
     scene.begin_process()
     await scene.follow()
-    assert scene.fates == Fates(confirmed=9, rejected=1, to_do=5)
+    assert scene.outcomes == Outcomes(confirmed=9, rejected=1, pending=5)
     assert scene.rejections == [Rejection(f"use_{ids[0]}", ids[0], "confirm", REASON, "req-outcome")]
 
 
@@ -541,16 +541,16 @@ async def test_only_customers_that_still_count_are_told_of(ledger: Ledger) -> No
     """The others are on a page that the resumed import has sent once more."""
     scene = Scene(ledger)
     scene.send(3, done(3))
-    record = recorder.for_listing(ledger, scene.run, settled_pages=0, is_followed=True).record
+    record = recorder.for_listing(ledger, scene.run, done_pages=0, is_followed=True).record
     sent = ((1, "ada"), (1, "ben"), (2, "cyd"), (2, "dan"))
     record(BatchSent("aa_old", tuple(SentProfile(page, f"use_{each}", each) for page, each in sent)))
-    record(PageSettled(1, "", "1", Fates(sent=5)))
+    record(PageDone(1, "", "1", Outcomes(sent=5)))
     ledger.read(partial(accounts.resume_run, run=scene.run))
     scene.begin_process()
-    assert scene.fates == Fates(sent=5)
+    assert scene.outcomes == Outcomes(sent=5)
     scene.voucherify.outcomes["aa_old"] = done(4, ["ben", "dan"])
     await scene.follow()
-    assert scene.fates == Fates(confirmed=4, rejected=1)
+    assert scene.outcomes == Outcomes(confirmed=4, rejected=1)
     assert scene.rejected == ["ben"]
     assert scene.ended.count("aa_old") == 1
 
@@ -561,7 +561,7 @@ async def test_upserts_of_runs_that_do_not_matter_any_more_are_left_alone(ledger
     scene = Scene(ledger)
     await scene.follow()
     assert scene.voucherify.calls == old.voucherify.calls == []
-    assert old.fates == Fates(sent=5)
+    assert old.outcomes == Outcomes(sent=5)
 
 
 async def test_to_end_early_leaves_open_what_is_not_read(scene: Scene) -> None:
@@ -571,10 +571,10 @@ async def test_to_end_early_leaves_open_what_is_not_read(scene: Scene) -> None:
     await asyncio.sleep(0.05)
     following.cancel()
     assert await asyncio.gather(following, return_exceptions=True)
-    assert scene.fates == Fates(confirmed=5, sent=5)
+    assert scene.outcomes == Outcomes(confirmed=5, sent=5)
     scene.voucherify.outcomes["aa_2"] = done(5)
     await scene.follow()
-    assert scene.fates == Fates(confirmed=10)
+    assert scene.outcomes == Outcomes(confirmed=10)
 
 
 async def test_an_outcome_that_could_not_be_written_into_the_files_stays_open(scene: Scene) -> None:
@@ -587,20 +587,20 @@ async def test_an_outcome_that_could_not_be_written_into_the_files_stays_open(sc
     scene.tell = disk_full  # type: ignore[assignment, method-assign]
     with pytest.raises(OutputError):
         await scene.follow()
-    assert fates_of(scene.ledger, scene.run) == Fates(sent=5)
-    assert scene.open_batches() == 1
+    assert outcomes_of(scene.ledger, scene.run) == Outcomes(sent=5)
+    assert scene.open_upserts() == 1
 
 
 async def test_what_the_calls_raise_ends_it_and_leaves_all_open(scene: Scene) -> None:
     scene.send(5, done(5))
 
-    async def refuse(_action_id: str) -> ActionOutcome | None:
+    async def refuse(_action_id: str) -> UpsertResult | None:
         raise AccessError("Voucherify answered 401", service="Voucherify", status=401)
 
-    scene.voucherify.action_outcome = refuse  # type: ignore[assignment, method-assign]
+    scene.voucherify.upsert_result = refuse  # type: ignore[assignment, method-assign]
     with pytest.raises(AccessError):
         await scene.follow()
-    assert scene.fates == Fates(sent=5)
+    assert scene.outcomes == Outcomes(sent=5)
 
 
 async def test_rejections_of_a_failed_upsert_name_the_source_ids_of_this_process(scene: Scene) -> None:
@@ -640,7 +640,7 @@ async def test_a_reason_that_quotes_the_customer_is_told_and_kept_without_it(led
         await scene.begin()
         scene.send([source_id, "ben@example.com"], None)
         await scene.follow()
-    assert scene.fates == Fates(confirmed=1, rejected=1)
+    assert scene.outcomes == Outcomes(confirmed=1, rejected=1)
     [rejection] = scene.rejections
     assert rejection.source_id == source_id
     assert "invalid_customer: Customer … was refused" in rejection.reason

@@ -14,13 +14,13 @@ import pytest
 
 from segsync import Event, Settings, SettingsError, run_import
 from segsync.errors import LedgerError
-from segsync.events import BatchSent, PageListed, PageSettled
+from segsync.events import BatchSent, PageDone, PageListed
 from segsync.ledger import batches as entries
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.batches import FIRST_ATTEMPT, Member
 from segsync.ledger.database import open_ledger
-from segsync.models import Fates, Rejection
+from segsync.models import Outcomes, Rejection
 from segsync.pipeline.checkpoint import OpenPage
 from segsync.pipeline.stages import Pipeline
 from segsync.report.import_report import ImportReport
@@ -47,10 +47,10 @@ def names_in(directory: Path) -> list[str]:
 async def test_an_offset_may_be_a_number(sandbox: tuple[Sandbox, Settings]) -> None:
     served, settings = sandbox
     report = await run_import(settings, offset=200)
-    assert (report.outcome, report.error, report.fates.profiles) == ("done", None, 100)
+    assert (report.state, report.error, report.outcomes.profiles) == ("done", None, 100)
     verdict = served.verdict(first=200)
     assert verdict.is_right
-    assert report.fates.confirmed == verdict.arrived > 0
+    assert report.outcomes.confirmed == verdict.arrived > 0
 
 
 async def test_a_limit_below_1_is_refused_before_anything_is_called(sandbox: tuple[Sandbox, Settings]) -> None:
@@ -81,7 +81,7 @@ async def test_who_asks_for_nothing_more_gets_confirmed_customers_and_no_files(
     verdict = served.verdict()
     assert verdict.is_right
     assert report.is_confirmed
-    assert report.fates == Fates(confirmed=verdict.expected, without_identifier=300 - verdict.expected)
+    assert report.outcomes == Outcomes(confirmed=verdict.expected, without_identifier=300 - verdict.expected)
     assert names_in(tmp_path) == []
 
 
@@ -91,23 +91,23 @@ async def test_no_outcome_is_left_unread_because_the_ledger_was_slow_to_answer(
     served, settings = sandbox
     loop, is_listed, is_all_sent = asyncio.get_running_loop(), threading.Event(), threading.Event()
     monkeypatch.setattr("segsync.pipeline.results.LOOK_SECONDS", 0.001)
-    open_batches = entries.open_batches
+    open_upserts = entries.open_upserts
 
     def slow(db: Connection, since: int, most: int) -> list[entries.OpenBatch]:
-        batches = open_batches(db, since, most)
+        batches = open_upserts(db, since, most)
         assert not is_listed.is_set() or is_all_sent.wait(30)
         return batches
 
     def on_event(event: Event) -> None:
         if isinstance(event, PageListed):
             is_listed.set()
-        if isinstance(event, PageSettled) and event.next_cursor is None:
+        if isinstance(event, PageDone) and event.next_cursor is None:
             loop.call_later(0.05, is_all_sent.set)
 
-    monkeypatch.setattr(entries, "open_batches", slow)
+    monkeypatch.setattr(entries, "open_upserts", slow)
     report = await run_import(settings, on_event=on_event)
-    assert report.outcome == "done"
-    assert (report.fates.sent, report.fates.confirmed) == (0, served.verdict().arrived)
+    assert report.state == "done"
+    assert (report.outcomes.sent, report.outcomes.confirmed) == (0, served.verdict().arrived)
 
 
 async def test_without_confirmation_customers_are_sent_and_nobody_asks_about_them(
@@ -116,8 +116,8 @@ async def test_without_confirmation_customers_are_sent_and_nobody_asks_about_the
     served, settings = sandbox
     report = await run_import(settings, confirm=False)
     verdict = served.verdict()
-    assert (report.outcome, report.is_confirmed) == ("done", False)
-    assert report.fates == Fates(sent=verdict.expected, without_identifier=300 - verdict.expected)
+    assert (report.state, report.is_confirmed) == ("done", False)
+    assert report.outcomes == Outcomes(sent=verdict.expected, without_identifier=300 - verdict.expected)
     assert verdict.action_reads + verdict.action_listings == 0
 
 
@@ -126,10 +126,10 @@ async def test_a_stop_is_told_as_an_interruption_with_the_way_back(sandbox: tupl
     stop = asyncio.Event()
     stop.set()
     report = await run_import(settings, stop=stop)
-    assert (report.outcome, report.resume_offset, report.fates) == ("interrupted", "0", Fates())
+    assert (report.state, report.resume_offset, report.outcomes) == ("interrupted", "0", Outcomes())
 
 
-async def test_a_profile_that_met_no_fate_is_never_called_done(
+async def test_a_profile_that_met_no_outcome_is_never_called_done(
     sandbox: tuple[Sandbox, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, settings = sandbox
@@ -142,11 +142,11 @@ async def test_a_profile_that_met_no_fate_is_never_called_done(
     with monkeypatch.context() as patched:
         patched.setattr(Pipeline, "_read_profile", forget_one)
         report = await run_import(settings, ledger=tmp_path / "a.db")
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert "Profiles that were listed and then forgotten: 1" in str(report.error)
     assert report.resume_offset == "100"
     resumed = await run_import(settings, ledger=tmp_path / "a.db", resume=True)
-    assert resumed.outcome == "done"
+    assert resumed.state == "done"
     assert served.verdict().is_right
 
 
@@ -159,7 +159,7 @@ async def test_what_nobody_expected_is_told_by_its_place_and_not_by_its_text(
 
     _, settings = sandbox
     report = await run_import(settings, on_event=broken)
-    assert report.outcome == "stopped"
+    assert report.state == "stopped"
     assert report.resume_offset is not None
     assert "unexpected KeyError at " in str(report.error)
     assert "test_run.py:" in str(report.error)
@@ -177,7 +177,7 @@ async def stopped_after(pages: int, settings: Settings, ledger: Path, directory:
     stop = asyncio.Event()
 
     def on_event(event: Event) -> None:
-        if isinstance(event, PageSettled) and event.number == pages:
+        if isinstance(event, PageDone) and event.number == pages:
             stop.set()
 
     return await run_import(settings, ledger=ledger, on_event=on_event, stop=stop, directory=directory)
@@ -196,14 +196,14 @@ async def test_a_resume_finishes_what_was_interrupted_and_reports_all_of_it(
 ) -> None:
     served, settings, ledger = small
     first = await stopped_after(3, settings, ledger, tmp_path)
-    assert first.outcome == "interrupted"
+    assert first.state == "interrupted"
     assert first.resume_offset is not None
     assert 30 <= int(first.resume_offset) < 300
     second = await run_import(settings, ledger=ledger, resume=True, directory=tmp_path)
     verdict = served.verdict()
     assert verdict.is_right
-    assert (second.outcome, second.offset, second.resume_offset) == ("done", first.resume_offset, None)
-    assert second.fates == Fates(confirmed=verdict.expected, without_identifier=300 - verdict.expected)
+    assert (second.state, second.offset, second.resume_offset) == ("done", first.resume_offset, None)
+    assert second.outcomes == Outcomes(confirmed=verdict.expected, without_identifier=300 - verdict.expected)
     assert second.before.profiles == int(first.resume_offset)
     assert len((tmp_path / WITHOUT_IDENTIFIER).read_text().split()) == 300 - verdict.expected
 
@@ -211,7 +211,7 @@ async def test_a_resume_finishes_what_was_interrupted_and_reports_all_of_it(
 async def test_a_resume_without_anything_to_resume_begins(small: tuple[Sandbox, Settings, Path]) -> None:
     served, settings, ledger = small
     report = await run_import(settings, ledger=ledger, resume=True)
-    assert (report.outcome, report.fates.profiles) == ("done", 300)
+    assert (report.state, report.outcomes.profiles) == ("done", 300)
     assert served.verdict().is_right
 
 
@@ -220,9 +220,9 @@ async def test_a_limit_counts_from_the_beginning_of_an_import_that_is_resumed(
 ) -> None:
     served, settings, ledger = small
     first = await run_import(settings, ledger=ledger, limit=40)
-    assert (first.outcome, first.fates.profiles, first.resume_offset) == ("done", 40, "40")
+    assert (first.state, first.outcomes.profiles, first.resume_offset) == ("done", 40, "40")
     second = await run_import(settings, ledger=ledger, limit=100, resume=True)
-    assert (second.outcome, second.fates.profiles, second.resume_offset) == ("done", 100, "100")
+    assert (second.state, second.outcomes.profiles, second.resume_offset) == ("done", 100, "100")
     assert served.verdict(0, 100).is_right
 
 
@@ -254,7 +254,7 @@ async def test_a_retry_takes_just_the_rejected_profiles_and_drops_from_the_list_
         for segment_id in (mended, gone):
             rejection = Rejection(segment_id, None, "upsert", "the first time")
             ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
-        ledger.read(lambda db: entries.settle_page(db, run, 1, None, Fates(sent=98, rejected=2)))
+        ledger.read(lambda db: entries.finish_page(db, run, 1, None, Outcomes(sent=98, rejected=2)))
         ledger.read(lambda db: accounts.end_run(db, run, "done", None))
     header = "segment_id,source_id,stage,reason,request_id"
     rows = [f"{segment_id},,upsert,the first time," for segment_id in (mended, gone)]
@@ -262,9 +262,9 @@ async def test_a_retry_takes_just_the_rejected_profiles_and_drops_from_the_list_
 
     report = await run_import(settings, ledger=path, retry_rejected=True, directory=tmp_path)
 
-    assert (report.outcome, report.error, report.offset) == ("done", None, None)
-    assert report.before == Fates(confirmed=98, rejected=2)
-    assert report.fates == Fates(confirmed=99, rejected=1)
+    assert (report.state, report.error, report.offset) == ("done", None, None)
+    assert report.before == Outcomes(confirmed=98, rejected=2)
+    assert report.outcomes == Outcomes(confirmed=99, rejected=1)
     assert served.verdict().accepted == 1, "nobody else was sent"
     listed = (tmp_path / REJECTED).read_text().splitlines()
     assert len(listed) == 2
@@ -282,15 +282,15 @@ async def test_a_retry_that_repeats_an_upsert_that_had_failed_too_counts_both_fo
         ledger.read(lambda db: entries_rejections.add_rejection(db, run, 1, rejection))
         members = [Member(1, segment_id, ledger.digest(source_id)) for segment_id, source_id in people[1:]]
         ledger.read(lambda db: entries.add_batch(db, run, "aa_1", members, attempt=FIRST_ATTEMPT, is_followed=True))
-        ledger.read(lambda db: entries.settle_page(db, run, 1, "11", Fates(sent=10, rejected=1)))
-        [batch] = ledger.read(lambda db: entries.open_batches(db, 0, 10))
+        ledger.read(lambda db: entries.finish_page(db, run, 1, "11", Outcomes(sent=10, rejected=1)))
+        [batch] = ledger.read(lambda db: entries.open_upserts(db, 0, 10))
         ledger.read(lambda db: entries.end_batch(db, batch, [], members))
         ledger.read(lambda db: accounts.end_run(db, run, "interrupted", None))
 
     report = await run_import(settings, ledger=path, retry_rejected=True)
 
-    assert report.before == Fates(rejected=1, to_do=10)
-    assert report.fates == Fates(confirmed=11)
+    assert report.before == Outcomes(rejected=1, pending=10)
+    assert report.outcomes == Outcomes(confirmed=11)
     assert served.verdict().accepted == 11
 
 
@@ -306,14 +306,14 @@ async def test_a_retry_after_a_crash_leaves_alone_who_was_rejected_on_a_page_tha
         for page, segment_id in ((1, people[0]), (2, on_page_2)):
             rejection = Rejection(segment_id, None, "read", "answered 404")
             ledger.read(partial(entries_rejections.add_rejection, run=run, page=page, rejection=rejection))
-        ledger.read(lambda db: entries.settle_page(db, run, 1, "10", Fates(sent=9, rejected=1)))  # and page 2 is not
+        ledger.read(lambda db: entries.finish_page(db, run, 1, "10", Outcomes(sent=9, rejected=1)))  # and page 2 is not
 
     retried = await run_import(settings, ledger=path, retry_rejected=True)
 
     with open_ledger(settings, path) as ledger:
-        remembered = ledger.read(lambda db: accounts.one_run(db, run)).fates
-    assert (retried.before, retried.fates) == (Fates(confirmed=9, rejected=1), Fates(confirmed=10))
-    assert remembered == Fates(confirmed=10)
+        remembered = ledger.read(lambda db: accounts.one_run(db, run)).outcomes
+    assert (retried.before, retried.outcomes) == (Outcomes(confirmed=9, rejected=1), Outcomes(confirmed=10))
+    assert remembered == Outcomes(confirmed=10)
     assert served.verdict().accepted == 1
     resumed = await run_import(settings, ledger=path, resume=True)
-    assert (resumed.fates.profiles, resumed.fates.rejected) == (300, 0)
+    assert (resumed.outcomes.profiles, resumed.outcomes.rejected) == (300, 0)

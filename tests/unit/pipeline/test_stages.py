@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from segsync.errors import AccessError, AnswerError, MappingError, RefusedError, StopError, TransientError
-from segsync.events import BatchSent, ConcurrencyChanged, Event, PageSettled, ProfileRejected, SentProfile
+from segsync.events import BatchSent, ConcurrencyChanged, Event, PageDone, ProfileRejected, SentProfile
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Usage
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
@@ -26,21 +26,21 @@ def test_everything_arrives_once_in_batches_of_exactly_100_across_pages() -> Non
     job.run()
     assert [len(batch) for batch in job.sink.batches] == [100] * 10 + [50]
     assert sorted(job.sink.received) == sorted(ids(*range(1050)))
-    assert (job.tally.sent, job.tally.fates.to_do, job.tally.resume_offset) == (1050, 0, None)
+    assert (job.counters.sent, job.counters.outcomes.pending, job.counters.resume_offset) == (1050, 0, None)
 
 
 def test_an_offset_and_a_limit_take_exactly_their_share() -> None:
     job = Import(MemorySource(1000), MemorySink())
     job.run("400", 250)
     assert sorted(job.sink.received) == sorted(ids(*range(400, 650)))
-    assert job.tally.resume_offset == "650"
+    assert job.counters.resume_offset == "650"
 
 
 def test_an_empty_space_is_done_at_once() -> None:
     job = Import(MemorySource(0), MemorySink())
     job.run()
     assert job.sink.batches == []
-    assert job.tally.fates.profiles == 0
+    assert job.counters.outcomes.profiles == 0
 
 
 def test_profiles_without_identifier_are_not_sent_and_told() -> None:
@@ -48,7 +48,7 @@ def test_profiles_without_identifier_are_not_sent_and_told() -> None:
     source.source_id = lambda index: None if index % 5 else f"user-{index}"
     job = Import(source, MemorySink())
     job.run()
-    assert (job.tally.sent, job.tally.without_identifier) == (100, 400)
+    assert (job.counters.sent, job.counters.without_identifier) == (100, 400)
 
 
 def test_the_same_source_id_is_never_twice_in_one_request() -> None:
@@ -57,7 +57,7 @@ def test_the_same_source_id_is_never_twice_in_one_request() -> None:
     job = Import(source, MemorySink())
     job.run()
     assert all(len(set(batch)) == len(batch) for batch in job.sink.batches)
-    assert len(job.sink.received) == job.tally.sent == 600
+    assert len(job.sink.received) == job.counters.sent == 600
 
 
 def test_what_was_read_does_not_wait_for_a_batch_to_fill_while_nothing_comes() -> None:
@@ -97,7 +97,7 @@ def test_more_profiles_are_read_at_a_time_while_much_of_what_is_allowed_is_unuse
     job.run()
     assert 95 <= job.source.most_under_way <= 130, "1,000 reads a second of a tenth of a second each"
     assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)][:1] == [64]
-    assert job.tally.sent == 20_000
+    assert job.counters.sent == 20_000
 
 
 def test_when_fewer_are_read_at_a_time_again_nobody_is_lost() -> None:
@@ -140,7 +140,7 @@ def test_one_slow_profile_holds_up_nobody_but_its_page() -> None:
     source.seconds = lambda index: 100.0 if index == 150 else READ_SECONDS
     job = Import(source, MemorySink())
     job.run()
-    settled = [event.cursor for event in job.events if isinstance(event, PageSettled)]
+    settled = [event.cursor for event in job.events if isinstance(event, PageDone)]
     assert settled == [str(start) for start in range(0, 3000, 100)]
     assert sum(time < 30 for time in job.sink.times) >= 28
 
@@ -150,7 +150,7 @@ def test_a_404_costs_that_profile_only_however_many_there_are() -> None:
     source.trouble = lambda index: refused(404) if index < 200 else None
     job = Import(source, MemorySink())
     job.run()
-    assert (job.tally.sent, job.tally.rejected) == (300, 200)
+    assert (job.counters.sent, job.counters.rejected) == (300, 200)
     assert job.rejections()[0][1] == "read"
 
 
@@ -161,7 +161,7 @@ def test_a_profile_that_fails_alone_is_rejected_and_the_others_go_on() -> None:
     job = Import(source, MemorySink())
     job.run()
     assert job.rejections() == [("7", "read")]
-    assert job.tally.sent == 299
+    assert job.counters.sent == 299
 
 
 def test_when_the_source_is_away_what_was_read_is_still_sent_and_the_first_open_page_is_the_resume_point() -> None:
@@ -171,9 +171,9 @@ def test_when_the_source_is_away_what_was_read_is_still_sent_and_the_first_open_
     job = Import(source, MemorySink())
     with pytest.raises(TransientError, match="away"):
         job.run()
-    assert job.tally.sent >= 500
-    assert job.tally.resume_offset == "500"
-    assert job.tally.fates.profiles == job.tally.listed
+    assert job.counters.sent >= 500
+    assert job.counters.resume_offset == "500"
+    assert job.counters.outcomes.profiles == job.counters.listed
 
 
 def test_a_listing_that_breaks_lets_the_pages_before_it_finish() -> None:
@@ -182,8 +182,8 @@ def test_a_listing_that_breaks_lets_the_pages_before_it_finish() -> None:
     job = Import(source, MemorySink())
     with pytest.raises(AnswerError, match="repeats"):
         job.run()
-    assert job.tally.sent == 300
-    assert job.tally.resume_offset == "300"
+    assert job.counters.sent == 300
+    assert job.counters.resume_offset == "300"
 
 
 def test_a_refused_credential_stops_at_once() -> None:
@@ -201,8 +201,8 @@ def test_a_sink_that_fails_ends_the_import_and_nothing_counts_as_sent_that_was_n
     job = Import(MemorySource(2000), sink)
     with pytest.raises(TransientError, match="away"):
         job.run()
-    assert job.tally.sent == len(sink.received)
-    assert job.tally.resume_offset == "400"
+    assert job.counters.sent == len(sink.received)
+    assert job.counters.resume_offset == "400"
 
 
 @pytest.mark.parametrize("status", [400, 413])
@@ -221,7 +221,7 @@ def test_a_poison_customer_in_every_tenth_batch_costs_just_those() -> None:
     job = Import(MemorySource(4000), sink)
     job.run()
     assert sorted(segment_id for segment_id, _ in job.rejections()) == ["1000", "2000", "3000"]
-    assert job.tally.sent == 3997
+    assert job.counters.sent == 3997
 
 
 def test_twenty_profiles_in_a_row_that_fail_alone_do_not_stop_the_import() -> None:
@@ -229,7 +229,7 @@ def test_twenty_profiles_in_a_row_that_fail_alone_do_not_stop_the_import() -> No
     source.trouble = lambda index: TransientError("500", service="Test") if 100 <= index < 120 else None
     job = Import(source, MemorySink())
     job.run()
-    assert (job.tally.sent, job.tally.rejected) == (280, 20)
+    assert (job.counters.sent, job.counters.rejected) == (280, 20)
 
 
 def test_the_last_profile_of_a_space_can_fail_alone_too() -> None:
@@ -237,7 +237,7 @@ def test_the_last_profile_of_a_space_can_fail_alone_too() -> None:
     source.trouble = lambda index: TransientError("never answers", service="Test") if index == 49 else None
     job = Import(source, MemorySink())
     job.run()
-    assert (job.tally.sent, job.tally.rejected, job.tally.resume_offset) == (49, 1, None)
+    assert (job.counters.sent, job.counters.rejected, job.counters.resume_offset) == (49, 1, None)
 
 
 def test_a_customer_that_the_sink_fails_on_for_ever_costs_just_itself_while_others_go_through() -> None:
@@ -256,9 +256,9 @@ def test_a_systemic_refusal_leaves_the_resume_point_before_the_first_that_was_re
     job = Import(source, sink)
     with pytest.raises(StopError):
         job.run()
-    assert job.tally.resume_offset == "0"
+    assert job.counters.resume_offset == "0"
     assert job.rejections() == []
-    assert job.tally.fates.to_do >= 25
+    assert job.counters.outcomes.pending >= 25
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])
@@ -271,8 +271,8 @@ def test_when_everybody_is_refused_the_import_stops_instead_of_rejecting_the_who
     job = Import(source, sink)
     with pytest.raises(StopError, match=f"{REJECTED_IN_A_ROW} profiles in a row"):
         job.run()
-    assert job.tally.rejected == 0, "it is not known whether anything is wrong with these"
-    assert job.tally.resume_offset == "0"
+    assert job.counters.rejected == 0, "it is not known whether anything is wrong with these"
+    assert job.counters.resume_offset == "0"
 
 
 def _rejecting(is_rejected: Callable[[int], bool]) -> Callable[[Profile, Warn], Customer]:
@@ -292,7 +292,7 @@ def test_a_profile_that_the_mapping_rejects_costs_just_itself_and_says_why() -> 
     job.to_customer = _rejecting(rejected.__contains__)
     job.run()
     assert sorted(job.rejections()) == sorted((str(index), "map") for index in rejected)
-    assert (job.tally.sent, job.tally.fates.to_do) == (300 - len(rejected), 0)
+    assert (job.counters.sent, job.counters.outcomes.pending) == (300 - len(rejected), 0)
     assert {e.rejection.reason for e in job.events if isinstance(e, ProfileRejected)} == {
         "metadata.plan is not defined"
     }
@@ -303,7 +303,7 @@ def test_when_the_mapping_rejects_everybody_the_import_stops_before_the_first_of
     job.to_customer = _rejecting(lambda _index: True)
     with pytest.raises(StopError, match=r"25 profiles in a row were rejected.+metadata\.plan is not defined"):
         job.run()
-    assert (job.tally.sent, job.rejections(), job.tally.resume_offset) == (0, [], "0")
+    assert (job.counters.sent, job.rejections(), job.counters.resume_offset) == (0, [], "0")
 
 
 def test_other_refusals_of_a_batch_stop_the_import() -> None:
@@ -345,9 +345,9 @@ def test_once_it_is_asked_to_stop_no_new_profile_is_begun_and_what_is_under_way_
     self_reads: list[int] = []
     job.run(meanwhile=interrupt())
     assert self_reads[0] <= job.source.reads <= self_reads[0] + 1
-    assert len(job.sink.received) == job.source.reads == job.tally.sent
-    assert job.tally.resume_offset == str(job.source.reads // 100 * 100)
-    assert job.tally.fates.to_do > 0
+    assert len(job.sink.received) == job.source.reads == job.counters.sent
+    assert job.counters.resume_offset == str(job.source.reads // 100 * 100)
+    assert job.counters.outcomes.pending > 0
 
 
 def test_a_resume_from_the_resume_point_leaves_nobody_out() -> None:
@@ -357,7 +357,7 @@ def test_a_resume_from_the_resume_point_leaves_nobody_out() -> None:
     with pytest.raises(TransientError):
         first.run()
     second = Import(MemorySource(1000), MemorySink())
-    second.run(str(first.tally.resume_offset))
+    second.run(str(first.counters.resume_offset))
     assert {*first.sink.received, *second.sink.received} == set(ids(*range(1000)))
     assert len(first.sink.received) + len(second.sink.received) <= 1000 + 400
 
@@ -381,7 +381,7 @@ def test_any_number_of_bad_neighbours_in_a_batch_cost_just_themselves(status: in
     job = Import(MemorySource(500), sink, concurrency=1)
     job.run()
     assert sorted(segment_id for segment_id, _ in job.rejections()) == [str(index) for index in range(310, 360)]
-    assert job.tally.sent == 450
+    assert job.counters.sent == 450
 
 
 # --- what is told of who was sent and who was rejected ----------------------------------------------------------
@@ -412,7 +412,7 @@ def test_each_rejection_is_told_with_its_page() -> None:
 def test_nobody_is_confirmed_by_an_upsert_that_was_accepted() -> None:
     job = Import(MemorySource(300), MemorySink())
     job.run()
-    assert (job.tally.fates.sent, job.tally.fates.confirmed) == (300, 0)
+    assert (job.counters.outcomes.sent, job.counters.outcomes.confirmed) == (300, 0)
 
 
 def _rejection_of(job: Import) -> Rejection:
@@ -466,8 +466,8 @@ def test_profiles_that_are_taken_again_may_all_be_refused_once_more(where: str) 
         sink.trouble = lambda _source_ids: refused(400)
     job = Import(source, sink, rejected_in_a_row=None)
     job.run()
-    assert (job.tally.sent, job.tally.rejected, job.tally.fates.to_do) == (0, 4 * REJECTED_IN_A_ROW, 0)
-    assert job.tally.resume_offset is None
+    assert (job.counters.sent, job.counters.rejected, job.counters.outcomes.pending) == (0, 4 * REJECTED_IN_A_ROW, 0)
+    assert job.counters.resume_offset is None
 
 
 def test_so_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_still() -> None:
@@ -475,7 +475,7 @@ def test_so_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_s
     source.trouble = lambda _index: refused(400)
     job = Import(source, MemorySink(), rejected_in_a_row=None)
     job.run()
-    assert job.tally.rejected == MAX_OPEN_PAGES + 50
+    assert job.counters.rejected == MAX_OPEN_PAGES + 50
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])
@@ -490,7 +490,7 @@ def test_whoever_is_taken_again_while_the_service_is_away_is_not_rejected_for_th
     job = Import(source, sink, rejected_in_a_row=None)
     with pytest.raises(TransientError, match="away"):
         job.run()
-    assert job.tally.rejected == 0
+    assert job.counters.rejected == 0
 
 
 @pytest.mark.parametrize("most", [1, 5, 60])
@@ -500,7 +500,7 @@ def test_how_many_may_be_rejected_in_a_row_can_be_chosen(most: int) -> None:
     job = Import(source, MemorySink(), rejected_in_a_row=most)
     with pytest.raises(StopError, match=f"^{most} profiles in a row"):
         job.run()
-    assert job.tally.resume_offset == "100"
+    assert job.counters.resume_offset == "100"
 
 
 def test_reading_and_writing_that_fail_at_the_same_moment_end_the_import() -> None:

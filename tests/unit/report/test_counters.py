@@ -13,19 +13,19 @@ from segsync.events import (
     CallAnswered,
     CallRetried,
     Event,
+    PageDone,
     PageListed,
-    PageSettled,
-    PageTakenAgain,
+    PageReplayed,
     ProfileRead,
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
     SentProfile,
-    ServicePaused,
+    Throttled,
     TraitLeftOut,
 )
-from segsync.models import Fates, Rejection, Stage
-from segsync.report.counters import NOTHING_BEFORE, Tally
+from segsync.models import Outcomes, Rejection, Stage
+from segsync.report.counters import NOTHING_BEFORE, Counters
 
 
 def sent(customers: int, action_id: str = "aa_1") -> BatchSent:
@@ -36,53 +36,53 @@ def rejected(stage: Stage = "read") -> ProfileRejected:
     return ProfileRejected(Rejection("use_1", None, stage, "answered 404"), 1)
 
 
-def counted(*events: Event, before: Fates = NOTHING_BEFORE, offset: str | None = "0") -> Tally:
-    tally = Tally(offset, before)
+def counted(*events: Event, before: Outcomes = NOTHING_BEFORE, offset: str | None = "0") -> Counters:
+    counters = Counters(offset, before)
     for event in events:
-        tally.count(event)
-    return tally
+        counters.count(event)
+    return counters
 
 
-BEFORE = Fates(confirmed=500, sent=300, without_identifier=100, rejected=20, to_do=80)
+BEFORE = Outcomes(confirmed=500, sent=300, without_identifier=100, rejected=20, pending=80)
 
 
 # --- what was before ------------------------------------------------------------------------------------------
 
 
 def test_an_import_begins_with_nothing() -> None:
-    tally = counted()
-    assert tally.fates == tally.settled == Fates()
-    assert (tally.offset, tally.resume_offset) == ("0", "0")
+    counters = counted()
+    assert counters.outcomes == counters.settled == Outcomes()
+    assert (counters.offset, counters.resume_offset) == ("0", "0")
 
 
 def test_a_resumed_import_begins_with_what_became_of_the_profiles_before_it() -> None:
-    tally = counted(before=BEFORE, offset="1000")
-    assert tally.fates == tally.settled == tally.before == BEFORE
-    assert tally.fates.profiles == 1000
-    assert (tally.offset, tally.resume_offset) == ("1000", "1000")
+    counters = counted(before=BEFORE, offset="1000")
+    assert counters.outcomes == counters.settled == counters.before == BEFORE
+    assert counters.outcomes.profiles == 1000
+    assert (counters.offset, counters.resume_offset) == ("1000", "1000")
 
 
 def test_what_happens_is_added_to_what_was_before() -> None:
     happened = (PageListed("1000", 100), sent(60), ProfileWithoutIdentifier("use_1"), rejected())
-    tally = counted(*happened, before=BEFORE, offset="1000")
-    assert tally.fates == BEFORE + counted(*happened).fates
-    assert tally.fates == Fates(confirmed=500, sent=360, without_identifier=101, rejected=21, to_do=80 + 38)
-    assert tally.before == BEFORE
+    counters = counted(*happened, before=BEFORE, offset="1000")
+    assert counters.outcomes == BEFORE + counted(*happened).outcomes
+    assert counters.outcomes == Outcomes(confirmed=500, sent=360, without_identifier=101, rejected=21, pending=80 + 38)
+    assert counters.before == BEFORE
 
 
 def test_the_resume_point_and_what_lies_before_it_move_with_the_pages() -> None:
-    fates = Fates(sent=70, without_identifier=29, rejected=1)
-    tally = counted(PageListed("1000", 100), PageListed("1100", 100), before=BEFORE, offset="1000")
-    assert (tally.resume_offset, tally.settled) == ("1000", BEFORE)
-    tally.count(PageSettled(11, "1000", "1100", fates))
-    assert (tally.resume_offset, tally.settled) == ("1100", BEFORE + fates)
-    tally.count(PageSettled(12, "1100", None, fates))
-    assert (tally.resume_offset, tally.settled.profiles) == (None, 1200)
+    outcomes = Outcomes(sent=70, without_identifier=29, rejected=1)
+    counters = counted(PageListed("1000", 100), PageListed("1100", 100), before=BEFORE, offset="1000")
+    assert (counters.resume_offset, counters.settled) == ("1000", BEFORE)
+    counters.count(PageDone(11, "1000", "1100", outcomes))
+    assert (counters.resume_offset, counters.settled) == ("1100", BEFORE + outcomes)
+    counters.count(PageDone(12, "1100", None, outcomes))
+    assert (counters.resume_offset, counters.settled.profiles) == (None, 1200)
 
 
 def test_profiles_read_are_those_of_earlier_processes_too() -> None:
-    tally = counted(ProfileRead("use_1"), before=BEFORE)
-    assert tally.read + tally.without_identifier == 500 + 300 + 100 + 20 + 1
+    counters = counted(ProfileRead("use_1"), before=BEFORE)
+    assert counters.read + counters.without_identifier == 500 + 300 + 100 + 20 + 1
 
 
 def test_a_listing_that_is_complete_has_nothing_to_resume_from() -> None:
@@ -93,63 +93,63 @@ def test_a_listing_that_is_complete_has_nothing_to_resume_from() -> None:
 
 
 def test_customers_are_sent_until_their_upsert_has_ended_and_then_confirmed() -> None:
-    tally = counted(PageListed("0", 100), sent(100))
-    assert tally.fates == Fates(sent=100)
-    tally.count(ReadingEnded(1))
-    tally.count(ActionEnded("aa_1", 100, 100))
-    assert tally.fates == Fates(confirmed=100)
+    counters = counted(PageListed("0", 100), sent(100))
+    assert counters.outcomes == Outcomes(sent=100)
+    counters.count(ReadingEnded(1))
+    counters.count(ActionEnded("aa_1", 100, 100))
+    assert counters.outcomes == Outcomes(confirmed=100)
 
 
 def test_those_whom_an_upsert_refused_are_rejected_and_the_others_confirmed() -> None:
-    tally = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3, ActionEnded("aa_1", 100, 97, 3))
-    assert tally.fates == Fates(confirmed=97, rejected=3)
+    counters = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3, ActionEnded("aa_1", 100, 97, 3))
+    assert counters.outcomes == Outcomes(confirmed=97, rejected=3)
 
 
 def test_one_upsert_that_ends_says_nothing_of_another() -> None:
-    tally = counted(PageListed("0", 100), sent(60, "aa_1"), sent(40, "aa_2"), ActionEnded("aa_2", 40, 40))
-    assert tally.fates == Fates(confirmed=40, sent=60)
+    counters = counted(PageListed("0", 100), sent(60, "aa_1"), sent(40, "aa_2"), ActionEnded("aa_2", 40, 40))
+    assert counters.outcomes == Outcomes(confirmed=40, sent=60)
 
 
 def test_upserts_of_earlier_processes_can_end_in_this_one() -> None:
-    tally = counted(rejected("confirm"), ActionEnded("aa_1", 300, 299, 1), before=BEFORE, offset="1000")
-    assert tally.fates == Fates(confirmed=799, without_identifier=100, rejected=21, to_do=80)
+    counters = counted(rejected("confirm"), ActionEnded("aa_1", 300, 299, 1), before=BEFORE, offset="1000")
+    assert counters.outcomes == Outcomes(confirmed=799, without_identifier=100, rejected=21, pending=80)
 
 
 def test_customers_of_an_upsert_that_failed_are_to_do_until_they_are_sent_again() -> None:
-    tally = counted(PageListed("0", 100), sent(100), ActionEnded("aa_1", 100, 0))
-    assert tally.fates == Fates(to_do=100)
-    tally.count(PageTakenAgain(100, were_rejected=False))
-    assert tally.fates == Fates(to_do=100)
+    counters = counted(PageListed("0", 100), sent(100), ActionEnded("aa_1", 100, 0))
+    assert counters.outcomes == Outcomes(pending=100)
+    counters.count(PageReplayed(100, is_retry=False))
+    assert counters.outcomes == Outcomes(pending=100)
     again: list[Event] = [sent(98, "aa_2"), rejected(), ProfileWithoutIdentifier("use_1")]
     for event in again:
-        tally.count(event)
-    assert tally.fates == Fates(sent=98, rejected=1, without_identifier=1)
-    tally.count(ActionEnded("aa_2", 98, 98))
-    assert tally.fates == Fates(confirmed=98, rejected=1, without_identifier=1)
+        counters.count(event)
+    assert counters.outcomes == Outcomes(sent=98, rejected=1, without_identifier=1)
+    counters.count(ActionEnded("aa_2", 98, 98))
+    assert counters.outcomes == Outcomes(confirmed=98, rejected=1, without_identifier=1)
 
 
-def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_another_fate() -> None:
-    before = Fates(confirmed=900, rejected=100)
-    tally = counted(PageTakenAgain(60, were_rejected=True), before=before, offset=None)
-    assert tally.fates == Fates(confirmed=900, rejected=40, to_do=60)
+def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_another_outcome() -> None:
+    before = Outcomes(confirmed=900, rejected=100)
+    counters = counted(PageReplayed(60, is_retry=True), before=before, offset=None)
+    assert counters.outcomes == Outcomes(confirmed=900, rejected=40, pending=60)
     again: list[Event] = [sent(50), *[rejected()] * 9, ProfileWithoutIdentifier("use_1"), ActionEnded("aa_1", 50, 50)]
     for event in again:
-        tally.count(event)
-    assert tally.fates == Fates(confirmed=950, rejected=49, without_identifier=1)
+        counters.count(event)
+    assert counters.outcomes == Outcomes(confirmed=950, rejected=49, without_identifier=1)
 
 
 def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more() -> None:
     """A full disk stops an import between the refusals of an upsert and its end."""
-    tally = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3)
-    assert tally.fates.profiles == 100
-    assert tally.fates.to_do >= 0
+    counters = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3)
+    assert counters.outcomes.profiles == 100
+    assert counters.outcomes.pending >= 0
 
 
 @dataclass
 class Model:
-    """Profiles, each with one fate at a time, and the events that tell of what becomes of them."""
+    """Profiles, each with one outcome at a time, and the events that tell of what becomes of them."""
 
-    before: Fates
+    before: Outcomes
     listed: int = field(init=False)
     waiting: int = 0
     failed: list[int] = field(default_factory=list)
@@ -161,18 +161,18 @@ class Model:
     def __post_init__(self) -> None:
         self.confirmed, self.rejected = self.before.confirmed, self.before.rejected
         self.without_identifier = self.before.without_identifier
-        self.failed += [self.before.to_do] if self.before.to_do else []
+        self.failed += [self.before.pending] if self.before.pending else []
         self.upserts |= {"aa_before": self.before.sent} if self.before.sent else {}
         self.listed = self.before.profiles
 
     @property
-    def fates(self) -> Fates:
-        return Fates(
+    def outcomes(self) -> Outcomes:
+        return Outcomes(
             confirmed=self.confirmed,
             sent=sum(self.upserts.values()),
             without_identifier=self.without_identifier,
             rejected=self.rejected,
-            to_do=self.waiting + sum(self.failed),
+            pending=self.waiting + sum(self.failed),
         )
 
     def some(self, most: int, data: st.DataObject) -> int:
@@ -227,19 +227,19 @@ class Model:
             return []
         profiles = self.failed.pop()
         self.waiting += profiles
-        return [PageTakenAgain(profiles, were_rejected=False)]
+        return [PageReplayed(profiles, is_retry=False)]
 
     def takes_again_what_was_rejected(self, data: st.DataObject) -> list[Event]:
         profiles = self.some(self.rejected, data)
         self.rejected -= profiles
         self.waiting += profiles
-        return [PageTakenAgain(profiles, were_rejected=True)]
+        return [PageReplayed(profiles, is_retry=True)]
 
     def tells_something_else(self, _data: st.DataObject) -> list[Event]:
         return [
             CallAnswered("Segment", 429, 0.1),
             CallRetried("Segment", "429", 1, 1.0, 0.0),
-            ServicePaused("Segment", 1.0),
+            Throttled("Segment", 1.0),
             TraitLeftOut("use_1", "name", "is a list, not text"),
             ReadingEnded(1),
         ]
@@ -259,22 +259,22 @@ STEPS = (
 FEW = st.integers(0, 5)
 
 
-@given(st.builds(Fates, FEW, FEW, FEW, FEW, FEW), st.lists(st.sampled_from(STEPS), max_size=40), st.data())
-def test_the_fates_always_add_up(before: Fates, steps: list[object], data: st.DataObject) -> None:
-    model, tally = Model(before), Tally("0", before)
+@given(st.builds(Outcomes, FEW, FEW, FEW, FEW, FEW), st.lists(st.sampled_from(STEPS), max_size=40), st.data())
+def test_the_outcomes_always_add_up(before: Outcomes, steps: list[object], data: st.DataObject) -> None:
+    model, counters = Model(before), Counters("0", before)
     for step in steps:
         assert callable(step)
         for event in step(model, data):
-            tally.count(event)
-        assert tally.fates == model.fates
-        assert tally.fates.profiles == model.listed
+            counters.count(event)
+        assert counters.outcomes == model.outcomes
+        assert counters.outcomes.profiles == model.listed
 
 
 # --- calls and warnings ---------------------------------------------------------------------------------------
 
 
 def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> None:
-    tally = counted(
+    counters = counted(
         CallAnswered("Segment", 200, 0.1),
         CallAnswered("Segment", 429, 0.1),
         CallAnswered("Segment", None, 0.1),
@@ -284,7 +284,7 @@ def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> N
         TraitLeftOut("use_2", "birthdate", "is no ISO 8601 date"),
         TraitLeftOut("use_2", "name", "is a list, not text"),
     )
-    segment, voucherify = tally.services["Segment"], tally.services["Voucherify"]
+    segment, voucherify = counters.services["Segment"], counters.services["Voucherify"]
     assert (segment.calls, segment.retries, segment.rate_limited) == (3, 1, 1)
     assert (voucherify.calls, voucherify.retries, voucherify.rate_limited) == (1, 0, 0)
-    assert tally.left_out == {"birthdate": 2, "name": 1}
+    assert counters.left_out == {"birthdate": 2, "name": 1}

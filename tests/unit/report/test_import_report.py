@@ -15,16 +15,16 @@ from segsync.events import (
     CallAnswered,
     CallRetried,
     Event,
+    PageDone,
     PageListed,
-    PageSettled,
     ProfileRejected,
     ProfileWithoutIdentifier,
     SentProfile,
     TraitLeftOut,
 )
-from segsync.models import Fates, Rejection, RejectionGroup
-from segsync.report.counters import NOTHING_BEFORE, Tally, Throughput
-from segsync.report.import_report import ImportReport, Outcome, ServiceCalls, make_report
+from segsync.models import Outcomes, Rejection, RejectionGroup
+from segsync.report.counters import NOTHING_BEFORE, Counters, Throughput
+from segsync.report.import_report import EndState, ImportReport, ServiceCalls, make_report
 
 
 def sent(customers: int, action_id: str) -> BatchSent:
@@ -36,13 +36,13 @@ def counted(
     events: Sequence[Event],
     seconds: float,
     error: StopError | None = None,
-    before: Fates = NOTHING_BEFORE,
+    before: Outcomes = NOTHING_BEFORE,
 ) -> ImportReport:
-    tally = Tally(offset, before)
+    counters = Counters(offset, before)
     for event in events:
-        tally.count(event)
-    outcome: Outcome = "stopped" if error else "done"
-    return make_report(tally, outcome=outcome, error=error, seconds=seconds, is_confirmed=True)
+        counters.count(event)
+    state: EndState = "stopped" if error else "done"
+    return make_report(counters, state=state, error=error, seconds=seconds, is_confirmed=True)
 
 
 STOPPED = counted(
@@ -58,14 +58,14 @@ STOPPED = counted(
         ProfileRejected(Rejection("use_1", "u1", "read", "answered 404", "req_1"), 1),
         TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
         sent(98, "aa_1"),
-        PageSettled(1, "0", "100", Fates(sent=98, without_identifier=1, rejected=1)),
+        PageDone(1, "0", "100", Outcomes(sent=98, without_identifier=1, rejected=1)),
         sent(40, "aa_2"),  # of the page that is not settled
         ActionEnded("aa_1", 98, 98),
     ],
     seconds=10.0,
     error=StopError("enough"),
 )
-BEFORE = Fates(confirmed=98, without_identifier=1, rejected=1)
+BEFORE = Outcomes(confirmed=98, without_identifier=1, rejected=1)
 """What the ledger says of the settled page: what is beyond it is done again."""
 RESUMED = counted(
     "100",
@@ -74,7 +74,7 @@ RESUMED = counted(
         *(CallAnswered("Segment", 200, 0.1), CallAnswered("Voucherify", 202, 0.2)),
         TraitLeftOut("use_150", "birthdate", "is not an ISO 8601 date"),
         sent(100, "aa_3"),
-        PageSettled(1, "100", None, Fates(sent=100)),
+        PageDone(1, "100", None, Outcomes(sent=100)),
         ActionEnded("aa_3", 100, 100),
     ],
     seconds=5.0,
@@ -83,24 +83,24 @@ RESUMED = counted(
 
 
 def test_a_report_counts_what_is_still_to_do() -> None:
-    assert STOPPED.fates == Fates(confirmed=98, sent=40, without_identifier=1, rejected=1, to_do=60)
-    assert STOPPED.fates.profiles == 200
+    assert STOPPED.outcomes == Outcomes(confirmed=98, sent=40, without_identifier=1, rejected=1, pending=60)
+    assert STOPPED.outcomes.profiles == 200
     assert (STOPPED.offset, STOPPED.resume_offset) == ("0", "100")
-    assert STOPPED.settled == Fates(sent=98, without_identifier=1, rejected=1)
+    assert STOPPED.settled == Outcomes(sent=98, without_identifier=1, rejected=1)
     assert STOPPED.calls == {"Segment": ServiceCalls(calls=2, retries=1, rate_limited=1)}
 
 
 def test_a_resumed_import_is_reported_whole_with_the_share_of_those_before_it() -> None:
-    assert RESUMED.fates == Fates(confirmed=198, without_identifier=1, rejected=1)
+    assert RESUMED.outcomes == Outcomes(confirmed=198, without_identifier=1, rejected=1)
     assert RESUMED.before == BEFORE
     assert RESUMED.settled.profiles == 200
 
 
 def test_an_import_and_the_one_that_resumed_it_add_up_to_one_that_was_never_stopped() -> None:
     both = STOPPED.then(RESUMED)
-    assert both.fates == Fates(confirmed=198, without_identifier=1, rejected=1)
-    assert (both.before, both.settled.profiles) == (Fates(), 200)
-    assert (both.outcome, both.error, both.offset, both.resume_offset) == ("done", None, "0", None)
+    assert both.outcomes == Outcomes(confirmed=198, without_identifier=1, rejected=1)
+    assert (both.before, both.settled.profiles) == (Outcomes(), 200)
+    assert (both.state, both.error, both.offset, both.resume_offset) == ("done", None, "0", None)
     assert both.seconds == 15.0
     assert both.calls == {"Segment": ServiceCalls(3, 1, 1), "Voucherify": ServiceCalls(1)}
     assert both.warnings == {"birthdate": 2}
@@ -128,13 +128,13 @@ def test_a_report_says_when_it_was_and_no_time_zone_changes_it() -> None:
 def test_a_second_error_leaves_the_offset_of_the_second_import() -> None:
     again = counted("100", [PageListed("100", 100)], seconds=1.0, error=StopError("again"), before=BEFORE)
     both = STOPPED.then(again)
-    assert (both.outcome, str(both.error), both.resume_offset) == ("stopped", "again", "100")
-    assert both.fates == Fates(confirmed=98, without_identifier=1, rejected=1, to_do=100)
+    assert (both.state, str(both.error), both.resume_offset) == ("stopped", "again", "100")
+    assert both.outcomes == Outcomes(confirmed=98, without_identifier=1, rejected=1, pending=100)
 
 
 @pytest.mark.parametrize("is_confirmed", [True, False])
 def test_a_report_says_whether_outcomes_were_read(is_confirmed: bool) -> None:
-    report = make_report(Tally("0"), outcome="done", error=None, seconds=1.0, is_confirmed=is_confirmed)
+    report = make_report(Counters("0"), state="done", error=None, seconds=1.0, is_confirmed=is_confirmed)
     assert report.is_confirmed is is_confirmed
 
 
@@ -147,7 +147,7 @@ def test_the_pace_is_told_a_hundred_and_not_at_all_where_there_was_none() -> Non
 
 def test_the_pace_is_that_of_this_process_whatever_others_did_before_it() -> None:
     assert RESUMED.seconds_per_100_customers == RESUMED.seconds_per_100_profiles == 5.0
-    only_heard = counted("100", [ActionEnded("aa_1", 50, 50)], seconds=3.0, before=Fates(sent=50))
+    only_heard = counted("100", [ActionEnded("aa_1", 50, 50)], seconds=3.0, before=Outcomes(sent=50))
     assert (only_heard.seconds_per_100_customers, only_heard.seconds_per_100_profiles) == (None, None)
-    refused = counted("100", [ActionEnded("aa_1", 50, 0)], seconds=3.0, before=Fates(sent=50))
+    refused = counted("100", [ActionEnded("aa_1", 50, 0)], seconds=3.0, before=Outcomes(sent=50))
     assert (refused.seconds_per_100_customers, refused.seconds_per_100_profiles) == (None, None)

@@ -18,17 +18,17 @@ from segsync.errors import OutputError
 from segsync.events import (
     ActionEnded,
     Event,
+    PageDone,
     PageListed,
-    PageSettled,
     ProfileRejected,
     ProfileWithoutIdentifier,
     TraitLeftOut,
 )
-from segsync.models import Fates, Rejection
-from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, RunFiles
+from segsync.models import Outcomes, Rejection
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ProfileLists
 
 FILES = (WITHOUT_IDENTIFIER, REJECTED, WARNINGS)
-SETTLED = PageSettled(1, "0", "100", Fates())
+SETTLED = PageDone(1, "0", "100", Outcomes())
 ENDED = ActionEnded("aa_1", 100, 99, 1)
 
 
@@ -42,7 +42,7 @@ def about(number: int, reason: str = "answered 404") -> list[Event]:
 
 
 def write(directory: Path, events: Sequence[Event], *, begins_anew: bool, may_repeat: bool = False) -> None:
-    with RunFiles(directory, begins_anew=begins_anew, may_repeat=may_repeat) as files:
+    with ProfileLists(directory, begins_anew=begins_anew, may_repeat=may_repeat) as files:
         for event in [PageListed("0", 100), *events]:
             files.write(event)
 
@@ -77,7 +77,7 @@ def test_each_profile_is_a_line_of_the_file_that_is_about_it(tmp_path: Path) -> 
 def test_lines_can_be_read_once_a_page_is_settled_or_an_upsert_has_ended_while_the_import_goes_on(
     tmp_path: Path, event: Event
 ) -> None:
-    with RunFiles(tmp_path, begins_anew=True) as files:
+    with ProfileLists(tmp_path, begins_anew=True) as files:
         for each in [*about(1), event]:
             files.write(each)
         assert lines(tmp_path) == EXPECTED
@@ -109,7 +109,7 @@ def test_an_import_that_does_not_come_to_its_first_page_leaves_the_files_as_they
     tmp_path: Path, begins_anew: bool, may_repeat: bool
 ) -> None:
     begin(tmp_path, *about(1))
-    with RunFiles(tmp_path, begins_anew=begins_anew, may_repeat=may_repeat):
+    with ProfileLists(tmp_path, begins_anew=begins_anew, may_repeat=may_repeat):
         pass  # a wrong token, say
     assert lines(tmp_path) == EXPECTED
 
@@ -153,7 +153,7 @@ def modes(directory: Path) -> dict[str, int]:
 def test_the_files_are_for_their_owner_alone(tmp_path: Path, begins_anew: bool, was_there: bool) -> None:
     for name in FILES if was_there else ():  # the Node script's, for example
         (tmp_path / name).touch(mode=0o644)
-    with RunFiles(tmp_path, begins_anew=begins_anew) as files:
+    with ProfileLists(tmp_path, begins_anew=begins_anew) as files:
         assert modes(tmp_path) == dict.fromkeys(FILES, 0o600)
         for event in [*about(1), *about(2)]:
             files.write(event)
@@ -205,7 +205,7 @@ def listed(directory: Path) -> dict[str, str]:
 
 def test_a_resume_keeps_those_on_the_list_that_are_still_rejected_and_no_others(tmp_path: Path) -> None:
     begin(tmp_path, *(rejected(f"use_{number}") for number in range(5)))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_1", "use_3", "use_of_another_list"})
         assert list(listed(tmp_path)) == ["use_1", "use_3"]
     assert list(listed(tmp_path)) == ["use_1", "use_3"]
@@ -213,7 +213,7 @@ def test_a_resume_keeps_those_on_the_list_that_are_still_rejected_and_no_others(
 
 def test_those_who_succeed_at_last_are_dropped_from_the_list_and_no_others(tmp_path: Path) -> None:
     begin(tmp_path, *(rejected(f"use_{number}") for number in range(5)))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.drop_rejected({"use_1", "use_3", "use_of_another_list"})
         assert list(listed(tmp_path)) == ["use_0", "use_2", "use_4"]
     assert list(listed(tmp_path)) == ["use_0", "use_2", "use_4"]
@@ -222,7 +222,7 @@ def test_those_who_succeed_at_last_are_dropped_from_the_list_and_no_others(tmp_p
 def test_the_other_files_are_left_as_they_are(tmp_path: Path) -> None:
     begin(tmp_path, *about(1), *about(2))
     before = lines(tmp_path)
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected(["use_1"])
         files.drop_rejected(["use_1"])
     assert lines(tmp_path) == {name: before[name] for name in (WITHOUT_IDENTIFIER, WARNINGS)}
@@ -230,7 +230,7 @@ def test_the_other_files_are_left_as_they_are(tmp_path: Path) -> None:
 
 def test_who_is_rejected_again_is_listed_with_what_was_said_of_it_last(tmp_path: Path) -> None:
     begin(tmp_path, *(rejected(f"use_{number}", "the first time") for number in range(4)))
-    with RunFiles(tmp_path, begins_anew=False, may_repeat=True) as files:
+    with ProfileLists(tmp_path, begins_anew=False, may_repeat=True) as files:
         files.write(rejected("use_1", "the second time"))
         files.write(rejected("use_3", "the second time"))
         files.drop_rejected({"use_0"})
@@ -244,7 +244,7 @@ def test_who_is_rejected_again_is_listed_with_what_was_said_of_it_last(tmp_path:
 def test_a_retry_that_is_killed_leaves_both_words_and_the_next_one_the_last(tmp_path: Path) -> None:
     begin(tmp_path, rejected("use_1", "the first time"), rejected("use_2"))
     write(tmp_path, [rejected("use_1", "the second time")], begins_anew=False, may_repeat=True)
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_1"})
     assert listed(tmp_path) == {"use_1": "the second time"}
 
@@ -269,7 +269,7 @@ def test_a_profile_is_known_by_its_id_however_the_list_has_to_write_it(
         directory = Path(name)
         begin(directory, *(rejected(segment_id, segment_id) for segment_id in sorted(ids)))
         chosen = others | set(sorted(ids)[::2])
-        with RunFiles(directory, begins_anew=False) as files:
+        with ProfileLists(directory, begins_anew=False) as files:
             if keeps:
                 files.keep_rejected(chosen)
             else:
@@ -281,13 +281,13 @@ def test_a_profile_is_known_by_its_id_however_the_list_has_to_write_it(
 
 def test_a_list_that_is_emptied_vanishes(tmp_path: Path) -> None:
     begin(tmp_path, rejected("use_1"), rejected("use_2"))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.drop_rejected({"use_1", "use_2"})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_list_that_never_was_is_not_made_by_keeping_or_dropping_anybody(tmp_path: Path) -> None:
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_1"})
         files.drop_rejected({"use_1"})
     assert list(tmp_path.iterdir()) == []
@@ -295,7 +295,7 @@ def test_a_list_that_never_was_is_not_made_by_keeping_or_dropping_anybody(tmp_pa
 
 def test_whoever_is_rejected_afterwards_is_added_below_those_that_were_kept(tmp_path: Path) -> None:
     begin(tmp_path, rejected("use_1"), rejected("use_2"))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_1"})
         files.write(rejected("use_1", "said already"))
         files.write(rejected("use_2", "rejected anew"))
@@ -306,14 +306,14 @@ def test_whoever_is_rejected_afterwards_is_added_below_those_that_were_kept(tmp_
 
 def test_whoever_is_rejected_after_the_list_was_emptied_begins_it_anew_with_its_header(tmp_path: Path) -> None:
     begin(tmp_path, rejected("use_1"))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.drop_rejected({"use_1"})
         files.write(rejected("use_2"))
     assert list(listed(tmp_path)) == ["use_2"]
 
 
 def test_what_was_only_just_added_can_be_kept_or_dropped_too(tmp_path: Path) -> None:
-    with RunFiles(tmp_path, begins_anew=True) as files:
+    with ProfileLists(tmp_path, begins_anew=True) as files:
         for number in range(3):
             files.write(rejected(f"use_{number}"))
         files.drop_rejected({"use_1"})
@@ -324,7 +324,7 @@ def test_a_list_that_someone_saved_from_a_spreadsheet_can_still_be_kept_in_order
     header, *_ = EXPECTED[REJECTED]
     rows = [header, "use_1,Jos\xe9,read,answered 404,req_1", "use_2,u2,read,answered 404,"]
     (tmp_path / REJECTED).write_bytes("".join(f"{row}\r\n" for row in rows).encode("cp1252"))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_2"})
     assert list(listed(tmp_path)) == ["use_2"]
 
@@ -332,7 +332,7 @@ def test_a_list_that_someone_saved_from_a_spreadsheet_can_still_be_kept_in_order
 @pytest.mark.parametrize("length", [1_000, 140_000, 1_100_000])
 def test_a_source_id_of_any_length_on_the_list_hinders_no_later_run(tmp_path: Path, length: int) -> None:
     begin(tmp_path, rejected("use_1", source_id="x" * length), rejected("use_2"))
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.write(rejected("use_3"))
         files.drop_rejected({"use_1"})
     assert list(listed(tmp_path)) == ["use_2", "use_3"]
@@ -357,13 +357,13 @@ def room_for(bytes_a_file: int) -> Iterator[None]:
 def test_a_file_that_cannot_be_written_is_named_and_no_other_is_left_behind(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(OutputError, match=rf"{name} cannot be written: Is a directory"):
-        RunFiles(tmp_path, begins_anew=True)
+        ProfileLists(tmp_path, begins_anew=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=rf"nowhere.{WITHOUT_IDENTIFIER} cannot be written: No such file"):
-        RunFiles(tmp_path / "nowhere", begins_anew=True)
+        ProfileLists(tmp_path / "nowhere", begins_anew=True)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -388,7 +388,7 @@ def test_a_line_that_a_full_disk_cut_off_does_not_spoil_those_that_a_resume_adds
 def test_a_full_disk_leaves_the_list_as_it_was_instead_of_a_half_of_it(tmp_path: Path) -> None:
     begin(tmp_path, *(rejected(f"use_{number}") for number in range(50)))
     before = (tmp_path / REJECTED).read_bytes()
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         with room_for(100), pytest.raises(OutputError, match=f"{REJECTED} cannot be written"):
             files.drop_rejected({"use_1"})
         assert (tmp_path / REJECTED).read_bytes() == before
@@ -400,7 +400,7 @@ def test_a_leftover_of_a_run_that_was_killed_in_between_is_no_hindrance(tmp_path
     (tmp_path / f"{REJECTED}.new").write_text(
         "segment_id,source_id,stage,reason,request_id\nuse_9,u,re", encoding="utf-8"
     )
-    with RunFiles(tmp_path, begins_anew=False) as files:
+    with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_2"})
     assert list(listed(tmp_path)) == ["use_2"]
     assert [path.name for path in tmp_path.iterdir()] == [REJECTED]

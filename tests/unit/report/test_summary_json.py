@@ -21,18 +21,18 @@ from segsync.errors import (
     StopError,
     TransientError,
 )
-from segsync.models import Fates, RejectionGroup
+from segsync.models import Outcomes, RejectionGroup
 from segsync.report import summary_json
 from segsync.report.counters import Throughput
 from segsync.report.import_report import ImportReport, ServiceCalls
 from segsync.report.summary_json import FORMAT, decode, encode
 
 REPORT = ImportReport(
-    outcome="done",
+    state="done",
     error=None,
-    fates=Fates(confirmed=90, sent=1, without_identifier=5, rejected=3, to_do=1),
-    before=Fates(confirmed=10),
-    settled=Fates(sent=50),
+    outcomes=Outcomes(confirmed=90, sent=1, without_identifier=5, rejected=3, pending=1),
+    before=Outcomes(confirmed=10),
+    settled=Outcomes(sent=50),
     is_confirmed=True,
     offset="0",
     resume_offset='cursor with "quotes" and <b>',
@@ -74,7 +74,7 @@ CALL: dict[str, Any] = {"service": "Segment", "status": 402, "request_id": "req_
     ids=lambda error: type(error).__name__,
 )
 def test_an_error_comes_back_as_it_was(error: SegsyncError) -> None:
-    stopped = msgspec.structs.replace(REPORT, outcome="stopped", error=error)
+    stopped = msgspec.structs.replace(REPORT, state="stopped", error=error)
     back = decode(written(stopped))
     assert type(back.error) is type(error)
     assert str(back.error) == str(error)
@@ -83,7 +83,7 @@ def test_an_error_comes_back_as_it_was(error: SegsyncError) -> None:
 
 
 def test_the_error_is_named_for_machines() -> None:
-    stopped = msgspec.structs.replace(REPORT, outcome="stopped", error=QuotaError("spent", **CALL))
+    stopped = msgspec.structs.replace(REPORT, state="stopped", error=QuotaError("spent", **CALL))
     assert msgspec.json.decode(written(stopped))["error"] == {"kind": "QuotaError", "message": "spent", **CALL}
 
 
@@ -99,7 +99,7 @@ def test_everything_that_the_table_shows_is_in_it() -> None:
     content = msgspec.json.decode(written())
     assert content["format"] == FORMAT == 1
     assert content["exit_code"] == 3
-    assert content["profiles"] == sum(content["fates"].values()) == 100
+    assert content["profiles"] == sum(content["outcomes"].values()) == 100
     assert content["next_command"] == "segsync --resume"
     assert content["seconds_per_100_profiles"] == REPORT.seconds_per_100_profiles
     assert content["seconds_per_100_customers"] == REPORT.seconds_per_100_customers

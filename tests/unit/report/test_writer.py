@@ -12,27 +12,27 @@ from typing import Any
 import pytest
 
 from segsync.errors import OutputError, SettingsError
-from segsync.options import Outputs
+from segsync.options import ReportFiles
 from segsync.report.writer import check_outputs, write
 
 
-def problems(wanted: Outputs) -> tuple[str, ...]:
+def problems(wanted: ReportFiles) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as raised:
         check_outputs(wanted)
     return raised.value.problems
 
 
 def test_what_can_be_written_is_no_problem_and_leaves_nothing(tmp_path: Path) -> None:
-    check_outputs(Outputs(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json"))
-    check_outputs(Outputs(summary_json=Path("-")))
-    check_outputs(Outputs(summary_json=Path(os.devnull)))
-    check_outputs(Outputs())
+    check_outputs(ReportFiles(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json"))
+    check_outputs(ReportFiles(summary_json=Path("-")))
+    check_outputs(ReportFiles(summary_json=Path(os.devnull)))
+    check_outputs(ReportFiles())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_is_named_before_the_import(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere" / "report.html"
-    assert problems(Outputs(report=nowhere, summary_json=tmp_path)) == (
+    assert problems(ReportFiles(report=nowhere, summary_json=tmp_path)) == (
         f"--report {nowhere} cannot be written: No such file or directory",
         f"--summary-json {tmp_path} cannot be written: Is a directory",
     )
@@ -40,7 +40,7 @@ def test_what_cannot_be_written_is_named_before_the_import(tmp_path: Path) -> No
 
 def test_both_cannot_be_the_same_file(tmp_path: Path) -> None:
     one = tmp_path / "one"
-    assert problems(Outputs(report=one, summary_json=one)) == (
+    assert problems(ReportFiles(report=one, summary_json=one)) == (
         f"--report and --summary-json name the same file: {one}",
     )
 
@@ -56,15 +56,15 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
         return real(name, *more)
 
     monkeypatch.setattr(builtins, "__import__", without_it)
-    assert problems(Outputs(report=tmp_path / "report.html")) == (
+    assert problems(ReportFiles(report=tmp_path / "report.html")) == (
         "--report needs pygal, which is not installed. To install it: "
         f"{sys.executable} -m pip install 'segsync[report]'",
     )
-    check_outputs(Outputs(summary_json=tmp_path / "summary.json"))
+    check_outputs(ReportFiles(summary_json=tmp_path / "summary.json"))
 
 
 def test_ids_without_a_page_to_name_them_are_a_mistake() -> None:
-    assert problems(Outputs(report_ids=3)) == (
+    assert problems(ReportFiles(report_ids=3)) == (
         "--report-ids says how many profiles a page may name: give --report FILE too",
     )
 

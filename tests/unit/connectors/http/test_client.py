@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from segsync.connectors.http.client import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, Transport
-from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.client import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, ApiClient
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
-from segsync.events import CallAnswered, CallRetried, ServicePaused
+from segsync.events import CallAnswered, CallRetried, Throttled
 from tests.conftest import run_virtual
 from tests.support.scripted import (
     ANYTHING,
@@ -37,7 +37,7 @@ FINE = answer({"fine": True})
 TOO_MANY = answer({"error": {"code": "rate_limit_error", "message": "slow down"}}, 429)
 
 
-async def _get(transport: Transport) -> dict[str, object]:
+async def _get(transport: ApiClient) -> dict[str, object]:
     return await transport.call("GET", "/v1/thing?next=secret-cursor", ANYTHING)
 
 
@@ -284,7 +284,7 @@ async def test_the_last_call_of_a_window_pauses_everybody_until_the_next_one() -
         await _get(transport)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(_get(transport), 0.05)
-    assert [event.seconds for event in events.of(ServicePaused)] == [30.0]
+    assert [event.seconds for event in events.of(Throttled)] == [30.0]
 
 
 def test_a_success_before_an_outage_is_no_success_of_others() -> None:
@@ -329,13 +329,13 @@ def test_others_success_tells_a_broken_call_from_a_broken_service() -> None:
 
 async def test_an_unreachable_service_is_said_to_be_unreachable() -> None:
     async with aiohttp.ClientSession() as session:
-        transport = Transport(
+        transport = ApiClient(
             session,
             service="Segment",
             base_url="http://127.0.0.1:1",
             headers={},
             credentials="SEGMENT_ACCESS_TOKEN",
-            pacer=Pacer(100),
+            limiter=RateLimiter(100),
             retry_seconds=0,
             on_event=lambda _event: None,
         )

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from segsync.connectors.http.rate_limiter import Budget, Pacer
-from segsync.events import CallsLeft, PaceChanged, ServicePaused
+from segsync.connectors.http.rate_limiter import Budget, RateLimiter
+from segsync.events import CallsLeft, PaceChanged, Throttled
 from tests.conftest import run_virtual
 from tests.support.scripted import Events
 
@@ -20,7 +20,7 @@ def headers(**values: str) -> CIMultiDictProxy[str]:
 def told_of(method: str, said: CIMultiDictProxy[str]) -> Events:
     async def main() -> Events:
         events = Events()
-        Budget("Voucherify", Pacer(100), events.append).answered(method, said)
+        Budget("Voucherify", RateLimiter(100), events.append).answered(method, said)
         return events
 
     return run_virtual(main())
@@ -51,7 +51,7 @@ def test_a_service_without_such_headers_is_not_told_of() -> None:
 
 def test_at_none_left_everybody_waits() -> None:
     events = told_of("GET", headers(X_Rate_Limit_Remaining="0", Retry_After="30"))
-    assert events == [CallsLeft("Voucherify", "GET", 0, None), ServicePaused("Voucherify", 30.0)]
+    assert events == [CallsLeft("Voucherify", "GET", 0, None), Throttled("Voucherify", 30.0)]
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_at_none_left_everybody_waits() -> None:
     [
         (1.0, 0.0, []),
         (1.0, 1.0, []),
-        (1.0, 2.0, [ServicePaused("a service", 2.0)]),
-        (60.0, 1.0, [ServicePaused("a service", 1.0)]),
+        (1.0, 2.0, [Throttled("a service", 2.0)]),
+        (60.0, 1.0, [Throttled("a service", 1.0)]),
     ],
 )
 def test_a_second_after_one_call_too_many_a_second_is_for_that_call_alone(
-    window_seconds: float, wait: float, told: list[ServicePaused]
+    window_seconds: float, wait: float, told: list[Throttled]
 ) -> None:
     async def main() -> Events:
         events = Events()
-        Budget("a service", Pacer(100, window_seconds), events.append).asked_to_wait(wait)
+        Budget("a service", RateLimiter(100, window_seconds), events.append).asked_to_wait(wait)
         return events
 
     assert run_virtual(main()) == told
@@ -76,9 +76,9 @@ def test_a_second_after_one_call_too_many_a_second_is_for_that_call_alone(
 
 def test_a_refusal_and_the_way_back_to_the_full_rate_are_told_about_once_a_second() -> None:
     async def main() -> Events:
-        events, pacer = Events(), Pacer(100)
-        budget = Budget("Segment", pacer, events.append)
-        times = [await pacer.turn() for _ in range(100)]
+        events, limiter = Events(), RateLimiter(100)
+        budget = Budget("Segment", limiter, events.append)
+        times = [await limiter.turn() for _ in range(100)]
         for left_at in times[50:]:
             budget.refused(left_at, "GET", headers())
         for _ in range(60 * 20):

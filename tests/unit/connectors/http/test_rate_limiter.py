@@ -6,19 +6,19 @@ import asyncio
 
 import pytest
 
-from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.models import Usage
 from tests.conftest import VirtualTime, run_virtual
 
 
-async def _times_of(pacer: Pacer, calls: int, workers: int = 16) -> list[float]:
+async def _times_of(limiter: RateLimiter, calls: int, workers: int = 16) -> list[float]:
     """When each of `calls` calls of that many workers left."""
     clock, times = asyncio.get_running_loop().time, []
     left = iter(range(calls))
 
     async def work() -> None:
         for _ in left:
-            await pacer.turn()
+            await limiter.turn()
             times.append(clock())
 
     await asyncio.gather(*(work() for _ in range(workers)))
@@ -33,7 +33,7 @@ def _most_in_any(seconds: float, times: list[float]) -> int:
 @pytest.mark.parametrize("lateness_seconds", [0.0, 0.001, 0.003])
 def test_no_second_holds_more_calls_than_allowed_however_late_the_timers(rate: int, lateness_seconds: float) -> None:
     async def run() -> list[float]:
-        return await _times_of(Pacer(rate), 4 * rate)
+        return await _times_of(RateLimiter(rate), 4 * rate)
 
     times = run_virtual(run(), lateness_seconds=lateness_seconds)
 
@@ -44,7 +44,7 @@ def test_no_second_holds_more_calls_than_allowed_however_late_the_timers(rate: i
 @pytest.mark.parametrize("lateness_seconds", [0.0, 0.001, 0.003])
 def test_late_timers_cost_no_throughput(rate: int, share: float, lateness_seconds: float) -> None:
     async def run() -> list[float]:
-        return await _times_of(Pacer(rate), 10 * rate)
+        return await _times_of(RateLimiter(rate), 10 * rate)
 
     times = run_virtual(run(), lateness_seconds=lateness_seconds)
 
@@ -54,7 +54,7 @@ def test_late_timers_cost_no_throughput(rate: int, share: float, lateness_second
 @pytest.mark.parametrize("rate", [100, 1000])
 def test_waiting_for_a_turn_does_not_keep_the_loop_busy_where_timers_have_whole_milliseconds(rate: int) -> None:
     async def run() -> list[float]:
-        return await _times_of(Pacer(rate), 3 * rate)
+        return await _times_of(RateLimiter(rate), 3 * rate)
 
     clock = VirtualTime(resolution_seconds=0.001)
     times = run_virtual(run(), on=clock)
@@ -65,9 +65,9 @@ def test_waiting_for_a_turn_does_not_keep_the_loop_busy_where_timers_have_whole_
 
 def test_a_burst_after_an_idle_while_is_no_burst() -> None:
     async def run() -> list[float]:
-        pacer = Pacer(100)
+        limiter = RateLimiter(100)
         await asyncio.sleep(60)
-        return await _times_of(pacer, 50)
+        return await _times_of(limiter, 50)
 
     times = run_virtual(run())
 
@@ -76,9 +76,9 @@ def test_a_burst_after_an_idle_while_is_no_burst() -> None:
 
 def test_one_refusal_by_chance_costs_next_to_nothing() -> None:
     async def run() -> list[float]:
-        pacer = Pacer(100)
-        pacer.refused(await pacer.turn())
-        return await _times_of(pacer, 1000)
+        limiter = RateLimiter(100)
+        limiter.refused(await limiter.turn())
+        return await _times_of(limiter, 1000)
 
     assert run_virtual(run())[-1] < 1000 / 99 * 1.02
 
@@ -86,13 +86,13 @@ def test_one_refusal_by_chance_costs_next_to_nothing() -> None:
 @pytest.mark.parametrize("share", [0.5, 0.1])
 def test_slowed_down_calls_leave_as_evenly_as_ever(share: float) -> None:
     async def run() -> list[float]:
-        pacer = Pacer(100)
+        limiter = RateLimiter(100)
         allowed = int(100 * share)
-        for number in [await pacer.turn() for _ in range(90)][allowed:]:
-            pacer.refused(number)
-        pacer.refused(await pacer.turn())
+        for number in [await limiter.turn() for _ in range(90)][allowed:]:
+            limiter.refused(number)
+        limiter.refused(await limiter.turn())
         await asyncio.sleep(1)
-        return await _times_of(pacer, 3 * allowed)
+        return await _times_of(limiter, 3 * allowed)
 
     times = run_virtual(run())
 
@@ -102,10 +102,10 @@ def test_slowed_down_calls_leave_as_evenly_as_ever(share: float) -> None:
 
 def test_a_pause_holds_everybody_even_those_already_in_line() -> None:
     async def run() -> list[float]:
-        pacer = Pacer(100)
-        line = asyncio.create_task(_times_of(pacer, 40))
+        limiter = RateLimiter(100)
+        line = asyncio.create_task(_times_of(limiter, 40))
         await asyncio.sleep(0.1)
-        pacer.pause(20)
+        limiter.pause(20)
         return await line
 
     times = run_virtual(run())
@@ -117,14 +117,14 @@ def test_a_pause_holds_everybody_even_those_already_in_line() -> None:
 # --- calls that are not urgent --------------------------------------------------------------------------------
 
 
-async def _spare_times_of(pacer: Pacer, calls: int, workers: int = 4) -> list[float]:
+async def _spare_times_of(limiter: RateLimiter, calls: int, workers: int = 4) -> list[float]:
     """When each of `calls` spare calls of that many workers left."""
     clock, times = asyncio.get_running_loop().time, []
     left = iter(range(calls))
 
     async def work() -> None:
         for _ in left:
-            await pacer.spare_turn()
+            await limiter.spare_turn()
             times.append(clock())
 
     await asyncio.gather(*(work() for _ in range(workers)))
@@ -134,10 +134,10 @@ async def _spare_times_of(pacer: Pacer, calls: int, workers: int = 4) -> list[fl
 @pytest.mark.parametrize("rate", [100 / 60, 100])
 def test_urgent_calls_go_first_however_many_others_wait_and_since_when(rate: float) -> None:
     async def run() -> tuple[list[float], list[float]]:
-        pacer = Pacer(rate)
-        urgent = asyncio.create_task(_times_of(pacer, 100))
+        limiter = RateLimiter(rate)
+        urgent = asyncio.create_task(_times_of(limiter, 100))
         await asyncio.sleep(5 / rate)
-        spare = asyncio.create_task(_spare_times_of(pacer, 20))
+        spare = asyncio.create_task(_spare_times_of(limiter, 20))
         return await urgent, await spare
 
     urgent, spare = run_virtual(run())
@@ -149,7 +149,7 @@ def test_urgent_calls_go_first_however_many_others_wait_and_since_when(rate: flo
 
 def test_a_spare_call_goes_at_once_where_nobody_else_wants_to() -> None:
     async def run() -> float:
-        await Pacer(0.5).spare_turn()
+        await RateLimiter(0.5).spare_turn()
         return asyncio.get_running_loop().time()
 
     assert run_virtual(run()) < 0.01
@@ -157,17 +157,17 @@ def test_a_spare_call_goes_at_once_where_nobody_else_wants_to() -> None:
 
 def test_spare_calls_take_what_a_sink_that_is_not_busy_leaves() -> None:
     async def run() -> tuple[list[float], list[float]]:
-        pacer, clock = Pacer(100), asyncio.get_running_loop().time
+        limiter, clock = RateLimiter(100), asyncio.get_running_loop().time
         urgent: list[float] = []
 
         async def upload() -> None:
             while True:
-                await pacer.turn()
+                await limiter.turn()
                 urgent.append(clock())
                 await asyncio.sleep(0.05)
 
         uploads = [asyncio.create_task(upload()) for _ in range(2)]
-        spare = await _spare_times_of(pacer, 200)
+        spare = await _spare_times_of(limiter, 200)
         for task in uploads:
             task.cancel()
         return urgent, spare
@@ -181,11 +181,11 @@ def test_spare_calls_take_what_a_sink_that_is_not_busy_leaves() -> None:
 
 def test_an_urgent_call_waits_for_one_spare_call_at_most() -> None:
     async def run() -> float:
-        pacer, clock = Pacer(1), asyncio.get_running_loop().time
-        spare = asyncio.create_task(_spare_times_of(pacer, 1000, workers=50))
+        limiter, clock = RateLimiter(1), asyncio.get_running_loop().time
+        spare = asyncio.create_task(_spare_times_of(limiter, 1000, workers=50))
         await asyncio.sleep(100.5)
         asked_at = clock()
-        await pacer.turn()
+        await limiter.turn()
         waited = clock() - asked_at
         spare.cancel()
         return waited
@@ -195,12 +195,12 @@ def test_an_urgent_call_waits_for_one_spare_call_at_most() -> None:
 
 def test_an_urgent_call_that_was_given_up_holds_up_nobody() -> None:
     async def run() -> float:
-        pacer, clock = Pacer(1), asyncio.get_running_loop().time
-        urgent = asyncio.create_task(_times_of(pacer, 1000))
+        limiter, clock = RateLimiter(1), asyncio.get_running_loop().time
+        urgent = asyncio.create_task(_times_of(limiter, 1000))
         await asyncio.sleep(10)
         urgent.cancel()
         await asyncio.wait({urgent})
-        await pacer.spare_turn()
+        await limiter.spare_turn()
         return clock()
 
     assert run_virtual(run()) < 13
@@ -208,9 +208,9 @@ def test_an_urgent_call_that_was_given_up_holds_up_nobody() -> None:
 
 def test_spare_calls_heed_a_pause_too() -> None:
     async def run() -> list[float]:
-        pacer = Pacer(100)
-        pacer.pause(20)
-        return await _spare_times_of(pacer, 10)
+        limiter = RateLimiter(100)
+        limiter.pause(20)
+        return await _spare_times_of(limiter, 10)
 
     assert run_virtual(run())[0] >= 20
 
@@ -218,25 +218,25 @@ def test_spare_calls_heed_a_pause_too() -> None:
 # --- usage ------------------------------------------------------------------------------------------------------
 
 
-async def _usage_of(pacer: Pacer, workers: int, latency_seconds: float, seconds: float) -> Usage | None:
+async def _usage_of(limiter: RateLimiter, workers: int, latency_seconds: float, seconds: float) -> Usage | None:
     """The usage after `seconds` of calls by that many workers."""
 
     async def work() -> None:
         while True:
-            await pacer.turn()
+            await limiter.turn()
             await asyncio.sleep(latency_seconds)
 
     tasks = [asyncio.create_task(work()) for _ in range(workers)]
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
-    return pacer.usage()
+    return limiter.usage()
 
 
 @pytest.mark.parametrize(("workers", "share"), [(9, 0.9), (8, 0.81), (2, 0.2)])
 def test_usage_is_the_share_of_the_turns_that_were_taken(workers: int, share: float) -> None:
     async def run() -> Usage | None:
-        return await _usage_of(Pacer(100), workers, latency_seconds=0.1, seconds=5)
+        return await _usage_of(RateLimiter(100), workers, latency_seconds=0.1, seconds=5)
 
     usage = run_virtual(run())
 
@@ -247,10 +247,10 @@ def test_usage_is_the_share_of_the_turns_that_were_taken(workers: int, share: fl
 
 def test_where_many_stand_in_line_it_is_not_they_who_leave_turns_unused() -> None:
     async def run() -> Usage | None:
-        pacer = Pacer(100)
-        tasks = [asyncio.create_task(_times_of(pacer, 1000, workers=1)) for _ in range(16)]
+        limiter = RateLimiter(100)
+        tasks = [asyncio.create_task(_times_of(limiter, 1000, workers=1)) for _ in range(16)]
         await asyncio.sleep(5)
-        usage = pacer.usage()
+        usage = limiter.usage()
         for task in tasks:
             task.cancel()
         return usage
@@ -260,11 +260,11 @@ def test_where_many_stand_in_line_it_is_not_they_who_leave_turns_unused() -> Non
 
 def test_usage_begins_anew_when_it_was_told() -> None:
     async def run() -> tuple[Usage | None, Usage | None, Usage | None]:
-        pacer = Pacer(100)
-        busy = await _usage_of(pacer, 9, latency_seconds=0.1, seconds=5)
-        at_once = pacer.usage()
+        limiter = RateLimiter(100)
+        busy = await _usage_of(limiter, 9, latency_seconds=0.1, seconds=5)
+        at_once = limiter.usage()
         await asyncio.sleep(5)
-        return busy, at_once, pacer.usage()
+        return busy, at_once, limiter.usage()
 
     busy, at_once, idle = run_virtual(run())
 
@@ -278,7 +278,7 @@ def test_usage_begins_anew_when_it_was_told() -> None:
 @pytest.mark.parametrize("seconds", [0.2, 0.7])
 def test_it_takes_a_longer_look_to_tell_that_little_is_unused(seconds: float) -> None:
     async def run(workers: int) -> Usage | None:
-        return await _usage_of(Pacer(1000), workers, latency_seconds=0.1, seconds=seconds)
+        return await _usage_of(RateLimiter(1000), workers, latency_seconds=0.1, seconds=seconds)
 
     assert run_virtual(run(90)) is None
     assert (run_virtual(run(10)) is not None) == (seconds > 0.25)
@@ -286,17 +286,17 @@ def test_it_takes_a_longer_look_to_tell_that_little_is_unused(seconds: float) ->
 
 def test_usage_tells_nothing_of_a_pause_however_often_it_is_asked() -> None:
     async def run() -> tuple[list[Usage | None], Usage | None]:
-        pacer = Pacer(100)
-        pacer.pause(20)
-        waiting = asyncio.create_task(_usage_of(pacer, 3, latency_seconds=0.1, seconds=60))
+        limiter = RateLimiter(100)
+        limiter.pause(20)
+        waiting = asyncio.create_task(_usage_of(limiter, 3, latency_seconds=0.1, seconds=60))
         paused = []
         for _ in range(79):
             await asyncio.sleep(0.25)
-            paused.append(pacer.usage())
+            paused.append(limiter.usage())
         await asyncio.sleep(2)
-        pacer.usage()
+        limiter.usage()
         await asyncio.sleep(5)
-        later = pacer.usage()
+        later = limiter.usage()
         waiting.cancel()
         return paused, later
 

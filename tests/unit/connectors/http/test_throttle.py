@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from segsync.connectors.http.rate_limiter import Pacer
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.http.throttle import Throttle
 from tests.conftest import run_virtual
 
@@ -49,7 +49,7 @@ def _calls(
     """
 
     async def run() -> Calls:
-        pacer, clock, random = Pacer(configured), asyncio.get_running_loop().time, Random(1)
+        limiter, clock, random = RateLimiter(configured), asyncio.get_running_loop().time, Random(1)
         calls = Calls()
         counted: deque[float] = deque()
 
@@ -66,14 +66,14 @@ def _calls(
         async def work() -> None:
             failures = 0
             while clock() < seconds:
-                left_at = await pacer.turn()
+                left_at = await limiter.turn()
                 latency = LATENCY_SECONDS * random.lognormvariate(0, LATENCY_SPREAD)
                 await asyncio.sleep(ON_ITS_WAY * latency)
                 allowed = is_allowed()
                 await asyncio.sleep((1 - ON_ITS_WAY) * latency)
                 failures = 0 if allowed else failures + 1
                 if failures:
-                    pacer.refused(left_at)
+                    limiter.refused(left_at)
                     await asyncio.sleep(random.uniform(0, min(0.5 * 2**failures, 30)))
 
         await asyncio.gather(*(work() for _ in range(workers)))

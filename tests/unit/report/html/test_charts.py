@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segsync.formatting import clock
 from segsync.report.counters import Throughput
-from segsync.report.html.charts import MOST_POINTS, fates_ring, rates, standstills, throughput_plot
+from segsync.report.html.charts import MOST_POINTS, outcomes_ring, rates, standstills, throughput_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 THROUGHPUT = Throughput(1.0, (50, 60, 0, 0, 0, 0, 0, 0, 40, 10))
@@ -35,15 +35,15 @@ def slices(root: ElementTree.Element) -> int:
     return len([path for path in root.iter(f"{SVG}path") if "slice" in str(path.get("class"))])
 
 
-def test_a_fate_that_nobody_met_has_no_part_of_the_ring() -> None:
-    root = shown(fates_ring({"confirmed": 423, "sent": 0, "without": 77, "rejected": 1}, "423, 77 and 1"))
+def test_a_outcome_that_nobody_met_has_no_part_of_the_ring() -> None:
+    root = shown(outcomes_ring({"confirmed": 423, "sent": 0, "without": 77, "rejected": 1}, "423, 77 and 1"))
     assert slices(root) == 3
     assert "var(--without)" in ElementTree.tostring(root, encoding="unicode")
     assert "var(--sent)" not in ElementTree.tostring(root, encoding="unicode")
 
 
-def test_one_fate_for_all_is_a_whole_ring() -> None:
-    assert slices(shown(fates_ring({"confirmed": 5}, "all"))) == 1
+def test_one_outcome_for_all_is_a_whole_ring() -> None:
+    assert slices(shown(outcomes_ring({"confirmed": 5}, "all"))) == 1
 
 
 def test_the_plot_is_described_in_numbers() -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from segsync.errors import SegsyncError, StopError
-from segsync.models import Fates, RejectionGroup
+from segsync.models import Outcomes, RejectionGroup
 from segsync.report.counters import Throughput
 from segsync.report.html.page import MOST_WARNINGS, Named, render
 from segsync.report.import_report import ImportReport, ServiceCalls
@@ -25,11 +25,11 @@ SECRETS: dict[str, Any] = {
 SETTINGS = Settings(segment_space_id="spa_1", **SECRETS)
 NOT_FOUND = RejectionGroup("read", "Segment answered 404", 212, ("use_of_somebody",))
 REPORT = ImportReport(
-    outcome="done",
+    state="done",
     error=None,
-    fates=Fates(confirmed=4230, without_identifier=770, rejected=212),
-    before=Fates(),
-    settled=Fates(),
+    outcomes=Outcomes(confirmed=4230, without_identifier=770, rejected=212),
+    before=Outcomes(),
+    settled=Outcomes(),
     is_confirmed=True,
     offset="0",
     resume_offset=None,
@@ -99,41 +99,41 @@ def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
     ("changes", "expected"),
     [
         (
-            {"fates": Fates(confirmed=10)},
+            {"outcomes": Outcomes(confirmed=10)},
             "Done 10 customers came over That is 100% of 10 profiles that",
         ),
         ({}, "Done, with rejected profiles 4,230 customers came over"),
-        ({"outcome": "interrupted", "resume_offset": "100"}, "Interrupted 4,230 customers came over Of 5,212 profiles"),
+        ({"state": "interrupted", "resume_offset": "100"}, "Interrupted 4,230 customers came over Of 5,212 profiles"),
         (
-            {"outcome": "stopped", "error": StopError("Segment is <down>"), "resume_offset": "100"},
+            {"state": "stopped", "error": StopError("Segment is <down>"), "resume_offset": "100"},
             "Why it stopped: Segment is <down>",
         ),
         (
-            {"resume_offset": "100", "fates": Fates(confirmed=100)},
+            {"resume_offset": "100", "outcomes": Outcomes(confirmed=100)},
             "First part done 100 customers came over Of the first",
         ),
         (
-            {"fates": Fates(without_identifier=9)},
+            {"outcomes": Outcomes(without_identifier=9)},
             "Done, but with no customers No customers came over That is 0% of 9 profiles that Segment listed.",
         ),
-        ({"fates": Fates(without_identifier=9)}, "Check IDENTIFIER_SAVED_AS_SOURCE_ID"),
-        ({"fates": Fates(), "seconds": 0.0}, "Segment has listed no profiles."),
+        ({"outcomes": Outcomes(without_identifier=9)}, "Check IDENTIFIER_SAVED_AS_SOURCE_ID"),
+        ({"outcomes": Outcomes(), "seconds": 0.0}, "Segment has listed no profiles."),
         (
-            {"fates": Fates(), "seconds": 0.0},
+            {"outcomes": Outcomes(), "seconds": 0.0},
             "Check SEGMENT_SPACE_ID and SEGMENT_REGION: this space holds no",
         ),
-        ({"fates": Fates(confirmed=1)}, "1 customer came over That is 100% of 1 profile that Segment listed."),
-        ({"fates": Fates(sent=5), "is_confirmed": False}, "5 customers were sent That is 100%"),
-        ({"fates": Fates(sent=5), "is_confirmed": False}, "Voucherify accepted 5 of these customers"),
+        ({"outcomes": Outcomes(confirmed=1)}, "1 customer came over That is 100% of 1 profile that Segment listed."),
+        ({"outcomes": Outcomes(sent=5), "is_confirmed": False}, "5 customers were sent That is 100%"),
+        ({"outcomes": Outcomes(sent=5), "is_confirmed": False}, "Voucherify accepted 5 of these customers"),
         (
-            {"outcome": "stopped", "fates": Fates(sent=5, to_do=5)},
+            {"state": "stopped", "outcomes": Outcomes(sent=5, pending=5)},
             "No customers came over Of 10 profiles that Segment had listed by then; there may be more. "
             "Voucherify accepted 5 more customers; whether it could write them into its database is not known yet.",
         ),
-        ({"outcome": "stopped", "fates": Fates(confirmed=1, sent=5, to_do=4)}, "10.0% came over"),
-        ({"fates": Fates(confirmed=99_999, to_do=1)}, "over 99.9% of 100,000 profiles"),
-        ({"fates": Fates(confirmed=1, to_do=99_999)}, "under 0.1% of 100,000 profiles"),
-        ({"before": Fates(confirmed=1_000)}, "Earlier runs of this import had done 1,000 of its profiles."),
+        ({"state": "stopped", "outcomes": Outcomes(confirmed=1, sent=5, pending=4)}, "10.0% came over"),
+        ({"outcomes": Outcomes(confirmed=99_999, pending=1)}, "over 99.9% of 100,000 profiles"),
+        ({"outcomes": Outcomes(confirmed=1, pending=99_999)}, "under 0.1% of 100,000 profiles"),
+        ({"before": Outcomes(confirmed=1_000)}, "Earlier runs of this import had done 1,000 of its profiles."),
     ],
 )
 def test_every_ending_has_its_words(changes: dict[str, object], expected: str) -> None:
@@ -143,10 +143,10 @@ def test_every_ending_has_its_words(changes: dict[str, object], expected: str) -
 @pytest.mark.parametrize(
     ("changes", "command", "expected"),
     [
-        ({"outcome": "stopped", "error": StopError("x")}, "segsync --resume", "the stop is gone: segsync --resume"),
-        ({"outcome": "stopped", "error": StopError("x")}, None, "then start the import again"),
+        ({"state": "stopped", "error": StopError("x")}, "segsync --resume", "the stop is gone: segsync --resume"),
+        ({"state": "stopped", "error": StopError("x")}, None, "then start the import again"),
         ({"resume_offset": "100"}, "segsync --resume", "import the others: segsync --resume"),
-        ({"fates": Fates(confirmed=1)}, None, "Nothing has to be done."),
+        ({"outcomes": Outcomes(confirmed=1)}, None, "Nothing has to be done."),
     ],
 )
 def test_the_next_step_is_the_right_one(changes: dict[str, object], command: str | None, expected: str) -> None:
@@ -215,7 +215,7 @@ def test_whatever_services_and_settings_hold_it_is_text(text: str) -> None:
             f"segsync --offset {text}",
             Settings(segment_space_id=f"spa {text}", identifier_saved_as_source_id=f"id {text}", **SECRETS),
             Named([text], {"t": [text]}),
-            outcome="stopped",
+            state="stopped",
             error=SegsyncError(text),
             resume_offset=text,
             rejections=(RejectionGroup("read", text, 3, (text,)),),
