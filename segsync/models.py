@@ -153,6 +153,31 @@ class Outcomes(Struct, frozen=True):
         return self.done + self.pending
 
 
+class CallLimit(Struct, frozen=True):
+    """How many calls a connector makes at most, and in what time."""
+
+    calls: float
+    per: Literal["second", "minute"]
+
+    @property
+    def per_second(self) -> float:
+        """The same limit in calls per second."""
+        return self.calls if self.per == "second" else self.calls / 60
+
+
+class Connector(Struct, frozen=True):
+    """Who a source or a sink is.
+
+    `name` is what people call it ("Segment"), and what its calls are counted under. The ledger knows it by `host`, the
+    URL that is called ("" for none), and `identity`: the space, the project, the table. `limit` is None for none.
+    """
+
+    name: str
+    identity: str
+    host: str = ""
+    limit: CallLimit | None = None
+
+
 class Usage(Struct, frozen=True):
     """How much of what a service allows was used lately: the calls a second, and the share of the allowed ones."""
 

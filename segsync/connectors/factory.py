@@ -14,6 +14,7 @@ from segsync.connectors.http.client import ApiClient
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS
+from segsync.models import CallLimit, Connector
 from segsync.settings import Settings
 
 SESSION_HEADERS: Final[Mapping[str, str]] = {
@@ -23,8 +24,25 @@ SESSION_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
+def describe(settings: Settings) -> tuple[Connector, Connector]:
+    """Who the source and the sink of these settings are, before there is a connection."""
+    source = Connector(
+        segment.SERVICE,
+        identity=settings.segment_space_id,
+        host=settings.segment_url,
+        limit=CallLimit(settings.segment_requests_per_second, "second"),
+    )
+    sink = Connector(
+        voucherify.SERVICE,
+        identity=settings.voucherify_application_id,
+        host=settings.voucherify_url,
+        limit=CallLimit(settings.voucherify_requests_per_minute, "minute"),
+    )
+    return source, sink
+
+
 @asynccontextmanager
-async def services(
+async def connect(
     settings: Settings, on_event: OnEvent
 ) -> AsyncGenerator[tuple[segment.SegmentSource, voucherify.VoucherifySink], None]:
     """Segment and Voucherify, with their connections."""

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segsync.connectors.base import SinkWithResults
-from segsync.connectors.factory import services
+from segsync.connectors.factory import connect
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
 from segsync.ledger import runs as accounts
@@ -107,7 +107,7 @@ async def run_plan(
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
-            async with services(settings, tell) as (source, sink):
+            async with connect(settings, tell) as (source, sink):
                 job = ImportJob(
                     settings,
                     plan,

@@ -17,5 +17,5 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     directory = tmp_path / "first"
     directory.mkdir()
     world = World(directory)
-    monkeypatch.setattr("segsync.pipeline.run.services", world.services)
+    monkeypatch.setattr("segsync.pipeline.run.connect", world.connect)
     return world

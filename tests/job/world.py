@@ -52,7 +52,7 @@ class World:
         self.at_event: Callable[[Event], None] = lambda _event: None
 
     @asynccontextmanager
-    async def services(
+    async def connect(
         self, _settings: Settings, _on_event: OnEvent
     ) -> AsyncGenerator[tuple[MemorySource, MemoryVoucherify], None]:
         yield self.source, self.voucherify
