@@ -29,7 +29,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import FIRST_OFFSET, Customer, Outcomes, Page, Profile
+from segsync.models import FIRST_OFFSET, Connector, Customer, Outcomes, Page, Profile
 from segsync.pipeline.batching import BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint
 from segsync.runtime import run_event_loop
@@ -48,6 +48,8 @@ WAITING_TURNS: Final = 500
 T = TypeVar("T")
 
 Stage = Callable[[], Awaitable[object]]
+
+SOURCE, SINK = Connector("source", "bench"), Connector("sink", "bench")
 
 
 class Remembering(ApiClient):
@@ -129,9 +131,9 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
     """Write what an import writes, with the outcomes of its upserts or without."""
     with (
         tempfile.TemporaryDirectory() as directory,
-        Ledger(Path(directory, "segsync.db"), space_id="spa_bench", application_id="bench") as ledger,
+        Ledger(Path(directory, "segsync.db"), owner=SINK, source=SOURCE) as ledger,
     ):
-        run = await ledger.ask(partial(accounts.begin_run, first_offset=FIRST_OFFSET))
+        run = await ledger.ask(partial(accounts.begin_run, first_offset=FIRST_OFFSET, source=ledger.source))
         recorder = for_listing(ledger, run.id, done_pages=0, is_followed=is_confirmed)
         for number, first in enumerate(range(0, len(profiles), A_PAGE), start=1):
             members = [SentProfile(number, each.segment_id, each.source_id) for each in profiles[first:][:A_PAGE]]

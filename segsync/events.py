@@ -57,11 +57,12 @@ class ProfileRead(Struct, frozen=True):
 
 
 class SentProfile(Struct, frozen=True):
-    """A profile whose customer was sent, and the number of its page."""
+    """A profile that was sent, the number of its page, and its customer as JSON. It is personal data."""
 
     page: int
     segment_id: str
     source_id: str
+    customer: bytes = b""
 
 
 class BatchSent(Struct, frozen=True):

@@ -26,13 +26,13 @@ from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
 from segsync.formatting import printable
 from segsync.ledger import runs as accounts
-from segsync.ledger.database import Ledger, open_ledger
+from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.monitor.observers import Observers, Streams, channels
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
-from segsync.pipeline.run import run_plan
+from segsync.pipeline.run import open_ledger, run_plan
 from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import REJECTED

@@ -13,7 +13,8 @@ from rich.text import Text
 from segsync.formatting import printable
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
-from segsync.ledger.database import is_in_use, reading
+from segsync.ledger.database import reading
+from segsync.ledger.file import is_in_use
 from segsync.ledger.runs import Run
 from segsync.models import Outcomes
 from segsync.runtime import standard_output, to_standard_output
@@ -37,6 +38,7 @@ class RunStatus(Struct, frozen=True):
     state: str
     began_at: str
     ended_at: str | None
+    source: str
     first_offset: str
     offset: str | None
     profiles: int
@@ -58,7 +60,6 @@ class Status(Struct, frozen=True):
 
     version: int
     ledger: str
-    space_id: str
     runs: list[RunStatus]
     rejections: list[RejectionReason]
     next: str
@@ -68,13 +69,11 @@ def read_status(path: Path) -> Status:
     """The status of the ledger at `path`, even while an import writes it. Raises `LedgerError`."""
     is_running = is_in_use(path)
     with reading(path) as db:
-        [(space_id,)] = db.execute("SELECT space_id FROM owner").fetchall()
         runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
         reasons = entries_rejections.rejections_by_reason(db, accounts.first_current_run(db), REASONS_SHOWN)
         return Status(
             version=VERSION,
             ledger=str(path),
-            space_id=space_id,
             runs=runs,
             rejections=[RejectionReason(*reason) for reason in reasons],
             next=_next(runs, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)),
@@ -88,7 +87,7 @@ def say_status(path: Path, *, as_json: bool) -> None:
         to_standard_output(msgspec.json.format(msgspec.json.encode(status)) + b"\n")
         return
     with standard_output() as console:
-        console.print(Text(printable(f"Ledger {status.ledger} of Segment space {status.space_id}"), style="bold"))
+        console.print(Text(printable(f"Ledger {status.ledger}"), style="bold"))
         for run in status.runs[:1]:
             console.print(_latest(run))
         if status.rejections:
@@ -104,6 +103,7 @@ def _status_of(run: Run, *, is_running: bool) -> RunStatus:
         state="killed" if run.state == "running" and not is_running else run.state,
         began_at=run.began_at,
         ended_at=run.ended_at,
+        source=f"{run.source.name} {run.source.identity}",
         first_offset=run.first_offset,
         offset=run.offset,
         profiles=run.outcomes.profiles,
@@ -143,6 +143,7 @@ def _latest(run: RunStatus) -> Table:
     table.add_row(
         "  To do again", f"{outcomes.pending:,}", "their bulk upsert came to nothing" if outcomes.pending else ""
     )
+    table.add_row("Source", "", Text(printable(run.source)))
     table.add_row("Begun", "", f"{_minute(run.began_at)} UTC")
     table.add_row("Ended", "", f"{_minute(run.ended_at)} UTC" if run.ended_at else "")
     if run.error:

@@ -1,7 +1,7 @@
 """Pages and bulk upserts, as rows of the ledger.
 
-The states of a batch: "open" (its outcome is still to be read), "unread" (nobody asks for it), "again" (its customers
-are to be taken again) and "closed". What pages and their numbers mean is told in `runs`.
+The states of a batch are "open" (its result is still to be read), "unread" (nobody reads it), "replay" (its profiles
+are to be read and sent again) and "closed".
 """
 
 from __future__ import annotations
@@ -9,29 +9,71 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
+from typing import Self
 
 import msgspec
 from msgspec import Struct
 
 from segsync.ledger.database import now
+from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
 from segsync.ledger.rejections import add_rejection, forget_rejections
 from segsync.models import Outcomes, Rejection
 
 FIRST_ATTEMPT, LAST_ATTEMPT = 1, 2
-"""How often the customers of a batch are sent: a second time where the first upsert came to nothing."""
+"""How often the customers of a batch are sent: a second time where the first upsert failed."""
+
+
+class PageKey(int):
+    """The page that a profile belongs to, as SQL knows it.
+
+    Listed pages have the numbers of the listing, from 1 on. A profile that is replayed belongs to a page too: -B for
+    those of batch B, whose upsert failed, and 0 for those that are retried because they had been rejected.
+    """
+
+    @classmethod
+    def listed(cls, number: int) -> Self:
+        return cls(number)
+
+    @classmethod
+    def replay(cls, batch: int) -> Self:
+        return cls(-batch)
+
+    @classmethod
+    def retry(cls) -> Self:
+        return cls(0)
+
+    @property
+    def is_listed(self) -> bool:
+        return self > 0
+
+    @property
+    def is_retry(self) -> bool:
+        return self == 0
+
+    @property
+    def replayed_batch(self) -> int:
+        return -self
 
 
 class Member(Struct, frozen=True, array_like=True):
-    """A profile of a batch, the digest of its source id, and whether it `counts`: not if a resume repeats it."""
+    """A profile of a batch, with the digests of its source id and of its customer.
+
+    `counts` is False if a resume repeats it. Ledgers of format 1 have no `content`.
+    """
 
     page: int
     segment_id: str
     digest: bytes
     counts: bool = True
+    content: bytes | None = None
+
+    def row(self, outcome: ProfileOutcome) -> ProfileRow:
+        """The row of the profile, now that it came to this."""
+        return ProfileRow(self.segment_id, outcome, self.digest, self.content)
 
 
 class OpenBatch(Struct, frozen=True):
-    """A batch whose outcome is still to be read: of `sent` customers `customers` still count."""
+    """A batch whose result is still to be read: of `sent` customers `customers` still count."""
 
     id: int
     run: int
@@ -42,18 +84,16 @@ class OpenBatch(Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-
 members_in = msgspec.msgpack.Decoder(list[Member]).decode
-
 spread_in = msgspec.msgpack.Decoder(dict[int, int]).decode
 
-# --- pages, batches and rejections as they come -------------------------------------------------------------
+# --- pages and batches as they come -------------------------------------------------------------------------
 
 
 def add_batch(
     db: Connection, run: int, action_id: str, members: Sequence[Member], *, attempt: int, is_followed: bool
 ) -> None:
-    """A bulk upsert was accepted. A profile of it that had been rejected before and was taken again no longer is."""
+    """A bulk upsert was accepted. A profile of it that was rejected before and retried no longer is."""
     spread = Counter(member.page for member in members)
     db.execute(
         "INSERT INTO batches (run, action_id, attempt, state, sent_at, sent, customers, first_page, last_page, spread,"
@@ -72,12 +112,15 @@ def add_batch(
             _encode(members) if is_followed else None,
         ),
     )
-    forget_rejections(db, run, [member.segment_id for member in members if member.page == 0])
+    forget_rejections(db, run, [member.segment_id for member in members if PageKey(member.page).is_retry])
+    if not is_followed:
+        save_profiles(db, [member.row(ProfileOutcome.SENT) for member in members])
 
 
 def finish_page(
     db: Connection, run: int, number: int, next_cursor: str | None, outcomes: Outcomes, *, is_closing: bool = False
 ) -> None:
+    """Every profile of a listed page has its outcome: the checkpoint moves behind it."""
     db.execute(
         "INSERT OR REPLACE INTO pages (run, number, next_cursor, profiles, without_identifier, is_closing) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -86,13 +129,13 @@ def finish_page(
 
 
 def end_replay(db: Connection, run: int, batch: int, outcomes: Outcomes) -> None:
-    """All profiles of a batch that was taken again have their outcomes."""
+    """Every profile of a batch that was replayed has its outcome."""
     close_batch(db, batch)
     _add_late_without_identifier(db, run, outcomes.without_identifier)
 
 
 def lost_its_identifier(db: Connection, run: int, segment_id: str) -> None:
-    """A profile that had been rejected was taken again, and has no identifier now."""
+    """A profile that was rejected before was retried, and has no identifier now."""
     forget_rejections(db, run, [segment_id])
     _add_late_without_identifier(db, run, 1)
 
@@ -101,11 +144,11 @@ def _add_late_without_identifier(db: Connection, run: int, profiles: int) -> Non
     db.execute("UPDATE runs SET late_without_identifier = late_without_identifier + ? WHERE id = ?", (profiles, run))
 
 
-# --- outcomes -------------------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------------------
 
 
 def open_upserts(db: Connection, since: int, most: int) -> list[OpenBatch]:
-    """The oldest batches whose outcome is still to be read, of the runs from `since` on."""
+    """The oldest batches whose result is still to be read, of the runs from `since` on."""
     rows = db.execute(
         "SELECT id, run, action_id, attempt, sent, customers FROM batches WHERE state = 'open' AND run >= ? "
         "ORDER BY id LIMIT ?",
@@ -128,7 +171,7 @@ def newest_batch(db: Connection) -> int:
 
 
 def members_of(db: Connection, batch: int) -> list[Member]:
-    """Who is in a batch that is open or to be taken again."""
+    """Who is in a batch that is open or to be replayed."""
     row = db.execute("SELECT members FROM batches WHERE id = ?", (batch,)).fetchone()
     return members_in(row[0]) if row and row[0] else []
 
@@ -136,23 +179,29 @@ def members_of(db: Connection, batch: int) -> list[Member]:
 def end_batch(
     db: Connection, batch: OpenBatch, rejections: Iterable[tuple[int, Rejection]], again: Sequence[Member]
 ) -> None:
-    """The outcome of a batch: who of it is rejected (with the page), and who is to be taken again."""
+    """The result of a batch: who of it is rejected (with the page), and who is to be replayed."""
+    members = [member for member in members_of(db, batch.id) if member.counts]
+    outcomes = dict.fromkeys((member.segment_id for member in members), ProfileOutcome.CONFIRMED)
     for page, rejection in rejections:
         add_rejection(db, batch.run, page, rejection)
+        outcomes[rejection.segment_id] = ProfileOutcome.REJECTED
+    for member in again:
+        outcomes.pop(member.segment_id, None)  # it has none yet
+    save_profiles(db, [member.row(outcomes[member.segment_id]) for member in members if member.segment_id in outcomes])
     if again:
-        change_batch(db, batch.id, "again", Counter(member.page for member in again), again)
+        change_batch(db, batch.id, "replay", Counter(member.page for member in again), again)
     else:
         close_batch(db, batch.id)
 
 
 def replays(db: Connection, since: int) -> dict[int, list[int]]:
-    """The batches whose profiles are to be taken again, by run."""
-    again: dict[int, list[int]] = {}
+    """The batches whose profiles are to be replayed, by run."""
+    found: dict[int, list[int]] = {}
     for run, batch in db.execute(
-        "SELECT run, id FROM batches WHERE state = 'again' AND run >= ? ORDER BY id", (since,)
+        "SELECT run, id FROM batches WHERE state = 'replay' AND run >= ? ORDER BY id", (since,)
     ):
-        again.setdefault(run, []).append(batch)
-    return again
+        found.setdefault(run, []).append(batch)
+    return found
 
 
 # --- rows -----------------------------------------------------------------------------------------------------
@@ -161,6 +210,7 @@ def replays(db: Connection, since: int) -> dict[int, list[int]]:
 def change_batch(
     db: Connection, batch: int, state: str, spread: dict[int, int], members: Sequence[Member] | None
 ) -> None:
+    """Write what of a batch still counts."""
     db.execute(
         "UPDATE batches SET state = ?, customers = ?, first_page = ?, last_page = ?, spread = ?, members = ? "
         "WHERE id = ?",
@@ -177,9 +227,11 @@ def change_batch(
 
 
 def close_batch(db: Connection, batch: int) -> None:
+    """Nothing more is to be known of a batch."""
     db.execute("UPDATE batches SET state = 'closed', spread = NULL, members = NULL WHERE id = ?", (batch,))
 
 
 def one(db: Connection, query: str, *values: object) -> tuple[int, ...]:
+    """The only row of a query whose columns are whole numbers."""
     [row] = db.execute(query, values).fetchall()
     return row  # type: ignore[no-any-return]

@@ -1,79 +1,113 @@
-"""Writes into the ledger what happens to the profiles of a run, as the events tell it."""
+"""Writes into the ledger what happens to the profiles of a run, from its events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import partial
 
-from segsync.events import BatchSent, Event, PageDone, ProfileRejected, ProfileWithoutIdentifier, SentProfile
-from segsync.ledger import batches as entries
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member
-from segsync.ledger.database import Ledger
-
-RETRY_PAGE: Final = 0
+from segsync.events import (
+    BatchSent,
+    Event,
+    PageDone,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    SentProfile,
+    TraitLeftOut,
+)
+from segsync.ledger import batches, rejections
+from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, PageKey
+from segsync.ledger.database import Change, Ledger
+from segsync.ledger.profiles import ProfileOutcome, ProfileRow, Warned, save_profiles, save_warnings
 
 
 class Recorder:
-    """Writes a handful of rows a page, in the order of the events.
+    """Writes a handful of rows per page and one per profile, in the order of the events.
 
-    `page` says under which number the ledger knows a page of the pipeline's; `attempt` is how often these
-    profiles are sent, and `is_followed` whether somebody will read the outcomes of their upserts.
+    `key` gives the ledger's key for a page of the pipeline; `attempt` is how often these profiles are sent, and
+    `is_followed` says whether the results of their upserts are read. Rows of profiles that are not sent, and warnings,
+    wait for the next batch or the end of their page.
     """
 
     def __init__(
-        self, ledger: Ledger, run: int, *, page: Callable[[int], int], attempt: int, is_followed: bool
+        self, ledger: Ledger, run: int, *, key: Callable[[int], PageKey], attempt: int, is_followed: bool
     ) -> None:
         self._ledger = ledger
         self._run = run
-        self._page = page
+        self._key = key
         self._attempt = attempt
         self._is_followed = is_followed
+        self._rows: list[ProfileRow] = []
+        self._warnings: list[Warned] = []
 
     def record(self, event: Event) -> None:
         """Queue what this event changes. Raises `OutputError` where the ledger could not be written."""
         run = self._run
         match event:
+            case TraitLeftOut(segment_id, trait, problem):
+                self._warnings.append(Warned(segment_id, trait, problem))
+            case ProfileWithoutIdentifier(segment_id):
+                self._rows.append(ProfileRow(segment_id, ProfileOutcome.WITHOUT_IDENTIFIER))
+                if self._key(1).is_retry:
+                    self._write(partial(batches.lost_its_identifier, run=run, segment_id=segment_id))
+            case ProfileRejected(rejection, page):
+                source = None if rejection.source_id is None else self._ledger.digest(rejection.source_id)
+                self._rows.append(ProfileRow(rejection.segment_id, ProfileOutcome.REJECTED, source))
+                self._write(partial(rejections.add_rejection, run=run, page=self._key(page), rejection=rejection))
             case BatchSent(action_id, profiles):
-                self._ledger.write(
-                    lambda db: entries.add_batch(
-                        db,
-                        run,
-                        action_id,
-                        [self._member(profile) for profile in profiles],
+                self._write(
+                    partial(
+                        batches.add_batch,
+                        run=run,
+                        action_id=action_id,
+                        members=[self._member(profile) for profile in profiles],
                         attempt=self._attempt,
                         is_followed=self._is_followed,
                     )
                 )
-            case ProfileRejected(rejection, page):
-                self._ledger.write(lambda db: entries_rejections.add_rejection(db, run, self._page(page), rejection))
-            case ProfileWithoutIdentifier(segment_id) if self._page(1) == RETRY_PAGE:
-                self._ledger.write(lambda db: entries.lost_its_identifier(db, run, segment_id))
             case PageDone(number, _, next_cursor, outcomes):
-                page = self._page(number)
-                if page > 0:
-                    self._ledger.write(lambda db: entries.finish_page(db, run, page, next_cursor, outcomes))
-                elif page < 0:
-                    self._ledger.write(lambda db: entries.end_replay(db, run, -page, outcomes))
+                key = self._key(number)
+                if key.is_listed:
+                    self._write(
+                        partial(batches.finish_page, run=run, number=key, next_cursor=next_cursor, outcomes=outcomes)
+                    )
+                elif not key.is_retry:
+                    self._write(partial(batches.end_replay, run=run, batch=key.replayed_batch, outcomes=outcomes))
+
+    def _write(self, change: Change) -> None:
+        if self._rows or self._warnings:
+            rows, warnings, self._rows, self._warnings = self._rows, self._warnings, [], []
+            self._ledger.write(partial(save_profiles, rows=rows))
+            self._ledger.write(partial(save_warnings, warnings=warnings))
+        self._ledger.write(change)
 
     def _member(self, profile: SentProfile) -> Member:
-        return Member(self._page(profile.page), profile.segment_id, self._ledger.digest(profile.source_id))
+        digest = self._ledger.digest
+        key = int(self._key(profile.page))
+        return Member(key, profile.segment_id, digest(profile.source_id), content=digest(profile.customer))
 
 
 def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool) -> Recorder:
-    """For the pages that Segment lists, of which `done_pages` are behind us."""
+    """For the pages that the source lists, of which `done_pages` are behind us."""
     return Recorder(
-        ledger, run, page=lambda number: done_pages + number, attempt=FIRST_ATTEMPT, is_followed=is_followed
+        ledger,
+        run,
+        key=lambda number: PageKey.listed(done_pages + number),
+        attempt=FIRST_ATTEMPT,
+        is_followed=is_followed,
     )
 
 
-def for_replays(ledger: Ledger, run: int, batches: Sequence[int], *, is_followed: bool) -> Recorder:
+def for_replays(ledger: Ledger, run: int, replayed: Sequence[int], *, is_followed: bool) -> Recorder:
     """For pages of which the n-th holds the profiles of the n-th of these batches."""
     return Recorder(
-        ledger, run, page=lambda number: -batches[number - 1], attempt=LAST_ATTEMPT, is_followed=is_followed
+        ledger,
+        run,
+        key=lambda number: PageKey.replay(replayed[number - 1]),
+        attempt=LAST_ATTEMPT,
+        is_followed=is_followed,
     )
 
 
-def for_rejected(ledger: Ledger, run: int, *, is_followed: bool) -> Recorder:
+def for_retry(ledger: Ledger, run: int, *, is_followed: bool) -> Recorder:
     """For profiles that had been rejected."""
-    return Recorder(ledger, run, page=lambda _: RETRY_PAGE, attempt=LAST_ATTEMPT, is_followed=is_followed)
+    return Recorder(ledger, run, key=lambda _: PageKey.retry(), attempt=LAST_ATTEMPT, is_followed=is_followed)

@@ -13,22 +13,24 @@ from segsync.models import Rejection, RejectionGroup, Stage
 
 
 def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
-    said = (rejection.stage, rejection.reason, rejection.request_id)
-    if page == 0:  # it is on the list already, as often as the listing named it, unless it was sent in the meantime
+    """A profile will not become a customer, for this reason. `page` is its `PageKey`."""
+    cause = (rejection.stage, rejection.reason, rejection.request_id)
+    if page == 0:  # a retry: its rows are there, as often as the listing named it, unless it was sent in the meantime
         changed = db.execute(
             "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
-            (*said, run, rejection.segment_id),
+            (*cause, run, rejection.segment_id),
         )
         if changed.rowcount:
             return
     db.execute(
         "INSERT OR REPLACE INTO rejections (run, segment_id, page, stage, reason, request_id) "
         "VALUES (?, ?, ?, ?, ?, ?)",
-        (run, rejection.segment_id, page, *said),
+        (run, rejection.segment_id, page, *cause),
     )
 
 
 def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
+    """These profiles are not rejected any more."""
     db.executemany(
         "DELETE FROM rejections WHERE run = ? AND segment_id = ?",
         [(run, segment_id) for segment_id in segment_ids],
@@ -42,11 +44,11 @@ def runs_with_rejections(db: Connection, since: int) -> list[int]:
 
 
 def rejected_profiles(db: Connection, run: int, after: str | None, most: int) -> list[str]:
-    """Segment ids of rejected profiles on settled pages, in their own order, those behind `after`."""
+    """Segment ids of rejected profiles on pages that are done, in alphabetical order, those after `after`."""
     rows = db.execute(
         "SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND (?2 IS NULL OR segment_id > ?2) "
         "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "
-        "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'again') "
+        "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'replay') "
         "ORDER BY segment_id LIMIT ?3",
         (run, after, most),
     )

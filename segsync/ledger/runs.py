@@ -1,9 +1,8 @@
-"""What the ledger's tables mean: the runs, how far each came, and what became of its profiles.
+"""The runs of a ledger, how far each came, and what its profiles came to.
 
-Pages carry the numbers in which they were listed, from 1 on. A profile that is taken again belongs to a page
-too: -B for those of batch B, whose upsert failed as a whole, and 0 for those that had been rejected.
-A page is settled when each of its profiles has its outcome, page -B when batch B is no longer to be taken
-again. Only what is on settled pages counts: the rest will be repeated.
+A profile belongs to a page, by its `PageKey`. A listed page is done when each of its profiles has its outcome, the page
+of a replayed batch when that batch is no longer to be replayed. Only what is on pages that are done counts: the rest
+will be repeated.
 """
 
 from __future__ import annotations
@@ -18,20 +17,22 @@ from msgspec import Struct
 
 from segsync.ledger.batches import Member, change_batch, close_batch, finish_page, members_in, one, spread_in
 from segsync.ledger.database import now
-from segsync.models import FIRST_OFFSET, Outcomes
+from segsync.ledger.profiles import forget_rejected
+from segsync.models import FIRST_OFFSET, Connector, Outcomes
 
 State = Literal["running", "done", "limited", "interrupted", "stopped"]
 """Of a run. "limited" did what `--limit` asked for; one that is "running" without a process was killed."""
 
 
 class Run(Struct, frozen=True):
-    """How far a run came: `offset` is where it goes on, None at the end of the space."""
+    """How far a run came: `offset` is where it continues, None at the end of the source."""
 
     id: int
     began_at: str
     ended_at: str | None
     state: State
     error: str | None
+    source: Connector
     first_offset: str
     offset: str | None
     done_pages: int
@@ -45,38 +46,40 @@ class Run(Struct, frozen=True):
         """Whether it was to do more than it did, and did something."""
         return self.state not in ("done", "limited") and self.done_pages > 0
 
-    @property
-    def has_more_to_do(self) -> bool:
-        """Whether a resume has something to do."""
-        return self.state != "done" or self.open_upserts + self.replays > 0
+    def is_from(self, source: Connector) -> bool:
+        """Whether its profiles come from this source."""
+        return (self.source.name, self.source.identity) == (source.name, source.identity)
 
 
-def begin_run(db: Connection, first_offset: str) -> Run:
+def begin_run(db: Connection, first_offset: str, source: Connector) -> Run:
     """A new run. The one before it will hardly be resumed any more."""
     for last in runs(db, most=1):
         _close_books(db, last)
-    db.execute("INSERT INTO runs (began_at, state, first_cursor) VALUES (?, 'running', ?)", (now(), first_offset))
+    db.execute(
+        "INSERT INTO runs (began_at, state, source_name, source_identity, first_cursor) VALUES (?, 'running', ?, ?, ?)",
+        (now(), source.name, source.identity, first_offset),
+    )
     [run] = runs(db, most=1)
     return run
 
 
 def resume_run(db: Connection, run: int) -> Run:
-    """Go on with a run: what it did beyond its settled pages will be repeated, and counts no longer."""
+    """Go on with a run: what it did beyond its checkpoint will be repeated, and counts no longer."""
     db.execute("DELETE FROM pages WHERE run = ? AND is_closing", (run,))
     db.execute("UPDATE runs SET state = 'running', ended_at = NULL, error = NULL WHERE id = ?", (run,))
     return prune(db, run)
 
 
 def prune(db: Connection, run: int) -> Run:
-    """Forget what a run did on pages that are not settled, since it comes again."""
-    _keep_pages(db, run, _settledness(db, run))
+    """Forget what a run did on pages that are not done, since they are repeated."""
+    _keep_pages(db, run, _is_done_test(db, run))
     return one_run(db, run)
 
 
 def _close_books(db: Connection, run: Run) -> None:
-    """Count what a run did on listed pages that were not settled, and hardly ever will be: as one more page."""
-    is_settled = _settledness(db, run.id)
-    _keep_pages(db, run.id, lambda page: page > 0 or is_settled(page))
+    """Count what a run did on listed pages that were not done, and hardly ever will be, as one more page."""
+    is_done = _is_done_test(db, run.id)
+    _keep_pages(db, run.id, lambda page: page > 0 or is_done(page))
     counts: Counter[int] = Counter()
     for _, _, spread, _ in _batches_partly_counted(db, run.id):
         counts.update({page: count for page, count in spread_in(spread).items() if page > run.done_pages})
@@ -90,7 +93,7 @@ def _keep_pages(db: Connection, run: int, is_kept: Callable[[int], bool]) -> Non
     """Forget what was sent and rejected on other pages than these."""
     for batch, state, spread, members in _batches_partly_counted(db, run):
         kept = {page: count for page, count in spread_in(spread).items() if is_kept(page)}
-        if kept or state == "again":
+        if kept or state == "replay":
             change_batch(
                 db,
                 batch,
@@ -100,24 +103,24 @@ def _keep_pages(db: Connection, run: int, is_kept: Callable[[int], bool]) -> Non
             )
         else:
             close_batch(db, batch)
-    pages = db.execute("SELECT DISTINCT page FROM rejections WHERE run = ?", (run,)).fetchall()
-    db.executemany(
-        "DELETE FROM rejections WHERE run = ? AND page = ?", [(run, page) for (page,) in pages if not is_kept(page)]
-    )
+    for page, segment_id in db.execute("SELECT page, segment_id FROM rejections WHERE run = ?", (run,)).fetchall():
+        if not is_kept(page):
+            db.execute("DELETE FROM rejections WHERE run = ? AND segment_id = ? AND page = ?", (run, segment_id, page))
+            forget_rejected(db, [segment_id])
 
 
 def has_listed(db: Connection, run: int) -> None:
-    """Segment has answered this run: what it lists is what counts from now on."""
+    """The source has answered this run: what it lists is what counts from now on."""
     db.execute("UPDATE runs SET has_listed = 1 WHERE id = ?", (run,))
 
 
 def expect(db: Connection, run: int, profiles: int) -> None:
-    """Somebody has said how many profiles this run will have."""
+    """Write how many profiles this run will have, as the user expects it."""
     db.execute("UPDATE runs SET expected = ? WHERE id = ?", (profiles, run))
 
 
 def expected(db: Connection, run: int) -> int | None:
-    """How many profiles this run will have, as far as somebody said it."""
+    """How many profiles this run will have; None where nobody knows."""
     [(profiles,)] = db.execute("SELECT expected FROM runs WHERE id = ?", (run,)).fetchall()
     return profiles  # type: ignore[no-any-return]
 
@@ -133,8 +136,10 @@ def runs(db: Connection, most: int = -1) -> list[Run]:
 
 
 def one_run(db: Connection, run: int) -> Run:
-    [(began_at, ended_at, state, error, first, listed)] = db.execute(
-        "SELECT began_at, ended_at, state, error, first_cursor, has_listed FROM runs WHERE id = ?", (run,)
+    [(began_at, ended_at, state, error, *origin, first, listed)] = db.execute(
+        "SELECT began_at, ended_at, state, error, source_name, source_identity, first_cursor, has_listed "
+        "FROM runs WHERE id = ?",
+        (run,),
     ).fetchall()
     last = db.execute(
         "SELECT number, next_cursor FROM pages WHERE run = ? ORDER BY number DESC LIMIT 1", (run,)
@@ -143,7 +148,7 @@ def one_run(db: Connection, run: int) -> Run:
     states = Counter(
         dict(
             db.execute(
-                "SELECT state, count(*) FROM batches WHERE run = ? AND state IN ('open', 'again') GROUP BY state",
+                "SELECT state, count(*) FROM batches WHERE run = ? AND state IN ('open', 'replay') GROUP BY state",
                 (run,),
             ).fetchall()
         )
@@ -154,18 +159,19 @@ def one_run(db: Connection, run: int) -> Run:
         ended_at=ended_at,
         state=state,
         error=error,
+        source=Connector(*origin),
         first_offset=first,
         offset=offset,
         done_pages=done_pages,
         has_listed=bool(listed or done_pages),
         outcomes=_outcomes(db, run),
         open_upserts=states["open"],
-        replays=states["again"],
+        replays=states["replay"],
     )
 
 
 def first_current_run(db: Connection) -> int:
-    """The last run that began at the first page and came somewhere.
+    """The last run that began at the first page and listed something.
 
     It and those that began elsewhere since belong together: what they rejected is in one list. What was before
     them does not matter any more.
@@ -179,8 +185,8 @@ def first_current_run(db: Connection) -> int:
 
 
 def _outcomes(db: Connection, run: int) -> Outcomes:
-    """What is settled. The confirmed ones are all that have no other outcome, so the outcomes always add up."""
-    is_settled = _settledness(db, run)
+    """The outcomes on pages that are done. The confirmed ones are all that have no other, so they always add up."""
+    is_done = _is_done_test(db, run)
     profiles, without = one(
         db,
         "SELECT coalesce(sum(profiles), 0), coalesce(sum(without_identifier), 0) + "
@@ -188,17 +194,17 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
         run,
     )
     by_page = db.execute("SELECT page, count(*) FROM rejections WHERE run = ? GROUP BY page", (run,))
-    rejected = sum(count for page, count in by_page if is_settled(page))
+    rejected = sum(count for page, count in by_page if is_done(page))
     customers: Counter[str] = Counter()
     for state, count in db.execute(
-        "SELECT state, sum(customers) FROM batches WHERE run = ? AND state IN ('open', 'unread', 'again') "
+        "SELECT state, sum(customers) FROM batches WHERE run = ? AND state IN ('open', 'unread', 'replay') "
         "GROUP BY state",
         (run,),
     ):
         customers[state] += count
     for _, state, spread, _ in _batches_partly_counted(db, run):
-        customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_settled(page))
-    sent, pending = customers["open"] + customers["unread"], customers["again"]
+        customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_done(page))
+    sent, pending = customers["open"] + customers["unread"], customers["replay"]
     return Outcomes(
         confirmed=profiles - without - rejected - sent - pending,
         sent=sent,
@@ -208,34 +214,34 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
     )
 
 
-def _settledness(db: Connection, run: int) -> Callable[[int], bool]:
-    """Whether a page of this run is settled, by its number."""
-    [settled] = one(db, "SELECT coalesce(max(number), 0) FROM pages WHERE run = ?", run)
-    again = {batch for (batch,) in db.execute("SELECT id FROM batches WHERE run = ? AND state = 'again'", (run,))}
-    return lambda page: page <= settled if page > 0 else -page not in again
+def _is_done_test(db: Connection, run: int) -> Callable[[int], bool]:
+    """A function that says whether a page of this run is done, by its key."""
+    [done] = one(db, "SELECT coalesce(max(number), 0) FROM pages WHERE run = ?", run)
+    replays = {batch for (batch,) in db.execute("SELECT id FROM batches WHERE run = ? AND state = 'replay'", (run,))}
+    return lambda page: page <= done if page > 0 else -page not in replays
 
 
 def _batches_partly_counted(db: Connection, run: int) -> list[tuple[int, str, bytes, bytes | None]]:
-    """Those that may have customers on pages that are not settled: few, since pages settle soon."""
-    [settled] = one(db, "SELECT coalesce(max(number), 0) FROM pages WHERE run = ?", run)
+    """The batches that may have customers on pages that are not done: few, since pages are done soon."""
+    [done] = one(db, "SELECT coalesce(max(number), 0) FROM pages WHERE run = ?", run)
     return db.execute(
-        "SELECT id, state, spread, members FROM batches WHERE run = ? AND state IN ('open', 'unread', 'again') "
+        "SELECT id, state, spread, members FROM batches WHERE run = ? AND state IN ('open', 'unread', 'replay') "
         "AND (last_page > ? OR first_page < 0)",
-        (run, settled),
+        (run, done),
     ).fetchall()
 
 
 def has_open_ends(db: Connection) -> bool:
-    """Whether outcomes are still to be read, or upserts to be repeated."""
+    """Whether results are still to be read, or profiles to be replayed."""
     since = first_current_run(db)
-    return bool(one(db, "SELECT count(*) FROM batches WHERE state IN ('open', 'again') AND run >= ?", since)[0])
+    return bool(one(db, "SELECT count(*) FROM batches WHERE state IN ('open', 'replay') AND run >= ?", since)[0])
 
 
 def rejected_now(db: Connection) -> set[str]:
-    """The segment ids of all profiles that are rejected as things stand."""
+    """The segment ids of all profiles that are rejected now."""
     rows = db.execute("SELECT segment_id FROM rejections WHERE run >= ?", (first_current_run(db),))
     return {segment_id for (segment_id,) in rows}
 
 
-def _with_counts(member: Member, is_settled: Callable[[int], bool]) -> Member:
-    return msgspec.structs.replace(member, counts=member.counts and is_settled(member.page))
+def _with_counts(member: Member, is_done: Callable[[int], bool]) -> Member:
+    return msgspec.structs.replace(member, counts=member.counts and is_done(member.page))

@@ -91,7 +91,7 @@ class ImportJob:
         plan, ledger = self._plan, self._ledger
         if plan.kind == "retry":
             for run in plan.runs:
-                rejected = recorder.for_rejected(ledger, run, is_followed=self._confirm)
+                rejected = recorder.for_retry(ledger, run, is_followed=self._confirm)
                 await self._take(run, pages.of_rejected(ledger, run), rejected, is_retry=True)
         elif plan.offset is not None:
             [run] = plan.runs

@@ -1,4 +1,4 @@
-"""What an import is to do, given what the ledger remembers."""
+"""What an import is to do, given the ledger, and the pages that it takes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import partial
 from typing import Literal
 
 from segsync.connectors.base import Source
-from segsync.ledger import batches as entries
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.errors import LedgerError
+from segsync.ledger import batches, rejections, runs
 from segsync.ledger.database import Ledger
+from segsync.ledger.profiles import forget_warnings
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
 
-PROFILES_A_PAGE = 100
+PROFILES_PER_PAGE = 100
 
 
 class WithPages:
@@ -37,72 +37,98 @@ async def listed(
 ) -> AsyncGenerator[Page, None]:
     """The pages that the source lists, no faster than the ledger is written.
 
-    That there are any is written before the first is handed on, where the files of an earlier import are cleared.
+    Before the first is handed on, and the files of an earlier import are cleared, the ledger knows that there is one.
     """
     async with aclosing(source.pages(offset, limit)) as pages:
         has_listed = False
         async for page in pages:
             if not has_listed:
                 has_listed = True
-                await ledger.ask(partial(accounts.has_listed, run=run))
+                await ledger.ask(partial(runs.has_listed, run=run))
+                if offset == FIRST_OFFSET:
+                    ledger.write(forget_warnings)
             await ledger.keep_up()
             yield page
 
 
-async def of_batches(ledger: Ledger, batches: Sequence[int]) -> AsyncGenerator[Page, None]:
+async def of_batches(ledger: Ledger, replayed: Sequence[int]) -> AsyncGenerator[Page, None]:
     """The profiles of these batches, a page each."""
-    for batch in batches:
-        members = await ledger.ask(partial(entries.members_of, batch=batch))
-        yield Page(str(batch), tuple(member.segment_id for member in members if member.counts), None)
+    for batch in replayed:
+        members = await ledger.ask(partial(batches.members_of, batch=batch))
+        yield _read_again(ledger, str(batch), [member.segment_id for member in members if member.counts])
 
 
 async def of_rejected(ledger: Ledger, run: int) -> AsyncGenerator[Page, None]:
     """The rejected profiles of a run."""
     after: str | None = None
-    while ids := await ledger.ask(
-        partial(entries_rejections.rejected_profiles, run=run, after=after, most=PROFILES_A_PAGE)
-    ):
+    while ids := await ledger.ask(partial(rejections.rejected_profiles, run=run, after=after, most=PROFILES_PER_PAGE)):
         after = ids[-1]
-        yield Page(after, tuple(ids), None)
+        yield _read_again(ledger, after, ids)
+
+
+def _read_again(ledger: Ledger, cursor: str, segment_ids: Sequence[str]) -> Page:
+    """A page of profiles whose warnings come anew when they are read."""
+    ledger.write(partial(forget_warnings, segment_ids=segment_ids))
+    return Page(cursor, tuple(segment_ids), None)
 
 
 def last_run(ledger: Ledger) -> Run | None:
-    """The run that a resume goes on with: the last one, unless it did nothing and the one before was not finished."""
-    runs = ledger.read(accounts.runs)
-    for run in runs:
+    """The run that a resume continues: the last one, unless it did nothing and the one before was not finished."""
+    newest_first = ledger.read(runs.runs)
+    for run in newest_first:
         if run.has_listed:
-            return run if run.is_unfinished else runs[0]
-    return runs[0] if runs else None
+            return run if run.is_unfinished else newest_first[0]
+    return newest_first[0] if newest_first else None
+
+
+def check_source(ledger: Ledger, *, begins_anew: bool) -> None:
+    """Raise `LedgerError` where the import on the ledger is from another source.
+
+    One that `begins_anew` may follow it, once nothing of it is left to do.
+    """
+    since = ledger.read(runs.first_current_run)
+    for run in ledger.read(runs.runs):
+        is_left = run.state != "done" or run.open_upserts or run.replays
+        if run.id >= since and run.has_listed and not run.is_from(ledger.source) and (is_left or not begins_anew):
+            other, this = (f"{each.name} {each.identity}" for each in (run.source, ledger.source))
+            raise LedgerError(
+                f"The import on the ledger {ledger.path} is from {other}, not from {this}. Finish it with the settings "
+                "of that one, or choose another file for this one: --ledger FILE"
+            )
 
 
 def plan_new(ledger: Ledger, offset: str) -> Plan:
-    """Begin at this offset."""
-    return _of_run("new", ledger, ledger.read(partial(accounts.begin_run, first_offset=offset)), has_work=True)
+    """Begin at this offset. Raises `LedgerError` as `check_source` does."""
+    check_source(ledger, begins_anew=offset == FIRST_OFFSET)
+    run = ledger.read(partial(runs.begin_run, first_offset=offset, source=ledger.source))
+    return _of_run("new", ledger, run, has_work=True)
 
 
 def plan_resume(ledger: Ledger) -> Plan | None:
-    """Go on where the last run stood; None where there was none."""
+    """Continue the last run; None where there was none. Raises `LedgerError` as `check_source` does."""
     run = last_run(ledger)
     if run is None:
         return None
-    has_work = run.state != "done" or ledger.read(accounts.has_open_ends)
+    check_source(ledger, begins_anew=False)
+    has_work = run.state != "done" or ledger.read(runs.has_open_ends)
     if has_work:
-        run = ledger.read(partial(accounts.resume_run, run=run.id))
+        run = ledger.read(partial(runs.resume_run, run=run.id))
     return _of_run("resume", ledger, run, has_work=has_work)
 
 
 def plan_retry(ledger: Ledger) -> Plan:
-    """Take the rejected profiles again, and them alone."""
-    since = ledger.read(accounts.first_current_run)
+    """Retry the rejected profiles, and them alone. Raises `LedgerError` as `check_source` does."""
+    check_source(ledger, begins_anew=False)
+    since = ledger.read(runs.first_current_run)
     last = last_run(ledger)
     if last:
-        ledger.read(partial(accounts.prune, run=last.id))
-    runs = ledger.read(partial(entries_rejections.runs_with_rejections, since=since))
-    counted = [ledger.read(partial(accounts.one_run, run=run)) for run in runs] or ledger.read(
-        partial(accounts.runs, most=1)
+        ledger.read(partial(runs.prune, run=last.id))
+    with_rejections = ledger.read(partial(rejections.runs_with_rejections, since=since))
+    counted = [ledger.read(partial(runs.one_run, run=run)) for run in with_rejections] or ledger.read(
+        partial(runs.runs, most=1)
     )
     before = sum((run.outcomes for run in counted), Outcomes())
-    return Plan("retry", tuple(runs), since, None, before, has_work=bool(runs))
+    return Plan("retry", tuple(with_rejections), since, None, before, has_work=bool(with_rejections))
 
 
 def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_work: bool) -> Plan:
@@ -110,12 +136,12 @@ def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_wor
     return Plan(
         kind=kind,
         runs=(run.id,),
-        # What an import before it came to does not matter to one that begins anew: everybody comes again.
-        followed_since=run.id if begins_anew else ledger.read(accounts.first_current_run),
+        # The import before one that begins anew does not matter to it: every profile is listed again.
+        followed_since=run.id if begins_anew else ledger.read(runs.first_current_run),
         offset=run.offset,
         before=run.outcomes,
         done_pages=run.done_pages,
         begins_anew=begins_anew,
         has_work=has_work,
-        expected=ledger.read(partial(accounts.expected, run=run.id)),
+        expected=ledger.read(partial(runs.expected, run=run.id)),
     )

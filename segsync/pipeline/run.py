@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from segsync.connectors.base import SinkWithResults
-from segsync.connectors.factory import connect
+from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
 from segsync.ledger import runs as accounts
-from segsync.ledger.database import Ledger, open_ledger
+from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
@@ -71,6 +71,12 @@ async def run_import(
             stop=stop,
             directory=directory,
         )
+
+
+def open_ledger(settings: Settings, path: Path | None) -> Ledger:
+    """The ledger at `path`, for the import of these settings."""
+    source, sink = describe(settings)
+    return Ledger(path, owner=sink, source=source)
 
 
 async def run_plan(

@@ -333,7 +333,9 @@ class Pipeline:
                 self._judge_streak("upsert")
             return
         self._upserts += 1
-        sent = tuple([SentProfile(item.page.number, item.segment_id, item.source_id) for item in batch.items])
+        sent = tuple(
+            [SentProfile(item.page.number, item.segment_id, item.source_id, item.encoded) for item in batch.items]
+        )
         self._on_event(BatchSent(action_id, sent))
         for item in batch.items:
             self._checkpoint.sent(item.page)

@@ -240,7 +240,7 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
 def test_status_where_no_import_has_run_says_so(segsync: Segsync) -> None:
     said = segsync("status")
     assert said.code == 2
-    assert "There is no ledger at segsync.db: no import has run here, or it has another (--ledger)" in said.stderr
+    assert "There is no ledger at segsync.db: no import has run here, or it has another one (--ledger)" in said.stderr
     assert not list(segsync.directory.iterdir()), "looking leaves nothing behind"
 
 

@@ -9,7 +9,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from segsync.ledger.database import VERSION
+from segsync.ledger.migration import FORMAT
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import (
@@ -97,14 +97,16 @@ def test_a_ledger_of_another_import_is_named_and_no_call_is_made(segsync: Segsyn
     sandbox = start_sandbox(fast(100))
     assert segsync("--limit", "50", sandbox=sandbox).code == 0
     before, status = calls(sandbox), segsync.status()
-    for settings, whose in (
-        ({"SEGMENT_SPACE_ID": "spa_another"}, "Segment space spa_sandbox"),
-        ({"VOUCHERIFY_APPLICATION_ID": "another-application"}, "another Voucherify project"),
+    another_space = "The import on the ledger segsync.db is from Segment spa_sandbox, not from Segment spa_another."
+    another_project = "The ledger segsync.db belongs to imports into another Voucherify project."
+    for settings, message in (
+        ({"SEGMENT_SPACE_ID": "spa_another"}, another_space),
+        ({"VOUCHERIFY_APPLICATION_ID": "another-application"}, another_project),
     ):
         for arguments in ((), ("--retry-rejected",)):
             run = segsync(*arguments, sandbox=sandbox, **settings)
             assert run.code == 2
-            assert f"The ledger segsync.db belongs to an import of {whose}." in run.stderr
+            assert message in run.stderr
             assert "--ledger FILE" in run.stderr
             assert "another-application" not in run.stderr
     assert calls(sandbox) == before
@@ -121,7 +123,7 @@ def _is_cut_off(path: Path) -> None:
 
 def _has_a_broken_page(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[4096 : 4096 + 600] = b"\xa5" * 600
+    content[8192 : 8192 + 600] = b"\xa5" * 600
     path.write_bytes(content)
 
 
@@ -133,10 +135,10 @@ def _is_of_another_program(path: Path) -> None:
 
 def _is_newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version={VERSION + 1}")
+        db.execute(f"PRAGMA user_version={FORMAT + 1}")
 
 
-DAMAGED = "is damaged or no SQLite file. It was left as it is."
+DAMAGED = "is damaged or not an SQLite file. It was left as it is."
 
 
 def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
@@ -151,7 +153,7 @@ def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
         (_is_no_database, DAMAGED),
         (_is_cut_off, DAMAGED),
         (_has_a_broken_page, DAMAGED),
-        (_is_of_another_program, "segsync.db is no ledger of segsync. Choose another file: --ledger FILE"),
+        (_is_of_another_program, "segsync.db is not a ledger of segsync. Choose another file: --ledger FILE"),
         (_is_newer, "was written by a newer segsync"),
     ):
         ledger.write_bytes(sound)
@@ -163,7 +165,7 @@ def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
             assert said in run.stderr
             assert "segsync.db" in run.stderr
         assert ledger.read_bytes() == content
-    assert f"(version {VERSION + 1} of its format, this one knows {VERSION}). Update segsync" in run.stderr
+    assert f"(format {FORMAT + 1}, this one knows {FORMAT}). Update segsync" in run.stderr
     assert calls(sandbox) == before
 
 
@@ -405,9 +407,9 @@ def test_the_ledger_is_where_the_flag_says_or_the_environment_or_the_env_file(
         "by-file.db",
         "by-flag.db",
     ]
-    assert "Ledger by-file.db of" in segsync("status").stdout
-    assert "Ledger by-environment.db of" in segsync("status", SEGSYNC_LEDGER="by-environment.db").stdout
-    assert "Ledger by-flag.db of" in segsync("status", "--ledger", "by-flag.db").stdout
+    assert "Ledger by-file.db" in segsync("status").stdout
+    assert "Ledger by-environment.db" in segsync("status", SEGSYNC_LEDGER="by-environment.db").stdout
+    assert "Ledger by-flag.db" in segsync("status", "--ledger", "by-flag.db").stdout
 
 
 def test_the_command_that_resumes_names_the_ledger_that_the_flag_named(

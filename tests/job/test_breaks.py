@@ -22,14 +22,14 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
     changes = 0
     add_rejection = entries_rejections.add_rejection
 
-    def full(*arguments: Any) -> None:
+    def full(db: Any, **arguments: Any) -> None:
         nonlocal changes
         changes += 1
         if changes == after // 4 + 1:
-            arguments[0].execute(f"PRAGMA max_page_count={arguments[0].execute('PRAGMA page_count').fetchone()[0]}")
-            arguments[0].execute("CREATE TABLE filler (x)")
-            arguments[0].execute("INSERT INTO filler VALUES (zeroblob(1000000))")
-        add_rejection(*arguments)
+            db.execute(f"PRAGMA max_page_count={db.execute('PRAGMA page_count').fetchone()[0]}")
+            db.execute("CREATE TABLE filler (x)")
+            db.execute("INSERT INTO filler VALUES (zeroblob(1000000))")
+        add_rejection(db, **arguments)
 
     monkeypatch.setattr(entries_rejections, "add_rejection", full)
     report = await run_import(

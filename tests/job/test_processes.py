@@ -13,6 +13,7 @@ from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import UpsertResult
 from segsync.errors import LedgerError, StopError
 from segsync.events import ActionEnded, BatchSent, Event, ReadingEnded
+from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Outcomes
 from segsync.pipeline.results import FAILED_IN_A_ROW
 from segsync.report.profile_lists import REJECTED
@@ -48,6 +49,11 @@ async def test_killed_again_and_again_it_is_resumed_until_everybody_has_has_its_
     )
     assert world.voucherify.written == users(*set(range(300)) - anonymous - gone - set(bad))
     assert set(world.rejected()) == {str(number) for number in (*gone, *bad)}
+    assert world.rows() == {
+        ProfileOutcome.CONFIRMED: {str(number) for number in {*range(300)} - anonymous - gone - set(bad)},
+        ProfileOutcome.WITHOUT_IDENTIFIER: {str(number) for number in anonymous},
+        ProfileOutcome.REJECTED: {str(number) for number in (*gone, *bad)},
+    }
     lines = (world.directory / REJECTED).read_text().splitlines()[1:]
     assert Counter(line.split(",")[0] for line in lines) == Counter(str(number) for number in (*gone, *bad))
 

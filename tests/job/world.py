@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from segsync.connectors.base import UpsertResult
 from segsync.events import Event, OnEvent
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import reading
+from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
 from tests.support.ledgers import SPACE, MemoryVoucherify, done, failed
@@ -120,6 +122,14 @@ class World:
         """Who is rejected according to the ledger, and at which stage."""
         with reading(self.ledger) as db:
             return dict(db.execute("SELECT segment_id, stage FROM rejections").fetchall())
+
+    def rows(self) -> dict[ProfileOutcome, set[str]]:
+        """The profiles that the ledger has a row of, by outcome."""
+        found: defaultdict[ProfileOutcome, set[str]] = defaultdict(set)
+        with reading(self.ledger) as db:
+            for segment_id, outcome in db.execute("SELECT segment_id, outcome FROM profiles"):
+                found[ProfileOutcome(outcome)].add(segment_id)
+        return found
 
     def rejected_now(self) -> set[str]:
         """Of the runs that matter still."""

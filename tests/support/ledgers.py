@@ -12,20 +12,23 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
-from segsync.models import FIRST_OFFSET, Outcomes
+from segsync.models import FIRST_OFFSET, Connector, Outcomes
 from tests.support.memory import MemorySink
 
-SPACE, APPLICATION = "spa_mine", "app-of-the-project"
+SPACE, APPLICATION, HOST = "spa_mine", "app-of-the-project", "https://api.voucherify.io"
 REASON = "invalid_customer: Customer was refused"
 
 
-def open_ledger(path: Path | None = None, *, space_id: str = SPACE, application_id: str = APPLICATION) -> Ledger:
-    return Ledger(path, space_id=space_id, application_id=application_id)
+def open_ledger(
+    path: Path | None = None, *, space_id: str = SPACE, application_id: str = APPLICATION, host: str = HOST
+) -> Ledger:
+    owner, source = Connector("Voucherify", application_id, host), Connector("Segment", space_id)
+    return Ledger(path, owner=owner, source=source)
 
 
 def begin(ledger: Ledger, first_offset: str = FIRST_OFFSET) -> int:
     """A new run; its number."""
-    return ledger.read(partial(accounts.begin_run, first_offset=first_offset)).id
+    return ledger.read(partial(accounts.begin_run, first_offset=first_offset, source=ledger.source)).id
 
 
 def last_of(ledger: Ledger) -> Run:

@@ -185,7 +185,9 @@ def test_a_file_that_is_no_ledger_is_named_and_left_as_it_was(tmp_path: Path, ar
     before = (tmp_path / "segsync.db").read_bytes()
     ended = call(tmp_path, *arguments, environ=CREDENTIALS)
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith("Error: The ledger segsync.db is damaged or no SQLite file. It was left as it is")
+    assert ended.stderr.startswith(
+        "Error: The ledger segsync.db is damaged or not an SQLite file. It was left as it is"
+    )
     assert (tmp_path / "segsync.db").read_bytes() == before
 
 

@@ -21,6 +21,7 @@ from segsync.ledger.runs import State
 from segsync.models import Outcomes, Plan, Rejection
 from segsync.options import ImportOptions
 from segsync.settings import Settings
+from tests.support.ledgers import open_ledger
 
 QUESTION = (
     'Do you wish to resume the process from the offset: {}? "yes" resumes, "no" begins again from the first profile: '
@@ -46,7 +47,7 @@ AT_A_TERMINAL = replace(REQUEST, may_ask=True)
 
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
-    with Ledger(None, space_id="spa_1", application_id="id") as opened:
+    with open_ledger(space_id="spa_1") as opened:
         yield opened
 
 
@@ -97,7 +98,7 @@ def ran(
     rejected: int = 0,
 ) -> int:
     """A run of so many settled pages of 100 profiles, each of which begins with rejected ones."""
-    run = ledger.read(partial(accounts.begin_run, first_offset=first)).id
+    run = ledger.read(partial(accounts.begin_run, first_offset=first, source=ledger.source)).id
     for number in range(1, pages + 1):
         for each in range(rejected):
             rejection = Rejection(f"use_{run}_{number}_{each}", None, "read", "answered 404")
@@ -343,7 +344,7 @@ def test_no_answer_is_no_answer(
 
 
 def test_what_is_said_is_no_markup(ledger: Ledger) -> None:
-    run = ledger.read(partial(accounts.begin_run, first_offset="[/b]")).id
+    run = ledger.read(partial(accounts.begin_run, first_offset="[/b]", source=ledger.source)).id
     ledger.read(partial(entries.finish_page, run=run, number=1, next_cursor="[red]c:key:", outcomes=Outcomes(sent=5)))
     _, said = chosen(replace(RESUME, ledger=Path("[/a].db")), ledger)
     assert said == ["Resuming from offset [red]c:key:: 5 profiles are done."]

@@ -94,11 +94,11 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
     assert status == {
         "version": 1,
         "ledger": str(path),
-        "space_id": SPACE,
         "runs": [
             {
                 "id": 2,
                 "state": "interrupted",
+                "source": f"Segment {SPACE}",
                 "first_offset": "100",
                 "offset": None,
                 "profiles": 15,
@@ -109,6 +109,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
             {
                 "id": 1,
                 "state": "stopped",
+                "source": f"Segment {SPACE}",
                 "first_offset": "0",
                 "offset": "100",
                 "profiles": 50,
@@ -234,7 +235,7 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
         play(ledger, next_cursor="[bold]100", confirmed=12_345, state="stopped")
         play(ledger, offset="[bold]100", confirmed=50, sent=40, pending=30, without_identifier=20, rejected=10)
     shown = said(path, capsys)
-    assert f"Ledger {path} of Segment space {SPACE}" in " ".join(shown.split())
+    assert f"Ledger {path}" in " ".join(shown.split())
     assert "Run 2: done" in shown
     for what, count in (
         ("Customers confirmed", 50),
@@ -300,7 +301,7 @@ def test_what_is_not_there_is_named(path: Path) -> None:
 
 def test_what_is_no_ledger_is_named(path: Path) -> None:
     path.write_text("segment_id,source_id\n")
-    with pytest.raises(LedgerError, match="no SQLite file"):
+    with pytest.raises(LedgerError, match="not an SQLite file"):
         read_status(path)
     assert [each.name for each in path.parent.iterdir()] == ["segsync.db"]
 

@@ -25,11 +25,15 @@ from segsync.ledger import batches as entries
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.batches import Member
-from segsync.ledger.database import VERSION, Ledger, is_in_use, reading
-from segsync.models import Outcomes, Rejection
-from tests.support.ledgers import APPLICATION, SPACE, begin, open_ledger
+from segsync.ledger.database import Ledger, reading
+from segsync.ledger.file import is_in_use
+from segsync.ledger.migration import FORMAT
+from segsync.models import Connector, Outcomes, Rejection
+from tests.support.ledgers import APPLICATION, HOST, SPACE, begin, open_ledger
 
 BATCHES = 60
+
+SOURCE = Connector("Segment", SPACE)
 
 
 def fill(ledger: Ledger, batches: int = BATCHES) -> int:
@@ -55,7 +59,7 @@ def ids_of_runs(db: Connection) -> list[int]:
 
 def note(text: str) -> Callable[[Connection], object]:
     """A change: another run, whose cursor is this text."""
-    return partial(accounts.begin_run, first_offset=text)
+    return partial(accounts.begin_run, first_offset=text, source=SOURCE)
 
 
 def notes(db: Connection) -> list[str]:
@@ -107,22 +111,6 @@ def test_a_temporary_ledger_leaves_nothing_behind(path: Path, monkeypatch: pytes
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_ledger_from_before_expected_profiles_were_remembered_is_read_and_gone_on_with(path: Path) -> None:
-    with open_ledger(path) as ledger:
-        fill(ledger)
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE runs DROP COLUMN expected")
-        db.commit()
-    with reading(path) as db:
-        [before] = accounts.runs(db)
-    with open_ledger(path) as ledger:
-        assert ledger.read(accounts.runs) == [before]
-        assert ledger.read(partial(accounts.expected, run=before.id)) is None
-        ledger.read(partial(accounts.expect, run=before.id, profiles=300))
-    with open_ledger(path) as ledger:
-        assert ledger.read(partial(accounts.expected, run=before.id)) == 300
-
-
 # --- whose it is, and whether it is one -----------------------------------------------------------------------
 
 
@@ -132,7 +120,7 @@ def as_it_is(_path: Path) -> None:
 
 def by_a_newer_segsync(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version={VERSION + 1}")
+        db.execute(f"PRAGMA user_version={FORMAT + 1}")
 
 
 def text(path: Path) -> None:
@@ -177,31 +165,36 @@ def of_another_program_that_uses_wal(path: Path) -> None:
 
 
 WRONG: list[tuple[Callable[[Path], None], str, str, str]] = [
-    (as_it_is, "spa_other", APPLICATION, "belongs to an import of Segment space spa_mine"),
-    (as_it_is, SPACE, "app-of-another", "belongs to an import of another Voucherify project"),
-    (by_a_newer_segsync, SPACE, APPLICATION, f"newer segsync.*version {VERSION + 1} .*Update segsync"),
-    (text, SPACE, APPLICATION, "damaged or no SQLite file"),
-    (a_few_bytes, SPACE, APPLICATION, "damaged or no SQLite file"),
-    (overwritten, SPACE, APPLICATION, "damaged or no SQLite file"),
-    (without_its_tables, SPACE, APPLICATION, "damaged or no SQLite file"),
-    (cut_in_half, SPACE, APPLICATION, "damaged or no SQLite file"),
-    (of_another_program, SPACE, APPLICATION, "is no ledger of segsync"),
-    (of_another_program_that_uses_wal, SPACE, APPLICATION, "is no ledger of segsync"),
+    (as_it_is, "app-of-another", HOST, "belongs to imports into another Voucherify project"),
+    (
+        as_it_is,
+        APPLICATION,
+        "https://eu.example",
+        "into the Voucherify project at https://api.voucherify.io, and not at",
+    ),
+    (by_a_newer_segsync, APPLICATION, HOST, f"newer segsync.*format {FORMAT + 1}, .*Update segsync"),
+    (text, APPLICATION, HOST, "damaged or not an SQLite file"),
+    (a_few_bytes, APPLICATION, HOST, "damaged or not an SQLite file"),
+    (overwritten, APPLICATION, HOST, "damaged or not an SQLite file"),
+    (without_its_tables, APPLICATION, HOST, "damaged or not an SQLite file"),
+    (cut_in_half, APPLICATION, HOST, "damaged or not an SQLite file"),
+    (of_another_program, APPLICATION, HOST, "is not a ledger of segsync"),
+    (of_another_program_that_uses_wal, APPLICATION, HOST, "is not a ledger of segsync"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("make", "space_id", "application_id", "said"), WRONG, ids=[f"{w[0].__name__}-{w[1]}-{w[2]}" for w in WRONG]
+    ("make", "application_id", "host", "message"), WRONG, ids=[f"{w[0].__name__}-{w[1]}-{w[2]}" for w in WRONG]
 )
 def test_what_is_not_this_imports_ledger_is_named_and_left_as_it_is(
-    path: Path, make: Callable[[Path], None], space_id: str, application_id: str, said: str
+    path: Path, make: Callable[[Path], None], application_id: str, host: str, message: str
 ) -> None:
     with open_ledger(path) as ledger:
         fill(ledger)
     make(path)
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=said) as raised:
-        open_ledger(path, space_id=space_id, application_id=application_id)
+    with pytest.raises(LedgerError, match=message) as raised:
+        open_ledger(path, application_id=application_id, host=host)
     assert str(path) in str(raised.value)
     assert "--ledger" in str(raised.value)
     assert APPLICATION not in str(raised.value)
@@ -299,11 +292,11 @@ def test_there_is_nothing_to_read_where_no_import_has_run(path: Path) -> None:
 
 # --- one import at a time -------------------------------------------------------------------------------------
 
-HOLD = f"""
+HOLD = """
 import sys
 from pathlib import Path
-from segsync.ledger.database import Ledger
-with Ledger(Path(sys.argv[1]), space_id={SPACE!r}, application_id={APPLICATION!r}):
+from tests.support.ledgers import open_ledger
+with open_ledger(Path(sys.argv[1])):
     print("open", flush=True)
     sys.stdin.read()
 """
@@ -319,6 +312,14 @@ def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_imports_from_several_sources_may_use_a_ledger_one_after_the_other(path: Path) -> None:
+    for space_id in ("spa_mine", "spa_other"):
+        with open_ledger(path, space_id=space_id) as ledger:
+            begin(ledger)
+    with reading(path) as db:
+        assert [run.source.identity for run in accounts.runs(db)] == ["spa_other", "spa_mine"]
 
 
 def test_a_second_import_on_the_same_ledger_is_refused_until_the_first_has_ended(path: Path) -> None:
@@ -365,7 +366,7 @@ def test_a_reader_changes_nothing(path: Path) -> None:
     open_ledger(path).close()
     before = path.read_bytes()
     with pytest.raises(SegsyncError), reading(path) as db:
-        accounts.begin_run(db, "0")
+        accounts.begin_run(db, "0", SOURCE)
     assert path.read_bytes() == before
     assert {each.name for each in path.parent.iterdir()} == {"segsync.db", "segsync.db-lock"}
 
@@ -421,7 +422,7 @@ async def test_a_write_that_fails_is_told_when_all_has_to_be_written(path: Path)
 
 async def test_a_change_that_fails_halfway_is_not_done_at_all(path: Path) -> None:
     def halfway(db: Connection) -> None:
-        accounts.begin_run(db, "0")
+        accounts.begin_run(db, "0", SOURCE)
         broken(db)
 
     with open_ledger(path) as ledger, pytest.raises(OutputError):
@@ -437,7 +438,7 @@ async def test_a_full_disk_is_named_and_what_was_written_before_it_stays(path: P
         [(pages,)] = ledger.read(lambda db: db.execute("PRAGMA page_count").fetchall())
         ledger.read(lambda db: db.execute(f"PRAGMA max_page_count={pages}").fetchall())
         with pytest.raises(OutputError, match="cannot be written: database or disk is full"):
-            await ledger.ask(lambda db: [accounts.begin_run(db, "0" * 1000) for _ in range(10)])
+            await ledger.ask(lambda db: [accounts.begin_run(db, "0" * 1000, SOURCE) for _ in range(10)])
     with reading(path) as db:
         assert ids_of_runs(db) == [run]
 
@@ -455,12 +456,11 @@ def test_nothing_is_written_past_a_write_that_failed(path: Path) -> None:
         assert notes(db) == ["before"]
 
 
-async def test_who_keeps_up_waits_for_no_more_than_is_needed() -> None:
+async def test_keeping_up_waits_where_too_many_changes_are_queued() -> None:
     may_go_on = threading.Event()
     with open_ledger() as ledger:
-        ledger.write(note("0"))
         ledger.write(lambda _db: may_go_on.wait(10))
-        for number in range(1, 6):
+        for number in range(5):
             ledger.write(note(str(number)))
         async with asyncio.timeout(5):
             await ledger.keep_up(6)
@@ -470,7 +470,25 @@ async def test_who_keeps_up_waits_for_no_more_than_is_needed() -> None:
         may_go_on.set()
         await behind
         await ledger.keep_up(0)
-        assert ledger.read(notes) == ["0", "1", "2", "3", "4", "5"]
+        assert ledger.read(notes) == ["0", "1", "2", "3", "4"]
+
+
+async def test_changes_of_a_short_time_are_one_transaction(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        commits = 0
+
+        def at_commit(statement: str) -> None:
+            nonlocal commits
+            commits += statement == "COMMIT"
+
+        ledger.read(lambda db: db.set_trace_callback(at_commit))
+        commits = 0
+        for number in range(50):
+            ledger.write(note(str(number)))
+        await ledger.keep_up(0)
+        ledger.read(lambda db: db.set_trace_callback(None))
+        assert ledger.read(notes) == [str(number) for number in range(50)]
+    assert commits <= 5
 
 
 async def test_to_cancel_who_keeps_up_loses_no_write(path: Path) -> None:

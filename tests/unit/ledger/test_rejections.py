@@ -13,6 +13,7 @@ from segsync.ledger import rejections as entries_rejections
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
 from segsync.models import Rejection, RejectionGroup, Stage
+from tests.support.ledgers import open_ledger
 
 RUN = 1
 NOT_FOUND = "Segment answered 404 (not_found) to GET /v1/…: Profile was not found."
@@ -20,7 +21,7 @@ NOT_FOUND = "Segment answered 404 (not_found) to GET /v1/…: Profile was not fo
 
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
-    with Ledger(None, space_id="spa_1", application_id="app") as opened:
+    with open_ledger() as opened:
         yield opened
 
 

@@ -21,9 +21,9 @@ from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
-from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
+from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch, PageKey
 from segsync.ledger.database import Ledger
-from segsync.ledger.recorder import RETRY_PAGE, Recorder
+from segsync.ledger.recorder import Recorder
 from segsync.ledger.runs import Run
 from segsync.models import Outcomes, Page, Rejection, Stage
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
@@ -140,7 +140,7 @@ class Histories(RuleBasedStateMachine):
             case PageDone(number):
                 if self.is_listing:
                     self.settled = taking.page(number)
-                elif taking.page(number) != RETRY_PAGE:
+                elif taking.page(number) != PageKey.retry():
                     self.upserts[-taking.page(number)].state = "closed"
 
     # --- the truth
@@ -152,7 +152,7 @@ class Histories(RuleBasedStateMachine):
     def outcome_of(self, place: Place) -> str:
         """Of a profile on a settled page."""
         segment_id = place[1]
-        outcome = self.outcomes.get((RETRY_PAGE, segment_id), self.outcomes[place])
+        outcome = self.outcomes.get((PageKey.retry(), segment_id), self.outcomes[place])
         while isinstance(outcome, int):
             upsert = self.upserts[outcome]
             if upsert.state == "open":
@@ -278,7 +278,7 @@ class Histories(RuleBasedStateMachine):
         assert ids == sorted(place[1] for place in self.settled_places() if self.outcome_of(place) == "rejected")
         self.is_listing = False
         self.taking = Taking(
-            self.tell, recorder.for_rejected(self.ledger, self.run, is_followed=True), lambda _: RETRY_PAGE
+            self.tell, recorder.for_retry(self.ledger, self.run, is_followed=True), lambda _: PageKey.retry()
         )
         self.taking.open(ids, "")
 
@@ -343,7 +343,7 @@ class Story:
         self.record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True).record
 
     def retry(self) -> None:
-        self.record = recorder.for_rejected(self.ledger, self.run, is_followed=True).record
+        self.record = recorder.for_retry(self.ledger, self.run, is_followed=True).record
 
     def sent(self, action_id: str, *places: Place) -> None:
         profiles = tuple(SentProfile(page, each, f"{each}@example.com") for page, each in places)

@@ -126,7 +126,7 @@ def test_when_all_is_listed_a_resume_hears_the_outcomes_and_then_has_nothing_to_
     assert not plan.has_work
     run = last_run(ledger)
     assert run is not None
-    assert (run.state, run.has_more_to_do, run.is_unfinished) == ("done", False, False)
+    assert (run.state, run.is_unfinished) == ("done", False)
     assert run.ended_at is not None
 
 
@@ -246,7 +246,7 @@ def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledge
     listing.page(is_settled=False)
     for run in plan_retry(ledger).runs:
         taken = ledger.read(partial(entries_rejections.rejected_profiles, run=run, after="", most=100))
-        retry = recorder.for_rejected(ledger, run, is_followed=True)
+        retry = recorder.for_retry(ledger, run, is_followed=True)
         for segment_id in taken:
             retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))
     assert outcomes_of(ledger, listing.run) == Outcomes()

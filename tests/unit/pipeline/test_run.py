@@ -6,22 +6,25 @@ import asyncio
 import threading
 import traceback
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
+from typing import Any
 
 import pytest
 
 from segsync import Event, Settings, SettingsError, run_import
+from segsync.commands.status import read_status
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageDone, PageListed
 from segsync.ledger import batches as entries
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
 from segsync.ledger.batches import FIRST_ATTEMPT, Member
-from segsync.ledger.database import open_ledger
 from segsync.models import Outcomes, Rejection
 from segsync.pipeline.checkpoint import OpenPage
+from segsync.pipeline.run import open_ledger
 from segsync.pipeline.stages import Pipeline
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
@@ -226,15 +229,23 @@ async def test_a_limit_counts_from_the_beginning_of_an_import_that_is_resumed(
     assert served.verdict(0, 100).is_right
 
 
-async def test_the_ledger_of_another_space_is_refused_before_anything_is_called(
+async def test_an_unfinished_import_from_another_space_is_left_alone(
     small: tuple[Sandbox, Settings, Path],
 ) -> None:
+    """Neither a resume nor a retry reads from another space, and nothing begins before it is finished."""
     served, settings, ledger = small
-    open_ledger(settings, ledger).close()
-    names = {entry: getattr(settings, entry) for entry in settings.__dataclass_fields__}
-    with pytest.raises(LedgerError, match=f"belongs to an import of Segment space {settings.segment_space_id}"):
-        await run_import(Settings(**{**names, "segment_space_id": "spa_other"}), ledger=ledger)
-    assert served.segment.calls == 0
+    await run_import(settings, ledger=ledger, limit=20)
+    before = read_status(ledger)
+    calls = served.segment.calls
+    other = replace(settings, segment_space_id="spa_other")
+    message = (
+        f"The import on the ledger {ledger} is from Segment {settings.segment_space_id}, not from Segment spa_other"
+    )
+    different: list[dict[str, Any]] = [{}, {"resume": True}, {"retry_rejected": True}, {"offset": 100}]
+    for options in different:
+        with pytest.raises(LedgerError, match=f"{message}.*--ledger FILE"):
+            await run_import(other, ledger=ledger, **options)
+    assert (served.segment.calls, read_status(ledger)) == (calls, before)
 
 
 def with_identifier(served: Sandbox) -> list[tuple[str, str]]:
@@ -250,7 +261,7 @@ async def test_a_retry_takes_just_the_rejected_profiles_and_drops_from_the_list_
     mended, _ = with_identifier(served)[0]
     gone = "use_gone_for_ever"
     with open_ledger(settings, path) as ledger:
-        run = ledger.read(lambda db: accounts.begin_run(db, "0")).id
+        run = ledger.read(lambda db: accounts.begin_run(db, "0", ledger.source)).id
         for segment_id in (mended, gone):
             rejection = Rejection(segment_id, None, "upsert", "the first time")
             ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
@@ -277,7 +288,7 @@ async def test_a_retry_that_repeats_an_upsert_that_had_failed_too_counts_both_fo
     served, settings, path = small
     people = with_identifier(served)[:11]
     with open_ledger(settings, path) as ledger:
-        run = ledger.read(lambda db: accounts.begin_run(db, "0")).id
+        run = ledger.read(lambda db: accounts.begin_run(db, "0", ledger.source)).id
         rejection = Rejection(people[0][0], None, "upsert", "answered 400")
         ledger.read(lambda db: entries_rejections.add_rejection(db, run, 1, rejection))
         members = [Member(1, segment_id, ledger.digest(source_id)) for segment_id, source_id in people[1:]]
@@ -302,7 +313,7 @@ async def test_a_retry_after_a_crash_leaves_alone_who_was_rejected_on_a_page_tha
     people = [segment_id for segment_id, _ in with_identifier(served)]
     on_page_2 = people[15] if is_mended else "use_gone_for_ever"
     with open_ledger(settings, path) as ledger:
-        run = ledger.read(lambda db: accounts.begin_run(db, "0")).id
+        run = ledger.read(lambda db: accounts.begin_run(db, "0", ledger.source)).id
         for page, segment_id in ((1, people[0]), (2, on_page_2)):
             rejection = Rejection(segment_id, None, "read", "answered 404")
             ledger.read(partial(entries_rejections.add_rejection, run=run, page=page, rejection=rejection))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from segsync.errors import AccessError, AnswerError, MappingError, RefusedError, StopError, TransientError
-from segsync.events import BatchSent, ConcurrencyChanged, Event, PageDone, ProfileRejected, SentProfile
+from segsync.events import BatchSent, ConcurrencyChanged, Event, PageDone, ProfileRejected
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Usage
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
@@ -396,7 +396,10 @@ def test_each_upsert_is_told_with_its_action_and_with_whose_customers_are_in_it(
     assert [event.action_id for event in sent] == [f"aa_{number}" for number in range(1, len(sent) + 1)]
     assert [[each.source_id for each in event.profiles] for event in sent] == job.sink.batches
     profiles = {each for event in sent for each in event.profiles}
-    assert profiles == {SentProfile(index // 10 + 1, str(index), f"user-{index}") for index in range(30) if index % 3}
+    assert {(each.page, each.segment_id, each.source_id) for each in profiles} == {
+        (index // 10 + 1, str(index), f"user-{index}") for index in range(30) if index % 3
+    }
+    assert all(each.source_id.encode() in each.customer for each in profiles)
 
 
 def test_each_rejection_is_told_with_its_page() -> None:

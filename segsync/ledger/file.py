@@ -1,0 +1,111 @@
+"""The ledger as a file: whose it is, who holds it, and SQLite's errors in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from segsync.errors import LedgerError, OutputError
+
+APPLICATION_ID = 0x5E65C
+"""SQLite's mark for the program that a file belongs to."""
+
+# SQLite, "Database file format": how a file begins, and where its mark is.
+_SQLITE, _APPLICATION_ID_AT, _HEADER_BYTES = b"SQLite format 3\0", 68, 72
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+_IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def make(path: Path) -> None:
+    """Make an empty file for its owner alone.
+
+    An existing one is not even opened: closing it would end this process's locks on it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def check(path: Path) -> None:
+    """Raise `LedgerError` for a file of another kind: SQLite would put files of its own beside it."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if header and not header.startswith(_SQLITE):
+        raise LedgerError(damaged(path))
+    if header and header[_APPLICATION_ID_AT:_HEADER_BYTES] != APPLICATION_ID.to_bytes(4):
+        raise LedgerError(f"{path} is not a ledger of segsync. Choose another file: --ledger FILE")
+
+
+def sqlite_name(path: Path | None) -> str:
+    """What SQLite takes for a path and nothing else, unlike ":memory:" or "file:…"; "" is a temporary file."""
+    return str(path.absolute()) if path else ""
+
+
+def locked(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
+    """Hold the ledger for this process: the operating system releases it however the process ends.
+
+    The lock is a file of its own, since readers may look at the ledger while it is held.
+    """
+    lock_path = _lock_path(path)
+    make(lock_path)
+    lock = sqlite3.connect(
+        sqlite_name(lock_path), isolation_level=None, timeout=timeout_seconds, check_same_thread=False
+    )
+    try:
+        lock.execute("PRAGMA journal_mode=OFF")  # it would be one more file
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error:
+        lock.close()
+        raise
+    return lock
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a run holds this ledger now."""
+    if not _lock_path(path).exists():
+        return False
+    try:
+        locked(path, timeout_seconds=0).close()
+    except sqlite3.Error:
+        return True
+    return False
+
+
+def _lock_path(path: Path) -> Path:
+    return Path(f"{path}-lock")
+
+
+def damaged(path: Path | None) -> str:
+    """The message for a ledger that cannot be read."""
+    return (
+        f"The ledger {path} is damaged or not an SQLite file. It was left as it is. Restore it from a backup, or "
+        "choose another file (--ledger FILE) and begin at the offset of the last log line (--offset)"
+    )
+
+
+@contextmanager
+def errors_in_words(path: Path | None) -> Iterator[None]:
+    """Raise `LedgerError` or `OutputError` for the errors of SQLite and of the file system."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The first byte of a code is its kind, the second a refinement.
+        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if kind in _IN_USE:
+            raise LedgerError(
+                f"Another segsync uses the ledger {path} now. Wait until it has ended, or choose another: --ledger FILE"
+            ) from None
+        if kind in _DAMAGED or (isinstance(error, sqlite3.OperationalError) and "decode" in str(error)):
+            raise LedgerError(damaged(path)) from None
+        unusable = LedgerError if kind in _NO_ACCESS else OutputError
+        raise unusable(f"The ledger {path or '(a temporary file)'} cannot be written: {error}") from None
+    except (msgspec.MsgspecError, UnicodeError):  # of what is in its rows
+        raise LedgerError(damaged(path)) from None
+    except OSError as error:
+        raise LedgerError(f"The ledger {path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,73 @@
+"""One row per profile: its last outcome, and keyed digests of its source id and of the customer that was sent.
+
+A row is written when the outcome is certain: for a customer whose result is read, once Voucherify has written it. Until
+then the open bulk upsert says who is in it, and the row, if there is one, is that of an earlier import. Warnings are
+rows too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from sqlite3 import Connection
+from typing import NamedTuple
+
+
+class ProfileOutcome(IntEnum):
+    """What a profile came to, as a number in its row."""
+
+    CONFIRMED = 1
+    SENT = 2
+    WITHOUT_IDENTIFIER = 3
+    REJECTED = 4
+
+
+class ProfileRow(NamedTuple):
+    """A profile; the digests are of 8 bytes, None where there was nothing to digest."""
+
+    segment_id: str
+    outcome: ProfileOutcome
+    source: bytes | None = None
+    content: bytes | None = None
+
+
+class Warned(NamedTuple):
+    """A trait of a profile that was left out of its customer, and why."""
+
+    segment_id: str
+    trait: str
+    problem: str
+
+
+def save_profiles(db: Connection, rows: Iterable[ProfileRow]) -> None:
+    """Write what these profiles came to, in place of what they had come to before."""
+    db.executemany(
+        "INSERT INTO profiles (segment_id, outcome, source, content) VALUES (?, ?, ?, ?) ON CONFLICT (segment_id) "
+        "DO UPDATE SET outcome = excluded.outcome, source = excluded.source, content = excluded.content",
+        sorted(rows),  # neighbours are on the same page of the file
+    )
+
+
+def forget_rejected(db: Connection, segment_ids: Iterable[str]) -> None:
+    """Remove the rows of these profiles, where they are rejected: they are read again."""
+    db.executemany(
+        f"DELETE FROM profiles WHERE segment_id = ? AND outcome = {ProfileOutcome.REJECTED:d}",  # noqa: S608 - a number
+        [(segment_id,) for segment_id in segment_ids],
+    )
+
+
+def save_warnings(db: Connection, warnings: Sequence[Warned]) -> None:
+    """Write what was left out of customers; the same again is one row."""
+    texts = {(warned.trait, warned.problem) for warned in warnings}
+    db.executemany("INSERT OR IGNORE INTO problems (trait, problem) VALUES (?, ?)", texts)
+    db.executemany(
+        "INSERT OR IGNORE INTO warnings SELECT ?, id FROM problems WHERE trait = ? AND problem = ?", warnings
+    )
+
+
+def forget_warnings(db: Connection, segment_ids: Iterable[str] | None = None) -> None:
+    """Remove the warnings of these profiles, which are read again; of all of them for None."""
+    if segment_ids is None:
+        db.execute("DELETE FROM warnings")
+    else:
+        db.executemany("DELETE FROM warnings WHERE segment_id = ?", [(segment_id,) for segment_id in segment_ids])
