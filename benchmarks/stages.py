@@ -88,8 +88,9 @@ async def read_all(source: segment.SegmentSource, customers: int) -> list[Profil
     """Ask for the pages, and for the two parts of each profile."""
     profiles = []
     async for page in source.pages(FIRST_OFFSET, customers):
-        for segment_id in page.segment_ids:
-            profile = await source.profile(segment_id)
+        for segment_id in page.profiles:
+            assert isinstance(segment_id, str), "pages of Segment hold ids"  # noqa: S101
+            profile = await source.read(segment_id)
             assert profile is not None, "a space for this has no anonymous profiles"  # noqa: S101
             profiles.append(profile)
     return profiles

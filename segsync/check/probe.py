@@ -216,7 +216,7 @@ class ServiceProbe:
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:
     async with aclosing(source.pages(FIRST_OFFSET, profiles)) as pages:
-        return [segment_id async for page in pages for segment_id in page.segment_ids]
+        return [each async for page in pages for each in page.profiles if isinstance(each, str)]
 
 
 async def _read_all(

@@ -15,10 +15,13 @@ class Source(Protocol):
     """Where profiles come from. Both methods raise `CallError` classes."""
 
     def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
-        """Pages of ids from `offset` on, at most `limit` profiles in all."""
+        """Pages from `offset` on, at most `limit` profiles in all: ids to be read, or whole profiles."""
 
-    async def profile(self, segment_id: str) -> Profile | None:
-        """The profile, or None where it has no identifier."""
+    async def read(self, segment_id: str) -> Profile | None:
+        """The profile, or None where it has no identifier.
+
+        A source of whole profiles is asked too: what is replayed comes by id.
+        """
 
     async def answers(self) -> bool:
         """Whether the source answers at all, asked when a profile has been tried for long enough."""

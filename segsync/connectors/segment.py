@@ -119,10 +119,10 @@ class SegmentSource:
                 yield Page(cursor, segment_ids if left is None else segment_ids[:left], cursor)
                 raise
             if left is not None:
-                if len(page.segment_ids) > left:
+                if len(page.profiles) > left:
                     # More than was asked for: a resume has to begin with this page again.
-                    page = Page(cursor, page.segment_ids[:left], cursor)
-                left -= len(page.segment_ids)
+                    page = Page(cursor, page.profiles[:left], cursor)
+                left -= len(page.profiles)
             yield page
             cursor = page.next_cursor
 
@@ -152,7 +152,7 @@ class SegmentSource:
                 request_id=error.request_id,
             ) from None
 
-    async def profile(self, segment_id: str) -> Profile | None:
+    async def read(self, segment_id: str) -> Profile | None:
         """The profile with its identifier and the traits asked for, or None where it has no such identifier.
 
         The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it
@@ -171,7 +171,7 @@ class SegmentSource:
         return Profile(segment_id, source_id, await self._traits(path))
 
     async def external_ids(self, segment_id: str) -> list[tuple[str, str]]:
-        """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `profile`."""
+        """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `read`."""
         trail = _Trail("a profile's external ids")
         found: list[tuple[str, str]] = []
         cursor: str | None = ""
@@ -185,7 +185,7 @@ class SegmentSource:
         return found
 
     async def traits(self, segment_id: str) -> dict[str, Any]:
-        """The traits of a profile that are asked for. Raises as `profile`."""
+        """The traits of a profile that are asked for. Raises as `read`."""
         return await self._traits(self._path(segment_id))
 
     def _path(self, segment_id: str) -> str:

@@ -1,6 +1,6 @@
 """The stages of an import and the bounded queues between them.
 
-    lister → ids → workers → customers → batcher → batches → uploaders
+    lister → listed → workers → customers → batcher → batches → uploaders
 
 It takes a source of profiles and a sink of customers, and knows neither Segment nor Voucherify, no SQL and
 no terminal. Every queue is bounded, so that a slow sink slows the source down instead of filling memory.
@@ -30,7 +30,7 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.mapping.customer import Warn
-from segsync.models import Customer, Profile, Rejection, Stage
+from segsync.models import Customer, Profile, Rejection, Stage, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
 from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
@@ -41,7 +41,8 @@ UPLOADS_IN_FLIGHT = 16
 
 BATCHES_WAITING = 8
 
-IDS_WAITING = 200
+PROFILES_WAITING = 200
+"""How many listed profiles wait for a worker."""
 
 CREW_SECONDS = 0.25
 
@@ -57,6 +58,9 @@ FLUSH: Final = "flush"
 REJECTED_IN_A_ROW = 25
 """So many refusals with no success between them are no accident of single profiles: the import stops
 instead of rejecting the whole space one by one."""
+
+Listed = str | Profile | WithoutIdentifier
+"""A profile of a page: its id, which has to be read, or the whole of it."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -92,7 +96,7 @@ class Pipeline:
         self._checkpoint = Checkpoint(on_event)
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue: there is no more.
-        self._ids: asyncio.Queue[tuple[OpenPage, str] | None] = asyncio.Queue(IDS_WAITING)
+        self._listed: asyncio.Queue[tuple[OpenPage, Listed] | None] = asyncio.Queue(PROFILES_WAITING)
         self._customers: asyncio.Queue[Item | Literal["flush"] | None] = asyncio.Queue(batch_size)
         self._taken = 0  # customers that have reached the batcher
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
@@ -128,7 +132,7 @@ class Pipeline:
             for stage in self._streaks:
                 self._end_streak(stage)
 
-    # --- reading: lister → ids → workers → customers ------------------------------------------------------
+    # --- reading: lister → listed → workers → customers ------------------------------------------------------
 
     async def _read(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -139,7 +143,7 @@ class Pipeline:
             await asyncio.wait({lister})
             if finder:
                 finder.cancel()  # the last profiles are no reason to read more at a time
-            await self._ids.put(None)
+            await self._listed.put(None)
             while self._workers:
                 await asyncio.wait(self._workers)
             stopper.cancel()
@@ -159,7 +163,7 @@ class Pipeline:
             is_busy = process_time() - worked > BUSY * (clock() - looked_at)
             looked_at, worked = clock(), process_time()
             # More workers help only where there is more to read, time for it, and room for what they bring.
-            if usage is None or is_busy or self._ids.empty() or self._customers.full():
+            if usage is None or is_busy or self._listed.empty() or self._customers.full():
                 continue
             before = self._controller.size
             if self._controller.judge(usage, clock()) != before:
@@ -176,39 +180,38 @@ class Pipeline:
             try:
                 async for page in pages:
                     await self._checkpoint.room()
-                    self._on_event(PageListed(page.cursor, len(page.segment_ids)))
+                    self._on_event(PageListed(page.cursor, len(page.profiles)))
                     opened = self._checkpoint.open(page)
-                    for segment_id in page.segment_ids:
-                        await self._ids.put((opened, segment_id))
+                    for listed in page.profiles:
+                        await self._listed.put((opened, listed))
             except SegsyncError as error:
                 self._read_error = error  # the pages listed before it are still worth finishing
 
     async def _work(self) -> None:
         while len(self._workers) <= self._controller.size:
-            entry = await self._ids.get()
+            entry = await self._listed.get()
             if entry is None:
-                self._ids.put_nowait(None)  # for the next one
+                self._listed.put_nowait(None)  # for the next one
                 return
             if not self._stopping:
-                await self._read_profile(*entry)
+                await self._process(*entry)
         # One too many: it goes at once, so that those who look next do not go as well.
         if worker := asyncio.current_task():
             self._workers.discard(worker)
 
-    async def _read_profile(self, page: OpenPage, segment_id: str) -> None:
-        try:
-            profile = await self._source.profile(segment_id)
-        except (RefusedError, AnswerError, TransientError) as error:
-            if isinstance(error, TransientError) and not await self._source.answers():
-                raise  # it is not this profile: the source is away
-            rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
-            if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
-                self._reject(page, rejection)
-            else:
-                self._hold(page, rejection)
-                self._judge_streak("read")
-            return
-        self._end_streak("read")
+    async def _process(self, page: OpenPage, listed: Listed) -> None:
+        """Read a profile unless the page brought the whole of it, and hand on the customer that it becomes."""
+        if isinstance(listed, str):
+            segment_id = listed
+            try:
+                profile = await self._source.read(segment_id)
+            except (RefusedError, AnswerError, TransientError) as error:
+                await self._cannot_read(page, segment_id, error)
+                return
+            self._end_streak("read")
+        else:
+            segment_id = listed.segment_id
+            profile = listed if isinstance(listed, Profile) else None
         if profile is None:
             self._on_event(ProfileWithoutIdentifier(segment_id))
             self._checkpoint.without_identifier(page)
@@ -221,6 +224,18 @@ class Pipeline:
         else:
             self._hold(page, encoded)
             self._judge_streak("map")
+
+    async def _cannot_read(
+        self, page: OpenPage, segment_id: str, error: RefusedError | AnswerError | TransientError
+    ) -> None:
+        if isinstance(error, TransientError) and not await self._source.answers():
+            raise error  # it is not this profile: the source is away
+        rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
+        if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
+            self._reject(page, rejection)
+        else:
+            self._hold(page, rejection)
+            self._judge_streak("read")
 
     def _encode(self, profile: Profile) -> bytes | Rejection:
         """The customer as JSON, or why there is none."""

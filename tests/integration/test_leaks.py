@@ -394,7 +394,7 @@ async def _first_page(services: Services) -> None:
 
 
 async def _profile(services: Services) -> None:
-    await services.source.profile(ADA)
+    await services.source.read(ADA)
 
 
 CUSTOMERS = json.dumps([{"source_id": ADA, "name": "Ada Lovelace"}]).encode()

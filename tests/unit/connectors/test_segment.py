@@ -60,7 +60,7 @@ async def _profile(
     script: Script, segment_id: str = "use_1", identifier: str = "user_id", *, traits_first: bool = False
 ) -> Profile | None:
     async with _source(script, identifier, traits_first=traits_first) as source:
-        return await source.profile(segment_id)
+        return await source.read(segment_id)
 
 
 async def test_pages_follow_the_cursor_until_there_is_none() -> None:
@@ -193,7 +193,7 @@ async def test_all_traits_are_asked_for_without_a_name_and_their_cursor_is_follo
     pages = [first, _traits(user_id="ada", plan="pro")]
     script = Script(*(pages if traits_first else [_external(("user_id", "ada")), *pages]))
     async with _source(script, traits_first=traits_first, traits=None) as source:
-        profile = await source.profile("use_1")
+        profile = await source.read("use_1")
     assert profile is not None
     assert (profile.source_id, len(profile.traits), profile.traits["plan"]) == ("ada", 202, "pro")
     assert [call.rpartition("/")[2] for call in script.calls[-2:]] == [
