@@ -29,7 +29,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import FIRST_OFFSET, Customer, Outcomes, Page, Profile
+from segsync.models import FIRST_OFFSET, Connector, Customer, Outcomes, Page, Profile
 from segsync.pipeline.batching import BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint
 from segsync.runtime import run_event_loop
@@ -56,8 +56,7 @@ class Remembering(ApiClient):
     def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         super().__init__(
             session,
-            service=segment.SERVICE,
-            base_url=settings.segment_url,
+            Connector(segment.SERVICE, identity=settings.segment_space_id, host=settings.segment_url),
             headers=segment.headers(settings.segment_access_token),
             credentials="SEGMENT_ACCESS_TOKEN",
             limiter=RateLimiter(NO_LIMIT),
@@ -163,15 +162,14 @@ async def cpu_microseconds(stage: Stage, count: int) -> float:
 async def main(customers: int) -> None:
     settings = Settings.load()
     async with aiohttp.ClientSession(headers=segment.headers(settings.segment_access_token)) as session:
-        transport = Remembering(session, settings)
+        client = Remembering(session, settings)
         source = segment.SegmentSource(
-            transport,
-            space_id=settings.segment_space_id,
+            client,
             identifier_type=settings.identifier_saved_as_source_id,
             traits=MAPPED_TRAITS,
         )
         profiles = await read_all(source, customers)
-    calls = len(transport.answers)
+    calls = len(client.answers)
     mapped = await map_all(profiles)
     encoded = await encode_all(mapped)
     stages: dict[str, Stage] = {

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from segsync.mapping.metadata_schema import MetadataSchema
-from segsync.models import Page, Profile, Usage
+from segsync.models import Connector, Page, Profile, Usage
 
 
 class Source(Protocol):
-    """Where profiles come from. Both methods raise `CallError` classes."""
+    """Where profiles come from. `pages` and `read` raise `CallError` classes."""
+
+    about: Connector
 
     def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
         """Pages from `offset` on, at most `limit` profiles in all: ids to be read, or whole profiles."""
@@ -33,6 +35,7 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where customers go."""
 
+    about: Connector
     max_body_bytes: int
 
     async def upsert(self, body: bytes) -> str:
@@ -75,8 +78,11 @@ class UpsertResult(Struct, frozen=True):
         return self.status in ENDED
 
 
+@runtime_checkable
 class Results(Protocol):
-    """Where outcomes are read. The methods raise `CallError` classes."""
+    """A sink that tells the results of its bulk upserts. The methods raise `CallError` classes."""
+
+    about: Connector
 
     async def action_statuses(self) -> dict[str, str]:
         """The status of the newest actions, by id."""
@@ -88,15 +94,12 @@ class Results(Protocol):
         """The customers that a report file says were refused."""
 
 
-class SinkWithResults(Sink, Results, Protocol):
-    """Where customers go, and where one hears what became of them."""
-
-
+@runtime_checkable
 class Schemas(Protocol):
-    """What tells the metadata schema, and whether it lets anybody in at all."""
+    """A sink that has a schema for metadata. The methods raise `CallError` classes."""
 
     async def metadata_schema(self) -> MetadataSchema:
-        """What a customer's metadata may hold. Raises `CallError` classes."""
+        """What a customer's metadata may hold."""
 
     async def action_statuses(self) -> dict[str, str]:
         """Another call that the same credentials open."""

@@ -77,24 +77,23 @@ class SegmentSource:
 
     def __init__(
         self,
-        transport: ApiClient,
+        client: ApiClient,
         *,
-        space_id: str,
         identifier_type: str,
         traits: Collection[str] | None,
         traits_first: bool = False,
         page_size: int = 100,
         traits_limit: int = 200,
     ) -> None:
-        self._call = transport.call
-        self.usage = transport.limiter.usage
+        self.about = client.about
+        self.usage = client.limiter.usage
+        self._call = client.call
         self._identifier_type = identifier_type
         self._traits_first = traits_first
         if traits_first and traits is not None:
             traits = dict.fromkeys([identifier_type, *traits])
-        self._space_id = space_id
         self._page_size = page_size
-        self._profiles = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
+        self._profiles = f"/v1/spaces/{quote(client.about.identity, safe='')}/collections/users/profiles"
         self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_A_CALL}"
         include = "" if traits is None else f"include={','.join(quote(name, safe='') for name in traits)}&"
         self._traits_query = f"{include}limit={traits_limit}"
@@ -142,7 +141,7 @@ class SegmentSource:
             hint = f"Is '{cursor}' an offset or cursor of this space?"
             kind: type[RefusedError | AccessError] = RefusedError
             if error.status == 404:
-                kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self._space_id} in this SEGMENT_REGION?"
+                kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self.about.identity} in this SEGMENT_REGION?"
             elif is_first:
                 kind = AccessError  # the offset is the user's own
             raise kind(

@@ -103,10 +103,11 @@ class VoucherifySink:
 
     max_body_bytes = MAX_BODY_BYTES
 
-    def __init__(self, transport: ApiClient) -> None:
-        self._call = transport.call
-        self._download = transport.download
-        self._reason = transport.reason
+    def __init__(self, client: ApiClient) -> None:
+        self.about = client.about
+        self._call = client.call
+        self._download = client.download
+        self._reason = client.reason
 
     async def upsert(self, body: bytes) -> str:
         """Queue the upsert of a JSON array of customers; the id of the async action that will do it.

@@ -22,6 +22,7 @@ class WithPages:
     """A source whose profiles are those of `source`, on these pages."""
 
     def __init__(self, source: Source, pages: AsyncGenerator[Page, None]) -> None:
+        self.about = source.about
         self.read = source.read
         self.answers = source.answers
         self.usage = source.usage

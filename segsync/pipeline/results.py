@@ -27,7 +27,7 @@ LONGEST_LOOK_SECONDS = 30.0
 
 LOOK_GROWTH = 1.6
 
-CALLS_A_LOOK = 5
+CALLS_PER_LOOK = 5
 """While customers are still sent, the looks leave this many calls' time between them."""
 
 BATCHES_IN_VIEW = 1000
@@ -50,25 +50,26 @@ class ResultReader:
     """Follows the open batches of the ledger's runs from `since` on to their end.
 
     `tell_of` gives the callback for the events of a run. `patience_seconds` is how long no action at all
-    may end, once everything is sent, before `follow` gives up; `calls_per_second` is Voucherify's limit.
+    may end, once everything is sent, before `follow` gives up.
     """
 
     def __init__(
         self,
-        actions: Results,
+        sink: Results,
         ledger: Ledger,
         *,
         since: int,
         tell_of: Callable[[int], OnEvent],
         patience_seconds: float,
-        calls_per_second: float,
     ) -> None:
-        self._actions = actions
+        self._sink = sink
+        self._name = sink.about.name
         self._ledger = ledger
         self._since = since
         self._tell_of = tell_of
         self._patience_seconds = patience_seconds
-        self._polite_seconds = max(CALLS_A_LOOK / calls_per_second, LOOK_SECONDS)
+        limit = sink.about.limit
+        self._polite_seconds = max(CALLS_PER_LOOK / limit.per_second, LOOK_SECONDS) if limit else LOOK_SECONDS
         self._clock = asyncio.get_running_loop().time
         self._random = Random()
         self._sent_before: int | None = None
@@ -118,7 +119,7 @@ class ResultReader:
 
     async def _look(self, batches: Sequence[OpenBatch]) -> bool:
         """Ask about open batches; whether any of them has ended."""
-        statuses = await self._actions.action_statuses() if len(batches) > FEW_BATCHES else {}
+        statuses = await self._sink.action_statuses() if len(batches) > FEW_BATCHES else {}
         has_ended = False
         unlisted = []
         for batch in batches:
@@ -145,12 +146,12 @@ class ResultReader:
 
     async def _read(self, batch: OpenBatch) -> bool:
         """Read the result of a batch, and say what became of its customers; whether it has ended."""
-        result = await self._actions.upsert_result(batch.action_id)
+        result = await self._sink.upsert_result(batch.action_id)
         if result is not None and not result.has_ended:
             return False
         members = await self._ledger.ask(partial(entries.members_of, batch=batch.id))
         if result is None or result.status == "FAILED":
-            state = "is not known to Voucherify" if result is None else "FAILED in Voucherify"
+            state = f"is not known to {self._name}" if result is None else f"FAILED in {self._name}"
             await self._failed(batch, members, f"the bulk upsert {batch.action_id} {state}", result)
         else:
             await self._done(batch, members, result)
@@ -201,9 +202,9 @@ class ResultReader:
             if batch.attempt < LAST_ATTEMPT:
                 await self._end(batch, rejections, others, result.request_id)
                 if result.done_count == 0:
-                    self._count_failure(batch, f"Voucherify refused all of {batch.action_id} and does not say why")
+                    self._count_failure(batch, f"{self._name} refused all of {batch.action_id} and does not say why")
                 return
-            reason = f"Voucherify refused {unnamed} of {len(others)} customers and does not say which{problem}"
+            reason = f"{self._name} refused {unnamed} of {len(others)} customers and does not say which{problem}"
             rejections += self._rejections(batch, others, reason, result)
         if rejections and len(rejections) == batch.customers and batch.attempt < LAST_ATTEMPT:
             if self._is_of_earlier_process(batch):  # what was wrong with all may be mended since
@@ -227,7 +228,7 @@ class ResultReader:
         problem = ""
         for url in result.reports if len(refused) < failed else ():
             try:
-                reported = await self._actions.reported(url)
+                reported = await self._sink.reported(url)
             except (AnswerError, RefusedError, TransientError) as error:
                 problem = f" ({error})"  # those whom it would have named are taken again
             else:
@@ -246,7 +247,7 @@ class ResultReader:
             await self._end(held, [], [member for member in members if member.counts], held_request_id)
         self._held.clear()
         raise StopError(
-            f"Voucherify refused all {customers} customers of {actions} bulk upserts in a row, so the import stopped "
+            f"{self._name} refused all {customers} customers of {actions} bulk upserts in a row, so the import stopped "
             f"instead of rejecting all the others too. They are taken again when it is resumed. "
             f"The last one: {rejections[-1][1].reason}"
         )
@@ -289,6 +290,6 @@ class ResultReader:
     async def _out_of_patience(self) -> StopError:
         batches, customers = await self._ledger.ask(lambda db: entries.count_open(db, self._since))
         return StopError(
-            f"Voucherify has ended none of {batches} bulk upserts ({customers} customers) for "
+            f"{self._name} has ended none of {batches} bulk upserts ({customers} customers) for "
             f"{self._patience_seconds:.0f} s. What becomes of them is read when the import is resumed"
         )

@@ -88,7 +88,7 @@ async def test_without_confirmation_nobody_is_asked_and_all_are_sent(world: Worl
 
 async def test_a_temporary_ledger_will_do(world: World) -> None:
     world.voucherify.verdict = Fragile(7)
-    report = await run_import(Settings(**SETTINGS))
+    report = await run_import(Settings(**SETTINGS), source=world.source, sink=world.voucherify)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
     assert list(world.directory.iterdir()) == []
 

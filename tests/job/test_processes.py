@@ -102,7 +102,7 @@ async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> No
     await asyncio.sleep(0.1)
     assert world.status().state == "running"
     with pytest.raises(LedgerError, match="Another segsync uses the ledger"):
-        await run_import(Settings(**SETTINGS), ledger=world.ledger)
+        await run_import(Settings(**SETTINGS), source=world.source, sink=world.voucherify, ledger=world.ledger)
     assert (await running).outcomes == Outcomes(confirmed=300)
 
 

@@ -12,7 +12,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
-from segsync.models import FIRST_OFFSET, Outcomes
+from segsync.models import FIRST_OFFSET, Connector, Outcomes
 from tests.support.memory import MemorySink
 
 SPACE, APPLICATION = "spa_mine", "app-of-the-project"
@@ -77,6 +77,7 @@ class MemoryVoucherify(MemorySink):
 
     def __init__(self) -> None:
         super().__init__()
+        self.about = Connector("Voucherify", identity=APPLICATION)
         self.verdict: Callable[[list[str]], UpsertResult | None] = lambda source_ids: done(len(source_ids))
         self.customers_of: dict[str, list[str]] = {}
         self.outcomes: dict[str, UpsertResult | None] = {}

@@ -11,7 +11,7 @@ import msgspec
 from segsync.errors import RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
-from segsync.models import Customer, Page, Profile, Usage, WithoutIdentifier
+from segsync.models import Connector, Customer, Page, Profile, Usage, WithoutIdentifier
 from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
@@ -28,6 +28,8 @@ class MemorySource:
     """`profiles` of them, in pages of 100; every read takes a tenth of a second. With
     `brings_profiles` its pages hold whole ones, which need no read.
     """
+
+    about = Connector("Memory", identity="spa_mine")
 
     def __init__(self, profiles: int, page_size: int = 100, *, brings_profiles: bool = False) -> None:
         self.profiles = profiles
@@ -82,6 +84,7 @@ class MemorySource:
 class MemorySink:
     """Keeps the batches; every upsert takes `seconds`."""
 
+    about = Connector("Memory", identity="app-of-the-project")
     max_body_bytes = 10_000_000
 
     def __init__(self, seconds: float = 0.0) -> None:

@@ -19,6 +19,7 @@ from yarl import URL
 from segsync.connectors.http.client import ApiClient
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import Event, OnEvent, ignore
+from segsync.models import Connector
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -101,6 +102,7 @@ async def transport_at(
     timeout_seconds: float = 5.0,
     on_event: OnEvent = ignore,
     service: str = "Segment",
+    identity: str = "spa/1",
     random: Random | None = None,
     resolver: AbstractResolver | None = None,
 ) -> AsyncGenerator[ApiClient, None]:
@@ -113,8 +115,7 @@ async def transport_at(
         session._retry_connection = False  # as in the program: the transport counts its tries itself
         yield ApiClient(
             session,
-            service=service,
-            base_url=url,
+            Connector(service, identity=identity, host=url),
             headers=CREDENTIALS,
             credentials="SEGMENT_ACCESS_TOKEN",
             limiter=RateLimiter(UNLIMITED),
@@ -132,6 +133,7 @@ async def transport_to(
     timeout_seconds: float = 5.0,
     on_event: OnEvent = ignore,
     service: str = "Segment",
+    identity: str = "spa/1",
     random: Random | None = None,
 ) -> AsyncGenerator[ApiClient, None]:
     """The same, to a scripted server of its own."""
@@ -143,6 +145,7 @@ async def transport_to(
             timeout_seconds=timeout_seconds,
             on_event=on_event,
             service=service,
+            identity=identity,
             random=random,
         ) as transport,
     ):
@@ -191,8 +194,7 @@ class SilentSession:
     ) -> ApiClient:
         return ApiClient(
             cast(aiohttp.ClientSession, self),
-            service="Voucherify",
-            base_url="http://127.0.0.1",
+            Connector("Voucherify", identity="app", host="http://127.0.0.1"),
             headers={},
             credentials="",
             limiter=RateLimiter(calls_per_second),

@@ -28,6 +28,7 @@ from segsync.connectors.http.rate_limiter import Budget, RateLimiter
 from segsync.connectors.http.retry import Retries
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
 from segsync.events import CallAnswered, OnEvent
+from segsync.models import Connector
 from segsync.settings import is_this_machine
 
 T = TypeVar("T")
@@ -61,16 +62,15 @@ class _Call(NamedTuple):
 class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
-    `service` and `credentials` name it and its settings in messages; `headers` go to `base_url`'s host
-    alone, since redirects are not followed.
+    `about` and `credentials` name it and its settings in messages; `headers` go to its host alone, since redirects
+    are not followed.
     """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
+        about: Connector,
         *,
-        service: str,
-        base_url: str,
         headers: Mapping[str, str],
         credentials: str,
         limiter: RateLimiter,
@@ -78,18 +78,19 @@ class ApiClient:
         on_event: OnEvent,
         random: Random | None = None,
     ) -> None:
-        self.service = service
+        self.about = about
+        self.service = about.name
         self.limiter = limiter
         self._session = session
-        self._base_url = URL(base_url, encoded=True)
+        self._base_url = URL(about.host, encoded=True)
         self._base_path = self._base_url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
         self._secrets = _secrets_in(headers)
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
-        self._budget = Budget(service, limiter, on_event)
-        self._retries = Retries(service, on_event, random or Random())
+        self._budget = Budget(about.name, limiter, on_event)
+        self._retries = Retries(about.name, on_event, random or Random())
         self._clock = asyncio.get_running_loop().time
         self._answered_at = -math.inf
 

@@ -43,7 +43,6 @@ async def _source(
     async with transport_to(script) as transport:
         yield SegmentSource(
             transport,
-            space_id="spa/1",
             identifier_type=identifier,
             traits=traits,
             traits_first=traits_first,
@@ -165,7 +164,7 @@ async def test_what_segment_says_about_other_external_ids_does_not_matter() -> N
 @pytest.mark.parametrize(("status", "is_there"), [(200, True), (503, False)])
 async def test_it_can_tell_whether_segment_answers_at_all(status: int, is_there: bool) -> None:
     async with transport_to(Script(answer({"data": [], "cursor": END}, status)), retry_seconds=0.1) as transport:
-        source = SegmentSource(transport, space_id="spa", identifier_type="user_id", traits=())
+        source = SegmentSource(transport, identifier_type="user_id", traits=())
         assert await source.answers() is is_there
 
 
