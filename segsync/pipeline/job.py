@@ -31,7 +31,7 @@ from segsync.ledger import recorder
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
-from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
+from segsync.models import Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.pipeline.results import ResultReader
@@ -82,7 +82,7 @@ class ImportJob:
                 sink,
                 ledger,
                 since=plan.followed_since,
-                tell_of=self._tell_result_of,
+                on_event_of=self._tell_result_of,
                 patience_seconds=settings.confirm_seconds,
             )
         self._confirm = self._results is not None
@@ -120,7 +120,7 @@ class ImportJob:
             return
         all_sent = asyncio.Event()
         pipeline = Pipeline(
-            pages.WithPages(self._source, from_pages),
+            self._source,
             self._sink,
             to_customer=mapping,
             concurrency=self._settings.concurrency,
@@ -131,7 +131,7 @@ class ImportJob:
         )
         async with _task_group() as group:
             hearing = group.create_task(self._read_results(all_sent))
-            await pipeline.run(FIRST_OFFSET, None, self._stop)
+            await pipeline.run(from_pages, self._stop)
             all_sent.set()
             await hearing
 

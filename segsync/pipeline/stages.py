@@ -9,7 +9,7 @@ no terminal. Every queue is bounded, so that a slow sink slows the source down i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import process_time
 from typing import Final, Literal
@@ -30,9 +30,10 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.mapping.customer import Warn
-from segsync.models import Customer, Profile, Rejection, Stage, WithoutIdentifier
+from segsync.models import Customer, Page, Profile, Rejection, Stage, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+from segsync.pipeline.circuit_breaker import CircuitBreaker
 from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
 from segsync.redact import redacted
 
@@ -103,20 +104,21 @@ class Pipeline:
         self._stopping = False
         self._read_error: SegsyncError | None = None
         self._upserts = 0
-        self._streaks: dict[Stage, list[tuple[OpenPage, Rejection]]] = {"read": [], "map": [], "upsert": []}
+        stages: tuple[Stage, ...] = ("read", "map", "upsert")
+        self._breakers = {stage: CircuitBreaker[tuple[OpenPage, Rejection]](rejected_in_a_row) for stage in stages}
 
-    async def run(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
-        """Import everything from `offset` on, `limit` profiles at most.
+    async def run(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
+        """Import the profiles of all `pages`.
 
         Once `stop` is set no new profile is begun; those under way are finished and sent. After an error of
         the source, what the workers have handed on is still sent; an error of the sink ends everything at
-        once. Raises the error that stopped the import. How far it came is told by the events.
+        once. Raises the error that stopped the import. The events say how far it came.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write())
                 try:
-                    await self._read(offset, limit, stop)
+                    await self._read(pages, stop)
                 except* SegsyncError as errors:
                     self._read_error = self._read_error or first_of(errors)
                 if (task := asyncio.current_task()) and task.cancelling():
@@ -129,14 +131,14 @@ class Pipeline:
         if self._read_error is not None:
             raise self._read_error
         if not self._stopping:
-            for stage in self._streaks:
-                self._end_streak(stage)
+            for stage in self._breakers:
+                self._release(stage)
 
     # --- reading: lister → listed → workers → customers ------------------------------------------------------
 
-    async def _read(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
+    async def _read(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            lister = group.create_task(self._list(offset, limit))
+            lister = group.create_task(self._list(pages))
             self._hire(group)
             stopper = group.create_task(self._stop_when(stop, lister))
             finder = group.create_task(self._find_concurrency(group)) if self._finds_concurrency else None
@@ -175,8 +177,8 @@ class Pipeline:
         self._stopping = True
         lister.cancel()
 
-    async def _list(self, offset: str, limit: int | None) -> None:
-        async with aclosing(self._source.pages(offset, limit)) as pages:
+    async def _list(self, pages: AsyncGenerator[Page, None]) -> None:
+        async with aclosing(pages):
             try:
                 async for page in pages:
                     await self._checkpoint.room()
@@ -208,7 +210,7 @@ class Pipeline:
             except (RefusedError, AnswerError, TransientError) as error:
                 await self._cannot_read(page, segment_id, error)
                 return
-            self._end_streak("read")
+            self._release("read")
         else:
             segment_id = listed.segment_id
             profile = listed if isinstance(listed, Profile) else None
@@ -218,12 +220,12 @@ class Pipeline:
             return
         encoded = self._encode(profile)
         if isinstance(encoded, bytes):
-            self._end_streak("map")
+            self._release("map")
             self._on_event(ProfileRead(segment_id))
             await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
         else:
             self._hold(page, encoded)
-            self._judge_streak("map")
+            self._stop_if_open("map")
 
     async def _cannot_read(
         self, page: OpenPage, segment_id: str, error: RefusedError | AnswerError | TransientError
@@ -235,7 +237,7 @@ class Pipeline:
             self._reject(page, rejection)
         else:
             self._hold(page, rejection)
-            self._judge_streak("read")
+            self._stop_if_open("read")
 
     def _encode(self, profile: Profile) -> bytes | Rejection:
         """The customer as JSON, or why there is none."""
@@ -262,28 +264,27 @@ class Pipeline:
         self._checkpoint.rejected(page)
 
     def _hold(self, page: OpenPage, rejection: Rejection) -> None:
-        """Hold a rejection back until it is known whether it is an accident of this profile."""
+        """Hold a rejection back until a success shows that it is an accident of this profile."""
         if self._rejected_in_a_row is None:
             self._reject(page, rejection)
         else:
-            self._streaks[rejection.stage].append((page, rejection))
+            self._breakers[rejection.stage].hold((page, rejection))
 
-    def _judge_streak(self, stage: Stage) -> None:
-        """Stop where so many were rejected with no success between them that something is wrong with all.
-
-        The resume point is still before the first of them, since what is held back has not has its outcome.
-        """
-        streak = self._streaks[stage]
-        if self._rejected_in_a_row is not None and len(streak) >= self._rejected_in_a_row:
+    def _stop_if_open(self, stage: Stage) -> None:
+        """Raise `StopError` where the circuit breaker of this stage is open."""
+        breaker = self._breakers[stage]
+        if breaker.is_open:
+            _, rejection = breaker.held[-1]
             raise StopError(
-                f"{len(streak)} profiles in a row were rejected, so the import stopped instead of "
-                f"rejecting all the others too. The last one: {streak[-1][1].reason}"
+                f"{len(breaker.held)} profiles in a row were rejected, so the import stopped instead of "
+                f"rejecting all the others too. The last one: {rejection.reason}"
             )
 
-    def _end_streak(self, stage: Stage) -> None:
-        if streak := self._streaks[stage]:
-            self._streaks[stage] = []
-            for page, rejection in streak:
+    def _release(self, stage: Stage) -> None:
+        """After a success: reject the profiles that were held back."""
+        breaker = self._breakers[stage]
+        if breaker.held:
+            for page, rejection in breaker.release():
                 self._reject(page, rejection)
 
     # --- writing: customers → batcher → batches → uploaders -----------------------------------------------
@@ -325,9 +326,9 @@ class Pipeline:
             upserts_before = self._upserts
             await self._upload(batch)
             if self._upserts > upserts_before:
-                self._end_streak("upsert")
+                self._release("upsert")
             else:
-                self._judge_streak("upsert")
+                self._stop_if_open("upsert")
 
     async def _upload(self, batch: Batch) -> None:
         try:
@@ -345,7 +346,7 @@ class Pipeline:
             rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, error.request_id)
             self._hold(item.page, rejection)
             if not self._upserts:  # neighbours in a batch may all be bad, but not everybody from the start
-                self._judge_streak("upsert")
+                self._stop_if_open("upsert")
             return
         self._upserts += 1
         sent = tuple([SentProfile(item.page.number, item.segment_id, item.source_id) for item in batch.items])

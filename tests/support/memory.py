@@ -144,7 +144,7 @@ class Import:
         )
         other = asyncio.create_task(meanwhile) if meanwhile else None
         try:
-            await pipeline.run(offset, limit, self.stop)
+            await pipeline.run(self.source.pages(offset, limit), self.stop)
         finally:
             if other:
                 other.cancel()

@@ -25,15 +25,16 @@ def dry_import(profiles: int, sink: DryRunSink) -> Counters:
     counters = Counters("0")
 
     async def run() -> None:
+        source = MemorySource(profiles)
         pipeline = Pipeline(
-            MemorySource(profiles),
+            source,
             sink,
             to_customer=to_customer,
             concurrency=16,
             batch_size=100,
             on_event=counters.count,
         )
-        await pipeline.run("0", None, asyncio.Event())
+        await pipeline.run(source.pages("0", None), asyncio.Event())
 
     run_virtual(run())
     return counters

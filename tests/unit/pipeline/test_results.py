@@ -80,7 +80,7 @@ class Scene:
             voucherify or self.voucherify,
             self.ledger,
             since=self.run,
-            tell_of=lambda _run: self.tell,
+            on_event_of=lambda _run: self.tell,
             patience_seconds=self.patience_seconds,
         )
 
@@ -303,7 +303,7 @@ async def test_so_many_of_them_in_a_row_stop_the_import(
 ) -> None:
     for _ in range(FAILED_IN_A_ROW + 5):
         scene.send(2, result())
-    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row came to nothing \(the bulk upsert aa_25 {said}\)"):
+    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row failed \(the bulk upsert aa_25 {said}\)"):
         await scene.follow()
     assert scene.outcomes == Outcomes(sent=10, pending=50)
     assert scene.rejections == []
