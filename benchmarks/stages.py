@@ -29,7 +29,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import FIRST_OFFSET, Connector, Customer, Outcomes, Page, Profile
+from segsync.models import FIRST_OFFSET, CallLimit, Connector, Customer, Outcomes, Page, Profile
 from segsync.pipeline.batching import BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint
 from segsync.runtime import run_event_loop
@@ -56,10 +56,9 @@ class Remembering(ApiClient):
     def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         super().__init__(
             session,
-            Connector(segment.SERVICE, identity=settings.segment_space_id, host=settings.segment_url),
+            Connector(segment.SERVICE, settings.segment_space_id, settings.segment_url, CallLimit(NO_LIMIT, "second")),
             headers=segment.headers(settings.segment_access_token),
             credentials="SEGMENT_ACCESS_TOKEN",
-            limiter=RateLimiter(NO_LIMIT),
             retry_seconds=0.0,
             on_event=ignore,
         )

@@ -167,9 +167,14 @@ class CallLimit(Struct, frozen=True):
     per: Literal["second", "minute"]
 
     @property
+    def window_seconds(self) -> float:
+        """The time over which the calls are counted."""
+        return 1.0 if self.per == "second" else 60.0
+
+    @property
     def per_second(self) -> float:
         """The same limit in calls per second."""
-        return self.calls if self.per == "second" else self.calls / 60
+        return self.calls / self.window_seconds
 
 
 class Connector(Struct, frozen=True):

@@ -12,7 +12,6 @@ from segsync.__about__ import __version__
 from segsync.connectors import segment, voucherify
 from segsync.connectors.base import Sink, Source
 from segsync.connectors.http.client import ApiClient
-from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.models import CallLimit, Connector
@@ -73,7 +72,6 @@ async def connect_services(
             about_source,
             headers=segment.headers(settings.segment_access_token),
             credentials="SEGMENT_ACCESS_TOKEN (or it is not for this SEGMENT_SPACE_ID)",
-            limiter=RateLimiter(settings.segment_requests_per_second),
             retry_seconds=settings.retry_seconds,
             on_event=on_event,
         )
@@ -82,7 +80,6 @@ async def connect_services(
             about_sink,
             headers=voucherify.headers(settings.voucherify_application_id, settings.voucherify_secret_key),
             credentials="VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY (or they are not for this region)",
-            limiter=RateLimiter(settings.voucherify_requests_per_minute / 60, window_seconds=60.0),
             retry_seconds=settings.retry_seconds,
             on_event=on_event,
         )

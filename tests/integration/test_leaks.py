@@ -27,7 +27,6 @@ import pytest
 from segsync import run_import
 from segsync.connectors import segment, voucherify
 from segsync.connectors.http.client import ApiClient
-from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.segment import SegmentSource
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import CallError, SegsyncError
@@ -41,7 +40,7 @@ from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
 from tests.support.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
-from tests.support.scripted import UNLIMITED, Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
+from tests.support.scripted import Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
 
 # --- what must not be seen ------------------------------------------------------------------------------------
 
@@ -376,7 +375,6 @@ async def services_at(url: str, *, timeout_seconds: float = 5.0) -> AsyncGenerat
                 Connector(service, identity="spa_1", host=url),
                 headers=headers,
                 credentials=credentials,
-                limiter=RateLimiter(UNLIMITED),
                 retry_seconds=0.0,
                 on_event=ignore,
                 random=NoJitter(),
@@ -471,7 +469,6 @@ async def test_a_credential_that_looks_like_any_word_is_hidden_as_well(credentia
             Connector("Voucherify", identity=credential, host=url),
             headers=voucherify.headers(credential, credential),
             credentials="VOUCHERIFY_SECRET_KEY",
-            limiter=RateLimiter(UNLIMITED),
             retry_seconds=0.0,
             on_event=ignore,
         )

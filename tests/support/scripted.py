@@ -17,9 +17,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from segsync.connectors.http.client import ApiClient
-from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import Event, OnEvent, ignore
-from segsync.models import Connector
+from segsync.models import CallLimit, Connector
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,6 +26,8 @@ UNLIMITED = 100_000.0
 
 CREDENTIALS = {"Authorization": "Basic c2VjcmV0Og==", "X-App-Id": "id-of-app", "X-App-Token": "key-of-app"}
 """Those of both services, so that none of them goes where it should not."""
+
+NO_HEADERS = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def answer(fields: object, status: int = 200, **headers: str) -> Answer:
@@ -115,10 +116,9 @@ async def transport_at(
         session._retry_connection = False  # as in the program: the transport counts its tries itself
         yield ApiClient(
             session,
-            Connector(service, identity=identity, host=url),
+            Connector(service, identity=identity, host=url, limit=CallLimit(UNLIMITED, "second")),
             headers=CREDENTIALS,
             credentials="SEGMENT_ACCESS_TOKEN",
-            limiter=RateLimiter(UNLIMITED),
             retry_seconds=retry_seconds,
             on_event=on_event,
             random=random or NoJitter(),
@@ -194,10 +194,9 @@ class SilentSession:
     ) -> ApiClient:
         return ApiClient(
             cast(aiohttp.ClientSession, self),
-            Connector("Voucherify", identity="app", host="http://127.0.0.1"),
+            Connector("Voucherify", "app", "http://127.0.0.1", CallLimit(calls_per_second, "second")),
             headers={},
             credentials="",
-            limiter=RateLimiter(calls_per_second),
             retry_seconds=retry_seconds,
             on_event=lambda _event: None,
             random=random,
