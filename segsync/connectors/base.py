@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from typing import Protocol, runtime_checkable
 
@@ -46,7 +47,7 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """A larger bulk request is answered 413."""
 
 LISTED_ACTIONS = 100
-"""A listing of async actions tells the status of no more than this, the newest ones."""
+"""A listing of async actions has the status of at most this many, the newest ones."""
 
 ENDED = frozenset({"DONE", "FAILED"})
 """Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
@@ -76,6 +77,11 @@ class UpsertResult(Struct, frozen=True):
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+
+def result_calls(upserts: int) -> int:
+    """The calls that read the results of bulk upserts: one for each, and one per listing."""
+    return upserts + math.ceil(upserts / LISTED_ACTIONS)
 
 
 @runtime_checkable

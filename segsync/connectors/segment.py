@@ -6,6 +6,7 @@ https://www.twilio.com/docs/segment/unify/profile-api
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
@@ -21,8 +22,20 @@ SERVICE = "Segment"
 
 PROBE_SECONDS = 10.0
 
-EXTERNAL_IDS_A_CALL = 25
-"""The Profile API returns no more than this, whatever `limit` says."""
+EXTERNAL_IDS_PER_CALL = 25
+"""The Profile API returns at most this many, whatever `limit` says."""
+
+
+class ReadCalls(msgspec.Struct, frozen=True):
+    """The calls that it takes to read profiles: to list them, to ask for external ids, and for traits."""
+
+    listing: int
+    external_ids: int
+    traits: int
+
+    @property
+    def total(self) -> int:
+        return self.listing + self.external_ids + self.traits
 
 
 class _Cursor(msgspec.Struct):
@@ -94,7 +107,7 @@ class SegmentSource:
             traits = dict.fromkeys([identifier_type, *traits])
         self._page_size = page_size
         self._profiles = f"/v1/spaces/{quote(client.about.identity, safe='')}/collections/users/profiles"
-        self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_A_CALL}"
+        self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_PER_CALL}"
         include = "" if traits is None else f"include={','.join(quote(name, safe='') for name in traits)}&"
         self._traits_query = f"{include}limit={traits_limit}"
 
@@ -175,7 +188,7 @@ class SegmentSource:
         found: list[tuple[str, str]] = []
         cursor: str | None = ""
         while cursor is not None:
-            target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_A_CALL}", cursor)
+            target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_PER_CALL}", cursor)
             answer = await self._call("GET", target, _EXTERNAL_IDS)
             for each in answer.data:
                 if each.type and (value := as_source_id(each.id)):
@@ -212,6 +225,25 @@ class SegmentSource:
             traits.update(answer.traits)
             cursor = trail.after(answer.cursor)
         return traits
+
+
+def read_calls(
+    profiles: int,
+    *,
+    customers: int,
+    with_identifier_trait: int,
+    trait_calls: float,
+    page_size: int,
+    traits_first: bool,
+) -> ReadCalls:
+    """The calls for `profiles`, of which `customers` have the identifier, some of them as a trait.
+
+    With `traits_first` all traits are read, and external ids of the profiles without that trait.
+    """
+    listing = math.ceil(profiles / page_size)
+    if traits_first:
+        return ReadCalls(listing, profiles - with_identifier_trait, round(profiles * trait_calls))
+    return ReadCalls(listing, profiles, round(customers * trait_calls))
 
 
 def as_source_id(value: object) -> str | None:

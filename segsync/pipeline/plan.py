@@ -15,7 +15,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
 
-PROFILES_A_PAGE = 100
+PROFILES_PER_PAGE = 100
 
 
 async def listed(
@@ -46,7 +46,7 @@ async def of_rejected(ledger: Ledger, run: int) -> AsyncGenerator[Page, None]:
     """The rejected profiles of a run."""
     after: str | None = None
     while ids := await ledger.ask(
-        partial(entries_rejections.rejected_profiles, run=run, after=after, most=PROFILES_A_PAGE)
+        partial(entries_rejections.rejected_profiles, run=run, after=after, most=PROFILES_PER_PAGE)
     ):
         after = ids[-1]
         yield Page(after, tuple(ids), None)
