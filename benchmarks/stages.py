@@ -29,7 +29,7 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import FIRST_OFFSET, Connector, Customer, Outcomes, Page, Profile
+from segsync.models import FIRST_OFFSET, CallLimit, Connector, Customer, Outcomes, Page, Profile
 from segsync.pipeline.batching import BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint
 from segsync.runtime import run_event_loop
@@ -58,11 +58,9 @@ class Remembering(ApiClient):
     def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         super().__init__(
             session,
-            service=segment.SERVICE,
-            base_url=settings.segment_url,
+            Connector(segment.SERVICE, settings.segment_space_id, settings.segment_url, CallLimit(NO_LIMIT, "second")),
             headers=segment.headers(settings.segment_access_token),
             credentials="SEGMENT_ACCESS_TOKEN",
-            limiter=RateLimiter(NO_LIMIT),
             retry_seconds=0.0,
             on_event=ignore,
         )
@@ -90,8 +88,9 @@ async def read_all(source: segment.SegmentSource, customers: int) -> list[Profil
     """Ask for the pages, and for the two parts of each profile."""
     profiles = []
     async for page in source.pages(FIRST_OFFSET, customers):
-        for segment_id in page.segment_ids:
-            profile = await source.profile(segment_id)
+        for segment_id in page.profiles:
+            assert isinstance(segment_id, str), "pages of Segment hold ids"  # noqa: S101
+            profile = await source.read(segment_id)
             assert profile is not None, "a space for this has no anonymous profiles"  # noqa: S101
             profiles.append(profile)
     return profiles
@@ -164,15 +163,14 @@ async def cpu_microseconds(stage: Stage, count: int) -> float:
 async def main(customers: int) -> None:
     settings = Settings.load()
     async with aiohttp.ClientSession(headers=segment.headers(settings.segment_access_token)) as session:
-        transport = Remembering(session, settings)
+        client = Remembering(session, settings)
         source = segment.SegmentSource(
-            transport,
-            space_id=settings.segment_space_id,
+            client,
             identifier_type=settings.identifier_saved_as_source_id,
             traits=MAPPED_TRAITS,
         )
         profiles = await read_all(source, customers)
-    calls = len(transport.answers)
+    calls = len(client.answers)
     mapped = await map_all(profiles)
     encoded = await encode_all(mapped)
     stages: dict[str, Stage] = {

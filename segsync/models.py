@@ -55,23 +55,30 @@ Stage = Literal["read", "map", "upsert", "confirm"]
 outcome of an upsert that Voucherify had accepted."""
 
 
-class Page(Struct, frozen=True):
-    """One page of the listing: the cursor it was asked with, its segment ids, the cursor of the next page.
-
-    `next_cursor` is None on the last page.
-    """
-
-    cursor: str
-    segment_ids: tuple[str, ...]
-    next_cursor: str | None
-
-
 class Profile(Struct, frozen=True):
-    """A Segment profile that carries the identifier: `source_id` is its value."""
+    """A profile that carries the identifier: `source_id` is its value."""
 
     segment_id: str
     source_id: str
     traits: dict[str, Any]
+
+
+class WithoutIdentifier(Struct, frozen=True):
+    """A profile that has no identifier, so there is nothing to send."""
+
+    segment_id: str
+
+
+class Page(Struct, frozen=True):
+    """One page of the listing: the cursor it was asked with, its profiles, the cursor of the next page.
+
+    A profile is its id where it has yet to be read, or the whole of it where the listing holds that already.
+    `next_cursor` is None on the last page.
+    """
+
+    cursor: str
+    profiles: tuple[str | Profile | WithoutIdentifier, ...]
+    next_cursor: str | None
 
 
 class Address(Struct, frozen=True, omit_defaults=True):
@@ -160,9 +167,14 @@ class CallLimit(Struct, frozen=True):
     per: Literal["second", "minute"]
 
     @property
+    def window_seconds(self) -> float:
+        """The time over which the calls are counted."""
+        return 1.0 if self.per == "second" else 60.0
+
+    @property
     def per_second(self) -> float:
         """The same limit in calls per second."""
-        return self.calls if self.per == "second" else self.calls / 60
+        return self.calls / self.window_seconds
 
 
 class Connector(Struct, frozen=True):

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from segsync.check.metadata import MetadataCheck
 from segsync.check.sample import Sample
-from segsync.connectors.cost import CALLS_A_CYCLE, Estimate
+from segsync.connectors.cost import Estimate
+from segsync.connectors.voucherify import CALLS_PER_CYCLE
 from segsync.pipeline.mapper import NEED_THE_SCHEMA
 
 State = Literal["ok", "warning", "failed", "not done"]
@@ -220,12 +221,12 @@ def of_estimate(made: Estimate) -> Finding:
     """Whether the plan's calls are enough; that it takes long is nothing to mend."""
     calls = f"{made.segment_calls:,} Segment calls and {made.voucherify_calls:,} Voucherify calls"
     detail = f"{made.profiles:,} profiles: {calls}{' (an example: say how many with --profiles)' * made.is_example}"
-    if made.voucherify_calls > CALLS_A_CYCLE:
+    if made.voucherify_calls > CALLS_PER_CYCLE:
         return finding(
             "estimate",
             "warning",
             detail,
-            f"A plan may have {CALLS_A_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm halves them.",
+            f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm halves them.",
         )
     return finding("estimate", "ok", detail)
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from segsync.check.findings import Finding, finding
 from segsync.check.sample import SampledProfile
 from segsync.connectors import segment, voucherify
-from segsync.connectors.factory import connect
+from segsync.connectors.factory import connect_services
 from segsync.connectors.segment import SegmentSource
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import (
@@ -204,7 +204,7 @@ class ServiceProbe:
 
         changed: dict[str, Any] = {service.base_url_field: url}
         limit = asyncio.timeout(None)
-        async with connect(replace(self._settings, **changed), tell) as clients:
+        async with connect_services(replace(self._settings, **changed), tell) as clients:
             try:
                 async with limit:  # not around the services: once all is answered, it is no matter that none are left
                     yield clients
@@ -216,7 +216,7 @@ class ServiceProbe:
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:
     async with aclosing(source.pages(FIRST_OFFSET, profiles)) as pages:
-        return [segment_id async for page in pages for segment_id in page.segment_ids]
+        return [each async for page in pages for each in page.profiles if isinstance(each, str)]
 
 
 async def _read_all(

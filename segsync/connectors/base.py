@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from segsync.mapping.metadata_schema import MetadataSchema
-from segsync.models import Page, Profile, Usage
+from segsync.models import Connector, Page, Profile, Usage
 
 
 class Source(Protocol):
-    """Where profiles come from. Both methods raise `CallError` classes."""
+    """Where profiles come from. `pages` and `read` raise `CallError` classes."""
+
+    about: Connector
 
     def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
-        """Pages of ids from `offset` on, at most `limit` profiles in all."""
+        """Pages from `offset` on, at most `limit` profiles in all: ids to be read, or whole profiles."""
 
-    async def profile(self, segment_id: str) -> Profile | None:
-        """The profile, or None where it has no identifier."""
+    async def read(self, segment_id: str) -> Profile | None:
+        """The profile, or None where it has no identifier.
+
+        A source of whole profiles is asked too: what is replayed comes by id.
+        """
 
     async def answers(self) -> bool:
         """Whether the source answers at all, asked when a profile has been tried for long enough."""
@@ -30,6 +36,7 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where customers go."""
 
+    about: Connector
     max_body_bytes: int
 
     async def upsert(self, body: bytes) -> str:
@@ -40,7 +47,7 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """A larger bulk request is answered 413."""
 
 LISTED_ACTIONS = 100
-"""A listing of async actions tells the status of no more than this, the newest ones."""
+"""A listing of async actions has the status of at most this many, the newest ones."""
 
 ENDED = frozenset({"DONE", "FAILED"})
 """Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
@@ -72,8 +79,16 @@ class UpsertResult(Struct, frozen=True):
         return self.status in ENDED
 
 
+def result_calls(upserts: int) -> int:
+    """The calls that read the results of bulk upserts: one for each, and one per listing."""
+    return upserts + math.ceil(upserts / LISTED_ACTIONS)
+
+
+@runtime_checkable
 class Results(Protocol):
-    """Where outcomes are read. The methods raise `CallError` classes."""
+    """A sink that tells the results of its bulk upserts. The methods raise `CallError` classes."""
+
+    about: Connector
 
     async def action_statuses(self) -> dict[str, str]:
         """The status of the newest actions, by id."""
@@ -85,15 +100,12 @@ class Results(Protocol):
         """The customers that a report file says were refused."""
 
 
-class SinkWithResults(Sink, Results, Protocol):
-    """Where customers go, and where one hears what became of them."""
-
-
+@runtime_checkable
 class Schemas(Protocol):
-    """What tells the metadata schema, and whether it lets anybody in at all."""
+    """A sink that has a schema for metadata. The methods raise `CallError` classes."""
 
     async def metadata_schema(self) -> MetadataSchema:
-        """What a customer's metadata may hold. Raises `CallError` classes."""
+        """What a customer's metadata may hold."""
 
     async def action_statuses(self) -> dict[str, str]:
         """Another call that the same credentials open."""

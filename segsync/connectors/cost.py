@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 from msgspec import Struct
 
-from segsync.connectors.base import LISTED_ACTIONS
+from segsync.connectors import segment, voucherify
+from segsync.connectors.factory import describe
 from segsync.connectors.http.rate_limiter import net_of_margin
+from segsync.models import Connector
 from segsync.settings import Settings
-
-CALLS_A_CYCLE = 100_000
-"""What Voucherify's Business plan has in a billing cycle (Voucherify, "Limits")."""
 
 
 class Shares(Struct, frozen=True):
-    """What a sample says of all profiles: the shares, 0 to 1, that carry the identifier, and that carry it as a trait.
+    """What a sample shows of all profiles: the shares, 0 to 1, that carry the identifier, and that carry it as a trait.
 
     `trait_calls` is how many calls it takes to read the traits of one.
     """
@@ -26,11 +23,11 @@ class Shares(Struct, frozen=True):
 
 
 class Estimate(Struct, frozen=True):
-    """What it would take to import `profiles`, at the configured limits; `is_example` where nobody said how many.
+    """What it would take to import `profiles`, at the configured limits; `is_example` where their number is not known.
 
     Segment: calls to list them, to ask for external ids, and for traits. Voucherify: bulk upserts, and calls that read
-    what became of them (none of these with `--no-confirm`). Seconds are those that the calls to one service take with
-    no retries; `seconds` is the longer of the two, since they run side by side.
+    their results (none of these with `--no-confirm`). Seconds are those that the calls to one service take without
+    retries; `seconds` is the longer of the two, since they run side by side.
     """
 
     profiles: int
@@ -51,34 +48,34 @@ class Estimate(Struct, frozen=True):
 def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: bool = False) -> Estimate:
     """What `profiles` would take where all are as the sample is."""
     customers = round(profiles * shares.identifier)
-    listing = math.ceil(profiles / settings.segment_request_limit)
-    if settings.identifier_lookup == "traits":  # everybody's traits, and external ids of those without the trait
-        external_ids = round(profiles * (1 - shares.identifier_trait))
-        traits = round(profiles * shares.trait_calls)
-    else:
-        external_ids, traits = profiles, round(customers * shares.trait_calls)
-    upserts = math.ceil(customers / settings.batch_size)
-    outcomes = result_calls(upserts)
-    segment_calls, voucherify_calls = listing + external_ids + traits, upserts + outcomes
-    segment_seconds = segment_calls / net_of_margin(settings.segment_requests_per_second)
-    voucherify_seconds = voucherify_calls / net_of_margin(settings.voucherify_requests_per_minute / 60)
+    read = segment.read_calls(
+        profiles,
+        customers=customers,
+        with_identifier_trait=round(profiles * shares.identifier_trait),
+        trait_calls=shares.trait_calls,
+        page_size=settings.segment_request_limit,
+        traits_first=settings.identifier_lookup == "traits",
+    )
+    written = voucherify.write_calls(customers, batch_size=settings.batch_size)
+    source, sink = describe(settings)
+    segment_seconds, voucherify_seconds = _seconds(read.total, source), _seconds(written.total, sink)
     return Estimate(
         profiles=profiles,
         is_example=is_example,
         customers=customers,
-        listing_calls=listing,
-        external_ids_calls=external_ids,
-        traits_calls=traits,
-        segment_calls=segment_calls,
+        listing_calls=read.listing,
+        external_ids_calls=read.external_ids,
+        traits_calls=read.traits,
+        segment_calls=read.total,
         segment_seconds=segment_seconds,
-        upserts=upserts,
-        result_calls=outcomes,
-        voucherify_calls=voucherify_calls,
+        upserts=written.upserts,
+        result_calls=written.results,
+        voucherify_calls=written.total,
         voucherify_seconds=voucherify_seconds,
         seconds=max(segment_seconds, voucherify_seconds),
     )
 
 
-def result_calls(upserts: int) -> int:
-    """The calls that read what became of so many bulk upserts."""
-    return upserts + math.ceil(upserts / LISTED_ACTIONS)
+def _seconds(calls: int, connector: Connector) -> float:
+    """The time of these calls at the limit of the connector."""
+    return calls / net_of_margin(connector.limit.per_second) if connector.limit else 0.0

@@ -24,13 +24,15 @@ from typing import IO, Any, Final, Protocol, Self
 
 import msgspec
 
-from segsync.connectors.base import MAX_BODY_BYTES, RefusedCustomer, UpsertResult
+from segsync.connectors.base import MAX_BODY_BYTES
 from segsync.errors import OutputError, SettingsError
+from segsync.models import Connector
 
 
 class DryRunSink:
-    """A sink that sends nothing: customers go into `output`, where there is one. Nobody's outcome is known."""
+    """A sink that sends nothing: customers go into `output`, where there is one. It has no results to read."""
 
+    about = Connector("dry run", identity="")
     max_body_bytes = MAX_BODY_BYTES
 
     def __init__(self, output: Output | None = None) -> None:
@@ -38,23 +40,11 @@ class DryRunSink:
         self._upserts = 0
 
     async def upsert(self, body: bytes) -> str:
-        """Take what would be sent; a name for the action that there is none of. Raises `OutputError`."""
+        """Write what would be sent; a name for the upsert that is not made. Raises `OutputError`."""
         if self._output:
             self._output.add(body)
         self._upserts += 1
         return f"dry-run-{self._upserts}"
-
-    async def action_statuses(self) -> dict[str, str]:
-        """None: nothing was queued."""
-        return {}
-
-    async def upsert_result(self, _action_id: str) -> UpsertResult | None:
-        """None: nothing was queued."""
-        return None
-
-    async def reported(self, _url: str) -> list[RefusedCustomer]:
-        """Nobody: nothing was queued."""
-        return []
 
 
 def problem_with(path: Path) -> str | None:

@@ -6,6 +6,7 @@ https://www.twilio.com/docs/segment/unify/profile-api
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
@@ -21,8 +22,20 @@ SERVICE = "Segment"
 
 PROBE_SECONDS = 10.0
 
-EXTERNAL_IDS_A_CALL = 25
-"""The Profile API returns no more than this, whatever `limit` says."""
+EXTERNAL_IDS_PER_CALL = 25
+"""The Profile API returns at most this many, whatever `limit` says."""
+
+
+class ReadCalls(msgspec.Struct, frozen=True):
+    """The calls that it takes to read profiles: to list them, to ask for external ids, and for traits."""
+
+    listing: int
+    external_ids: int
+    traits: int
+
+    @property
+    def total(self) -> int:
+        return self.listing + self.external_ids + self.traits
 
 
 class _Cursor(msgspec.Struct):
@@ -77,25 +90,24 @@ class SegmentSource:
 
     def __init__(
         self,
-        transport: ApiClient,
+        client: ApiClient,
         *,
-        space_id: str,
         identifier_type: str,
         traits: Collection[str] | None,
         traits_first: bool = False,
         page_size: int = 100,
         traits_limit: int = 200,
     ) -> None:
-        self._call = transport.call
-        self.usage = transport.limiter.usage
+        self.about = client.about
+        self.usage = client.limiter.usage
+        self._call = client.call
         self._identifier_type = identifier_type
         self._traits_first = traits_first
         if traits_first and traits is not None:
             traits = dict.fromkeys([identifier_type, *traits])
-        self._space_id = space_id
         self._page_size = page_size
-        self._profiles = f"/v1/spaces/{quote(space_id, safe='')}/collections/users/profiles"
-        self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_A_CALL}"
+        self._profiles = f"/v1/spaces/{quote(client.about.identity, safe='')}/collections/users/profiles"
+        self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_PER_CALL}"
         include = "" if traits is None else f"include={','.join(quote(name, safe='') for name in traits)}&"
         self._traits_query = f"{include}limit={traits_limit}"
 
@@ -119,10 +131,10 @@ class SegmentSource:
                 yield Page(cursor, segment_ids if left is None else segment_ids[:left], cursor)
                 raise
             if left is not None:
-                if len(page.segment_ids) > left:
+                if len(page.profiles) > left:
                     # More than was asked for: a resume has to begin with this page again.
-                    page = Page(cursor, page.segment_ids[:left], cursor)
-                left -= len(page.segment_ids)
+                    page = Page(cursor, page.profiles[:left], cursor)
+                left -= len(page.profiles)
             yield page
             cursor = page.next_cursor
 
@@ -142,7 +154,7 @@ class SegmentSource:
             hint = f"Is '{cursor}' an offset or cursor of this space?"
             kind: type[RefusedError | AccessError] = RefusedError
             if error.status == 404:
-                kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self._space_id} in this SEGMENT_REGION?"
+                kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self.about.identity} in this SEGMENT_REGION?"
             elif is_first:
                 kind = AccessError  # the offset is the user's own
             raise kind(
@@ -152,7 +164,7 @@ class SegmentSource:
                 request_id=error.request_id,
             ) from None
 
-    async def profile(self, segment_id: str) -> Profile | None:
+    async def read(self, segment_id: str) -> Profile | None:
         """The profile with its identifier and the traits asked for, or None where it has no such identifier.
 
         The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it
@@ -171,12 +183,12 @@ class SegmentSource:
         return Profile(segment_id, source_id, await self._traits(path))
 
     async def external_ids(self, segment_id: str) -> list[tuple[str, str]]:
-        """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `profile`."""
+        """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `read`."""
         trail = _Trail("a profile's external ids")
         found: list[tuple[str, str]] = []
         cursor: str | None = ""
         while cursor is not None:
-            target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_A_CALL}", cursor)
+            target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_PER_CALL}", cursor)
             answer = await self._call("GET", target, _EXTERNAL_IDS)
             for each in answer.data:
                 if each.type and (value := as_source_id(each.id)):
@@ -185,7 +197,7 @@ class SegmentSource:
         return found
 
     async def traits(self, segment_id: str) -> dict[str, Any]:
-        """The traits of a profile that are asked for. Raises as `profile`."""
+        """The traits of a profile that are asked for. Raises as `read`."""
         return await self._traits(self._path(segment_id))
 
     def _path(self, segment_id: str) -> str:
@@ -213,6 +225,25 @@ class SegmentSource:
             traits.update(answer.traits)
             cursor = trail.after(answer.cursor)
         return traits
+
+
+def read_calls(
+    profiles: int,
+    *,
+    customers: int,
+    with_identifier_trait: int,
+    trait_calls: float,
+    page_size: int,
+    traits_first: bool,
+) -> ReadCalls:
+    """The calls for `profiles`, of which `customers` have the identifier, some of them as a trait.
+
+    With `traits_first` all traits are read, and external ids of the profiles without that trait.
+    """
+    listing = math.ceil(profiles / page_size)
+    if traits_first:
+        return ReadCalls(listing, profiles - with_identifier_trait, round(profiles * trait_calls))
+    return ReadCalls(listing, profiles, round(customers * trait_calls))
 
 
 def as_source_id(value: object) -> str | None:

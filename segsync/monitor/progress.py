@@ -8,7 +8,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from segsync.connectors.cost import result_calls
+from segsync.connectors.base import result_calls
 from segsync.connectors.http.rate_limiter import net_of_margin
 from segsync.formatting import time_left
 from segsync.report.counters import Counters

@@ -26,7 +26,7 @@ class OpenPage:
         self.number = number
         self.cursor = page.cursor
         self.next_cursor = page.next_cursor
-        self.pending = len(page.segment_ids)
+        self.pending = len(page.profiles)
         self.sent = self.without_identifier = self.rejected = 0
 
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from segsync.connectors.base import Schemas, SinkWithResults, Source
+from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.errors import first_of
 from segsync.events import (
     ActionEnded,
@@ -31,7 +31,7 @@ from segsync.ledger import recorder
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
-from segsync.models import FIRST_OFFSET, Customer, Page, Plan, Profile
+from segsync.models import Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.pipeline.results import ResultReader
@@ -48,8 +48,8 @@ _KEPT: Final = frozenset(
 class ImportJob:
     """Carries out a plan.
 
-    `schemas` says what customers' metadata may hold, `tell` gets the events of the runs that the plan counts, and
-    `confirm` says whether outcomes are read.
+    `schemas` says what customers' metadata may hold (None where nothing is known of that), `tell` gets the events of
+    the runs that the plan counts, and `confirm` says whether results are read, of a sink that has any.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class ImportJob:
         settings: Settings,
         plan: Plan,
         source: Source,
-        sink: SinkWithResults,
-        schemas: Schemas,
+        sink: Sink,
+        schemas: Schemas | None,
         *,
         ledger: Ledger,
         confirm: bool,
@@ -72,19 +72,20 @@ class ImportJob:
         self._sink = sink
         self._schemas = schemas
         self._ledger = ledger
-        self._confirm = confirm
         self._tell = tell
         self._files = files
         self._stop = stop
         self._metadata_of: MetadataOf | None = None
-        self._results = ResultReader(
-            sink,
-            ledger,
-            since=plan.followed_since,
-            tell_of=self._tell_result_of,
-            patience_seconds=settings.confirm_seconds,
-            calls_per_second=settings.voucherify_requests_per_minute / 60,
-        )
+        self._results: ResultReader | None = None
+        if confirm and isinstance(sink, Results):
+            self._results = ResultReader(
+                sink,
+                ledger,
+                since=plan.followed_since,
+                on_event_of=self._tell_result_of,
+                patience_seconds=settings.confirm_seconds,
+            )
+        self._confirm = self._results is not None
 
     async def run(self, limit: int | None) -> None:
         """Do it all, or what can be done until `stop` is set. Raises the error that stopped it."""
@@ -119,7 +120,7 @@ class ImportJob:
             return
         all_sent = asyncio.Event()
         pipeline = Pipeline(
-            pages.WithPages(self._source, from_pages),
+            self._source,
             self._sink,
             to_customer=mapping,
             concurrency=self._settings.concurrency,
@@ -130,7 +131,7 @@ class ImportJob:
         )
         async with _task_group() as group:
             hearing = group.create_task(self._read_results(all_sent))
-            await pipeline.run(FIRST_OFFSET, None, self._stop)
+            await pipeline.run(from_pages, self._stop)
             all_sent.set()
             await hearing
 
@@ -150,7 +151,8 @@ class ImportJob:
 
     async def _read_results(self, all_sent: asyncio.Event) -> None:
         """Follow the upserts to their end, or until `stop` when all is sent: what is not read by then stays open."""
-        if not self._confirm:
+        results = self._results
+        if results is None:
             return
 
         async def end_early(following: asyncio.Task[None]) -> None:
@@ -162,7 +164,7 @@ class ImportJob:
             following.cancel()
 
         async with _task_group() as group:
-            following = group.create_task(self._results.follow(all_sent))
+            following = group.create_task(results.follow(all_sent))
             ending = group.create_task(end_early(following))
             await asyncio.wait({following})
             ending.cancel()
@@ -176,7 +178,8 @@ class ImportJob:
                 if self._files:
                     self._files.write(event)
                 record.record(event)
-                self._results.remember(event)
+                if self._results:
+                    self._results.remember(event)
             if not is_listing:
                 if isinstance(event, PageDone):
                     return  # the page was counted when it was listed

@@ -1,11 +1,11 @@
-"""The mapping that the settings ask for, with Voucherify's metadata schema in it."""
+"""The mapping that the settings ask for, with the metadata schema of the sink in it."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from segsync.connectors.base import Schemas
-from segsync.errors import AccessError, AnswerError, CallError, RefusedError
+from segsync.errors import AccessError, AnswerError, CallError, RefusedError, SettingsError
 from segsync.events import MetadataUnchecked, OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS, MetadataOf
 from segsync.mapping.metadata import metadata_rules
@@ -13,17 +13,22 @@ from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.settings import Settings
 
 NEED_THE_SCHEMA: Final = frozenset({"drop", "reject"})
-"""Values of METADATA_UNDEFINED that mean nothing to who does not know what is defined."""
+"""Values of METADATA_UNDEFINED that need to know which keys are defined."""
 
 
-async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEvent) -> MetadataOf:
-    """The rules for metadata under these settings, for one import: this is one call to Voucherify.
+async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_event: OnEvent) -> MetadataOf:
+    """The rules for metadata under these settings, for one import; `schemas` is None for a sink without a schema.
 
-    Where the schema is not for us to read, metadata goes as it is, which is told; if the settings need the schema,
-    raises `AccessError`. Raises whatever else the call raises.
+    The schema is read in one call. Where these credentials may not read it, metadata is sent as it is, and
+    `MetadataUnchecked` says so; if the settings need the schema, raises `AccessError`, or `SettingsError` for a sink
+    that has none. Raises whatever else the call raises.
     """
     undefined = settings.metadata_undefined
     schema: MetadataSchema | None = None
+    if schemas is None:
+        if undefined in NEED_THE_SCHEMA:
+            raise SettingsError([f"METADATA_UNDEFINED={undefined} needs a metadata schema, and this sink has none"])
+        return unfitted_metadata(settings)
     try:
         schema = await schemas.metadata_schema()
     except (AccessError, RefusedError, AnswerError) as error:
@@ -38,19 +43,19 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas, tell: OnEven
                 status=error.status,
                 request_id=error.request_id,
             ) from None
-        tell(MetadataUnchecked(reason))
+        on_event(MetadataUnchecked(reason))
     return metadata_rules(settings.metadata_traits, undefined, schema, used=_used(settings))
 
 
 def why_unreadable(error: CallError) -> str:
-    """Why the metadata schema cannot be read by somebody whom Voucherify lets in."""
+    """Why the metadata schema cannot be read with credentials that open the service otherwise."""
     if isinstance(error, AccessError):
-        return f"Voucherify answered {error.status}: this application key may not read the metadata schema"
+        return f"{error.service} answered {error.status}: this application key may not read the metadata schema"
     return f"{error.message}: the metadata schema for customers cannot be read"
 
 
 def unfitted_metadata(settings: Settings) -> MetadataOf:
-    """The metadata that an import would have, before anybody looks at the schema."""
+    """The rules for metadata that is not checked against a schema."""
     return metadata_rules(settings.metadata_traits, "send", None, used=_used(settings))
 
 

@@ -18,20 +18,6 @@ from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
 PROFILES_PER_PAGE = 100
 
 
-class WithPages:
-    """A source whose profiles are those of `source`, on these pages."""
-
-    def __init__(self, source: Source, pages: AsyncGenerator[Page, None]) -> None:
-        self.profile = source.profile
-        self.answers = source.answers
-        self.usage = source.usage
-        self._pages = pages
-
-    def pages(self, _offset: str, _limit: int | None) -> AsyncGenerator[Page, None]:
-        """All of them: where they begin and end is known."""
-        return self._pages
-
-
 async def listed(
     source: Source, ledger: Ledger, run: int, offset: str, limit: int | None
 ) -> AsyncGenerator[Page, None]:

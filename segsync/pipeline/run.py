@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from segsync.connectors.base import SinkWithResults
+from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
@@ -27,6 +27,8 @@ from segsync.settings import Settings
 async def run_import(
     settings: Settings,
     *,
+    source: Source | None = None,
+    sink: Sink | None = None,
     offset: str | int = FIRST_OFFSET,
     limit: int | None = None,
     resume: bool = False,
@@ -39,6 +41,7 @@ async def run_import(
 ) -> ImportReport:
     """Import the profiles of a Segment space into Voucherify; what became of each is in the report.
 
+    A `source` or a `sink` of one's own takes the place of Segment, or of Voucherify.
     `offset` is where to begin: a number of profiles to skip, or any cursor that Segment gave; `limit` is the
     number of profiles to import at most, in all of an import that is resumed. `resume` goes on where the last import
     on the `ledger` stood, and begins at `offset` if there was none; `retry_rejected` takes the profiles through
@@ -57,13 +60,15 @@ async def run_import(
         raise SettingsError([f"limit={limit} must be 1 or more"])
     if not str(offset).isprintable():
         raise SettingsError([f"offset={offset!r} must be a number or a cursor of Segment's"])
-    with open_ledger(settings, ledger) as opened:
+    with open_ledger(settings, ledger, source, sink) as opened:
         plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
         plan = plan or plan_new(opened, str(offset))
         return await run_plan(
             settings,
             plan,
             Counters(plan.offset, plan.before),
+            source=source,
+            sink=sink,
             ledger=opened,
             limit=plan.left_of(limit),
             confirm=confirm,
@@ -73,10 +78,16 @@ async def run_import(
         )
 
 
-def open_ledger(settings: Settings, path: Path | None) -> Ledger:
-    """The ledger at `path`, for the import of these settings."""
-    source, sink = describe(settings)
-    return Ledger(path, owner=sink, source=source)
+def open_ledger(
+    settings: Settings, path: Path | None, source: Source | None = None, sink: Sink | None = None
+) -> Ledger:
+    """The ledger at `path`, for imports from this source into this sink; those of the settings for None."""
+    source_of_settings, sink_of_settings = describe(settings)
+    return Ledger(
+        path,
+        owner=sink.about if sink else sink_of_settings,
+        source=source.about if source else source_of_settings,
+    )
 
 
 async def run_plan(
@@ -84,22 +95,25 @@ async def run_plan(
     plan: Plan,
     counters: Counters,
     *,
+    source: Source | None = None,
+    sink: Sink | None = None,
     ledger: Ledger,
     limit: int | None,
     confirm: bool,
     on_event: OnEvent,
     stop: asyncio.Event | None,
     directory: Path | None,
-    dry_run: SinkWithResults | None = None,
+    dry_run: Sink | None = None,
     report_ids: int = 0,
 ) -> ImportReport:
     """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
 
-    `limit` is what is left of it; `dry_run` takes the customers instead of Voucherify; `report_ids` is how many segment
-    ids the report may name of each group.
+    `limit` is what is left of it; `dry_run` takes the customers instead of the sink, whose schema still counts;
+    `report_ids` is how many segment ids the report may name of each group.
     """
     clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
+    confirm = confirm and (sink is None or isinstance(sink, Results))
     state: EndState = "done"
     failure: SegsyncError | None = None
     started = clock()
@@ -113,13 +127,13 @@ async def run_plan(
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
-            async with connect(settings, tell) as (source, sink):
+            async with connect(settings, tell, source, sink) as (from_source, to_sink):
                 job = ImportJob(
                     settings,
                     plan,
-                    source,
-                    dry_run or sink,
-                    sink,
+                    from_source,
+                    dry_run or to_sink,
+                    to_sink if isinstance(to_sink, Schemas) else None,
                     ledger=ledger,
                     confirm=confirm,
                     tell=tell,

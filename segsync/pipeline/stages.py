@@ -1,6 +1,6 @@
 """The stages of an import and the bounded queues between them.
 
-    lister → ids → workers → customers → batcher → batches → uploaders
+    lister → listed → workers → customers → batcher → batches → uploaders
 
 It takes a source of profiles and a sink of customers, and knows neither Segment nor Voucherify, no SQL and
 no terminal. Every queue is bounded, so that a slow sink slows the source down instead of filling memory.
@@ -9,7 +9,7 @@ no terminal. Every queue is bounded, so that a slow sink slows the source down i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import process_time
 from typing import Final, Literal
@@ -30,9 +30,10 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.mapping.customer import Warn
-from segsync.models import Customer, Profile, Rejection, Stage
+from segsync.models import Customer, Page, Profile, Rejection, Stage, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+from segsync.pipeline.circuit_breaker import CircuitBreaker
 from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
 from segsync.redact import redacted
 
@@ -41,7 +42,8 @@ UPLOADS_IN_FLIGHT = 16
 
 BATCHES_WAITING = 8
 
-IDS_WAITING = 200
+PROFILES_WAITING = 200
+"""How many listed profiles wait for a worker."""
 
 CREW_SECONDS = 0.25
 
@@ -57,6 +59,9 @@ FLUSH: Final = "flush"
 REJECTED_IN_A_ROW = 25
 """So many refusals with no success between them are no accident of single profiles: the import stops
 instead of rejecting the whole space one by one."""
+
+Listed = str | Profile | WithoutIdentifier
+"""A profile of a page: its id, which has to be read, or the whole of it."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -92,27 +97,28 @@ class Pipeline:
         self._checkpoint = Checkpoint(on_event)
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue: there is no more.
-        self._ids: asyncio.Queue[tuple[OpenPage, str] | None] = asyncio.Queue(IDS_WAITING)
+        self._listed: asyncio.Queue[tuple[OpenPage, Listed] | None] = asyncio.Queue(PROFILES_WAITING)
         self._customers: asyncio.Queue[Item | Literal["flush"] | None] = asyncio.Queue(batch_size)
         self._taken = 0  # customers that have reached the batcher
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._stopping = False
         self._read_error: SegsyncError | None = None
         self._upserts = 0
-        self._streaks: dict[Stage, list[tuple[OpenPage, Rejection]]] = {"read": [], "map": [], "upsert": []}
+        stages: tuple[Stage, ...] = ("read", "map", "upsert")
+        self._breakers = {stage: CircuitBreaker[tuple[OpenPage, Rejection]](rejected_in_a_row) for stage in stages}
 
-    async def run(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
-        """Import everything from `offset` on, `limit` profiles at most.
+    async def run(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
+        """Import the profiles of all `pages`.
 
         Once `stop` is set no new profile is begun; those under way are finished and sent. After an error of
         the source, what the workers have handed on is still sent; an error of the sink ends everything at
-        once. Raises the error that stopped the import. How far it came is told by the events.
+        once. Raises the error that stopped the import. The events say how far it came.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write())
                 try:
-                    await self._read(offset, limit, stop)
+                    await self._read(pages, stop)
                 except* SegsyncError as errors:
                     self._read_error = self._read_error or first_of(errors)
                 if (task := asyncio.current_task()) and task.cancelling():
@@ -125,21 +131,21 @@ class Pipeline:
         if self._read_error is not None:
             raise self._read_error
         if not self._stopping:
-            for stage in self._streaks:
-                self._end_streak(stage)
+            for stage in self._breakers:
+                self._release(stage)
 
-    # --- reading: lister → ids → workers → customers ------------------------------------------------------
+    # --- reading: lister → listed → workers → customers ------------------------------------------------------
 
-    async def _read(self, offset: str, limit: int | None, stop: asyncio.Event) -> None:
+    async def _read(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            lister = group.create_task(self._list(offset, limit))
+            lister = group.create_task(self._list(pages))
             self._hire(group)
             stopper = group.create_task(self._stop_when(stop, lister))
             finder = group.create_task(self._find_concurrency(group)) if self._finds_concurrency else None
             await asyncio.wait({lister})
             if finder:
                 finder.cancel()  # the last profiles are no reason to read more at a time
-            await self._ids.put(None)
+            await self._listed.put(None)
             while self._workers:
                 await asyncio.wait(self._workers)
             stopper.cancel()
@@ -159,7 +165,7 @@ class Pipeline:
             is_busy = process_time() - worked > BUSY * (clock() - looked_at)
             looked_at, worked = clock(), process_time()
             # More workers help only where there is more to read, time for it, and room for what they bring.
-            if usage is None or is_busy or self._ids.empty() or self._customers.full():
+            if usage is None or is_busy or self._listed.empty() or self._customers.full():
                 continue
             before = self._controller.size
             if self._controller.judge(usage, clock()) != before:
@@ -171,56 +177,67 @@ class Pipeline:
         self._stopping = True
         lister.cancel()
 
-    async def _list(self, offset: str, limit: int | None) -> None:
-        async with aclosing(self._source.pages(offset, limit)) as pages:
+    async def _list(self, pages: AsyncGenerator[Page, None]) -> None:
+        async with aclosing(pages):
             try:
                 async for page in pages:
                     await self._checkpoint.room()
-                    self._on_event(PageListed(page.cursor, len(page.segment_ids)))
+                    self._on_event(PageListed(page.cursor, len(page.profiles)))
                     opened = self._checkpoint.open(page)
-                    for segment_id in page.segment_ids:
-                        await self._ids.put((opened, segment_id))
+                    for listed in page.profiles:
+                        await self._listed.put((opened, listed))
             except SegsyncError as error:
                 self._read_error = error  # the pages listed before it are still worth finishing
 
     async def _work(self) -> None:
         while len(self._workers) <= self._controller.size:
-            entry = await self._ids.get()
+            entry = await self._listed.get()
             if entry is None:
-                self._ids.put_nowait(None)  # for the next one
+                self._listed.put_nowait(None)  # for the next one
                 return
             if not self._stopping:
-                await self._read_profile(*entry)
+                await self._process(*entry)
         # One too many: it goes at once, so that those who look next do not go as well.
         if worker := asyncio.current_task():
             self._workers.discard(worker)
 
-    async def _read_profile(self, page: OpenPage, segment_id: str) -> None:
-        try:
-            profile = await self._source.profile(segment_id)
-        except (RefusedError, AnswerError, TransientError) as error:
-            if isinstance(error, TransientError) and not await self._source.answers():
-                raise  # it is not this profile: the source is away
-            rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
-            if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
-                self._reject(page, rejection)
-            else:
-                self._hold(page, rejection)
-                self._judge_streak("read")
-            return
-        self._end_streak("read")
+    async def _process(self, page: OpenPage, listed: Listed) -> None:
+        """Read a profile unless the page brought the whole of it, and hand on the customer that it becomes."""
+        if isinstance(listed, str):
+            segment_id = listed
+            try:
+                profile = await self._source.read(segment_id)
+            except (RefusedError, AnswerError, TransientError) as error:
+                await self._cannot_read(page, segment_id, error)
+                return
+            self._release("read")
+        else:
+            segment_id = listed.segment_id
+            profile = listed if isinstance(listed, Profile) else None
         if profile is None:
             self._on_event(ProfileWithoutIdentifier(segment_id))
             self._checkpoint.without_identifier(page)
             return
         encoded = self._encode(profile)
         if isinstance(encoded, bytes):
-            self._end_streak("map")
+            self._release("map")
             self._on_event(ProfileRead(segment_id))
             await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
         else:
             self._hold(page, encoded)
-            self._judge_streak("map")
+            self._stop_if_open("map")
+
+    async def _cannot_read(
+        self, page: OpenPage, segment_id: str, error: RefusedError | AnswerError | TransientError
+    ) -> None:
+        if isinstance(error, TransientError) and not await self._source.answers():
+            raise error  # it is not this profile: the source is away
+        rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
+        if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
+            self._reject(page, rejection)
+        else:
+            self._hold(page, rejection)
+            self._stop_if_open("read")
 
     def _encode(self, profile: Profile) -> bytes | Rejection:
         """The customer as JSON, or why there is none."""
@@ -247,28 +264,27 @@ class Pipeline:
         self._checkpoint.rejected(page)
 
     def _hold(self, page: OpenPage, rejection: Rejection) -> None:
-        """Hold a rejection back until it is known whether it is an accident of this profile."""
+        """Hold a rejection back until a success shows that it is an accident of this profile."""
         if self._rejected_in_a_row is None:
             self._reject(page, rejection)
         else:
-            self._streaks[rejection.stage].append((page, rejection))
+            self._breakers[rejection.stage].hold((page, rejection))
 
-    def _judge_streak(self, stage: Stage) -> None:
-        """Stop where so many were rejected with no success between them that something is wrong with all.
-
-        The resume point is still before the first of them, since what is held back has not has its outcome.
-        """
-        streak = self._streaks[stage]
-        if self._rejected_in_a_row is not None and len(streak) >= self._rejected_in_a_row:
+    def _stop_if_open(self, stage: Stage) -> None:
+        """Raise `StopError` where the circuit breaker of this stage is open."""
+        breaker = self._breakers[stage]
+        if breaker.is_open:
+            _, rejection = breaker.held[-1]
             raise StopError(
-                f"{len(streak)} profiles in a row were rejected, so the import stopped instead of "
-                f"rejecting all the others too. The last one: {streak[-1][1].reason}"
+                f"{len(breaker.held)} profiles in a row were rejected, so the import stopped instead of "
+                f"rejecting all the others too. The last one: {rejection.reason}"
             )
 
-    def _end_streak(self, stage: Stage) -> None:
-        if streak := self._streaks[stage]:
-            self._streaks[stage] = []
-            for page, rejection in streak:
+    def _release(self, stage: Stage) -> None:
+        """After a success: reject the profiles that were held back."""
+        breaker = self._breakers[stage]
+        if breaker.held:
+            for page, rejection in breaker.release():
                 self._reject(page, rejection)
 
     # --- writing: customers → batcher → batches → uploaders -----------------------------------------------
@@ -310,9 +326,9 @@ class Pipeline:
             upserts_before = self._upserts
             await self._upload(batch)
             if self._upserts > upserts_before:
-                self._end_streak("upsert")
+                self._release("upsert")
             else:
-                self._judge_streak("upsert")
+                self._stop_if_open("upsert")
 
     async def _upload(self, batch: Batch) -> None:
         try:
@@ -330,7 +346,7 @@ class Pipeline:
             rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, error.request_id)
             self._hold(item.page, rejection)
             if not self._upserts:  # neighbours in a batch may all be bad, but not everybody from the start
-                self._judge_streak("upsert")
+                self._stop_if_open("upsert")
             return
         self._upserts += 1
         sent = tuple(

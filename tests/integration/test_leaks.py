@@ -27,12 +27,12 @@ import pytest
 from segsync import run_import
 from segsync.connectors import segment, voucherify
 from segsync.connectors.http.client import ApiClient
-from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.segment import SegmentSource
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import CallError, SegsyncError
 from segsync.events import Event, ignore
 from segsync.mapping.customer import MAPPED_TRAITS
+from segsync.models import Connector
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults, SandboxOptions
 from segsync.sandbox.process import SandboxProcess
@@ -40,7 +40,7 @@ from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
 from tests.support.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
-from tests.support.scripted import UNLIMITED, Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
+from tests.support.scripted import Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
 
 # --- what must not be seen ------------------------------------------------------------------------------------
 
@@ -369,22 +369,20 @@ async def services_at(url: str, *, timeout_seconds: float = 5.0) -> AsyncGenerat
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
 
-        def transport(service: str, headers: Mapping[str, str], credentials: str) -> ApiClient:
+        def client(service: str, headers: Mapping[str, str], credentials: str) -> ApiClient:
             return ApiClient(
                 session,
-                service=service,
-                base_url=url,
+                Connector(service, identity="spa_1", host=url),
                 headers=headers,
                 credentials=credentials,
-                limiter=RateLimiter(UNLIMITED),
                 retry_seconds=0.0,
                 on_event=ignore,
                 random=NoJitter(),
             )
 
-        to_segment = transport(segment.SERVICE, segment.headers(TOKEN), "SEGMENT_ACCESS_TOKEN")
-        to_voucherify = transport(voucherify.SERVICE, voucherify.headers(APPLICATION, KEY), "VOUCHERIFY_SECRET_KEY")
-        source = SegmentSource(to_segment, space_id="spa_1", identifier_type="user_id", traits=("email",))
+        to_segment = client(segment.SERVICE, segment.headers(TOKEN), "SEGMENT_ACCESS_TOKEN")
+        to_voucherify = client(voucherify.SERVICE, voucherify.headers(APPLICATION, KEY), "VOUCHERIFY_SECRET_KEY")
+        source = SegmentSource(to_segment, identifier_type="user_id", traits=("email",))
         yield Services(source, VoucherifySink(to_voucherify), url)
 
 
@@ -394,7 +392,7 @@ async def _first_page(services: Services) -> None:
 
 
 async def _profile(services: Services) -> None:
-    await services.source.profile(ADA)
+    await services.source.read(ADA)
 
 
 CUSTOMERS = json.dumps([{"source_id": ADA, "name": "Ada Lovelace"}]).encode()
@@ -466,18 +464,16 @@ async def test_a_credential_that_looks_like_any_word_is_hidden_as_well(credentia
     """A service that says which it refuses: "token … is bad". No rule knows its shape, but we know the credential."""
     said = answer({"message": f"the token {credential} is bad", "key": "bad"}, 400)
     async with scripted_server(Script(said)) as url, aiohttp.ClientSession() as session:
-        transport = ApiClient(
+        client = ApiClient(
             session,
-            service="Voucherify",
-            base_url=url,
+            Connector("Voucherify", identity=credential, host=url),
             headers=voucherify.headers(credential, credential),
             credentials="VOUCHERIFY_SECRET_KEY",
-            limiter=RateLimiter(UNLIMITED),
             retry_seconds=0.0,
             on_event=ignore,
         )
         with pytest.raises(CallError) as caught:
-            await VoucherifySink(transport).upsert(CUSTOMERS)
+            await VoucherifySink(client).upsert(CUSTOMERS)
     assert leaks("\n".join(chain(caught.value)), {credential}) == set()
 
 

@@ -16,6 +16,4 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(memory, "READ_SECONDS", 0.0)
     directory = tmp_path / "first"
     directory.mkdir()
-    world = World(directory)
-    monkeypatch.setattr("segsync.pipeline.run.connect", world.connect)
-    return world
+    return World(directory)

@@ -33,7 +33,12 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
 
     monkeypatch.setattr(entries_rejections, "add_rejection", full)
     report = await run_import(
-        Settings(**SETTINGS), ledger=world.ledger, on_event=world.at_event, directory=world.directory
+        Settings(**SETTINGS),
+        source=world.source,
+        sink=world.voucherify,
+        ledger=world.ledger,
+        on_event=world.at_event,
+        directory=world.directory,
     )
     assert report.state == "stopped"
     assert "cannot be written" in str(report.error)

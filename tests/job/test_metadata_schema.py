@@ -33,7 +33,7 @@ async def test_who_is_rejected_for_metadata_is_taken_again_when_the_schema_is_me
         metadata = {"shoe_size": 42} if int(segment_id) % 10 == 0 else {}
         return Profile(segment_id, f"user-{segment_id}", {"metadata": metadata})
 
-    world.source.profile = some_wear_shoes  # type: ignore[method-assign]
+    world.source.read = some_wear_shoes  # type: ignore[method-assign]
     world.voucherify.schema = STRICT
     rejecting = {"metadata_undefined": "reject"}
     report = await world.run(settings=rejecting)

@@ -36,6 +36,25 @@ async def test_every_outcome_is_counted_in_the_report_as_in_the_ledger(world: Wo
     assert "user-" not in "".join(map(str, world.rejected()))
 
 
+async def test_pages_of_whole_profiles_are_accounted_for_without_a_read(world: World) -> None:
+    world.source.brings_profiles = True
+    world.source.source_id = lambda index: None if index % 5 == 1 else f"user-{index}"
+    world.voucherify.trouble = lambda ids: refused(400) if "user-33" in ids else None
+    world.voucherify.verdict = poison(50)
+    report = await world.run()
+    assert (report.state, world.source.reads) == ("done", 0)
+    assert report.outcomes == Outcomes(confirmed=300 - 60 - 2, without_identifier=60, rejected=2)
+    assert world.rejected() == {"33": "upsert", "50": "confirm"}
+
+
+async def test_profiles_that_are_replayed_are_read_by_id_from_a_source_of_whole_pages_too(world: World) -> None:
+    world.source.brings_profiles = True
+    fragile = world.voucherify.verdict = Fragile(7)
+    report = await world.run()
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
+    assert world.source.reads == len(fragile.have_failed) > 0
+
+
 async def test_upserts_that_fail_are_repeated_once_and_all_arrive(world: World) -> None:
     fragile = world.voucherify.verdict = Fragile(7, 107)
     report = await world.run()
@@ -69,7 +88,7 @@ async def test_without_confirmation_nobody_is_asked_and_all_are_sent(world: Worl
 
 async def test_a_temporary_ledger_will_do(world: World) -> None:
     world.voucherify.verdict = Fragile(7)
-    report = await run_import(Settings(**SETTINGS))
+    report = await run_import(Settings(**SETTINGS), source=world.source, sink=world.voucherify)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
     assert list(world.directory.iterdir()) == []
 

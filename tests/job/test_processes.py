@@ -108,7 +108,7 @@ async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> No
     await asyncio.sleep(0.1)
     assert world.status().state == "running"
     with pytest.raises(LedgerError, match="Another segsync uses the ledger"):
-        await run_import(Settings(**SETTINGS), ledger=world.ledger)
+        await run_import(Settings(**SETTINGS), source=world.source, sink=world.voucherify, ledger=world.ledger)
     assert (await running).outcomes == Outcomes(confirmed=300)
 
 
@@ -142,7 +142,7 @@ async def test_when_every_upsert_fails_it_stops_and_a_resume_takes_them_again(wo
     world.voucherify.verdict = lambda _ids: failed()
     report = await world.run(settings={"batch_size": 5})
     assert report.state == "stopped"
-    assert f"{FAILED_IN_A_ROW} bulk upserts in a row came to nothing" in str(report.error)
+    assert f"{FAILED_IN_A_ROW} bulk upserts in a row failed" in str(report.error)
     assert world.rejected() == {}
     world.voucherify.verdict = lambda ids: done(len(ids))
     report = await world.run(resume=True)

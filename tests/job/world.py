@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from segsync import ImportReport, Settings, run_import
 from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import UpsertResult
-from segsync.events import Event, OnEvent
+from segsync.events import Event
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import reading
 from segsync.ledger.profiles import ProfileOutcome
@@ -53,12 +52,6 @@ class World:
         self.events: list[Event] = []
         self.at_event: Callable[[Event], None] = lambda _event: None
 
-    @asynccontextmanager
-    async def connect(
-        self, _settings: Settings, _on_event: OnEvent
-    ) -> AsyncGenerator[tuple[MemorySource, MemoryVoucherify], None]:
-        yield self.source, self.voucherify
-
     async def run(self, *, settings: Mapping[str, Any] | None = None, **options: Any) -> ImportReport:
         """An import by a process of its own. Whatever happened, its report and the ledger say the same."""
         self.events = []
@@ -70,6 +63,8 @@ class World:
         async with asyncio.timeout(30):
             report = await run_import(
                 Settings(**{**SETTINGS, **(settings or {})}),
+                source=self.source,
+                sink=self.voucherify,
                 ledger=self.ledger,
                 on_event=on_event,
                 directory=self.directory,

@@ -80,6 +80,7 @@ class MemoryVoucherify(MemorySink):
 
     def __init__(self) -> None:
         super().__init__()
+        self.about = Connector("Voucherify", identity=APPLICATION)
         self.verdict: Callable[[list[str]], UpsertResult | None] = lambda source_ids: done(len(source_ids))
         self.customers_of: dict[str, list[str]] = {}
         self.outcomes: dict[str, UpsertResult | None] = {}

@@ -11,7 +11,7 @@ import msgspec
 from segsync.errors import RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
-from segsync.models import Customer, Page, Profile, Usage
+from segsync.models import Connector, Customer, Page, Profile, Usage, WithoutIdentifier
 from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
@@ -25,11 +25,16 @@ def refused(status: int, reason: str = "") -> RefusedError:
 
 
 class MemorySource:
-    """`profiles` of them, in pages of 100; every read takes a tenth of a second."""
+    """`profiles` of them, in pages of 100; every read takes a tenth of a second. With
+    `brings_profiles` its pages hold whole ones, which need no read.
+    """
 
-    def __init__(self, profiles: int, page_size: int = 100) -> None:
+    about = Connector("Memory", identity="spa_mine")
+
+    def __init__(self, profiles: int, page_size: int = 100, *, brings_profiles: bool = False) -> None:
         self.profiles = profiles
         self.page_size = page_size
+        self.brings_profiles = brings_profiles
         self.reads = 0
         self.under_way = self.most_under_way = 0
         self.levels: list[int] = []  # how many were under way with each read
@@ -48,13 +53,22 @@ class MemorySource:
             if trouble := self.listing_trouble(start):
                 raise trouble
             stop = min(start + self.page_size, end)
-            ids = tuple(str(index) for index in range(start, stop))
-            yield Page(str(start), ids, None if stop == self.profiles else str(stop))
+            listed = tuple(self._listed(index) for index in range(start, stop))
+            yield Page(str(start), listed, None if stop == self.profiles else str(stop))
+
+    def _listed(self, index: int) -> str | Profile | WithoutIdentifier:
+        if not self.brings_profiles:
+            return str(index)
+        return self._profile(index) or WithoutIdentifier(str(index))
+
+    def _profile(self, index: int) -> Profile | None:
+        source_id = self.source_id(index)
+        return None if source_id is None else Profile(str(index), source_id, self.traits)
 
     async def answers(self) -> bool:
         return not self.is_away
 
-    async def profile(self, segment_id: str) -> Profile | None:
+    async def read(self, segment_id: str) -> Profile | None:
         index = int(segment_id)
         self.reads += 1
         self.under_way += 1
@@ -64,13 +78,13 @@ class MemorySource:
         self.under_way -= 1
         if trouble := self.trouble(index):
             raise trouble
-        source_id = self.source_id(index)
-        return None if source_id is None else Profile(segment_id, source_id, self.traits)
+        return self._profile(index)
 
 
 class MemorySink:
     """Keeps the batches; every upsert takes `seconds`."""
 
+    about = Connector("Memory", identity="app-of-the-project")
     max_body_bytes = 10_000_000
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -130,7 +144,7 @@ class Import:
         )
         other = asyncio.create_task(meanwhile) if meanwhile else None
         try:
-            await pipeline.run(offset, limit, self.stop)
+            await pipeline.run(self.source.pages(offset, limit), self.stop)
         finally:
             if other:
                 other.cancel()

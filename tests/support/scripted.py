@@ -17,8 +17,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from segsync.connectors.http.client import ApiClient
-from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import Event, OnEvent, ignore
+from segsync.models import CallLimit, Connector
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,6 +26,8 @@ UNLIMITED = 100_000.0
 
 CREDENTIALS = {"Authorization": "Basic c2VjcmV0Og==", "X-App-Id": "id-of-app", "X-App-Token": "key-of-app"}
 """Those of both services, so that none of them goes where it should not."""
+
+NO_HEADERS = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def answer(fields: object, status: int = 200, **headers: str) -> Answer:
@@ -101,6 +103,7 @@ async def transport_at(
     timeout_seconds: float = 5.0,
     on_event: OnEvent = ignore,
     service: str = "Segment",
+    identity: str = "spa/1",
     random: Random | None = None,
     resolver: AbstractResolver | None = None,
 ) -> AsyncGenerator[ApiClient, None]:
@@ -113,11 +116,9 @@ async def transport_at(
         session._retry_connection = False  # as in the program: the transport counts its tries itself
         yield ApiClient(
             session,
-            service=service,
-            base_url=url,
+            Connector(service, identity=identity, host=url, limit=CallLimit(UNLIMITED, "second")),
             headers=CREDENTIALS,
             credentials="SEGMENT_ACCESS_TOKEN",
-            limiter=RateLimiter(UNLIMITED),
             retry_seconds=retry_seconds,
             on_event=on_event,
             random=random or NoJitter(),
@@ -132,6 +133,7 @@ async def transport_to(
     timeout_seconds: float = 5.0,
     on_event: OnEvent = ignore,
     service: str = "Segment",
+    identity: str = "spa/1",
     random: Random | None = None,
 ) -> AsyncGenerator[ApiClient, None]:
     """The same, to a scripted server of its own."""
@@ -143,6 +145,7 @@ async def transport_to(
             timeout_seconds=timeout_seconds,
             on_event=on_event,
             service=service,
+            identity=identity,
             random=random,
         ) as transport,
     ):
@@ -191,11 +194,9 @@ class SilentSession:
     ) -> ApiClient:
         return ApiClient(
             cast(aiohttp.ClientSession, self),
-            service="Voucherify",
-            base_url="http://127.0.0.1",
+            Connector("Voucherify", "app", "http://127.0.0.1", CallLimit(calls_per_second, "second")),
             headers={},
             credentials="",
-            limiter=RateLimiter(calls_per_second),
             retry_seconds=retry_seconds,
             on_event=lambda _event: None,
             random=random,

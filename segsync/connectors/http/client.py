@@ -24,10 +24,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from segsync.connectors.http import responses as answers
-from segsync.connectors.http.rate_limiter import Budget, RateLimiter
+from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.http.retry import Retries
 from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, TransientError
 from segsync.events import CallAnswered, OnEvent
+from segsync.models import CallLimit, Connector
 from segsync.settings import is_this_machine
 
 T = TypeVar("T")
@@ -39,6 +40,9 @@ LARGE_BODY_BYTES = 1 << 20
 """aiohttp writes bytes at once and a stream in pieces: a larger body would hold up the loop."""
 
 DOWNLOAD_RETRY_SECONDS = 60.0
+
+NO_LIMIT = CallLimit(1_000_000, "second")
+"""A limit that is never reached, for a service that names none."""
 
 _ABOUT = re.compile("(?<=/segment_id:)[^/]+")
 """Whom a call is about: that has no place in a message, as its query has none."""
@@ -61,35 +65,34 @@ class _Call(NamedTuple):
 class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
-    `service` and `credentials` name it and its settings in messages; `headers` go to `base_url`'s host
-    alone, since redirects are not followed.
+    `about` and `credentials` name it and its settings in messages; `headers` go to its host alone, since redirects
+    are not followed.
     """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
+        about: Connector,
         *,
-        service: str,
-        base_url: str,
         headers: Mapping[str, str],
         credentials: str,
-        limiter: RateLimiter,
         retry_seconds: float,
         on_event: OnEvent,
         random: Random | None = None,
     ) -> None:
-        self.service = service
-        self.limiter = limiter
+        self.about = about
+        self.service = about.name
+        limit = about.limit or NO_LIMIT
+        self.limiter = RateLimiter(limit.per_second, limit.window_seconds, service=about.name, on_event=on_event)
         self._session = session
-        self._base_url = URL(base_url, encoded=True)
+        self._base_url = URL(about.host, encoded=True)
         self._base_path = self._base_url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
         self._secrets = _secrets_in(headers)
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
-        self._budget = Budget(service, limiter, on_event)
-        self._retries = Retries(service, on_event, random or Random())
+        self._retries = Retries(about.name, on_event, random or Random())
         self._clock = asyncio.get_running_loop().time
         self._answered_at = -math.inf
 
@@ -147,10 +150,10 @@ class ApiClient:
         response, content = await self._exchange(method, url, self._headers, call, body)
         if 200 <= response.status < 300:
             self._answered_at = left_at
-            self._budget.answered(method, response.headers)
+            self.limiter.answered(method, response.headers)
             return self._decode(response, content, call, answer)
         if response.status == 429:
-            self._budget.refused(left_at, method, response.headers)
+            self.limiter.refused(left_at, method, response.headers)
         raise self._error(response, content, call)
 
     def _url(self, target: str) -> URL:
@@ -174,7 +177,7 @@ class ApiClient:
             return content
         message = f"{url.host} answered {response.status} to {call} of {self.service}"
         if is_own and response.status == 429:
-            self._budget.refused(left_at, "GET", response.headers)
+            self.limiter.refused(left_at, "GET", response.headers)
         if response.status in _RETRIED_STATUSES or response.status >= 500:
             raise TransientError(message, service=self.service, status=response.status)
         raise RefusedError(message, service=self.service, status=response.status)
@@ -282,7 +285,7 @@ class ApiClient:
             # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
-                self._budget.asked_to_wait(wait or 0.0)
+                self.limiter.asked_to_wait(wait or 0.0)
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)

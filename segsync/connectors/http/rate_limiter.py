@@ -1,4 +1,4 @@
-"""When the next call to a service may go.
+"""Spaces the calls to a service, and heeds what its answers say of its limits.
 
 Both services count calls in a sliding second or a minute, and answer 429 to one too many. A leaky bucket
 that lets the whole allowance go at once and drips more in the same second runs into that; one that holds
@@ -17,73 +17,14 @@ from multidict import CIMultiDictProxy
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.retry import LONGEST_ANNOUNCED_WAIT_SECONDS
 from segsync.connectors.http.throttle import Throttle
-from segsync.events import CallsLeft, OnEvent, PaceChanged, Throttled
+from segsync.events import CallsLeft, OnEvent, PaceChanged, Throttled, ignore
 from segsync.models import Usage
 
-TOLD_SECONDS = 1.0
-"""How often it is told that the pace is another."""
+REPORT_SECONDS = 1.0
+"""A changing pace is reported this often."""
 
 BRIEF_SECONDS = 1.0
-"""A wait, and a time over which a service counts, that is no longer: others need not stand still for it."""
-
-
-class Budget:
-    """Heeds what the answers of one service say of its limits, and tells of it."""
-
-    def __init__(self, service: str, limiter: RateLimiter, on_event: OnEvent) -> None:
-        self._service = service
-        self._limiter = limiter
-        self._on_event = on_event
-        self._clock = asyncio.get_running_loop().time
-        self._was_slowed = False
-        self._told_at = 0.0
-
-    def answered(self, method: str, headers: CIMultiDictProxy[str]) -> None:
-        """A call was answered well. Stop before the limit instead of at it, where the service says what is left."""
-        if self._was_slowed or self._limiter.is_slowed:
-            self._tell_pace()
-        remaining = headers.get("X-Rate-Limit-Remaining")
-        if remaining is None:
-            return
-        self._tell_left(method, remaining, headers)
-        if remaining == "0":
-            self.pause(answers.limit_wait_seconds(headers) or 0.0)
-
-    def refused(self, left_at: float, method: str, headers: CIMultiDictProxy[str]) -> None:
-        """The service answered 429 to the call that left then."""
-        self._limiter.refused(left_at)
-        self._tell_pace()
-        self._tell_left(method, headers.get("X-Rate-Limit-Remaining", ""), headers)
-
-    def asked_to_wait(self, seconds: float) -> None:
-        """The answer to a call too many says when to come back.
-
-        A second, of a service that counts by the second, is for this call alone: the limiter slows the others down, and
-        were they to stand still for each call too many, half of a limit would go unused.
-        """
-        if max(seconds, self._limiter.window_seconds) > BRIEF_SECONDS:
-            self.pause(seconds)
-
-    def pause(self, seconds: float) -> None:
-        """Nobody calls for this long, unless it is so long that it is no pause."""
-        if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
-            self._limiter.pause(seconds)
-            self._on_event(Throttled(self._service, seconds))
-
-    def _tell_left(self, method: str, remaining: str, headers: CIMultiDictProxy[str]) -> None:
-        left = answers.count(remaining)
-        if left is not None:
-            limit = answers.count(headers.get("X-Rate-Limit-Limit", ""))
-            self._on_event(CallsLeft(self._service, method, left, limit))
-
-    def _tell_pace(self) -> None:
-        rate = self._limiter.current_calls_per_second  # which notices that it is the full one again
-        is_slowed, now = self._limiter.is_slowed, self._clock()
-        is_news = is_slowed != self._was_slowed or now - self._told_at >= TOLD_SECONDS
-        if is_news and (is_slowed or self._was_slowed):
-            self._was_slowed, self._told_at = is_slowed, now
-            self._on_event(PaceChanged(self._service, rate, self._limiter.calls_per_second))
-
+"""A wait, and a time over which a service counts calls, of at most this length: the others need not stand still."""
 
 MARGIN, MOST_MARGIN = 0.01, 0.05
 """Share of the allowed rate that is left unused, at 100 calls a second. With the carry below it, any second (or
@@ -113,11 +54,18 @@ def net_of_margin(calls_per_second: float) -> float:
 class RateLimiter:
     """Spaces the calls to one service evenly, `calls_per_second` at most, for all workers together.
 
-    `refused()` slows everybody down, and the rate comes back by itself; `pause()` holds everybody.
-    `window_seconds` is the time over which the service counts calls.
+    It heeds the answers: one of too many calls slows everybody down, and the rate comes back by itself; one that asks
+    to wait, or says that no calls are left, pauses everybody. Events of `service` report both. `window_seconds` is the
+    time over which the service counts calls.
     """
 
-    def __init__(self, calls_per_second: float, window_seconds: float = 1.0) -> None:
+    def __init__(
+        self, calls_per_second: float, window_seconds: float = 1.0, *, service: str = "", on_event: OnEvent = ignore
+    ) -> None:
+        self._service = service
+        self._on_event = on_event
+        self._reported_slow = False
+        self._reported_at = 0.0
         self.calls_per_second = calls_per_second
         self.window_seconds = window_seconds
         self._clock = asyncio.get_running_loop().time
@@ -137,11 +85,6 @@ class RateLimiter:
     def current_calls_per_second(self) -> float:
         """The rate at which calls leave now: the configured one, or less after a refusal."""
         return self._throttle.rate(self._clock())
-
-    @property
-    def is_slowed(self) -> bool:
-        """Whether a refusal holds the rate down."""
-        return self._throttle.is_slowed
 
     async def turn(self) -> float:
         """Wait until the next call may go; when it does, on the event loop's clock."""
@@ -204,14 +147,55 @@ class RateLimiter:
         self._watched_since = self._clock()
         self._taken = self._calls = 0
 
-    def refused(self, left_at: float) -> None:
-        """The service answered "too many" to the call that left then: everybody slows down."""
+    def answered(self, method: str, headers: CIMultiDictProxy[str]) -> None:
+        """A call succeeded. Stop before the limit instead of at it, where the service says how many calls are left."""
+        if self._reported_slow or self._throttle.is_slowed:
+            self._report_pace()
+        remaining = headers.get("X-Rate-Limit-Remaining")
+        if remaining is None:
+            return
+        self._report_left(method, remaining, headers)
+        if remaining == "0":
+            self.pause(answers.limit_wait_seconds(headers) or 0.0)
+
+    def refused(self, left_at: float, method: str, headers: CIMultiDictProxy[str]) -> None:
+        """The service answered 429 to the call that left then: everybody slows down."""
         if seconds := self._throttle.refused(left_at, self._clock()):
+            self._hold_for(seconds)
+        self._report_pace()
+        self._report_left(method, headers.get("X-Rate-Limit-Remaining", ""), headers)
+
+    def asked_to_wait(self, seconds: float) -> None:
+        """The answer 429 says when to come back.
+
+        A second, of a service that counts by the second, is for this call alone: the others slow down, and were they to
+        stand still for each call too many, half of a limit would go unused.
+        """
+        if max(seconds, self.window_seconds) > BRIEF_SECONDS:
             self.pause(seconds)
 
     def pause(self, seconds: float) -> None:
-        """Nobody calls for this long: the service said when the next call may go."""
+        """Nobody calls for this long, since the service asks for it; a wait too long to be a pause is ignored."""
+        if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
+            self._hold_for(seconds)
+            self._on_event(Throttled(self._service, seconds))
+
+    def _hold_for(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def _report_left(self, method: str, remaining: str, headers: CIMultiDictProxy[str]) -> None:
+        left = answers.count(remaining)
+        if left is not None:
+            limit = answers.count(headers.get("X-Rate-Limit-Limit", ""))
+            self._on_event(CallsLeft(self._service, method, left, limit))
+
+    def _report_pace(self) -> None:
+        rate = self.current_calls_per_second  # which notices that it is the full one again
+        is_slowed, now = self._throttle.is_slowed, self._clock()
+        is_news = is_slowed != self._reported_slow or now - self._reported_at >= REPORT_SECONDS
+        if is_news and (is_slowed or self._reported_slow):
+            self._reported_slow, self._reported_at = is_slowed, now
+            self._on_event(PaceChanged(self._service, rate, self.calls_per_second))
 
     async def _give_up_turns(self) -> None:
         """At half the rate every call gives up one turn for the one it takes, and so on."""

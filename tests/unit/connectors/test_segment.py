@@ -43,7 +43,6 @@ async def _source(
     async with transport_to(script) as transport:
         yield SegmentSource(
             transport,
-            space_id="spa/1",
             identifier_type=identifier,
             traits=traits,
             traits_first=traits_first,
@@ -60,7 +59,7 @@ async def _profile(
     script: Script, segment_id: str = "use_1", identifier: str = "user_id", *, traits_first: bool = False
 ) -> Profile | None:
     async with _source(script, identifier, traits_first=traits_first) as source:
-        return await source.profile(segment_id)
+        return await source.read(segment_id)
 
 
 async def test_pages_follow_the_cursor_until_there_is_none() -> None:
@@ -165,7 +164,7 @@ async def test_what_segment_says_about_other_external_ids_does_not_matter() -> N
 @pytest.mark.parametrize(("status", "is_there"), [(200, True), (503, False)])
 async def test_it_can_tell_whether_segment_answers_at_all(status: int, is_there: bool) -> None:
     async with transport_to(Script(answer({"data": [], "cursor": END}, status)), retry_seconds=0.1) as transport:
-        source = SegmentSource(transport, space_id="spa", identifier_type="user_id", traits=())
+        source = SegmentSource(transport, identifier_type="user_id", traits=())
         assert await source.answers() is is_there
 
 
@@ -193,7 +192,7 @@ async def test_all_traits_are_asked_for_without_a_name_and_their_cursor_is_follo
     pages = [first, _traits(user_id="ada", plan="pro")]
     script = Script(*(pages if traits_first else [_external(("user_id", "ada")), *pages]))
     async with _source(script, traits_first=traits_first, traits=None) as source:
-        profile = await source.profile("use_1")
+        profile = await source.read("use_1")
     assert profile is not None
     assert (profile.source_id, len(profile.traits), profile.traits["plan"]) == ("ada", 202, "pro")
     assert [call.rpartition("/")[2] for call in script.calls[-2:]] == [

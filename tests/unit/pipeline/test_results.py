@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from segsync.connectors.base import Results, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink
@@ -28,7 +29,7 @@ from segsync.ledger import batches as entries
 from segsync.ledger import recorder
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
-from segsync.models import Outcomes, Rejection
+from segsync.models import CallLimit, Outcomes, Rejection
 from segsync.pipeline import results as confirmation
 from segsync.pipeline.results import FAILED_IN_A_ROW, ResultReader
 from segsync.report.counters import Counters
@@ -67,7 +68,8 @@ class Scene:
         self.run = begin(ledger)
         self.voucherify = MemoryVoucherify()
         self.pages = self.actions = 0
-        self.patience_seconds, self.calls_per_second = patience_seconds, calls_per_second
+        self.patience_seconds = patience_seconds
+        self.voucherify.about = structs.replace(self.voucherify.about, limit=CallLimit(calls_per_second, "second"))
         self.begin_process(voucherify)
 
     def begin_process(self, voucherify: Results | None = None) -> None:
@@ -78,9 +80,8 @@ class Scene:
             voucherify or self.voucherify,
             self.ledger,
             since=self.run,
-            tell_of=lambda _run: self.tell,
+            on_event_of=lambda _run: self.tell,
             patience_seconds=self.patience_seconds,
-            calls_per_second=self.calls_per_second,
         )
 
     def tell(self, event: Event) -> None:
@@ -302,7 +303,7 @@ async def test_so_many_of_them_in_a_row_stop_the_import(
 ) -> None:
     for _ in range(FAILED_IN_A_ROW + 5):
         scene.send(2, result())
-    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row came to nothing \(the bulk upsert aa_25 {said}\)"):
+    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row failed \(the bulk upsert aa_25 {said}\)"):
         await scene.follow()
     assert scene.outcomes == Outcomes(sent=10, pending=50)
     assert scene.rejections == []

@@ -25,7 +25,7 @@ from segsync.ledger.batches import FIRST_ATTEMPT, Member
 from segsync.models import Outcomes, Rejection
 from segsync.pipeline.checkpoint import OpenPage
 from segsync.pipeline.run import open_ledger
-from segsync.pipeline.stages import Pipeline
+from segsync.pipeline.stages import Listed, Pipeline
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
 from segsync.sandbox.options import SandboxOptions, connection
@@ -136,14 +136,14 @@ async def test_a_profile_that_met_no_outcome_is_never_called_done(
     sandbox: tuple[Sandbox, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, settings = sandbox
-    read_profile = Pipeline._read_profile
+    process = Pipeline._process
 
-    async def forget_one(pipeline: Pipeline, page: OpenPage, segment_id: str) -> None:
-        if segment_id != served.space.segment_id(150):
-            await read_profile(pipeline, page, segment_id)
+    async def forget_one(pipeline: Pipeline, page: OpenPage, listed: Listed) -> None:
+        if listed != served.space.segment_id(150):
+            await process(pipeline, page, listed)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pipeline, "_read_profile", forget_one)
+        patched.setattr(Pipeline, "_process", forget_one)
         report = await run_import(settings, ledger=tmp_path / "a.db")
     assert report.state == "stopped"
     assert "Profiles that were listed and then forgotten: 1" in str(report.error)

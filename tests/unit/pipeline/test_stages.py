@@ -10,7 +10,7 @@ import pytest
 from segsync.errors import AccessError, AnswerError, MappingError, RefusedError, StopError, TransientError
 from segsync.events import BatchSent, ConcurrencyChanged, Event, PageDone, ProfileRejected
 from segsync.mapping.customer import Warn
-from segsync.models import Customer, Profile, Rejection, Usage
+from segsync.models import Customer, Profile, Rejection, Usage, WithoutIdentifier
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
 from segsync.pipeline.stages import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
@@ -49,6 +49,34 @@ def test_profiles_without_identifier_are_not_sent_and_told() -> None:
     job = Import(source, MemorySink())
     job.run()
     assert (job.counters.sent, job.counters.without_identifier) == (100, 400)
+
+
+def test_pages_of_whole_profiles_need_no_read() -> None:
+    source = MemorySource(1000, brings_profiles=True)
+    source.source_id = lambda index: None if index % 5 == 0 else f"user-{index}"
+    job = Import(source, MemorySink())
+    job.run()
+    assert source.reads == 0
+    assert sorted(job.sink.received) == sorted(ids(*(index for index in range(1000) if index % 5)))
+    assert (job.counters.sent, job.counters.without_identifier, job.counters.resume_offset) == (800, 200, None)
+
+
+def test_a_page_may_bring_ids_beside_whole_profiles() -> None:
+    class MixedSource(MemorySource):
+        def _listed(self, index: int) -> str | Profile | WithoutIdentifier:
+            return str(index) if index % 4 == 0 else super()._listed(index)
+
+    job = Import(MixedSource(200, brings_profiles=True), MemorySink())
+    job.run()
+    assert (job.source.reads, sorted(job.sink.received)) == (50, sorted(ids(*range(200))))
+
+
+def test_whole_profiles_that_the_mapping_rejects_stop_the_import_as_those_that_are_read() -> None:
+    job = Import(MemorySource(1000, brings_profiles=True), MemorySink())
+    job.to_customer = _rejecting(lambda _index: True)
+    with pytest.raises(StopError, match=f"^{REJECTED_IN_A_ROW} profiles in a row"):
+        job.run()
+    assert (job.counters.rejected, job.counters.resume_offset) == (0, "0")
 
 
 def test_the_same_source_id_is_never_twice_in_one_request() -> None:
@@ -511,7 +539,7 @@ def test_reading_and_writing_that_fail_at_the_same_moment_end_the_import() -> No
         moment = asyncio.Event()
 
         class FailingSource(MemorySource):
-            async def profile(self, segment_id: str) -> Profile | None:
+            async def read(self, segment_id: str) -> Profile | None:
                 if segment_id != "7":
                     return Profile(segment_id, segment_id, {})
                 await moment.wait()

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from segsync.connectors.http.client import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, ApiClient
-from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
 from segsync.events import CallAnswered, CallRetried, Throttled
+from segsync.models import Connector
 from tests.conftest import run_virtual
 from tests.support.scripted import (
     ANYTHING,
@@ -331,11 +331,9 @@ async def test_an_unreachable_service_is_said_to_be_unreachable() -> None:
     async with aiohttp.ClientSession() as session:
         transport = ApiClient(
             session,
-            service="Segment",
-            base_url="http://127.0.0.1:1",
+            Connector("Segment", identity="spa", host="http://127.0.0.1:1"),
             headers={},
             credentials="SEGMENT_ACCESS_TOKEN",
-            limiter=RateLimiter(100),
             retry_seconds=0,
             on_event=lambda _event: None,
         )

@@ -9,6 +9,7 @@ import pytest
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.models import Usage
 from tests.conftest import VirtualTime, run_virtual
+from tests.support.scripted import NO_HEADERS
 
 
 async def _times_of(limiter: RateLimiter, calls: int, workers: int = 16) -> list[float]:
@@ -77,7 +78,7 @@ def test_a_burst_after_an_idle_while_is_no_burst() -> None:
 def test_one_refusal_by_chance_costs_next_to_nothing() -> None:
     async def run() -> list[float]:
         limiter = RateLimiter(100)
-        limiter.refused(await limiter.turn())
+        limiter.refused(await limiter.turn(), "GET", NO_HEADERS)
         return await _times_of(limiter, 1000)
 
     assert run_virtual(run())[-1] < 1000 / 99 * 1.02
@@ -89,8 +90,8 @@ def test_slowed_down_calls_leave_as_evenly_as_ever(share: float) -> None:
         limiter = RateLimiter(100)
         allowed = int(100 * share)
         for number in [await limiter.turn() for _ in range(90)][allowed:]:
-            limiter.refused(number)
-        limiter.refused(await limiter.turn())
+            limiter.refused(number, "GET", NO_HEADERS)
+        limiter.refused(await limiter.turn(), "GET", NO_HEADERS)
         await asyncio.sleep(1)
         return await _times_of(limiter, 3 * allowed)
 

@@ -13,6 +13,7 @@ import pytest
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.http.throttle import Throttle
 from tests.conftest import run_virtual
+from tests.support.scripted import NO_HEADERS
 
 LATENCY_SECONDS, LATENCY_SPREAD = 0.08, 0.3
 ON_ITS_WAY = 0.1
@@ -73,7 +74,7 @@ def _calls(
                 await asyncio.sleep((1 - ON_ITS_WAY) * latency)
                 failures = 0 if allowed else failures + 1
                 if failures:
-                    limiter.refused(left_at)
+                    limiter.refused(left_at, "GET", NO_HEADERS)
                     await asyncio.sleep(random.uniform(0, min(0.5 * 2**failures, 30)))
 
         await asyncio.gather(*(work() for _ in range(workers)))

@@ -1,0 +1,55 @@
+"""Whole imports with a ledger, from and to connectors that promise no more than they have to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segsync import ImportReport, Settings, run_import
+from segsync.connectors.base import Results, Schemas
+from segsync.errors import SettingsError
+from segsync.models import Outcomes
+from tests.job.world import SETTINGS, World, users
+from tests.support.memory import MemorySink, MemorySource
+
+
+async def run(world: World, sink: MemorySink, ledger: Path | None = None, *, resume: bool = False) -> ImportReport:
+    return await run_import(Settings(**SETTINGS), source=world.source, sink=sink, ledger=ledger, resume=resume)
+
+
+def test_a_sink_in_memory_promises_neither_results_nor_a_schema() -> None:
+    assert not isinstance(MemorySink(), Results | Schemas)
+
+
+async def test_a_sink_without_results_has_everybody_sent_and_nobody_waits_for_more(world: World) -> None:
+    sink = MemorySink()
+    report = await run(world, sink, world.ledger)
+    assert (report.state, report.outcomes, report.is_confirmed) == ("done", Outcomes(sent=300), False)
+    assert set(sink.received) == users(*range(300))
+    assert world.status().open_upserts == 0
+    again = await run(world, sink, world.ledger, resume=True)
+    assert (again.state, again.outcomes, len(sink.received)) == ("done", Outcomes(sent=300), 300)
+
+
+async def test_a_sink_without_a_schema_takes_metadata_as_it_is(world: World) -> None:
+    world.source.traits = {"metadata": {"anything": [1, {"deep": True}]}}
+    report = await run(world, MemorySink())
+    assert (report.outcomes, report.warnings) == (Outcomes(sent=300), {})
+
+
+@pytest.mark.parametrize("undefined", ["drop", "reject"])
+async def test_settings_that_need_a_schema_do_not_go_with_a_sink_that_has_none(world: World, undefined: str) -> None:
+    settings = Settings(**{**SETTINGS, "metadata_undefined": undefined})
+    report = await run_import(settings, source=world.source, sink=MemorySink())
+    assert (report.state, report.outcomes, world.source.reads) == ("stopped", Outcomes(), 0)
+    assert isinstance(report.error, SettingsError)
+    assert f"METADATA_UNDEFINED={undefined} needs a metadata schema" in str(report.error)
+
+
+async def test_whole_pages_into_a_sink_without_results_take_no_call_at_all(world: World) -> None:
+    source, sink = MemorySource(1000, brings_profiles=True), MemorySink()
+    report = await run_import(Settings(**SETTINGS), source=source, sink=sink)
+    assert (report.state, report.outcomes, source.reads) == ("done", Outcomes(sent=1000), 0)
+    assert set(sink.received) == users(*range(1000))
+    assert not any(service.calls for service in report.calls.values())
