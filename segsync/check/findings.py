@@ -55,18 +55,13 @@ def not_done(about: str, why: str) -> Finding:
 
 def of_sample(sample: Sample, identifier_type: str, *, traits_first: bool) -> list[Finding]:
     """What was read, who carries the identifier, and whether the traits can be used."""
-    read = sample.profiles - sum(sample.unreadable.values())
-    if not read:
+    if not sample.read:
         why = "no profile was read"
-        return [_read(sample, read), *(not_done(about, why) for about in ("identifier", "traits", "birthdates"))]
-    return [
-        _read(sample, read),
-        _identifier(sample, read, identifier_type, traits_first=traits_first),
-        *_traits(sample),
-    ]
+        return [_read(sample), *(not_done(about, why) for about in ("identifier", "traits", "birthdates"))]
+    return [_read(sample), _identifier(sample, identifier_type, traits_first=traits_first), *_traits(sample)]
 
 
-def _read(sample: Sample, read: int) -> Finding:
+def _read(sample: Sample) -> Finding:
     if not sample.profiles:
         return finding(
             "sample",
@@ -74,15 +69,15 @@ def _read(sample: Sample, read: int) -> Finding:
             "Segment lists no profiles in this space",
             "Check SEGMENT_SPACE_ID if there should be some.",
         )
-    detail = f"{read:,} of {sample.profiles:,} profiles read, those that were active last"
+    detail = f"{sample.read:,} of {sample.profiles:,} profiles read, those that were active last"
     if not sample.unreadable:
         return finding("sample", "ok", detail)
     reasons = "; ".join(f"{count:,} x {reason}" for reason, count in sample.unreadable.items())
     to_do = "Profiles that are deleted or merged meanwhile (404) are rejected in an import, and no others for them."
-    return finding("sample", "warning" if read else "failed", f"{detail}; {reasons}", to_do)
+    return finding("sample", "warning" if sample.read else "failed", f"{detail}; {reasons}", to_do)
 
 
-def _identifier(sample: Sample, read: int, identifier_type: str, *, traits_first: bool) -> Finding:
+def _identifier(sample: Sample, identifier_type: str, *, traits_first: bool) -> Finding:
     others = {kind: count for kind, count in sample.external_ids.items() if kind != identifier_type}
     carried = f"also carried: {_counted(others)}" if others else "they carry no other external id"
     if not sample.customers:
@@ -92,10 +87,10 @@ def _identifier(sample: Sample, read: int, identifier_type: str, *, traits_first
         return finding(
             "identifier",
             "failed",
-            f"none of {read:,} profiles carries '{identifier_type}'; {carried}",
+            f"none of {sample.read:,} profiles carries '{identifier_type}'; {carried}",
             f"{hint}Set IDENTIFIER_SAVED_AS_SOURCE_ID to the type that your customers are known by.",
         )
-    detail = f"{sample.customers:,} of {read:,} profiles carry '{identifier_type}'"
+    detail = f"{sample.customers:,} of {sample.read:,} profiles carry '{identifier_type}'"
     if traits_first:
         detail += f", {sample.identifier_traits:,} as a trait"
     if sample.differing:

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from segsync.check.findings import Finding, finding
-from segsync.check.sample import SampledProfile
+from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors import segment, voucherify
 from segsync.connectors.factory import connect
-from segsync.connectors.segment import SegmentSource
+from segsync.connectors.segment import SegmentSource, first_of_type
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import (
     AccessError,
@@ -56,13 +56,6 @@ class Hosts(Struct, frozen=True):
 
 
 VENDORS = Hosts(SEGMENT_HOSTS, VOUCHERIFY_HOSTS)
-
-
-class ReadSample(Struct, frozen=True):
-    """The profiles that could be read, and how many could not for what reason."""
-
-    profiles: list[SampledProfile]
-    unreadable: dict[str, int]
 
 
 class ReadSchema(Struct, frozen=True):
@@ -121,11 +114,9 @@ class ServiceProbe:
 
     async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
         """Whether Segment answers, and its first `profiles`: all external ids, and the traits of those to send."""
-        traits_first = self._settings.identifier_lookup == "traits"
 
         async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
-            segment_ids = await _listed(source, profiles)
-            return await _read_all(source, segment_ids, self._is_sent, traits_first=traits_first)
+            return await _read_all(source, await _listed(source, profiles), self._settings)
 
         async def probe(source: SegmentSource, _sink: VoucherifySink) -> object:
             return await _listed(source, 1)
@@ -150,9 +141,6 @@ class ServiceProbe:
                 return ReadSchema(None, why_unreadable(error))
 
         return await self._ask(self._voucherify, read, probe)
-
-    def _is_sent(self, external_ids: list[tuple[str, str]]) -> bool:
-        return any(kind == self._settings.identifier_saved_as_source_id for kind, _ in external_ids)
 
     async def _ask(
         self,
@@ -219,14 +207,9 @@ async def _listed(source: SegmentSource, profiles: int) -> list[str]:
         return [segment_id async for page in pages for segment_id in page.segment_ids]
 
 
-async def _read_all(
-    source: SegmentSource,
-    segment_ids: list[str],
-    is_sent: Callable[[list[tuple[str, str]]], bool],
-    *,
-    traits_first: bool,
-) -> ReadSample:
+async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Settings) -> ReadSample:
     """The profiles with all their external ids, and the traits of those that would be sent or could be."""
+    identifier, traits_first = settings.identifier_saved_as_source_id, settings.identifier_lookup == "traits"
     waiting = iter(segment_ids)
     profiles: list[SampledProfile] = []
     unreadable = Counter[str]()
@@ -235,7 +218,8 @@ async def _read_all(
         for segment_id in waiting:
             try:
                 external_ids = await source.external_ids(segment_id)
-                traits = await source.traits(segment_id) if traits_first or is_sent(external_ids) else None
+                needs_traits = traits_first or first_of_type(external_ids, identifier) is not None
+                traits = await source.traits(segment_id) if needs_traits else None
             except (RefusedError, AnswerError, TransientError) as error:
                 if isinstance(error, TransientError) and not error.others_succeed:
                     raise  # it is not this profile: Segment is away

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec import Struct
 
@@ -22,13 +21,10 @@ from segsync.check.findings import (
     of_unknown_schema,
 )
 from segsync.check.metadata import MetadataCheck, check_metadata
-from segsync.check.probe import VENDORS, Hosts, ReadSample, ServiceProbe
+from segsync.check.probe import VENDORS, Hosts, ServiceProbe
 from segsync.check.sample import Sample, analyse, metadata_of
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
-from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import Customer
-from segsync.pipeline.mapper import unfitted_metadata
 from segsync.settings import Settings
 
 FORMAT = 1
@@ -87,10 +83,10 @@ async def run_check(
         findings += of_unknown_schema(told_schema.problem, policy)
     if read is None:
         return _report(findings, "needs Segment", identifier=identifier)
-    seen, customers = _analysed(read, settings)
+    seen, customers = analyse(read, settings)
     findings += of_sample(seen, identifier, traits_first=settings.identifier_lookup == "traits")
     schema = told_schema and told_schema.schema
-    metadata = check_metadata(map(metadata_of, customers), schema, policy) if schema and customers else None
+    metadata = check_metadata([*map(metadata_of, customers)], schema, policy) if schema and customers else None
     if metadata:
         findings += of_metadata(metadata, policy)
     made = _estimated(seen, profiles, settings)
@@ -124,21 +120,8 @@ def _report(
     )
 
 
-def _analysed(read: ReadSample, settings: Settings) -> tuple[Sample, list[Customer]]:
-    return analyse(
-        read.profiles,
-        identifier_type=settings.identifier_saved_as_source_id,
-        traits_first=settings.identifier_lookup == "traits",
-        mapped_traits=dict.fromkeys([*MAPPED_TRAITS, *settings.metadata_traits.traits]),
-        traits_limit=settings.segment_traits_limit,
-        to_customer=partial(to_customer, metadata_of=unfitted_metadata(settings)),
-        unreadable=read.unreadable,
-    )
-
-
 def _estimated(sample: Sample, profiles: int | None, settings: Settings) -> Estimate | None:
-    read = sample.profiles - sum(sample.unreadable.values())
     if not sample.customers:
         return None
-    shares = Shares(sample.customers / read, sample.identifier_traits / read, sample.trait_calls)
+    shares = Shares(sample.customers / sample.read, sample.identifier_traits / sample.read, sample.trait_calls)
     return estimate(profiles or EXAMPLE_PROFILES, shares, settings, is_example=profiles is None)

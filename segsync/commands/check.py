@@ -88,10 +88,9 @@ def _findings(findings: list[Finding], *, is_plain: bool) -> Table:
 
 
 def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
-    read = sample.profiles - sum(sample.unreadable.values())
-    if not read:
+    if not sample.read:
         return []
-    external_ids = _table(f"External ids of {read:,} profiles")
+    external_ids = _table(f"External ids of {sample.read:,} profiles")
     external_ids.add_column("Type", overflow="fold")
     external_ids.add_column("Profiles", justify="right")
     external_ids.add_column()

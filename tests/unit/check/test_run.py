@@ -9,9 +9,9 @@ import pytest
 
 from segsync.check import run as check
 from segsync.check.findings import TITLES, Finding, finding
-from segsync.check.probe import ReadSample, ReadSchema
+from segsync.check.probe import ReadSchema
 from segsync.check.run import CheckReport, report_of_settings, run_check
-from segsync.check.sample import SampledProfile
+from segsync.check.sample import ReadSample, SampledProfile
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.conftest import run_virtual

@@ -6,22 +6,17 @@ from typing import Any
 
 import msgspec
 
-from segsync.check.sample import Sample, SampledProfile, TraitWarning, analyse, metadata_of
-from segsync.mapping.customer import MAPPED_TRAITS, to_customer
+from segsync.check.sample import ReadSample, Sample, SampledProfile, TraitWarning, analyse, metadata_of
 from segsync.models import Customer
+from tests.support.configured import settings
 
 ANONYMOUS = ("anonymous_id", "anon-1")
 
 
-def look(*profiles: SampledProfile, traits_first: bool = False, **more: Any) -> tuple[Sample, list[Customer]]:
-    defaults: dict[str, Any] = {"identifier_type": "user_id", "traits_limit": 200, "unreadable": {}}
-    return analyse(
-        profiles,
-        traits_first=traits_first,
-        mapped_traits=MAPPED_TRAITS,
-        to_customer=to_customer,
-        **{**defaults, **more},
-    )
+def look(
+    *profiles: SampledProfile, unreadable: dict[str, int] | None = None, **settings_given: Any
+) -> tuple[Sample, list[Customer]]:
+    return analyse(ReadSample(list(profiles), unreadable or {}), settings(**settings_given))
 
 
 def test_types_are_counted_by_profile_however_many_of_one_it_has() -> None:
@@ -59,8 +54,8 @@ def test_where_the_trait_comes_first_it_is_told_who_has_it_and_where_it_says_oth
         SampledProfile("3", [("email", "c@x.io")], {}),
         SampledProfile("4", [], {"email": "d@x.io"}),
         SampledProfile("5", [ANONYMOUS], {}),
-        identifier_type="email",
-        traits_first=True,
+        identifier_saved_as_source_id="email",
+        identifier_lookup="traits",
     )
     assert (sample.customers, sample.identifier_traits, sample.differing) == (4, 3, 2)
     assert [customer.source_id for customer in customers] == ["a@x.io", "B@x.io", "c@x.io", "d@x.io"]
@@ -74,7 +69,7 @@ def test_profiles_that_could_not_be_read_count_as_profiles_and_as_nothing_else()
 def test_the_calls_for_traits_are_those_of_their_pages() -> None:
     many = {f"t{number}": number for number in range(25)}
     profiles = [SampledProfile("1", [("user_id", "1")], many), SampledProfile("2", [("user_id", "2")], {})]
-    sample, _ = look(*profiles, SampledProfile("3", []), traits_limit=10)
+    sample, _ = look(*profiles, SampledProfile("3", []), segment_traits_limit=10)
     assert sample.trait_calls == 2.0, "three and one; nobody asks for those of the third"
 
 
