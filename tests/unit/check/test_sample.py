@@ -1,4 +1,4 @@
-"""What a sample says: counts that one can add up by hand, and no value of a profile."""
+"""What a sample shows: counts that one can add up by hand, and no value of a profile."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_traits_and_warnings_are_those_of_the_customers() -> None:
     )
     assert sample.traits == {"name": 3, "birthdate": 3, "metadata": 1}
     assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
-    assert TraitWarning("birthdate", "is no ISO 8601 date", 2) in sample.warnings
+    assert TraitWarning("birthdate", "is not an ISO 8601 date", 2) in sample.warnings
     assert TraitWarning("name", "is a list, not text", 1) in sample.warnings
     assert list(map(metadata_of, customers)) == [{"plan": "pro"}, {}, {}]
 
 
-def test_where_the_trait_comes_first_it_is_told_who_has_it_and_where_it_says_otherwise() -> None:
+def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_counted() -> None:
     sample, customers = look(
         SampledProfile("1", [("email", "a@x.io")], {"email": "a@x.io"}),
         SampledProfile("2", [("email", "b@x.io")], {"email": "B@x.io"}),
@@ -76,5 +76,5 @@ def test_the_calls_for_traits_are_those_of_their_pages() -> None:
 def test_no_value_of_a_profile_is_in_it() -> None:
     traits = {"name": "Ada", "email": "ada@example.com", "metadata": {"plan": "Lovelace"}, "birthdate": "Tuesday"}
     sample, _ = look(SampledProfile("use_1", [("user_id", "secret-1")], traits))
-    told = msgspec.json.encode(sample).decode()
-    assert not [value for value in ("Ada", "ada@", "Lovelace", "Tuesday", "secret-1", "use_1") if value in told]
+    encoded = msgspec.json.encode(sample).decode()
+    assert not [value for value in ("Ada", "ada@", "Lovelace", "Tuesday", "secret-1", "use_1") if value in encoded]
