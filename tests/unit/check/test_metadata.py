@@ -56,3 +56,11 @@ def test_a_project_without_a_schema_allows_everything() -> None:
         [],
         {},
     )
+
+
+@pytest.mark.parametrize("policy", ["auto", "drop", "send", "reject"])
+def test_defined_keys_are_named_whatever_they_look_like(policy: str) -> None:
+    schema = MetadataSchema({"2fa": Definition("boolean"), "4915112345678": Definition(optional=False)})
+    found = check_metadata([{"2fa": "perhaps"}, {"2fa": "true"}], schema, policy)
+    assert found.wrong_types == [WrongType("2fa", 1, "boolean", ["string"])]
+    assert found.missing == {"4915112345678": 2}
