@@ -1,8 +1,8 @@
-"""Measure segsync beside its peers, against its own sandbox: `python -m benchmarks`.
+"""Measure segsync beside its peers, against segsync's sandbox: `python -m benchmarks`.
 
-A full run takes some ten minutes and writes `benchmarks/results`. `--quick` asks every question with so few profiles
-that only correctness can be told from it; then, and with `--only`, nothing published is overwritten unless `--output`
-says so. Exits with 1 where a contestant that has to get through did not, or a result is missing.
+A full run takes some ten minutes and writes `benchmarks/results`. `--quick` asks every question with few profiles,
+which tests correctness alone. With `--quick` or `--only` the results go to a temporary directory, or to `--output`.
+Exits with 1 where a contestant that has to finish did not, or a result is missing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def ask(questions: Sequence[str], *, is_quick: bool) -> Results:
 
 
 def write(results: Results, directory: Path) -> None:
-    """Write `results.json` first: what was measured is not lost where a plot fails."""
+    """Write the files, `results.json` first: what was measured is not lost where a plot fails."""
     results.write(directory)
     from benchmarks.plots import write_plots  # noqa: PLC0415 - it needs matplotlib, measuring does not
 
@@ -90,7 +90,7 @@ def write(results: Results, directory: Path) -> None:
 
 
 def problems(results: Results) -> Iterator[str]:
-    """What is wrong with the benchmarks themselves: not that something is slow."""
+    """What is wrong with the benchmarks themselves. To be slow is not a problem."""
     if results.limits is not None:
         yield from limits.problems(results.limits, is_quick=results.is_quick)
     if results.growth is not None:
@@ -102,7 +102,7 @@ def problems(results: Results) -> Iterator[str]:
 
 
 def problems_of_files(results: Results, directory: Path) -> Iterator[str]:
-    """Whether the files say what was found."""
+    """What is wrong with the files: they must hold what was found."""
     if Results.read(directory) != results:
         yield "results.json does not hold what was found"
     page = (directory / PAGE_FILE).read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def problems_of_files(results: Results, directory: Path) -> Iterator[str]:
         if part not in page:
             yield f"{PAGE_FILE} lacks: {part.splitlines()[0]}"
     plots = {"import.svg": results.limits, "growth.svg": results.growth, "cost.svg": results.cost}
-    yield from (f"{name} is no plot" for name, drawn in plots.items() if drawn and not _is_svg(directory / name))
+    yield from (f"{name} is not a plot" for name, drawn in plots.items() if drawn and not _is_svg(directory / name))
 
 
 def _is_svg(path: Path) -> bool:

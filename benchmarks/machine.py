@@ -1,4 +1,4 @@
-"""What was measured on, and with which versions: no result means anything without it."""
+"""The machine and the versions of a measurement: no result means anything without them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def this_machine() -> Machine:
 
 
 def _cpu() -> str:
-    """The model as Linux says it, else the architecture."""
+    """The model by Linux's name, else the architecture."""
     with suppress(OSError):
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         if found:
@@ -63,7 +63,7 @@ def _cpu() -> str:
 
 
 def _system() -> str:
-    """The distribution, and the kernel by its number alone: what stands behind that tells of who built it."""
+    """The distribution, and the kernel by its number alone: the rest of its name identifies whoever built it."""
     number = re.match(r"[\d.]*\d", platform.release())
     kernel = f"{platform.system()} {number.group() if number else ''}".strip()
     with suppress(OSError):

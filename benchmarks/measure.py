@@ -1,4 +1,4 @@
-"""Runs a contestant against a sandbox of its own, and accounts for its process and for what arrived.
+"""Runs a contestant against a new sandbox, and accounts for its process and for what arrived.
 
 CPU time and peak memory are the operating system's own figures of exactly this one process; what the sandbox and this
 process take is not in them.
@@ -27,8 +27,8 @@ LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 MOST_SECONDS: Final = 900.0
 
 NOT_PASSED_ON = ("SEGMENT_", "VOUCHERIFY_", "IDENTIFIER_", "METADATA_", "SEGSYNC_", "PYTHON")
-"""How variables begin that have no part in a benchmark: settings of whoever runs it, and what keeps Python from keeping
-its bytecode, which an installed program has."""
+"""Prefixes of variables that are kept from a contestant: settings of the person who runs the benchmark, and those that
+stop Python from writing bytecode, which an installed program has."""
 
 
 class Account(Struct, frozen=True):
@@ -41,10 +41,10 @@ class Account(Struct, frozen=True):
 
 
 class Output(Struct, frozen=True):
-    """What a process took and said. `last_words` is the last line of its standard error."""
+    """What a process took, and its standard output. `last_words` is the last line of its standard error."""
 
     account: Account
-    said: str
+    stdout: str
     last_words: str
 
 
@@ -55,7 +55,7 @@ class Contestant(Struct, frozen=True):
     module: tuple[str, ...]
     settings: dict[str, str] = {}
 
-    def told(self, **settings: str) -> Contestant:
+    def with_settings(self, **settings: str) -> Contestant:
         """The same with some more settings."""
         return msgspec.structs.replace(self, settings={**self.settings, **settings})
 
@@ -89,7 +89,7 @@ class Run(Struct, frozen=True):
 
     @property
     def cpu_ms(self) -> float:
-        """CPU milliseconds a profile, the start of the process included."""
+        """CPU milliseconds per profile, the start of the process included."""
         return 1000 * self.account.cpu_seconds / self.profiles
 
     @property
@@ -104,7 +104,7 @@ class Run(Struct, frozen=True):
 
 
 def run_import(contestant: Contestant, options: SandboxOptions) -> Run:
-    """Let a contestant import the space of `options` from a sandbox that nobody used before."""
+    """Let a contestant import the space of `options` from a new sandbox."""
     with SandboxProcess(options) as sandbox:
         output = run_module(contestant.module, {**sandbox.connection, **contestant.settings})
         verdict = sandbox.verdict()
@@ -142,10 +142,10 @@ def short(run: Run) -> str:
 
 
 def needed_calls(options: SandboxOptions, verdict: Verdict) -> int:
-    """A page for every hundred profiles, a call for each of these, and a second one for some.
+    """The fewest Segment calls: one for each page of a hundred profiles, one for each profile, a second one for some.
 
-    Who is asked for the identifier first is asked for traits if it is there; who is asked for traits first is asked for
-    external ids if it is not among them.
+    Where the identifier is read first, the second call reads the traits of those that have it. Where the traits are
+    read first, it reads the external ids of those without the identifier among them.
     """
     pages = -(-options.profiles // 100)
     asked_twice = options.profiles - verdict.expected if options.identifier_trait else verdict.expected
@@ -171,13 +171,13 @@ def run_module(module: tuple[str, ...], settings: Mapping[str, str]) -> Output:
             start_new_session=True,
         )
         try:
-            said, errors = launcher.communicate(timeout=MOST_SECONDS)
+            stdout, errors = launcher.communicate(timeout=MOST_SECONDS)
         except BaseException:
             os.killpg(launcher.pid, signal.SIGKILL)
             launcher.communicate()
             raise
         return Output(
             account=msgspec.json.decode(account.read_bytes(), type=Account),
-            said=said,
+            stdout=stdout,
             last_words=next(reversed(errors.strip().splitlines()), ""),
         )

@@ -1,4 +1,4 @@
-"""The plots, as SVG: the same figures make the same file, and the white background is their own in a dark page too."""
+"""The plots, as SVG. The same figures make the same file, and the background is white in a dark page too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.lineup import DLT, ORIGINAL, ORIGINAL_UNCOUNTED, SEGSYNC, SEGSYNC_BY_TRAIT
+from benchmarks.lineup import DLT, ORIGINAL, ORIGINAL_UNLIMITED, SEGSYNC, SEGSYNC_BY_TRAIT
 from benchmarks.measure import Run
 from benchmarks.questions import limits
 from benchmarks.questions.cost import Cost
@@ -27,13 +27,13 @@ GREY, PALE_GREY, INK = "#6e7781", "#d0d7de", "#1f2328"
 ON_WHITE: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 ORIGINAL_SECONDS: Final = 4.0
-"""Per 100 customers, as the README of the Node script says."""
+"""Seconds per 100 customers by the README of the Node script."""
 
 SIGN_INCHES: Final = 0.4
-"""What is written above a plot takes so much of what is left free below it."""
+"""The height of the text above a plot, taken from the free space below it."""
 
 LIMIT: Final = 100
-"""Calls a second of the main plot: what a Segment space gets."""
+"""Calls per second of the main plot: the limit of a Segment space."""
 
 
 def _style() -> AbstractContextManager[None]:
@@ -104,8 +104,8 @@ def import_plot(rows: list[Row]) -> Figure:
     figure = Figure(figsize=(8.5, 4.3))
     axes = figure.add_axes((0.23, 0.24, 0.72, 0.62))
     found = {
-        "its algorithm, where\nnobody counts its calls": (
-            limits.find(rows, ORIGINAL_UNCOUNTED.name, LIMIT),
+        "same algorithm, no\nrate limit enforced": (
+            limits.find(rows, ORIGINAL_UNLIMITED.name, LIMIT),
             GREY,
             PALE_GREY,
         ),
@@ -116,44 +116,44 @@ def import_plot(rows: list[Row]) -> Figure:
     _original_bar(axes, limits.find(rows, ORIGINAL.name, LIMIT))
     for place, (row, colour, pale) in enumerate(found.values(), start=1):
         if row is None or not row.run.has_finished:
-            axes.text(0.05, place, "died" if row else "not run", va="center", color=GREY)
+            axes.text(0.05, place, "failed" if row else "not run", va="center", color=GREY)
             continue
         axes.barh(place, row.run.whole_seconds, color=pale)
         axes.barh(place, row.run.steady_seconds, color=colour)
         axes.text(row.run.whole_seconds + 0.05, place, f"{row.run.steady_seconds:.2f} s", va="center", bbox=ON_WHITE)
     for calls, contestant in (("one call", SEGSYNC_BY_TRAIT), ("two calls", SEGSYNC)):
         _arithmetic_line(axes, limits.find(rows, contestant.name, LIMIT), calls)
-    axes.set_yticks(range(len(found) + 1), ["Node script,\nas its README says", *found])
+    axes.set_yticks(range(len(found) + 1), ["Node script,\nby its README", *found])
     axes.invert_yaxis()
     longest = max(row.run.whole_seconds for row, _, _ in found.values() if row)
     axes.set_xlim(0, 1.12 * max(ORIGINAL_SECONDS, longest))
     axes.set_xlabel("seconds per 100 customers while calls go out (pale: with the start and the end of the process)")
-    axes.set_title(f"100 customers at {LIMIT} Segment calls a second", loc="left", fontweight="bold", pad=18)
+    axes.set_title(f"100 customers at {LIMIT} Segment calls per second", loc="left", fontweight="bold", pad=18)
     return figure
 
 
 def _original_bar(axes: Axes, row: Row | None) -> None:
-    """What is claimed, since here it does not live to be measured."""
+    """The time that the script's README claims, since here it fails before it can be measured."""
     axes.barh(0, ORIGINAL_SECONDS, color=PALE_GREY, edgecolor=GREY, hatch="//", linewidth=0.6)
     axes.text(ORIGINAL_SECONDS + 0.05, 0, f"{ORIGINAL_SECONDS:.0f} s", va="center")
     if row and row.run.segment_rate_limited:
-        axes.text(2.1, 0, "here it ended at its first 429", va="center", fontsize=8, bbox=ON_WHITE)
+        axes.text(2.1, 0, "here it failed on the first 429", va="center", fontsize=8, bbox=ON_WHITE)
 
 
 def _arithmetic_line(axes: Axes, row: Row | None, calls: str) -> None:
     if row and row.arithmetic_seconds is not None:
         axes.axvline(row.arithmetic_seconds, color=INK, linestyle="--", linewidth=1)
-        said = f" {calls} a customer:\n {row.arithmetic_seconds:.2f} s at least"
-        axes.text(row.arithmetic_seconds, -0.5, said, fontsize=7.5, va="bottom")
+        label = f" {calls} per customer:\n {row.arithmetic_seconds:.2f} s at least"
+        axes.text(row.arithmetic_seconds, -0.5, label, fontsize=7.5, va="bottom")
 
 
 def growth_plot(runs: list[Run]) -> Figure:
-    """Wall-clock time, CPU a customer and peak memory over the number of profiles."""
+    """Wall-clock time, CPU per customer and peak memory over the number of profiles."""
     figure = Figure(figsize=(8.5, 3.4))
     profiles = [run.profiles for run in runs]
     panels = {
         "wall-clock seconds": [run.account.wall_seconds for run in runs],
-        "CPU milliseconds a customer": [run.cpu_ms for run in runs],
+        "CPU milliseconds per customer": [run.cpu_ms for run in runs],
         "peak memory, MB": [run.account.peak_rss_mb for run in runs],
     }
     for number, (title, figures) in enumerate(panels.items()):
@@ -168,12 +168,12 @@ def _growth_panel(axes: Axes, profiles: list[int], figures: list[float], *, is_p
     axes.plot(profiles, figures, color=BLUE, marker="o")
     axes.set_xscale("log")
     for x, y in zip(profiles, figures, strict=True):
-        said = f"{y:.2f}" if y < 10 else f"{y:.0f}"
-        axes.annotate(said, (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=8, bbox=ON_WHITE)
+        label = f"{y:.2f}" if y < 10 else f"{y:.0f}"
+        axes.annotate(label, (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=8, bbox=ON_WHITE)
     if is_proportional:
         axes.set_yscale("log")
         axes.set_ylim(min(figures) / 2, 3 * max(figures))
-        axes.set_yticks([])  # the points say their own
+        axes.set_yticks([])  # each point has its figure beside it
     else:
         axes.set_ylim(0, 1.25 * max(figures))
     axes.set_xticks(profiles, [f"{each:,}" for each in profiles], fontsize=8)
@@ -183,7 +183,7 @@ def _growth_panel(axes: Axes, profiles: list[int], figures: list[float], *, is_p
 
 
 def cost_plot(cost: Cost, price: Price | None, rows: list[Row] | None) -> Figure:
-    """CPU a customer of the floor, segsync and dlt; and what the stages take of segsync's."""
+    """CPU per customer of the floor, segsync and dlt, and of segsync's stages."""
     figure = Figure(figsize=(8.5, 4.6 if price else 3.2))
     axes = figure.add_axes((0.23, 0.62, 0.72, 0.28) if price else (0.23, 0.32, 0.72, 0.52))
     samples = {
@@ -201,7 +201,7 @@ def cost_plot(cost: Cost, price: Price | None, rows: list[Row] | None) -> Figure
     axes.set_yticks(range(len(samples)), list(samples))
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.set_title("CPU milliseconds a customer (no limit, no latency)", loc="left", fontweight="bold")
+    axes.set_title("CPU milliseconds per customer (no limit, no latency)", loc="left", fontweight="bold")
     rounds = f"median of {len(cost.rounds)} runs of {cost.rounds[0].whole.profiles:,}, and from the least to the most"
     axes.set_xlabel(rounds, fontsize=8)
     if price:
@@ -210,7 +210,7 @@ def cost_plot(cost: Cost, price: Price | None, rows: list[Row] | None) -> Figure
 
 
 def _stages(axes: Axes, price: Price) -> None:
-    parts = {said: figure for said, figure in price.parts.items() if said not in (ALL_ELSE, CALLS)}
+    parts = {part: figure for part, figure in price.parts.items() if part not in (ALL_ELSE, CALLS)}
     axes.barh(range(len(parts)), list(parts.values()), color=PALE_BLUE, edgecolor=BLUE, linewidth=0.6)
     for place, figure in enumerate(parts.values()):
         axes.text(figure, place, f"  {figure:.1f} µs, {figure / price.whole:.1%}", va="center", fontsize=8)

@@ -15,7 +15,7 @@ from benchmarks.questions.limits import Row
 from benchmarks.questions.price import Price
 
 FORMAT: Final = 1
-"""Of `results.json`; another number means that fields changed their meaning or went."""
+"""The format of `results.json`. Another number means that fields changed their meaning or went."""
 
 JSON_FILE: Final = "results.json"
 
@@ -23,19 +23,19 @@ CAVEATS: Final = (
     "Machines differ and are noisy: read the ratios and the counts, not the milliseconds.",
     "The services are segsync's own sandbox: one process on the same machine, with which the contestant shares the "
     "processor. Its latency is drawn (log-normal, seeded); there is no network and no TLS. Without a limit the sandbox "
-    "is the bottleneck: CPU a customer is the figure there, and wall-clock time is the sandbox's as much.",
+    "is the bottleneck: CPU per customer is the figure there, and wall-clock time is the sandbox's as much.",
     "The profiles are invented (seeded): a real space has other traits, more of them, and other shares.",
-    "`original` is the algorithm of the Node script, from its description, in Python. It ends at its first 429 and at "
-    "the first customer without a source id, and the sandbox gives it both, so it has a time only where nobody counts "
-    "its calls. The 4 s per 100 customers are what the script's README says, not measured here.",
+    "`original` is the algorithm of the Node script, from its description, in Python. It fails on the first 429 and on "
+    "the first customer without a source id. The sandbox gives it both, so it has a time only where no rate limit is "
+    "enforced. The 4 s per 100 customers are the figure of the script's README, not measured here.",
     "`dlt` is a general tool that we set up for this. It has no rate limit: its number of threads is chosen by hand "
-    "for the limit and the latency, which a real service changes. It sends when all is read, keeps in files until then "
-    "what it read, and reads no outcomes.",
+    "for the limit and the latency, which a real service changes. It sends when all is read, keeps what it read in "
+    "files until then, and reads no results.",
     "`floor` delivers nothing: it makes the Segment calls and throws the answers away. At a limit its calls leave "
     "evenly, as little below the limit as segsync's: at the very limit some arrive closer together than they left, and "
-    "a strict window refuses those. What is answered 429 it asks for again, and its row counts it. Without a limit it "
+    "a strict window refuses those. It retries what is answered 429, and its row counts it. Without a limit it "
     "keeps no pace.",
-    "Only segsync writes a ledger and reads what became of each customer: that is in its times and its CPU.",
+    "Only segsync writes a ledger and reads the result of each bulk upsert: that is in its times and its CPU.",
     "Peak memory is the operating system's figure of the one process, shared libraries included.",
 )
 

@@ -1,6 +1,6 @@
-"""What does each stage of an import cost by itself? Prints CPU microseconds a customer by stage, as JSON.
+"""What does each stage of an import cost by itself? Prints CPU microseconds per customer by stage, as JSON.
 
-The answers are fetched from a sandbox once, and then the same work is done as in an import, with nothing around it:
+The answers are fetched from a sandbox once. Then the same work is done as in an import, with nothing around it:
 `python -m benchmarks.stages CUSTOMERS`, in the environment of a sandbox without limits and anonymous profiles.
 """
 
@@ -39,7 +39,7 @@ ROUNDS: Final = 3
 A_PAGE: Final = 100
 
 NO_LIMIT: Final = 1e9
-"""Calls a second that nothing here comes near: a turn is had without waiting for it."""
+"""Calls per second that nothing here comes near: a turn needs no wait."""
 
 WAITING_WORKERS: Final = 16
 WAITING_CALLS_PER_SECOND: Final = 500.0
@@ -53,7 +53,7 @@ SOURCE, SINK = Connector("source", "bench"), Connector("sink", "bench")
 
 
 class Remembering(ApiClient):
-    """Fetches an answer once; from then on it is decoded anew, and nothing is called."""
+    """Fetches each answer once. From then on it decodes that answer anew, and makes no call."""
 
     def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         super().__init__(
@@ -85,7 +85,7 @@ class Remembering(ApiClient):
 
 
 async def read_all(source: segment.SegmentSource, customers: int) -> list[Profile]:
-    """Ask for the pages, and for the two parts of each profile."""
+    """Read the pages, and the two parts of each profile."""
     profiles = []
     async for page in source.pages(FIRST_OFFSET, customers):
         for segment_id in page.profiles:
@@ -106,7 +106,7 @@ async def encode_all(customers: Sequence[Customer]) -> list[bytes]:
 
 
 async def batch_all(profiles: Sequence[Profile], encoded: Sequence[bytes]) -> int:
-    """Bulk upserts of a hundred, and their bodies."""
+    """Make bulk upserts of a hundred, and their bodies; the bytes of all bodies."""
     page = Checkpoint(ignore).open(Page(FIRST_OFFSET, tuple(each.segment_id for each in profiles), None))
     builder = BatchBuilder(A_PAGE, MAX_BODY_BYTES)
     size = 0
@@ -127,7 +127,7 @@ async def take_turns(calls_per_second: float, turns: int, workers: int) -> None:
 
 
 async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> None:
-    """Write what an import writes, with the outcomes of its upserts or without."""
+    """Write the ledger of an import, with the results of its upserts or without."""
     with (
         tempfile.TemporaryDirectory() as directory,
         Ledger(Path(directory, "segsync.db"), owner=SINK, source=SOURCE) as ledger,
@@ -144,7 +144,7 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
 
 
 async def read_outcome(ledger: Ledger, run: int) -> None:
-    """Write down that nobody of the one open batch was refused."""
+    """Record that no customer of the one open batch was refused."""
     [batch] = await ledger.ask(partial(entries.open_upserts, since=run, most=1000))
     await ledger.ask(partial(entries.members_of, batch=batch.id))
     await ledger.ask(partial(entries.end_batch, batch=batch, rejections=[], again=[]))

@@ -6,10 +6,10 @@ class                     way out
 `SettingsError`           change a setting, start again
 `AccessError`             change a credential or the space id, then resume
 `QuotaError`              wait for the plan's next cycle or raise the plan, then resume
-`TransientError`          try the same call again; the transport does, until its time is up
-`RefusedError`            this payload or profile will never pass; the others may
-`MappingError`            this profile can be no customer as it is; the others may
-`StopError`               look into what it says, then resume
+`TransientError`          retry the same call; the client does, until its time is up
+`RefusedError`            this payload or profile will never pass; others may
+`MappingError`            this profile cannot become a customer as it is; others may
+`StopError`               look into the reason that it gives, then resume
 `OutputError`             make room or a place for the files, then resume
 `LedgerError`             use another ledger, or wait for the run that uses this one
 `AnswerError`             the service does not speak the API that segsync knows
@@ -34,7 +34,7 @@ def how_to_install(extra: str) -> str:
 
 
 def defect(error: Exception) -> StopError:
-    """An exception that nobody expected, by its kind and place: its text may quote a customer."""
+    """The error for an exception that nobody expected. It names kind and place alone: the text may quote a customer."""
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]]
     return StopError(
         f"unexpected {type(error).__name__} at {' > '.join(places)}. This is a defect: please report it with this line"
@@ -48,7 +48,7 @@ class SegsyncError(Exception):
 class SettingsError(SegsyncError):
     """One or more settings are missing or not allowed.
 
-    `problems` holds one sentence a problem, each naming its variable or flag.
+    `problems` holds one sentence per problem, each naming its variable or flag.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -57,11 +57,11 @@ class SettingsError(SegsyncError):
 
 
 class MappingError(SegsyncError):
-    """A profile that the settings say to reject. The message names what is wrong with it, and nothing of it."""
+    """The settings reject a profile. The message names what is wrong with it, and no value of it."""
 
 
 class StopError(SegsyncError):
-    """The import stopped for a reason that is neither service's answer alone."""
+    """The import stopped for a reason that is not one service's answer alone."""
 
 
 class OutputError(SegsyncError):
@@ -69,14 +69,14 @@ class OutputError(SegsyncError):
 
 
 class LedgerError(SegsyncError):
-    """The ledger cannot be made, is none, damaged, of a newer segsync, of another space or project, or in use."""
+    """The ledger cannot be used: not made, not a ledger, damaged, in use, or of a newer segsync or another project."""
 
 
 class CallError(SegsyncError):
     """A call to one of the two services failed.
 
-    `service` is "Segment" or "Voucherify"; `status` is the HTTP status, or None when no answer came;
-    `request_id` is what the service's support asks for, where the service gave one.
+    `service` is "Segment" or "Voucherify". `status` is the HTTP status, None when no answer came. `request_id` is the
+    id that the service's support asks for, where the service gave one.
     """
 
     def __init__(self, message: str, *, service: str, status: int | None = None, request_id: str | None = None) -> None:
@@ -95,15 +95,15 @@ class AccessError(CallError):
 
 
 class QuotaError(CallError):
-    """The plan's calls are used up: trying again in minutes will not help."""
+    """The plan's calls are used up: a retry in some minutes will not help."""
 
 
 class TransientError(CallError):
-    """Worth trying again: a rate limit, a 5xx, a cut connection, a time-out.
+    """A failure worth a retry: a rate limit, a 5xx, a cut connection, a time-out.
 
-    `retry_after_seconds` is how long the service asked to wait, None where it did not say.
-    When it is raised to a caller the tries have run out, and `others_succeed` tells whether the same
-    service answered other calls between the last tries: then it is this call that is broken, not the service.
+    `retry_after_seconds` is how long the service asked to wait, None where it did not ask. When it is raised to a
+    caller the tries have run out. `others_succeed` is whether the same service answered other calls between the last
+    tries: then this call is broken, not the service.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class TransientError(CallError):
 
 
 class RefusedError(CallError):
-    """The service answered 4xx: it understood, and will answer the same again."""
+    """The service answered 4xx: it understood the call, and would answer the same again."""
 
 
 class AnswerError(CallError):
@@ -133,6 +133,6 @@ E = TypeVar("E", bound=BaseException)
 
 
 def first_of(errors: BaseExceptionGroup[E]) -> E:
-    """The error that came first: the others are what it brought down."""
+    """The error that came first: the others follow from it."""
     error = errors.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,12 +1,12 @@
-"""What a service says about a customer, without the customer.
+"""Hides what may be personal or secret in the words of a service.
 
-The reason that Voucherify or Segment gives for a refusal is worth showing, and may quote the customer. Nothing but the
-text is known, so this is a filter by shape. It hides what looks personal or secret: e-mail addresses, phone numbers,
-dates and other long numbers, quoted text that is not plainly the name of a property, capitalised words in the middle
-of a sentence, words in other scripts, tokens, and exactly the strings that it is given. It cannot tell a name in lower
-case and without quotes ("customer ada was refused") from any other word, one that begins a sentence as any word does
-("Ada gave no consent"), or one in the place of a property's ("key 'ada'"). In doubt it hides, so a reason may lose a
-harmless word. Who knows what must not be shown gives it as a secret.
+The reason that Voucherify or Segment gives for a refusal is worth showing, but may quote the customer. Only the text is
+known, so this is a filter by shape. It hides what looks personal or secret: e-mail addresses, phone numbers, dates and
+other long numbers, quoted text that is not plainly the name of a property, capitalised words in the middle of a
+sentence, words in other scripts, tokens, and exactly the strings that it is given. It does not recognise a name in
+lower case without quotes ("customer ada was refused"), a name that begins a sentence ("Ada gave no consent"), or a name
+in the place of a property's ("key 'ada'"). In doubt it hides, so a reason may lose a harmless word. A caller that knows
+what must not be shown gives it as a secret.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 MOST_CHARACTERS = 300
-"""Of a redacted text."""
+"""The most characters of a redacted text."""
 
-_MOST_READ = 4000  # characters of a text that are looked at: no text makes the rules slow
+_MOST_READ = 4000  # the most characters that are looked at, so that no text makes the rules slow
 
-_SHORT = 4  # characters of a secret that is only one where it stands alone
+_SHORT = 4  # a secret of so few characters is hidden only where it stands alone
 
 _LONG = 200
 
@@ -69,7 +69,7 @@ _OBJECT_ID = (  # what support asks for: a prefix that we know, or any but those
 
 _HIDDEN_WORD = re.compile(
     "\ufffd"  # what no line can show, and what may part a name
-    r"|%[0-9A-Fa-f]{2}|\\|&#?\w"  # encoded: it says something else than it seems to
+    r"|%[0-9A-Fa-f]{2}|\\|&#?\w"  # encoded: it means something else than it shows
     "|[^\x00-\x7f‘’‚“”„‹›«»–—•·…]"  # other scripts: names far more often than words
     "|(?:[0-9][^0-9]*){5}"  # an identifier, a time, a part of a number
     rf"|^(?=.{{20}}).*(?:[A-Za-z](?<!/v)[0-9]|[0-9][A-Za-z])|{_UUID}"  # a token: long and mixed, but no "/v1/" path
@@ -106,7 +106,7 @@ def _capitalised(match: re.Match[str]) -> str:
 _RULES: tuple[_Rule, ...] = (
     # Quotes first, while the words in them are together. One that does not end was cut, and goes on to the end.
     (re.compile("|".join(rf"{a}(?:\\.|[^{b}])*?(?:[{b}]|\Z)" for a, b in _QUOTES)), _quoted),
-    # An apostrophe inside a word is none: "doesn't", 'O'Brien'.
+    # An apostrophe inside a word is not a quote: "doesn't", 'O'Brien'.
     (re.compile(r"(?<!\w)(?:'(?:\\.|.)*?(?:'(?!\w)|\Z)|[‘’‚].*?(?:[‘’](?!\w)|\Z))"), _quoted),
     # An e-mail address, also one with spaces in it, or a URL with user info.
     (re.compile(r"(?<!\S)([(\[<]{0,3})(?:\S*(?:@|%40)\S*|\S+ @ \S+)(?<![.,;:!?)>\]])"), r"\1…"),
@@ -144,7 +144,7 @@ def redacted(text: str, *secrets: str) -> str:
 
 
 def _settled(text: str, rules: tuple[_Rule, ...]) -> str:
-    """`text` when no rule changes it any more."""
+    """`text` after the rules, applied until none changes it any more."""
     for _ in range(_MOST_PASSES):
         before, text = text, _line(text)
         for pattern, replacement in rules:
@@ -155,13 +155,13 @@ def _settled(text: str, rules: tuple[_Rule, ...]) -> str:
 
 
 def _line(text: str) -> str:
-    """In one line: control characters as spaces; bidi marks, surrogates and the like as U+FFFD, which a rule hides."""
+    """One line: control characters become spaces, and bidi marks, surrogates and the like U+FFFD (a rule hides it)."""
     signs = (sign if sign.isprintable() else " " if sign < "\xa0" or sign.isspace() else "\ufffd" for sign in text)
     return " ".join("".join(signs).split())
 
 
 def _in_any_encoding(secret: str) -> str:
-    """The secret as it is, or each sign in any form. The forms of a sign begin differently, hence no backtracking."""
+    """A pattern of the secret with each sign in any form. The forms begin differently, hence no backtracking."""
     pattern = ""
     for sign in secret:
         percent = "".join(f"%{byte:02x}" for byte in sign.encode())
@@ -170,5 +170,5 @@ def _in_any_encoding(secret: str) -> str:
     if len(secret) > _LONG:  # its beginning is enough to know it by
         return f"{_in_any_encoding(secret[:_LONG])}.*"
     anywhere = f"{re.escape(secret)}|{pattern}"
-    # A short one, the source id "40" say, would take a status like 400 apart.
+    # A short one, for example the source id "40", would take a status like 400 apart.
     return anywhere if len(secret) > _SHORT else rf"(?<!\w)(?:{anywhere})(?!\w)"

@@ -1,1 +1,1 @@
-"""Programs that make the same import, each in a process of its own. They take the settings that segsync takes."""
+"""Programs that make the same import, each in a separate process. They take the settings that segsync takes."""

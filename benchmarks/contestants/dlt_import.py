@@ -1,4 +1,4 @@
-"""The same import with dlt: its REST client, its threads, its retries, and a destination of our own.
+"""The same import with dlt: its REST client, its threads, its retries, and a custom destination.
 
 dlt knows no rate limit, so the number of its workers (`EXTRACT__WORKERS`) has to be what the limit and the latency
 ask for. The two calls, the mapping and the size of a bulk upsert are segsync's own: both do the same work.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Before dlt is imported: nothing of this run is told to anybody or outlives its directory.
+# Before dlt is imported: this run sends no telemetry, and nothing of it outlives its directory.
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 os.environ["RUNTIME__LOG_LEVEL"] = "CRITICAL"
 os.environ["DLT_DATA_DIR"] = str(Path.cwd())
@@ -83,7 +83,7 @@ def customers(page: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def customer_of(segment_id: str) -> dict[str, str] | None:
-    """A row with the customer as JSON: dlt drops the nulls of what it takes apart, and one is meant."""
+    """A row with the customer as JSON: dlt would drop its nulls, and one of them is intended."""
     profile = f"{SEGMENT_URL}{PROFILES}/segment_id:{segment_id}"
     source_id, following = None, ""
     while source_id is None:
@@ -100,7 +100,7 @@ def customer_of(segment_id: str) -> dict[str, str] | None:
 
 
 def get(url: str) -> Any:
-    """An answer of Segment's, after dlt's own tries. Raises requests' error where they were in vain."""
+    """An answer of Segment, after dlt's retries. Raises requests' error where they ran out."""
     response = segment.get(url)
     response.raise_for_status()
     return response.json()
@@ -108,7 +108,7 @@ def get(url: str) -> Any:
 
 @dlt.destination(batch_size=A_BATCH)
 def bulk_upsert(items: TDataItems, table: TTableSchema) -> None:
-    """A hundred customers a call, once all are read: dlt extracts, normalizes and loads one after the other."""
+    """A hundred customers per call, once all are read: dlt extracts, normalizes and loads one after the other."""
     voucherify.post(
         f"{VOUCHERIFY_URL}/v1/customers/bulk/async", data=f"[{','.join(item['customer'] for item in items)}]".encode()
     )
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def reason(failure: BaseException) -> str:
-    """What began it: the innermost error, without its URL."""
+    """The cause of a failure: the innermost error, without its URL."""
     while failure.__cause__ or failure.__context__:
         failure = failure.__cause__ or failure.__context__ or failure
     return str(failure).split(" for url")[0]

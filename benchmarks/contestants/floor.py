@@ -1,11 +1,11 @@
 """The floor: a bare aiohttp loop that makes the Segment calls that an import needs, and throws the answers away.
 
-No mapping, nothing sent. It asks for what segsync asks for, in the same words, and of a profile without the identifier
-no traits. What makes aiohttp cheaper and has no other price is done: one session, its headers given once, no cookies,
+It maps nothing and sends nothing. It makes the same calls as segsync, and reads no traits of a profile without the
+identifier. It does whatever makes aiohttp cheaper at no other price: one session, its headers given once, no cookies,
 URLs that need no quoting.
 
-Without a limit there is no pace either. Where `CALLS_PER_SECOND` says one, calls leave by one schedule, and one that
-is answered 429 takes another turn.
+Without a limit there is no pace either. With `CALLS_PER_SECOND` calls leave by one schedule, and one that is answered
+429 is retried in another turn.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ async def read(get: Get, segment_id: str) -> None:
 
 
 def paced(get: Get) -> Get:
-    """The same, each call when it is its turn: turns are handed out in the order in which they are asked for."""
+    """`get` with each call at its turn. Turns are given in the order in which they are asked for."""
     now = get_running_loop().time
     following = 0.0
 

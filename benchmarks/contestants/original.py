@@ -2,8 +2,8 @@
 
 Page by page: a hundred profiles are listed; each has its traits asked for and then its external ids, the first page
 of either; one bulk upsert sends them all, and only then comes the next page. A throttle lets one Segment call begin
-each 10 ms. What a profile does not have is sent as null, the source id too. There are no retries, and nobody asks
-what became of an upsert: the first answer that is no success ends it.
+each 10 ms. What a profile does not have is sent as null, the source id too. There are no retries, and no result of an
+upsert is read: the first answer that is not a success ends the import.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NULLS = dict.fromkeys(("name", "email", "description", "phone", "birthdate", "ad
 
 
 class RefusedError(Exception):
-    """An answer that is no success."""
+    """An answer that is not a success."""
 
 
 class Throttle:
@@ -86,12 +86,12 @@ class Script:
             await _content(response, f"Voucherify answered {response.status} to a bulk upsert")
 
 
-async def _content(response: aiohttp.ClientResponse, said: str) -> Any:
+async def _content(response: aiohttp.ClientResponse, reason: str) -> Any:
     content = msgspec.json.decode(await response.read())
     if response.ok:
         return content
     error = content.get("error", content)
-    raise RefusedError(f"{said}: {error['message']}")
+    raise RefusedError(f"{reason}: {error['message']}")
 
 
 async def main() -> None:

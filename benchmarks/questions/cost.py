@@ -1,6 +1,6 @@
 """What does segsync cost by itself, beside the HTTP calls that any import has to make?
 
-The whole import against a bare aiohttp loop that makes the same two Segment calls a customer and nothing else. They
+The whole import against a bare aiohttp loop that makes the same two Segment calls per customer and nothing else. They
 take turns in being first, so that a machine that slows down or speeds up favours neither.
 """
 
@@ -35,7 +35,7 @@ class Round(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """The rounds, and the CPU seconds of saying `--help`, once for each of them."""
+    """The rounds, and the CPU seconds of `--help`, once for each of them."""
 
     rounds: list[Round]
     help_cpu_seconds: list[float]
@@ -80,19 +80,19 @@ def section(cost: Cost) -> str:
     ]
     columns = ("round", "floor, CPU ms", "segsync, CPU ms", "ratio", "floor, MB", "segsync, MB")
     customers = cost.rounds[0].whole.profiles
-    customers_a_second = [customers / each.whole.account.wall_seconds for each in cost.rounds]
+    customers_per_second = [customers / each.whole.account.wall_seconds for each in cost.rounds]
     return "\n\n".join(
         [
             "## Own cost",
-            f"{customers:,} customers without a limit and without latency, CPU a customer: the whole import (ledger, "
-            "upserts, outcomes and progress included) against a bare aiohttp loop that makes the two Segment calls and "
+            f"{customers:,} customers without a limit and without latency, CPU per customer: the whole import (ledger, "
+            "upserts, results and progress included) against a bare aiohttp loop that makes the two Segment calls and "
             "throws the answers away.",
             table(columns, rows, texts=0),
             f"The ratio is {_spread(cost.ratios)}: the median, from the least to the most. It is "
             "what carries over to another machine. On this one a customer took "
             f"{_spread([each.whole.cpu_ms for each in cost.rounds])} ms where the bare calls took "
-            f"{_spread([each.floor.cpu_ms for each in cost.rounds])} ms, and one process brought over "
-            f"{_spread(customers_a_second, 0)} customers a second, start and end included, beside the sandbox. "
+            f"{_spread([each.floor.cpu_ms for each in cost.rounds])} ms, and one process imported "
+            f"{_spread(customers_per_second, 0)} customers per second, start and end included, beside the sandbox. "
             f"`python -m segsync --help` takes {_spread(cost.help_cpu_seconds)} s of CPU.",
         ]
     )

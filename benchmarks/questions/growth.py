@@ -1,6 +1,6 @@
 """How does the cost of an import grow with the number of profiles?
 
-It should not, a customer: whatever is held in memory is bounded, so peak memory stays where it is and time is
+The cost per customer should not grow: whatever is held in memory is bounded, so peak memory stays the same, and time is
 proportional to the number.
 """
 
@@ -63,7 +63,7 @@ def section(runs: list[Run]) -> str:
         [
             "## How cost grows",
             "segsync without a limit and without latency. The wall-clock time is mostly the sandbox's.",
-            table(("profiles", "wall s", "CPU ms a customer", "peak MB", "customers"), rows, texts=0),
+            table(("profiles", "wall s", "CPU ms per customer", "peak MB", "customers"), rows, texts=0),
             f"From the smallest to the largest, a further customer costs {further_ms(runs):.3f} ms of CPU: the rest of "
             "what a customer of a small import costs is the start of the process.",
         ]

@@ -1,7 +1,7 @@
-"""How long does an import take at Segment's limit, who gets through, and what does it cost?
+"""How long does an import take at Segment's limit, which contestants finish, and what does it cost?
 
-At 100 calls a second, which is what a space gets, at 1,000, and without a limit; with no anonymous profiles, and with
-four of five. The sandbox counts calls in a strict sliding window and answers the first one too many with 429.
+At 100 calls per second (the limit of a space), at 1,000, and without a limit; with no anonymous profiles, and with four
+of five. The sandbox counts calls in a strict sliding window and answers the first one too many with 429.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.lineup import (
     DLT,
     FLOOR,
     ORIGINAL,
-    ORIGINAL_UNCOUNTED,
+    ORIGINAL_UNLIMITED,
     SEGSYNC,
     SEGSYNC_BY_TRAIT,
     WITHOUT_LIMIT,
@@ -30,7 +30,7 @@ from segsync.sandbox.options import SandboxOptions
 
 ENDS_OF_ORIGINAL: Final = ("Segment answered", "Voucherify answered")
 OF_A_SPACE: Final = 100
-"""Calls a second that a space gets."""
+"""The limit of a Segment space, in calls per second."""
 
 END_OF_DLT: Final = "dlt's extract step failed: 429"
 
@@ -45,7 +45,7 @@ class Scenario(Struct, frozen=True):
     profiles: int
 
     def __str__(self) -> str:
-        limit = f"{self.calls_per_second:,} calls a second" if self.calls_per_second else "No limit, no latency"
+        limit = f"{self.calls_per_second:,} calls per second" if self.calls_per_second else "No limit, no latency"
         anonymous = f"{self.anonymous:.0%} of the profiles anonymous" if self.anonymous else "no anonymous profiles"
         return f"{limit}, {anonymous}"
 
@@ -61,19 +61,19 @@ class Scenario(Struct, frozen=True):
 
     @property
     def entries(self) -> Iterator[tuple[Contestant, SandboxOptions]]:
-        """Everybody, and the space of each."""
+        """The contestants, and the space of each."""
         own_limit = {} if self.calls_per_second else WITHOUT_LIMIT
-        yield SEGSYNC.told(**own_limit), self.options
+        yield SEGSYNC.with_settings(**own_limit), self.options
         # The same people, who have their e-mail address as external id and as trait.
         by_trait = msgspec.structs.replace(self.options, identifier="email", identifier_trait=1.0)
-        yield SEGSYNC_BY_TRAIT.told(**own_limit), by_trait
+        yield SEGSYNC_BY_TRAIT.with_settings(**own_limit), by_trait
         yield dlt_for(self.calls_per_second, self.latency_ms), self.options
         yield ORIGINAL, self.options
         if self.calls_per_second == OF_A_SPACE and not self.anonymous:
-            # What it would take if Segment refused nothing and nobody had more external ids than one call gives. There
-            # is no such space with anonymous profiles: Voucherify refuses the first of them, whoever counts calls.
+            # What it would take if Segment refused nothing and no profile had more external ids than one call gives.
+            # With anonymous profiles it fails in any space: Voucherify refuses the first of them.
             yield (
-                ORIGINAL_UNCOUNTED,
+                ORIGINAL_UNLIMITED,
                 msgspec.structs.replace(self.options, segment_requests_per_second=0, crowded=False),
             )
         yield floor_for(self.calls_per_second), self.options
@@ -93,7 +93,7 @@ class Row(Struct, frozen=True):
         return 100 * self.run.needed_calls / self.scenario.calls_per_second / self.run.profiles
 
 
-# Calls a second, upserts a minute as the plan that goes with it has them, latency, profiles.
+# Calls per second, upserts per minute of the plan that goes with them, latency, profiles.
 FULL: Final = ((100, 100, 80.0, 1000), (1000, 2000, 80.0, 5000), (0, 0, 0.0, 5000))
 QUICK: Final = ((100, 100, 80.0, 60), (0, 0, 0.0, 120))
 SHARES_ANONYMOUS: Final = (0.0, 0.8)
@@ -117,7 +117,7 @@ def ask(*, is_quick: bool) -> list[Row]:
 
 
 def problems(rows: list[Row], *, is_quick: bool) -> Iterator[str]:
-    """What should not be: somebody who has to get through did not, or a row is missing."""
+    """What is wrong: a contestant that has to finish did not, or a row is missing."""
     for scenario in scenarios(is_quick=is_quick):
         found = [row.run.contestant for row in rows if row.scenario == scenario]
         if found != [contestant.name for contestant, _ in scenario.entries]:
@@ -131,10 +131,10 @@ def _problem(row: Row) -> str:
     run, last_words = row.run, row.run.last_words
     if run.contestant == FLOOR.name:
         return short(run)
-    if run.contestant == ORIGINAL.name:  # it is there to show how it ends, which is not just any way
-        has_died = not run.has_finished and last_words.startswith(ENDS_OF_ORIGINAL)
-        return "" if has_died else f"{run.contestant} did not die of its first bad answer: {last_words}"
-    if run.contestant == ORIGINAL_UNCOUNTED.name:  # it sends nulls, so nobody arrives quite as they should
+    if run.contestant == ORIGINAL.name:  # it is there to show how it fails
+        has_failed = not run.has_finished and last_words.startswith(ENDS_OF_ORIGINAL)
+        return "" if has_failed else f"{run.contestant} did not fail on its first bad answer: {last_words}"
+    if run.contestant == ORIGINAL_UNLIMITED.name:  # it sends nulls, so no customer arrives exactly as it should
         is_complete = run.has_finished and run.accepted == run.expected
         return "" if is_complete else f"{run.contestant} sent {run.accepted} of {run.expected}: {last_words}"
     if run.contestant == DLT.name and row.scenario.calls_per_second and last_words.startswith(END_OF_DLT):
@@ -160,11 +160,11 @@ def section(rows: list[Row]) -> str:
         "## At the limit",
         "Seconds are per 100 profiles: *steady* from the first Segment call to the last, *whole* from the start of the "
         "process to its end. CPU is per profile, of the whole process. *Customers* are those that arrived exactly as "
-        "they should, of those that should have. Who died has no time, since it did not do the work. "
-        "*Original, nobody counting* has a space that refuses no call, where everybody's identifier is among the first "
-        "external ids: its own pace, whatever is allowed, since it lets one call begin each 10 ms. So *original* would "
-        "be no faster at 1,000 calls a second or without a limit; it has no time there because it ends at its first "
-        "page with a customer for whom it found no source id, which Voucherify refuses. "
+        "they should, of those that should have. A contestant that failed has no time, since it did not do the work. "
+        "*Original, no limit enforced* has a space that refuses no call, where every identifier is among the first "
+        "external ids. That time is its own pace, since it lets one call begin each 10 ms. So *original* would not be "
+        "faster at 1,000 calls per second or without a limit. It has no time there because it ends at its first page "
+        "with a customer without a source id, which Voucherify refuses. "
         "*By trait* is `IDENTIFIER_LOOKUP=traits` in a space where every customer has the identifier as a trait too: "
         "that saves a call for each of them, and costs one for each anonymous profile.",
     ]
@@ -180,7 +180,7 @@ def section(rows: list[Row]) -> str:
 
 
 def _arithmetic(rows: list[Row]) -> Iterator[tuple[object, ...]]:
-    """Rows that nobody ran: what the limit alone demands for the calls that are needed."""
+    """Rows of arithmetic: the time that the limit alone demands for the calls that are needed."""
     demands: dict[int, Row] = {}
     for row in rows:
         demands.setdefault(row.run.needed_calls, row)
@@ -205,14 +205,14 @@ def _cells(row: Row) -> tuple[object, ...]:
         f"{run.cpu_ms:.2f}" if run.has_finished else "–",
         f"{run.account.peak_rss_mb:.0f}",
         _customers(run),
-        "finished" if run.has_finished else f"died after {run.accepted:,} customers: {run.last_words}",
+        "finished" if run.has_finished else f"failed after {run.accepted:,} customers: {run.last_words}",
     )
 
 
 def _customers(run: Run) -> str:
     if run.contestant == FLOOR.name:
         return "–"
-    if run.contestant == ORIGINAL_UNCOUNTED.name:
+    if run.contestant == ORIGINAL_UNLIMITED.name:
         return f"{run.accepted:,} of {run.expected:,}, with nulls"
     return f"{run.arrived:,} of {run.expected:,}"
 

@@ -1,7 +1,7 @@
 """What do the ledger, the confirmation and each stage of an import cost?
 
-The stages are measured by themselves, over answers that were fetched before; confirmation by importing with it and
-without; the start of the process by importing one profile. Shares are of the CPU time of a whole import.
+The stages are measured by themselves, over answers that were fetched before. Confirmation is measured by importing with
+it and without, the start of the process by importing one profile. Shares are of the CPU time of a whole import.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ STAGES: Final = {
     "encode": "encoding the customer",
     "batch": "collecting batches, putting bodies together",
     "pace": "turns at the limiter, none of them waited for",
-    "ledger_confirmed": "writing the ledger, outcomes included",
+    "ledger_confirmed": "writing the ledger, results included",
 }
-"""What adds up to an import, by the names of `stages`; the others are told beside it."""
+"""The stages that add up to an import, by their names in `stages`. The others are given beside the table."""
 
 START: Final = "starting and ending the process"
 CALLS: Final = "the two Segment calls, bare (the floor)"
-ALL_ELSE: Final = "all else: transport, tasks and queues, uploads, outcomes, progress"
+ALL_ELSE: Final = "all else: HTTP client, tasks and queues, uploads, results, progress"
 
 
 class Round(Struct, frozen=True):
@@ -47,7 +47,7 @@ class Round(Struct, frozen=True):
 
 
 class Price(Struct, frozen=True):
-    """Imports in several ways, of one profile too, and CPU microseconds a customer by stage."""
+    """Imports in several ways, of one profile too, and CPU microseconds per customer by stage."""
 
     rounds: list[Round]
     one_profile: Run
@@ -56,7 +56,7 @@ class Price(Struct, frozen=True):
 
     @property
     def whole(self) -> float:
-        """CPU microseconds a customer of a whole import."""
+        """CPU microseconds per customer of a whole import."""
         return 1000 * median(each.confirmed.cpu_ms for each in self.rounds)
 
     @property
@@ -66,13 +66,13 @@ class Price(Struct, frozen=True):
 
     @property
     def parts(self) -> dict[str, float]:
-        """CPU microseconds a customer by part. They add up to the whole."""
+        """CPU microseconds per customer by part. They add up to the whole."""
         customers = self.rounds[0].confirmed.profiles
         floor_seconds = median(each.floor.account.cpu_seconds for each in self.rounds)
         parts = {
             CALLS: 1e6 * (floor_seconds - self.one_profile_floor.account.cpu_seconds) / customers,
             START: 1e6 * self.one_profile.account.cpu_seconds / customers,
-            **{said: self.stage_microseconds[name] for name, said in STAGES.items()},
+            **{part: self.stage_microseconds[name] for name, part in STAGES.items()},
         }
         return {**parts, ALL_ELSE: self.whole - sum(parts.values())}
 
@@ -91,12 +91,12 @@ def ask(*, is_quick: bool) -> Price:
 
 
 def measure_stages(customers: int) -> dict[str, float]:
-    """CPU microseconds a customer by stage. Raises `RuntimeError` where they could not be measured."""
+    """CPU microseconds per customer by stage. Raises `RuntimeError` where they could not be measured."""
     with SandboxProcess(unlimited(customers)) as sandbox:
         output = run_module(("benchmarks.stages", str(customers)), sandbox.connection)
     if output.account.exit_code != 0:
         raise RuntimeError(f"benchmarks.stages ended with exit code {output.account.exit_code}: {output.last_words}")
-    return msgspec.json.decode(output.said, type=dict[str, float])
+    return msgspec.json.decode(output.stdout, type=dict[str, float])
 
 
 def problems(price: Price, *, is_quick: bool) -> Iterator[str]:
@@ -113,18 +113,18 @@ def problems(price: Price, *, is_quick: bool) -> Iterator[str]:
 
 def section(price: Price) -> str:
     microseconds, whole, unconfirmed = price.stage_microseconds, price.whole, price.unconfirmed
-    rows = [(said, f"{figure:.1f}", f"{figure / whole:.1%}") for said, figure in price.parts.items()]
+    rows = [(part, f"{figure:.1f}", f"{figure / whole:.1%}") for part, figure in price.parts.items()]
     return "\n\n".join(
         [
             "## The price of the parts",
-            f"CPU a customer, without a limit and without latency. The whole is the median of {len(price.rounds)} "
+            f"CPU per customer, without a limit and without latency. The whole is the median of {len(price.rounds)} "
             f"imports of {price.rounds[0].confirmed.profiles:,} customers.",
             table(
-                ("part", "µs a customer", "share"), [*rows, ("**the whole import**", f"**{whole:.1f}**", "**100%**")]
+                ("part", "µs per customer", "share"), [*rows, ("**the whole import**", f"**{whole:.1f}**", "**100%**")]
             ),
-            f"The ledger without outcomes takes {microseconds['ledger']:.1f} µs. Without confirmation (`--no-confirm`) "
-            f"the whole import takes {unconfirmed:.1f} µs: knowing the outcomes costs {whole - unconfirmed:+.1f} µs, "
+            f"The ledger without results takes {microseconds['ledger']:.1f} µs. Without confirmation (`--no-confirm`) "
+            f"the whole import takes {unconfirmed:.1f} µs: reading the results costs {whole - unconfirmed:+.1f} µs, "
             f"{(whole - unconfirmed) / whole:+.1%}; differences of a few percent are noise. Turns at the limiter that "
-            f"are waited for, as at a limit, take {microseconds['pace_waiting']:.0f} µs a customer.",
+            f"are waited for, as at a limit, take {microseconds['pace_waiting']:.0f} µs per customer.",
         ]
     )

@@ -17,24 +17,24 @@ from segsync.pipeline.mapper import NEED_THE_SCHEMA
 State = Literal["ok", "warning", "failed", "not done"]
 
 MOST_NAMED = 8
-"""Keys, types or traits that one finding names; the JSON has all of them."""
+"""The most keys, types or traits that one finding names. The JSON has all of them."""
 
 
 class Finding(Struct, frozen=True):
-    """One line of a check. Where it is not "ok", `to_do` says what to do about it."""
+    """One line of a check. Where it is not "ok", `fix` says what to do about it."""
 
     id: str
     title: str
     state: State
     detail: str
-    to_do: str = ""
+    fix: str = ""
 
 
 TITLES: Mapping[str, str] = {
     "settings": "Settings",
     "segment": "Segment",
     "voucherify": "Voucherify",
-    "sample": "Sample",
+    "sample": "Profiles",
     "identifier": "Identifier",
     "traits": "Traits",
     "birthdates": "Birthdates",
@@ -43,31 +43,32 @@ TITLES: Mapping[str, str] = {
     "metadata-required": "Required metadata",
     "estimate": "Estimate",
 }
-"""The findings of a check by their ids, in the order in which they are told."""
+"""The findings of a check by their ids, in the order in which they are shown."""
 
 
-def finding(about: str, state: State, detail: str, to_do: str = "") -> Finding:
-    return Finding(about, TITLES[about], state, detail, to_do)
+def finding(about: str, state: State, detail: str, fix: str = "") -> Finding:
+    """The finding with this id, with its title."""
+    return Finding(about, TITLES[about], state, detail, fix)
 
 
 def not_done(about: str, why: str) -> Finding:
+    """The finding about something that was not looked at, since something else comes first."""
     return finding(about, "not done", why)
 
 
 def of_sample(sample: Sample, identifier_type: str, *, traits_first: bool) -> list[Finding]:
-    """What was read, who carries the identifier, and whether the traits can be used."""
-    read = sample.profiles - sum(sample.unreadable.values())
-    if not read:
+    """Which profiles could be read, how many carry the identifier, and whether their traits can be used."""
+    if not sample.read:
         why = "no profile was read"
-        return [_read(sample, read), *(not_done(about, why) for about in ("identifier", "traits", "birthdates"))]
-    return [
-        _read(sample, read),
-        _identifier(sample, read, identifier_type, traits_first=traits_first),
-        *_traits(sample),
-    ]
+        return [_read(sample), *(not_done(about, why) for about in ("identifier", "traits", "birthdates"))]
+    findings = [_read(sample), _identifier(sample, identifier_type, traits_first=traits_first)]
+    if not sample.customers:
+        why = "needs a profile with the identifier"
+        return [*findings, *(not_done(about, why) for about in ("traits", "birthdates"))]
+    return [*findings, _traits(sample), _birthdates(sample)]
 
 
-def _read(sample: Sample, read: int) -> Finding:
+def _read(sample: Sample) -> Finding:
     if not sample.profiles:
         return finding(
             "sample",
@@ -75,15 +76,18 @@ def _read(sample: Sample, read: int) -> Finding:
             "Segment lists no profiles in this space",
             "Check SEGMENT_SPACE_ID if there should be some.",
         )
-    detail = f"{read:,} of {sample.profiles:,} profiles read, those that were active last"
     if not sample.unreadable:
-        return finding("sample", "ok", detail)
+        return finding("sample", "ok", f"sampled {sample.profiles:,} (the most recently active)")
     reasons = "; ".join(f"{count:,} x {reason}" for reason, count in sample.unreadable.items())
-    to_do = "Profiles that are deleted or merged meanwhile (404) are rejected in an import, and no others for them."
-    return finding("sample", "warning" if read else "failed", f"{detail}; {reasons}", to_do)
+    return finding(
+        "sample",
+        "warning" if sample.read else "failed",
+        f"sampled {sample.profiles:,} (the most recently active), {sample.read:,} could be read; {reasons}",
+        "Nothing where they were deleted or merged meanwhile (404): an import rejects these, and no others.",
+    )
 
 
-def _identifier(sample: Sample, read: int, identifier_type: str, *, traits_first: bool) -> Finding:
+def _identifier(sample: Sample, identifier_type: str, *, traits_first: bool) -> Finding:
     others = {kind: count for kind, count in sample.external_ids.items() if kind != identifier_type}
     carried = f"also carried: {_counted(others)}" if others else "they carry no other external id"
     if not sample.customers:
@@ -93,10 +97,10 @@ def _identifier(sample: Sample, read: int, identifier_type: str, *, traits_first
         return finding(
             "identifier",
             "failed",
-            f"none of {read:,} profiles carries '{identifier_type}'; {carried}",
+            f"none of {sample.read:,} profiles carries '{identifier_type}'; {carried}",
             f"{hint}Set IDENTIFIER_SAVED_AS_SOURCE_ID to the type that your customers are known by.",
         )
-    detail = f"{sample.customers:,} of {read:,} profiles carry '{identifier_type}'"
+    detail = f"{sample.customers:,} of {sample.read:,} profiles carry '{identifier_type}'"
     if traits_first:
         detail += f", {sample.identifier_traits:,} as a trait"
     if sample.differing:
@@ -109,64 +113,63 @@ def _identifier(sample: Sample, read: int, identifier_type: str, *, traits_first
     return finding("identifier", "ok", f"{detail}; {carried}")
 
 
-def _traits(sample: Sample) -> list[Finding]:
-    if not sample.customers:
-        return [not_done(about, "needs a profile with the identifier") for about in ("traits", "birthdates")]
-    warned = [warning for warning in sample.warnings if warning.trait != "birthdate"]
-    has = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
+def _traits(sample: Sample) -> Finding:
     if not sample.traits:
-        traits = finding(
+        return finding(
             "traits",
             "warning",
             "no customer has any of the traits that are mapped",
             "Customers would arrive with their source_id alone: check the names of your traits.",
         )
-    elif warned:
-        left_out = "; ".join(f"{each.trait} {each.problem} ({each.customers:,})" for each in warned[:MOST_NAMED])
-        traits = finding(
-            "traits",
-            "warning",
-            f"{has}. Left out: {left_out}{_more(warned)}",
-            "Mend these in Segment, or import without them.",
-        )
-    else:
-        traits = finding("traits", "ok", has)
-    if sample.bad_birthdates:
-        birthdates = finding(
-            "birthdates",
-            "warning",
-            f"{sample.bad_birthdates:,} of {sample.birthdates:,} are no ISO 8601 date, and sent as null",
-            "Write them as YYYY-MM-DD in Segment, or import without them.",
-        )
-    else:
-        birthdates = finding("birthdates", "ok", f"{sample.birthdates:,} seen, all are ISO 8601 dates")
-    return [traits, birthdates]
+    has = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
+    warnings = [warning for warning in sample.warnings if warning.trait != "birthdate"]
+    if not warnings:
+        return finding("traits", "ok", has)
+    left_out = "; ".join(f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings[:MOST_NAMED])
+    return finding(
+        "traits",
+        "warning",
+        f"{has}. Left out: {left_out}{_more(warnings)}",
+        "Fix these in Segment, or import without them.",
+    )
 
 
-FATES: Final = {"send": "Voucherify refuses them", "reject": "an import rejects them"}
-"""What becomes of metadata that the schema does not allow, by METADATA_UNDEFINED; else it is left out."""
+def _birthdates(sample: Sample) -> Finding:
+    if not sample.bad_birthdates:
+        return finding("birthdates", "ok", f"{sample.birthdates:,} seen, all are ISO 8601 dates")
+    return finding(
+        "birthdates",
+        "warning",
+        f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and sent as null",
+        "Write them as YYYY-MM-DD in Segment, or import without them.",
+    )
+
+
+REFUSALS: Final = {"send": "Voucherify refuses them", "reject": "an import rejects them"}
+"""How metadata that the schema does not allow is refused, by METADATA_UNDEFINED. With others it is left out."""
 
 
 def of_metadata(check: MetadataCheck, policy: str) -> list[Finding]:
-    """What an import makes of the sample's metadata where METADATA_UNDEFINED is `policy`, and Voucherify of that."""
-    outcome = FATES.get(policy, "an import leaves them out")
-    return [_undefined(check, policy, outcome), _wrong_types(check, policy, outcome), _missing(check)]
+    """How an import with METADATA_UNDEFINED=`policy`, and then Voucherify, treat the sample's metadata."""
+    treatment = REFUSALS.get(policy, "an import leaves them out")
+    return [_undefined(check, policy, treatment), _wrong_types(check, policy, treatment), _missing(check)]
 
 
 def of_unknown_schema(problem: str, policy: str) -> list[Finding]:
-    """What follows where Voucherify answers, but does not tell what it allows as metadata."""
+    """The findings about metadata where Voucherify answers, but the schema cannot be read."""
     about = "metadata-undefined"
     if policy in NEED_THE_SCHEMA:
         needed = f"{problem}, which METADATA_UNDEFINED={policy} needs"
-        told = finding(about, "failed", needed, "Give the key that right, or set METADATA_UNDEFINED=send.")
+        undefined = finding(about, "failed", needed, "Give the key that right, or set METADATA_UNDEFINED=send.")
     else:
         unchecked = f"{problem}: an import sends metadata as it is"
-        told = finding(about, "warning", unchecked, "Give the key that right to see here what Voucherify would refuse.")
+        fix = "Give the key that right to see here what Voucherify would refuse."
+        undefined = finding(about, "warning", unchecked, fix)
     others = ("metadata-types", "metadata-required")
-    return [told, *(not_done(other, "needs the metadata schema") for other in others)]
+    return [undefined, *(not_done(other, "needs the metadata schema") for other in others)]
 
 
-def _undefined(check: MetadataCheck, policy: str, outcome: str) -> Finding:
+def _undefined(check: MetadataCheck, policy: str, treatment: str) -> Finding:
     about, of_all = "metadata-undefined", f"of {check.customers:,} customers"
     if not check.undefined:
         return finding(
@@ -178,7 +181,7 @@ def _undefined(check: MetadataCheck, policy: str, outcome: str) -> Finding:
         return finding(
             about,
             "warning" if policy == "drop" else "failed",
-            f"{keys}: {outcome}, since {why}",
+            f"{keys}: {treatment}, since {why}",
             "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there."
             + (" To do without them, set METADATA_UNDEFINED=drop." if policy != "drop" else ""),
         )
@@ -190,9 +193,9 @@ def _undefined(check: MetadataCheck, policy: str, outcome: str) -> Finding:
     )
 
 
-def _wrong_types(check: MetadataCheck, policy: str, outcome: str) -> Finding:
+def _wrong_types(check: MetadataCheck, policy: str, treatment: str) -> Finding:
     if not check.wrong_types:
-        return finding("metadata-types", "ok", "all values are of their defined types, or can be said as such")
+        return finding("metadata-types", "ok", "all values match or convert to the schema's types")
     wrong = "; ".join(
         f"{each.key} is {' or '.join(each.found)}, not {each.expected} ({each.customers:,})"
         for each in check.wrong_types[:MOST_NAMED]
@@ -200,9 +203,9 @@ def _wrong_types(check: MetadataCheck, policy: str, outcome: str) -> Finding:
     more = _more(check.wrong_types)
     return finding(
         "metadata-types",
-        "failed" if policy in FATES else "warning",
-        f"{wrong}{more}, of {check.customers:,} customers: {outcome}",
-        "Mend the values in Segment, or the type in Voucherify's schema.",
+        "failed" if policy in REFUSALS else "warning",
+        f"{wrong}{more}, of {check.customers:,} customers: {treatment}",
+        "Fix the values in Segment, or the type in Voucherify's schema.",
     )
 
 
@@ -217,11 +220,11 @@ def _missing(check: MetadataCheck) -> Finding:
     )
 
 
-def of_estimate(made: Estimate) -> Finding:
-    """Whether the plan's calls are enough; that it takes long is nothing to mend."""
-    calls = f"{made.segment_calls:,} Segment calls and {made.voucherify_calls:,} Voucherify calls"
-    detail = f"{made.profiles:,} profiles: {calls}{' (an example: say how many with --profiles)' * made.is_example}"
-    if made.voucherify_calls > CALLS_PER_CYCLE:
+def of_estimate(cost: Estimate) -> Finding:
+    """Whether the plan's calls are enough. A long time alone is not a warning."""
+    calls = f"{cost.segment_calls:,} Segment calls and {cost.voucherify_calls:,} Voucherify calls"
+    detail = f"{cost.profiles:,} profiles: {calls}{' (an example: give your number with --profiles)' * cost.is_example}"
+    if cost.voucherify_calls > CALLS_PER_CYCLE:
         return finding(
             "estimate",
             "warning",

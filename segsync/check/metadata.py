@@ -1,19 +1,22 @@
-"""How customers' metadata stands against Voucherify's metadata schema, fitted as an import fits it: pure, no I/O."""
+"""How customers' metadata fits Voucherify's metadata schema: the rules of an import, counted. Pure, no I/O."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from segsync.mapping.metadata import NOT_PLAIN, is_plain
-from segsync.mapping.metadata_schema import UNFIT, Definition, MetadataSchema, fit
+from segsync.mapping.metadata import MISSING, UNDEFINED, TraitChoice, metadata_rules
+from segsync.mapping.metadata_schema import Definition, MetadataSchema
 
 
 class WrongType(Struct, frozen=True):
-    """A key whose value cannot be said as the schema defines it, in so many customers; `found` says what it is."""
+    """A key whose value does not convert to the type that the schema defines, and in how many customers.
+
+    `expected` and `found` are types by Voucherify's names.
+    """
 
     key: str
     customers: int
@@ -37,44 +40,54 @@ class MetadataCheck(Struct, frozen=True):
     missing: dict[str, int]
 
 
-def check_metadata(customers: Iterable[Mapping[str, Any]], schema: MetadataSchema, undefined: str) -> MetadataCheck:
+def check_metadata(customers: Sequence[Mapping[str, Any]], schema: MetadataSchema, undefined: str) -> MetadataCheck:
     """Compare the metadata of these customers, empty for one without, with what the schema allows.
 
-    `undefined` is METADATA_UNDEFINED: most of its values leave out what does not fit.
+    `undefined` is METADATA_UNDEFINED. With some of its values an import leaves out what does not fit; a required key
+    is missing then.
     """
-    defined = {key: definition for key, definition in schema.properties.items() if not definition.deleted}
-    required = [key for key, definition in defined.items() if not definition.optional]
-    count = with_metadata = 0
-    not_defined, missing, wrong = Counter[str](), Counter[str](), Counter[str]()
+    definitions = {key: definition for key, definition in schema.properties.items() if not definition.deleted}
+    required = [key for key, definition in definitions.items() if not definition.optional]
+    leaves_out = undefined in ("auto", "drop")
+    not_defined, missing = Counter[str](), Counter[str]()
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for metadata in customers:
-        count += 1
-        with_metadata += bool(metadata)
-        not_defined.update({key if is_plain(key) else NOT_PLAIN for key in metadata if key not in defined})
-        have = {key for key, value in metadata.items() if key in defined and _has_value(value, defined[key])}
-        unfit = {key for key in have if fit(metadata[key], defined[key]) is UNFIT}
-        wrong.update(unfit)
+        problems = {key: _problems(key, metadata, definitions.get(key)) for key in (*metadata, *required)}
+        not_defined.update({each[UNDEFINED] for each in problems.values() if UNDEFINED in each})
+        unfit = [key for key, each in problems.items() if each.keys() - {UNDEFINED, MISSING}]
         for key in unfit:
             found[key][_kind(metadata[key])] += 1
-        sent = have - unfit if undefined in ("auto", "drop") else have
-        missing.update(key for key in required if key not in sent)
+        missing.update(key for key, each in problems.items() if MISSING in each and (leaves_out or key not in unfit))
+    wrong_types = [
+        WrongType(key, kinds.total(), expected(definitions[key]), [kind for kind, _ in kinds.most_common()])
+        for key, kinds in found.items()
+    ]
     return MetadataCheck(
-        customers=count,
-        with_metadata=with_metadata,
-        defined=len(defined),
+        customers=len(customers),
+        with_metadata=sum(map(bool, customers)),
+        defined=len(definitions),
         allow_defined_only=schema.allow_defined_only,
         undefined=dict(not_defined.most_common()),
-        wrong_types=[
-            WrongType(key, customers_of_it, expected(defined[key]), [kind for kind, _ in found[key].most_common()])
-            for key, customers_of_it in wrong.most_common()
-        ],
+        wrong_types=sorted(wrong_types, key=lambda each: each.customers, reverse=True),
         missing=dict(missing.most_common()),
     )
 
 
-def _has_value(value: object, definition: Definition) -> bool:
-    """An empty text is no value of another type."""
-    return value is not None and (value != "" or definition.type == "string")
+def _problems(key: str, metadata: Mapping[str, Any], definition: Definition | None) -> dict[str, str]:
+    """The problems that an import reports about one key of a customer's metadata, each with the key as it is reported.
+
+    METADATA_UNDEFINED=drop reports everything and raises nothing. The rules are new for each customer, since they
+    report some problems only once.
+    """
+    problems: dict[str, str] = {}
+
+    def warn(name: str, problem: str) -> None:
+        problems[problem] = name.removeprefix("metadata.")
+
+    schema = MetadataSchema({key: definition} if definition else {})
+    rules = metadata_rules(TraitChoice(), "drop", schema, used=())
+    rules({"metadata": {key: metadata[key]} if key in metadata else {}}, warn)
+    return problems
 
 
 def expected(definition: Definition) -> str:

@@ -1,4 +1,4 @@
-"""Reaches both services for a check: do they answer these credentials, and if not, does another region's host?
+"""Reaches both services for a check: do they accept these credentials, and if not, does another region's host?
 
 It reads, and changes nothing there.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from segsync.check.findings import Finding, finding
-from segsync.check.sample import SampledProfile
-from segsync.connectors import segment, voucherify
-from segsync.connectors.factory import connect_services
-from segsync.connectors.segment import SegmentSource
+from segsync.check.sample import ReadSample, SampledProfile
+from segsync.connectors.factory import connect_services, describe
+from segsync.connectors.segment import SegmentSource, first_of_type
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import (
     AccessError,
@@ -39,8 +38,11 @@ from segsync.settings import SEGMENT_HOSTS, VOUCHERIFY_HOSTS, Settings
 
 T = TypeVar("T")
 
+Call: TypeAlias = Callable[[SegmentSource, VoucherifySink], Awaitable[T]]
+"""A question to one of the two services."""
+
 PATIENCE_SECONDS = 10.0
-"""For which a failing call is tried again, or less where the settings say so: somebody waits for the answer."""
+"""The longest time for which a failing call is retried: somebody waits for the check."""
 
 READERS = 16
 
@@ -58,74 +60,61 @@ class Hosts(Struct, frozen=True):
 VENDORS = Hosts(SEGMENT_HOSTS, VOUCHERIFY_HOSTS)
 
 
-class ReadSample(Struct, frozen=True):
-    """The profiles that could be read, and how many could not for what reason."""
-
-    profiles: list[SampledProfile]
-    unreadable: dict[str, int]
-
-
 class ReadSchema(Struct, frozen=True):
-    """What Voucherify allows as metadata; None where these credentials do not open that, and the `problem` in words."""
+    """What Voucherify allows as metadata. It is None where these credentials may not read it; `problem` says why."""
 
     schema: MetadataSchema | None
     problem: str = ""
 
 
 class _Service(Struct, frozen=True):
-    """What is to be known of a service to say how it answers."""
+    """A service, and where the settings say that it is. `id` begins the names of these settings."""
 
-    id: str
+    id: Literal["segment", "voucherify"]
     name: str
-    region_variable: str
-    base_url_variable: str
-    base_url_field: str
-    credentials: str
-    hosts: Mapping[str, str]
     region: str
     base_url: str
+    hosts: Mapping[str, str]
+    credentials: str
 
     @property
-    def url(self) -> str:
-        return self.base_url or self.hosts[self.region]
+    def region_variable(self) -> str:
+        return f"{self.id.upper()}_REGION"
+
+    @property
+    def base_url_variable(self) -> str:
+        return f"{self.id.upper()}_BASE_URL"
 
 
 class ServiceProbe:
-    """Both services, as `settings` name them. Nothing that it does raises `SegsyncError`: it makes findings."""
+    """Asks both services that `settings` name. It raises no `SegsyncError`, but makes findings of them."""
 
     def __init__(self, settings: Settings, hosts: Hosts = VENDORS, on_event: OnEvent = ignore) -> None:
         self._settings = replace(settings, retry_seconds=min(settings.retry_seconds, PATIENCE_SECONDS))
         self._on_event = on_event
+        source, sink = describe(settings)
         self._segment = _Service(
             "segment",
-            segment.SERVICE,
-            "SEGMENT_REGION",
-            "SEGMENT_BASE_URL",
-            "segment_base_url",
-            "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
-            hosts.segment,
+            source.name,
             settings.segment_region,
             settings.segment_base_url,
+            hosts.segment,
+            "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
         )
         self._voucherify = _Service(
             "voucherify",
-            voucherify.SERVICE,
-            "VOUCHERIFY_REGION",
-            "VOUCHERIFY_BASE_URL",
-            "voucherify_base_url",
-            "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
-            hosts.voucherify,
+            sink.name,
             settings.voucherify_region,
             settings.voucherify_base_url,
+            hosts.voucherify,
+            "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
         )
 
     async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
         """Whether Segment answers, and its first `profiles`: all external ids, and the traits of those to send."""
-        traits_first = self._settings.identifier_lookup == "traits"
 
         async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
-            segment_ids = await _listed(source, profiles)
-            return await _read_all(source, segment_ids, self._is_sent, traits_first=traits_first)
+            return await _read_all(source, await _listed(source, profiles), self._settings)
 
         async def probe(source: SegmentSource, _sink: VoucherifySink) -> object:
             return await _listed(source, 1)
@@ -146,68 +135,56 @@ class ServiceProbe:
             await probe(source, sink)
             try:
                 return ReadSchema(await sink.metadata_schema())
-            except (AccessError, RefusedError, AnswerError) as error:  # as an import takes them
+            except (AccessError, RefusedError, AnswerError) as error:  # the ones that an import can go on with
                 return ReadSchema(None, why_unreadable(error))
 
         return await self._ask(self._voucherify, read, probe)
 
-    def _is_sent(self, external_ids: list[tuple[str, str]]) -> bool:
-        return any(kind == self._settings.identifier_saved_as_source_id for kind, _ in external_ids)
-
-    async def _ask(
-        self,
-        service: _Service,
-        read: Callable[[SegmentSource, VoucherifySink], Awaitable[T]],
-        probe: Callable[[SegmentSource, VoucherifySink], Awaitable[object]],
-    ) -> tuple[Finding, T | None]:
-        """What `read` gives at the configured host; where that knows us not, whether another region's does."""
+    async def _ask(self, service: _Service, read: Call[T], probe: Call[object]) -> tuple[Finding, T | None]:
+        """What `read` gives at the configured host. Where that does not know us, another region is probed."""
+        url = service.base_url or service.hosts[service.region]
         try:
-            async with self._at(service, service.url) as clients:
-                result = await read(*clients)
+            result = await self._call(service, url, read)
         except CallError as error:
-            others: list[str] = []
             if error.status in _NOT_KNOWN_HERE and not service.base_url:
-                others = [name for name in service.hosts if name != service.region]
-            for region in others:
-                if await self._answers(service, service.hosts[region], probe):
+                region = await self._other_region(service, probe)
+                if region is not None:
                     return _elsewhere(service, error, region), None
-            return finding(service.id, "failed", str(error), _way_out(service, error)), None
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other findings must still be told
+            return finding(service.id, "failed", str(error), _fix(service, error)), None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are still shown
             return finding(service.id, "failed", str(defect(error)), "Report it, please."), None
-        where = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
-        return finding(service.id, "ok", f"{service.url} answers these credentials ({where})"), result
+        setting = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
+        return finding(service.id, "ok", f"credentials accepted by {url} ({setting})"), result
 
-    async def _answers(
-        self,
-        service: _Service,
-        url: str,
-        probe: Callable[[SegmentSource, VoucherifySink], Awaitable[object]],
-    ) -> bool:
-        try:
-            async with self._at(service, url) as clients:
-                await probe(*clients)
-        except CallError:
-            return False  # that it does not is the answer; the configured region's error is what is told
-        return True
+    async def _other_region(self, service: _Service, probe: Call[object]) -> str | None:
+        """The other region whose host accepts the credentials, None where there is none."""
+        for region, url in service.hosts.items():
+            if region == service.region:
+                continue
+            try:
+                await self._call(service, url, probe)
+            except CallError:
+                continue  # not this one either; what is reported is the error of the configured region
+            return region
+        return None
 
-    @asynccontextmanager
-    async def _at(self, service: _Service, url: str) -> AsyncGenerator[tuple[SegmentSource, VoucherifySink], None]:
-        """The clients with that host. Raises `TransientError` where the service asks for a longer wait than we have."""
+    async def _call(self, service: _Service, url: str, call: Call[T]) -> T:
+        """What `call` gives at that host. Raises `TransientError` where the service asks for a wait beyond patience."""
         asked_seconds = 0.0
+        limit = asyncio.timeout(None)
 
-        def tell(event: Event) -> None:
+        def on_event(event: Event) -> None:
             nonlocal asked_seconds
             self._on_event(event)
             if isinstance(event, Throttled) and event.seconds > PATIENCE_SECONDS and not limit.expired():
                 asked_seconds = event.seconds
                 limit.reschedule(asyncio.get_running_loop().time())
 
-        changed: dict[str, Any] = {service.base_url_field: url}
-        limit = asyncio.timeout(None)
-        async with connect_services(replace(self._settings, **changed), tell) as clients:
+        changed: dict[str, Any] = {f"{service.id}_base_url": url}
+        async with connect_services(replace(self._settings, **changed), on_event) as clients:
             try:
-                async with limit:  # not around the services: once all is answered, it is no matter that none are left
-                    yield clients
+                async with limit:  # around the call alone: once it is answered, the wait asked for does not matter
+                    return await call(*clients)
             except TimeoutError:
                 until = datetime.now() + timedelta(seconds=asked_seconds)
                 message = f"{service.name} takes no more calls before {until:%H:%M:%S}"
@@ -219,14 +196,9 @@ async def _listed(source: SegmentSource, profiles: int) -> list[str]:
         return [each async for page in pages for each in page.profiles if isinstance(each, str)]
 
 
-async def _read_all(
-    source: SegmentSource,
-    segment_ids: list[str],
-    is_sent: Callable[[list[tuple[str, str]]], bool],
-    *,
-    traits_first: bool,
-) -> ReadSample:
+async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Settings) -> ReadSample:
     """The profiles with all their external ids, and the traits of those that would be sent or could be."""
+    identifier, traits_first = settings.identifier_saved_as_source_id, settings.identifier_lookup == "traits"
     waiting = iter(segment_ids)
     profiles: list[SampledProfile] = []
     unreadable = Counter[str]()
@@ -235,10 +207,11 @@ async def _read_all(
         for segment_id in waiting:
             try:
                 external_ids = await source.external_ids(segment_id)
-                traits = await source.traits(segment_id) if traits_first or is_sent(external_ids) else None
+                needs_traits = traits_first or first_of_type(external_ids, identifier) is not None
+                traits = await source.traits(segment_id) if needs_traits else None
             except (RefusedError, AnswerError, TransientError) as error:
                 if isinstance(error, TransientError) and not error.others_succeed:
-                    raise  # it is not this profile: Segment is away
+                    raise  # Segment is away, it is not this profile
                 unreadable[error.message] += 1
             else:
                 profiles.append(SampledProfile(segment_id, external_ids, traits))
@@ -253,16 +226,12 @@ async def _read_all(
 
 
 def _elsewhere(service: _Service, error: CallError, region: str) -> Finding:
-    host = service.hosts[region]
-    return finding(
-        service.id,
-        "failed",
-        f"{error}. But {host} answers these credentials",
-        f"Set {service.region_variable}={region}.",
-    )
+    detail = f"{error}. But {service.hosts[region]} accepts these credentials"
+    return finding(service.id, "failed", detail, f"Set {service.region_variable}={region}.")
 
 
-def _way_out(service: _Service, error: CallError) -> str:
+def _fix(service: _Service, error: CallError) -> str:
+    """What to do about a failed call."""
     where = f"{service.region_variable} or {service.base_url_variable}"
     if isinstance(error, TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
         return "Check again then. An import would wait for it by itself."

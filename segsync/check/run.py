@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec import Struct
 
@@ -22,23 +21,20 @@ from segsync.check.findings import (
     of_unknown_schema,
 )
 from segsync.check.metadata import MetadataCheck, check_metadata
-from segsync.check.probe import VENDORS, Hosts, ReadSample, ServiceProbe
+from segsync.check.probe import VENDORS, Hosts, ServiceProbe
 from segsync.check.sample import Sample, analyse, metadata_of
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
-from segsync.mapping.customer import MAPPED_TRAITS, to_customer
-from segsync.models import Customer
-from segsync.pipeline.mapper import unfitted_metadata
 from segsync.settings import Settings
 
-FORMAT = 1
-"""Of the JSON that `check --json` prints: raised when a field changes its meaning or goes."""
+FORMAT = 2
+"""The format of the JSON that `check --json` prints. It is raised when a field changes its meaning or goes."""
 
 EXAMPLE_PROFILES = 1_000_000
 
 
 class CheckReport(Struct, frozen=True):
-    """What a check found. `format` is that of this object, as `--json` prints it.
+    """What a check found, as `--json` prints it. `format` is `FORMAT`.
 
     `is_ok` is False where a finding "failed"; the others are "ok", "warning" or "not done". What could not be looked
     at is None.
@@ -55,15 +51,8 @@ class CheckReport(Struct, frozen=True):
 
 def report_of_settings(problems: Sequence[str]) -> CheckReport:
     """The report where the settings cannot be used: nothing else is looked at."""
-    return _report(
-        [
-            finding(
-                "settings", "failed", problem, "Set it right, in .env or the environment. .env-example explains all."
-            )
-            for problem in problems
-        ],
-        "needs the settings",
-    )
+    fix = "Fix it in .env or the environment. .env-example explains all."
+    return _report([finding("settings", "failed", problem, fix) for problem in problems], "needs the settings")
 
 
 async def run_check(
@@ -78,26 +67,27 @@ async def run_check(
 
     Without `profiles` the estimate is an example.
     """
-    reach = ServiceProbe(settings, hosts, on_event)
-    (segment_says, read), (voucherify_says, told_schema) = await asyncio.gather(reach.sample(sample), reach.schema())
-    identifier, policy = settings.identifier_saved_as_source_id, settings.metadata_undefined
-    told = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {settings.identifier_lookup}"
-    findings = [finding("settings", "ok", told), segment_says, voucherify_says]
-    if told_schema and told_schema.problem:
-        findings += of_unknown_schema(told_schema.problem, policy)
-    if read is None:
+    probe = ServiceProbe(settings, hosts, on_event)
+    (segment, read_sample), (voucherify, read_schema) = await asyncio.gather(probe.sample(sample), probe.schema())
+    identifier, lookup = settings.identifier_saved_as_source_id, settings.identifier_lookup
+    policy = settings.metadata_undefined
+    used = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {lookup}"
+    findings = [finding("settings", "ok", used), segment, voucherify]
+    if read_schema and read_schema.problem:
+        findings += of_unknown_schema(read_schema.problem, policy)
+    if read_sample is None:
         return _report(findings, "needs Segment", identifier=identifier)
-    seen, customers = _analysed(read, settings)
-    findings += of_sample(seen, identifier, traits_first=settings.identifier_lookup == "traits")
-    schema = told_schema and told_schema.schema
-    metadata = check_metadata(map(metadata_of, customers), schema, policy) if schema and customers else None
+    counts, customers = analyse(read_sample, settings)
+    findings += of_sample(counts, identifier, traits_first=lookup == "traits")
+    schema = read_schema and read_schema.schema
+    metadata = check_metadata([*map(metadata_of, customers)], schema, policy) if schema and customers else None
     if metadata:
         findings += of_metadata(metadata, policy)
-    made = _estimated(seen, profiles, settings)
-    if made:
-        findings.append(of_estimate(made))
+    cost = _estimated(counts, profiles, settings)
+    if cost:
+        findings.append(of_estimate(cost))
     needs = "needs a profile with the identifier" if schema else "needs Voucherify"
-    return _report(findings, needs, identifier=identifier, sample=seen, metadata=metadata, made=made)
+    return _report(findings, needs, identifier=identifier, sample=counts, metadata=metadata, cost=cost)
 
 
 def _report(
@@ -107,9 +97,9 @@ def _report(
     identifier: str | None = None,
     sample: Sample | None = None,
     metadata: MetadataCheck | None = None,
-    made: Estimate | None = None,
+    cost: Estimate | None = None,
 ) -> CheckReport:
-    """The report, with a finding for each thing to look at: what was not, `needs` something first."""
+    """The report. What there is no finding about was not looked at: that `needs` something first."""
     looked_at = {each.id for each in findings}
     others = [not_done(about, needs) for about in TITLES if about not in looked_at]
     order = list(TITLES)
@@ -120,25 +110,12 @@ def _report(
         identifier=identifier,
         sample=sample,
         metadata=metadata,
-        estimate=made,
-    )
-
-
-def _analysed(read: ReadSample, settings: Settings) -> tuple[Sample, list[Customer]]:
-    return analyse(
-        read.profiles,
-        identifier_type=settings.identifier_saved_as_source_id,
-        traits_first=settings.identifier_lookup == "traits",
-        mapped_traits=dict.fromkeys([*MAPPED_TRAITS, *settings.metadata_traits.traits]),
-        traits_limit=settings.segment_traits_limit,
-        to_customer=partial(to_customer, metadata_of=unfitted_metadata(settings)),
-        unreadable=read.unreadable,
+        estimate=cost,
     )
 
 
 def _estimated(sample: Sample, profiles: int | None, settings: Settings) -> Estimate | None:
-    read = sample.profiles - sum(sample.unreadable.values())
     if not sample.customers:
         return None
-    shares = Shares(sample.customers / read, sample.identifier_traits / read, sample.trait_calls)
+    shares = Shares(sample.customers / sample.read, sample.identifier_traits / sample.read, sample.trait_calls)
     return estimate(profiles or EXAMPLE_PROFILES, shares, settings, is_example=profiles is None)

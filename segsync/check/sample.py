@@ -1,18 +1,20 @@
-"""What a few profiles tell of all the others: pure functions, no I/O, and no value of a profile in what they give."""
+"""What a sample of profiles shows: pure functions, no I/O. Counts alone come out, no value of a profile."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from msgspec import UNSET, Struct
 
-from segsync.connectors.segment import as_source_id
-from segsync.mapping.customer import Warn
+from segsync.connectors.segment import as_source_id, first_of_type
+from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer, Profile
-
-ToCustomer = Callable[[Profile, Warn], Customer]
+from segsync.pipeline.mapper import unfitted_metadata
+from segsync.settings import Settings
 
 
 class SampledProfile(Struct, frozen=True):
@@ -23,11 +25,18 @@ class SampledProfile(Struct, frozen=True):
 
     segment_id: str
     external_ids: Sequence[tuple[str, str]]
-    traits: Mapping[str, Any] | None = None
+    traits: dict[str, Any] | None = None
+
+
+class ReadSample(Struct, frozen=True):
+    """The profiles that could be read, and how many could not be, by the reason."""
+
+    profiles: list[SampledProfile]
+    unreadable: dict[str, int]
 
 
 class TraitWarning(Struct, frozen=True):
-    """A trait that so many customers would go without, and why."""
+    """A trait that some customers would go without, and why; `customers` is how many."""
 
     trait: str
     problem: str
@@ -35,13 +44,13 @@ class TraitWarning(Struct, frozen=True):
 
 
 class Sample(Struct, frozen=True):
-    """What was seen in a sample of `profiles`, all counts.
+    """The counts of a sample of `profiles`.
 
-    `external_ids` says how many profiles carry each type, whatever it is good for. `customers` carry the identifier,
-    `identifier_traits` of them as a trait (where that is where it is looked for), which says otherwise than the
-    external id in `differing`. `traits` gives the customers that have each mapped trait; `birthdates` have one,
-    `warnings` tell of what cannot be used. `unreadable` profiles are counted by the reason, and in nothing else.
-    `trait_calls` is the mean number of calls for the traits of one.
+    `external_ids` gives the profiles that carry each type. `customers` carry the identifier. Where it is looked for in
+    the traits first, `identifier_traits` of them carry it as a trait, which differs from the external id in
+    `differing`. `traits` gives the customers that have each mapped trait; `birthdates` of them have one. `warnings`
+    are the traits that cannot be used. `unreadable` profiles are counted by the reason, and in nothing else.
+    `trait_calls` is the mean number of calls for the traits of one profile.
     """
 
     profiles: int
@@ -56,61 +65,56 @@ class Sample(Struct, frozen=True):
     warnings: list[TraitWarning]
     trait_calls: float
 
-
-def source_id_of(profile: SampledProfile, identifier_type: str, *, traits_first: bool) -> str | None:
-    """What would be the customer's `source_id`, by the same rules as in an import."""
-    if traits_first and (named := as_source_id((profile.traits or {}).get(identifier_type))):
-        return named
-    return next((value for kind, value in profile.external_ids if kind == identifier_type), None)
+    @property
+    def read(self) -> int:
+        """The profiles that could be read."""
+        return self.profiles - sum(self.unreadable.values())
 
 
-def analyse(
-    sampled: Sequence[SampledProfile],
-    *,
-    identifier_type: str,
-    traits_first: bool,
-    mapped_traits: Collection[str],
-    traits_limit: int,
-    to_customer: ToCustomer,
-    unreadable: Mapping[str, int],
-) -> tuple[Sample, list[Customer]]:
-    """The counts, and the customers that would be made of the sample."""
+def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Customer]]:
+    """The counts of a sample, and the customers that an import would make of it."""
+    identifier, traits_first = settings.identifier_saved_as_source_id, settings.identifier_lookup == "traits"
+    mapped_traits = dict.fromkeys([*MAPPED_TRAITS, *settings.metadata_traits.traits])
+    metadata_rules = unfitted_metadata(settings)
     customers: list[Customer] = []
-    external_ids, traits, warned = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
-    identifier_traits = differing = trait_pages = read = 0
+    external_ids, mapped, warned = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
+    identifier_traits = differing = 0
 
     def warn(trait: str, problem: str) -> None:
         warned[trait, problem] += 1
 
-    for profile in sampled:
-        external_ids.update({kind for kind, _ in profile.external_ids})
-        if profile.traits is not None:
-            read += 1
-            trait_pages += max(-(-len(profile.traits) // traits_limit), 1)
-        source_id = source_id_of(profile, identifier_type, traits_first=traits_first)
+    for profile in sample.profiles:
+        external_ids.update({each_type for each_type, _ in profile.external_ids})
+        traits = profile.traits or {}
+        external_id = first_of_type(profile.external_ids, identifier)
+        named = as_source_id(traits.get(identifier)) if traits_first else None
+        source_id = named or external_id
         if source_id is None:
             continue
-        if traits_first and as_source_id((profile.traits or {}).get(identifier_type)):
+        if named:
             identifier_traits += 1
-            listed = source_id_of(profile, identifier_type, traits_first=False)
-            differing += source_id != listed
-        had = profile.traits or {}
-        traits.update(name for name in mapped_traits if had.get(name) not in (None, ""))
-        customers.append(to_customer(Profile(profile.segment_id, source_id, dict(had)), warn))
-    bad_birthdates = sum(count for (trait, _), count in warned.items() if trait == "birthdate")
+            differing += named != external_id
+        mapped.update(name for name in mapped_traits if traits.get(name) not in (None, ""))
+        customers.append(to_customer(Profile(profile.segment_id, source_id, traits), warn, metadata_rules))
     return Sample(
-        profiles=len(sampled) + sum(unreadable.values()),
-        unreadable=dict(unreadable),
+        profiles=len(sample.profiles) + sum(sample.unreadable.values()),
+        unreadable=sample.unreadable,
         external_ids=dict(external_ids.most_common()),
         customers=len(customers),
         identifier_traits=identifier_traits,
         differing=differing,
-        traits=dict(traits.most_common()),
-        birthdates=traits["birthdate"],
-        bad_birthdates=bad_birthdates,
+        traits=dict(mapped.most_common()),
+        birthdates=mapped["birthdate"],
+        bad_birthdates=sum(count for (trait, _), count in warned.items() if trait == "birthdate"),
         warnings=[TraitWarning(*about, count) for about, count in warned.most_common()],
-        trait_calls=trait_pages / read if read else 1.0,
+        trait_calls=_trait_calls(sample, settings.segment_traits_limit),
     ), customers
+
+
+def _trait_calls(sample: ReadSample, traits_limit: int) -> float:
+    """The mean number of calls that the traits of one profile took, 1 where none were read."""
+    read = [profile.traits for profile in sample.profiles if profile.traits is not None]
+    return fmean(max(math.ceil(len(traits) / traits_limit), 1) for traits in read) if read else 1.0
 
 
 def metadata_of(customer: Customer) -> Mapping[str, Any]:

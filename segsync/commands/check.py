@@ -1,4 +1,4 @@
-"""`python -m segsync check` at a terminal: runs it, and prints what it found for people or for machines."""
+"""`python -m segsync check` at a terminal: runs the check, and prints its report as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -23,43 +23,46 @@ from segsync.formatting import duration, printable
 from segsync.runtime import QuietConsole, run_event_loop, standard_output, to_standard_output
 from segsync.settings import Settings
 
+ARROWS: Final = ("→", "->")
+"""Stands before what to do, the second where only ASCII can be shown."""
+
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "ok": ("✓", "+", "green"),
     "warning": ("!", "!", "yellow"),
     "failed": ("✗", "x", "bold red"),
     "not done": ("-", "-", "dim"),
 }
-"""A sign for each state, one for a terminal that writes ASCII alone, and a colour; the word stands beside it."""
+"""The sign of each state, its sign where only ASCII can be shown, and its colour."""
 
 ROWS = 15
-"""Of external id types and traits; the JSON has all."""
+"""The most external id types that are shown. The JSON has all of them."""
 
 
 def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | None, as_json: bool) -> int:
     """Check, print what was found, and give the exit code: 0, or 3 where something failed. Raises `OutputError`."""
-    said = QuietConsole(stderr=True)
-
+    console = QuietConsole(stderr=True)
     troubled: set[str] = set()
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, CallRetried) and event.service not in troubled:
             troubled.add(event.service)
-            said.print(Text(printable(f"{event.reason}; trying again for {PATIENCE_SECONDS:.0f} s")), soft_wrap=True)
-        elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # else the finding tells
-            said.print(f"{event.service} asks to wait {event.seconds:.0f} s")
+            message = f"{event.reason}; retrying for up to {PATIENCE_SECONDS:.0f} s"
+            console.print(Text(printable(message)), soft_wrap=True)
+        elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # a longer wait becomes a finding
+            console.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
     try:
         settings = Settings.load(env_file=env_file)
     except SettingsError as error:
         report = report_of_settings(error.problems)
     else:
-        with said.status("Checking, on a sample of profiles"):
-            report = run_event_loop(run_check(settings, sample=sample, profiles=profiles, on_event=tell))
+        with console.status("Checking, on a sample of profiles"):
+            report = run_event_loop(run_check(settings, sample=sample, profiles=profiles, on_event=on_event))
     if as_json:
         to_standard_output(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     else:
-        with standard_output() as console:
-            console.print(shown(report, is_plain=not console.encoding.startswith("utf")))
+        with standard_output() as output:
+            output.print(shown(report, is_plain=not output.encoding.startswith("utf")))
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
 
 
@@ -80,18 +83,17 @@ def _findings(findings: list[Finding], *, is_plain: bool) -> Table:
     table.add_column(overflow="fold")
     for each in findings:
         sign, ascii_sign, style = MARKS[each.state]
-        told = Text.assemble((each.title, "bold"), f": {printable(each.detail)}")
-        if each.to_do:
-            told.append(f"\nTo do: {printable(each.to_do)}", style="bold" if each.state == "failed" else "")
-        table.add_row(Text(f"{ascii_sign if is_plain else sign} {each.state}", style=style), told)
+        text = Text.assemble((each.title, "bold"), f": {printable(each.detail)}")
+        if each.fix:
+            text.append(f"\n{ARROWS[is_plain]} {printable(each.fix)}", style="bold" if each.state == "failed" else "")
+        table.add_row(Text(f"{ascii_sign if is_plain else sign} {each.state}", style=style), text)
     return table
 
 
 def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
-    read = sample.profiles - sum(sample.unreadable.values())
-    if not read:
+    if not sample.read:
         return []
-    external_ids = _table(f"External ids of {read:,} profiles")
+    external_ids = _table(f"External ids of {sample.read:,} profiles")
     external_ids.add_column("Type", overflow="fold")
     external_ids.add_column("Profiles", justify="right")
     external_ids.add_column()
@@ -110,21 +112,21 @@ def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
     return [external_ids, traits]
 
 
-def _estimate(made: Estimate) -> Table:
-    example = "an example, since Segment tells no total: --profiles N" if made.is_example else "as the sample is"
-    table = _table(f"What {made.profiles:,} profiles would take ({example})", header=False)
+def _estimate(cost: Estimate) -> Table:
+    example = "an example, since Segment gives no total: --profiles N" if cost.is_example else "as the sample is"
+    table = _table(f"What {cost.profiles:,} profiles would take ({example})", header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
-    table.add_row("Customers", f"{made.customers:,}", "")
-    notes = f"{made.listing_calls:,} pages, {made.external_ids_calls:,} external ids, {made.traits_calls:,} traits"
-    table.add_row("Segment calls", f"{made.segment_calls:,}", notes)
-    table.add_row("  at the limit", duration(made.segment_seconds), "")
-    notes = f"{made.upserts:,} bulk upserts, {made.result_calls:,} to read their outcome"
-    table.add_row("Voucherify calls", f"{made.voucherify_calls:,}", notes)
-    table.add_row("  at the limit", duration(made.voucherify_seconds), "")
-    slower = "Segment" if made.segment_seconds >= made.voucherify_seconds else "Voucherify"
-    table.add_row("Time, about", duration(made.seconds), f"side by side; {slower}'s limit decides")
+    table.add_row("Customers", f"{cost.customers:,}", "")
+    notes = f"{cost.listing_calls:,} pages, {cost.external_ids_calls:,} external ids, {cost.traits_calls:,} traits"
+    table.add_row("Segment calls", f"{cost.segment_calls:,}", notes)
+    table.add_row("  at the limit", duration(cost.segment_seconds), "")
+    notes = f"{cost.upserts:,} bulk upserts, {cost.result_calls:,} to read their results"
+    table.add_row("Voucherify calls", f"{cost.voucherify_calls:,}", notes)
+    table.add_row("  at the limit", duration(cost.voucherify_seconds), "")
+    slower = "Segment" if cost.segment_seconds >= cost.voucherify_seconds else "Voucherify"
+    table.add_row("Time, about", duration(cost.seconds), f"side by side; {slower}'s limit decides")
     return table
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -190,9 +190,7 @@ class SegmentSource:
         while cursor is not None:
             target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_PER_CALL}", cursor)
             answer = await self._call("GET", target, _EXTERNAL_IDS)
-            for each in answer.data:
-                if each.type and (value := as_source_id(each.id)):
-                    found.append((each.type, value))
+            found += _usable(answer.data)
             cursor = trail.after(answer.cursor)
         return found
 
@@ -204,15 +202,14 @@ class SegmentSource:
         return f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
 
     async def _identifier(self, path: str) -> str | None:
-        """The first external id of the type, in Segment's order."""
+        """The identifier among a profile's external ids, read no further than that."""
         trail = _Trail("a profile's external ids")
         cursor: str | None = ""
         while cursor is not None:
             target = _at(f"{path}/external_ids?{self._external_ids_query}", cursor)
             answer = await self._call("GET", target, _EXTERNAL_IDS)
-            for external_id in answer.data:
-                if external_id.type == self._identifier_type and (source_id := as_source_id(external_id.id)):
-                    return source_id
+            if source_id := first_of_type(_usable(answer.data), self._identifier_type):
+                return source_id
             cursor = trail.after(answer.cursor)
         return None
 
@@ -251,6 +248,18 @@ def as_source_id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and not value.isspace() else None
+
+
+def first_of_type(external_ids: Iterable[tuple[str, str]], identifier_type: str) -> str | None:
+    """The identifier among external ids, each a (type, value): the first of its type, in Segment's order."""
+    return next((value for each_type, value in external_ids if each_type == identifier_type), None)
+
+
+def _usable(external_ids: Iterable[_ExternalId]) -> Iterator[tuple[str, str]]:
+    """The (type, value) of each external id that can be a source id."""
+    for each in external_ids:
+        if each.type and (value := as_source_id(each.id)):
+            yield each.type, value
 
 
 def _at(target: str, cursor: str) -> str:

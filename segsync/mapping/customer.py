@@ -145,7 +145,7 @@ def _birthdate(value: object, warn: Warn) -> str | UnsetType | None:
         return UNSET
     if is_iso_8601(value):
         return value[:10]
-    warn("birthdate", "is no ISO 8601 date")
+    warn("birthdate", "is not an ISO 8601 date")
     return None
 
 

@@ -1,7 +1,7 @@
-"""A sandbox in a process of its own, for a parent that started it with `SandboxProcess`.
+"""The process of a sandbox, started by a parent with `SandboxProcess`.
 
-The options come as JSON in the one argument; the URL goes out as a line of standard output; and the
-process ends when its standard input does: when the parent closes it, or dies.
+The options come as JSON in the one argument. The URL is written as a line of standard output. The process ends when its
+standard input does: when the parent closes it, or ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of a bulk upsert, as the sandbox's Voucherify tells it: its status, its result, its report."""
+"""The async action of a bulk upsert in the sandbox's Voucherify: its status, its result, its report."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _QUOTES = {"name": "'{}'", "email": "<{}>", "phone": "({})"}
 
 
 def quoted(customer: Customer) -> str:
-    """A customer by name, email and phone, as errors for people to read do it: who logs them as they are leaks."""
-    said = {name: customer.get(name) for name in _QUOTES}
-    return " ".join(_QUOTES[name].format(text) for name, text in said.items() if text and isinstance(text, str))
+    """A customer by name, email and phone, as error messages quote one: whoever logs these messages leaks them."""
+    personal = {name: customer.get(name) for name in _QUOTES}
+    return " ".join(_QUOTES[name].format(text) for name, text in personal.items() if text and isinstance(text, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Action:
         }
 
     def result(self, report_url: str, errors_listed: int) -> dict[str, Any] | None:
-        """What an action that has ended did, None if it failed. Only its report names more than `errors_listed`."""
+        """The result of an ended action, None if it failed. Only its report names more than `errors_listed`."""
         if self.fails:
             return None
         failed = [each for each in self.customers if each["source_id"] in self.refused]
@@ -79,7 +79,7 @@ class Action:
         return result
 
     def report(self) -> str:
-        """CSV with a header, and a row for every customer: those that were written too."""
+        """CSV with a header, and a row for every customer, also for those that were written."""
         text = StringIO()
         rows = csv.DictWriter(text, REPORT_COLUMNS)
         rows.writeheader()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class SlidingWindow:
-    """Allows `limit` calls in any `seconds`, not one more. A limit of 0 is none.
+    """Allows at most `limit` calls in any `seconds`. A limit of 0 allows all.
 
     Calls that were refused do not count. `clock` gives seconds.
     """
@@ -19,7 +19,7 @@ class SlidingWindow:
         self._calls: deque[float] = deque()
 
     def allow(self) -> bool:
-        """Count a call, and say whether it is within the limit."""
+        """Count a call, and return whether it is within the limit."""
         if self.limit == 0:
             return True
         now = self._clock()
@@ -37,7 +37,7 @@ class SlidingWindow:
 
     @property
     def seconds_until_next(self) -> float:
-        """Until the next call is allowed: 0 where one is already."""
+        """Seconds until the next call is allowed, 0 where it is allowed now."""
         if self.limit == 0 or self.remaining:
             return 0.0
         return self._calls[0] + self._seconds - self._clock()

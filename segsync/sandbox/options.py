@@ -1,4 +1,4 @@
-"""What a sandbox can be told."""
+"""The options of a sandbox, and its credentials."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from msgspec import Struct
 class Faults(Struct, frozen=True):
     """Shares of a service's calls, 0 to 1, that go wrong, whatever was asked.
 
-    `too_many` are answered 429 and `server_error` 500, 502, 503 or 504; `cut` break the connection, some before
-    the call has had its effect and some after it; `hang` are never answered.
+    `too_many` are answered 429 and `server_error` 500, 502, 503 or 504. `cut` break the connection, some before
+    the call has had its effect and some after it. `hang` are never answered.
     """
 
     too_many: float = 0.0
@@ -23,13 +23,13 @@ class SandboxOptions(Struct, frozen=True):
 
     `anonymous` is the share of profiles without the identifier, `missing` of those that are listed but
     answered 404 afterwards. `identifier_trait` is the share of those with the identifier that carry it as a
-    trait of that name too; where it is not 0, nobody else has such a trait. `crowded` says whether some have
-    more external ids than one call gives, the identifier beyond them. Voucherify answers 400 to a request
+    trait of that name too; where it is not 0, no other profile has such a trait. With `crowded` some have more
+    external ids than one call gives, the identifier beyond them. Voucherify answers 400 to a request
     with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed
-    when their action has ended, `action_seconds` after it was accepted. An action names `errors_listed` of them
-    at most; its report, at another host than the API with `foreign_reports`, names all. `failed_actions` is the
-    share of actions that end FAILED and write nothing: whether one does depends on its number, so the same
-    customers may fare better in the next. Rates of 0 mean no limit. Same seed, same space.
+    when their action has ended, `action_seconds` after it was accepted. An action names at most `errors_listed`
+    of them; its report, at another host than the API with `foreign_reports`, names all. `failed_actions` is the
+    share of actions that end FAILED and write nothing. Whether one fails depends on its number, so the same
+    customers may be written by the next. Rates of 0 mean no limit. The same seed gives the same space.
     """
 
     profiles: int = 500
@@ -65,7 +65,7 @@ SECRET_KEY = "sandbox-secret-key"  # noqa: S105
 
 
 def connection(url: str, options: SandboxOptions) -> dict[str, str]:
-    """The settings with which to use a sandbox at `url`, by variable."""
+    """The settings for an import from a sandbox at `url`, by variable."""
     limits = {
         "SEGMENT_REQUESTS_PER_SECOND": options.segment_requests_per_second,
         "VOUCHERIFY_REQUESTS_PER_MINUTE": options.voucherify_requests_per_minute,

@@ -1,4 +1,4 @@
-"""Starts a sandbox beside this process, and asks it what it received."""
+"""Starts a sandbox in another process, and asks it what it received."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from segsync.sandbox.server import Verdict
 SETTLE_SECONDS = 10.0
 
 _open = build_opener(ProxyHandler({})).open
-"""To a server of our own on this machine: no proxy of the environment has a part in that."""
+"""Opens a URL of a sandbox on this machine, so without the proxy that the environment may name."""
 
 
 class SandboxProcess:
-    """A sandbox in a process of its own, for as long as the context lasts. Raises `StopError` if it cannot start."""
+    """A sandbox in another process, which ends with the context. Raises `StopError` if it cannot start."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
@@ -39,7 +39,7 @@ class SandboxProcess:
         self.url = self._process.stdout.readline().strip() if self._process.stdout else ""
         if not self.url:
             self._end()
-            raise StopError("The sandbox did not start: see above for what its process said")
+            raise StopError("The sandbox did not start: see the output of its process above")
         return self
 
     def __exit__(
@@ -56,7 +56,7 @@ class SandboxProcess:
 
     @property
     def connection(self) -> dict[str, str]:
-        """The settings with which to use it, by variable."""
+        """The settings for an import from it, by variable."""
         return connection(self.url, self.options)
 
     def verdict(self, first: int = 0, last: int | None = None) -> Verdict:

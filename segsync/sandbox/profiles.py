@@ -44,7 +44,7 @@ ATTRIBUTES_OF_TRAITS: Final = ("name", "email", "description", "phone")
 
 @dataclass(frozen=True, slots=True)
 class SandboxProfile:
-    """A profile as Segment has it, and the customer that it must become: None where it has no identifier."""
+    """A profile as Segment has it, and the customer that it must become (None where it has no identifier)."""
 
     segment_id: str
     external_ids: tuple[dict[str, str], ...]
@@ -53,7 +53,7 @@ class SandboxProfile:
 
 
 class Space:
-    """The profiles of `options`, made when they are asked for."""
+    """The profiles of a sandbox, made when they are asked for."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options

@@ -126,7 +126,7 @@ def _whole(text: str) -> int | None:
 
 
 def _start(request: web.Request) -> int | None:
-    """Where an opaque cursor points to, None where it is none of ours."""
+    """The position that an opaque cursor points to, None where this sandbox did not make it."""
     cursor = request.query.get("next", "")
     try:
         start = int(urlsafe_b64decode(cursor)) if cursor else 0
@@ -136,7 +136,7 @@ def _start(request: web.Request) -> int | None:
 
 
 def _part(entries: Sequence[T], start: int, limit: int) -> tuple[list[T], str]:
-    """The entries from `start` on, and the cursor of the next ones: "" at the end."""
+    """The entries from `start` on, and the cursor of the next ones ("" at the end)."""
     end = start + limit
     following = urlsafe_b64encode(b"%d" % end).decode() if end < len(entries) else ""
     return list(entries[start:end]), following

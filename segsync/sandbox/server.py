@@ -1,8 +1,8 @@
 """The sandbox as a server: both APIs on 127.0.0.1, for a first try, the tests and the benchmarks.
 
-Strict where the vendors are strict, slow where they are slow, broken on demand; and its verdict compares what it
-received with what it should have. The customers that it expects are written down beside each shape of profile in
-`profiles`, not computed by `segsync.mapping`: a mistake there cannot hide here.
+It is as strict and as slow as the vendors, and fails on demand. Its verdict compares what it received with what it
+should have received. The customers that it expects are written down beside each shape of profile in `profiles`, not
+computed by `segsync.mapping`: a mistake there cannot hide here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from segsync.sandbox.voucherify import ACTION, ACTIONS, MAX_BODY_BYTES, Voucheri
 HOST = "127.0.0.1"
 
 EXAMPLES = 5
-"""How many source ids a verdict names of each kind."""
+"""The most source ids that a verdict names of each kind."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -35,8 +35,8 @@ class Verdict(msgspec.Struct, frozen=True):
     them. `missing`, `wrong` and `unexpected` hold source ids, the first few; the counts are of all.
     What an action that ended FAILED should have written is missing until another action writes it.
     `segment_seconds` is the time from the first call to Segment to the last. `action_reads` and `action_listings`
-    count the calls that came, refused ones too; `leaked_credentials` those of a report at another host than the API
-    that came with credentials.
+    count all calls, refused ones too. `leaked_credentials` counts the downloads of a report at another host than the
+    API that came with credentials.
     """
 
     expected: int

@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LATENCY_SPREAD = 0.3
 """Sigma of the log-normal latencies: one in twenty takes 1.6 times the median or longer."""
 
-FOREVER_SECONDS = 24 * 3600.0
+HANG_SECONDS = 24 * 3600.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -66,7 +66,7 @@ class Service(ABC):
         """This service's 429."""
 
     def request_id(self) -> str:
-        """One for every answer."""
+        """A new id for each answer."""
         return f"req-{next(self._answers):08d}"
 
     async def unknown(self, _request: web.Request) -> web.Response:
@@ -108,7 +108,7 @@ class Service(ABC):
             return self.error(self._random.choice((500, 502, 503, 504)), "internal_error", "Try again.")
         draw -= faults.server_error
         if draw < faults.hang:
-            await asyncio.sleep(FOREVER_SECONDS)
+            await asyncio.sleep(HANG_SECONDS)
         draw -= faults.hang
         if draw >= faults.cut:
             return await answer(request)
@@ -116,7 +116,7 @@ class Service(ABC):
             return self._hang_up(request)  # before the call has had any effect
         response = await answer(request)
         if self._random.random() < 0.5 or not isinstance(response, web.Response):
-            return self._hang_up(request)  # after it, and the caller cannot tell
+            return self._hang_up(request)  # after it, and the caller cannot know
         return await self._hang_up_half_way(request, response)
 
     def _hang_up(self, request: web.Request) -> web.Response:

@@ -54,7 +54,7 @@ METADATA_TYPES: dict[str, tuple[str, type | UnionType, bool]] = {
 
 
 class VoucherifySandbox(Service):
-    """`POST /v1/customers/bulk/async`, and what is needed to see what became of it."""
+    """`POST /v1/customers/bulk/async`, and the calls that read its result."""
 
     def __init__(self, space: Space, options: SandboxOptions) -> None:
         super().__init__(
@@ -81,14 +81,14 @@ class VoucherifySandbox(Service):
             web.get("/v1/customers/{source_id}", self.handler(self._customer)),
             web.get(ACTIONS, self.handler(self._list_actions)),
             web.get(ACTION, self.handler(self._action)),
-            web.get(REPORT, self._report),  # a file, no call of the API: no credentials, no limit, no faults
+            web.get(REPORT, self._report),  # a file, not a call of the API: no credentials, no limit, no faults
             web.get("/v1/metadata-schemas/customer", self.handler(self._metadata_schema)),
             web.route("*", "/v1/{path:.*}", self.handler(self.unknown)),
         ]
 
     @property
     def customers(self) -> dict[str, Customer]:
-        """What has been written by now, by source id."""
+        """The customers written by now, by source id."""
         self._write_what_is_due()
         return self._customers
 
@@ -184,7 +184,7 @@ class VoucherifySandbox(Service):
         return self._answer_with({"async_action_id": next(reversed(self._actions))}, 202)
 
     def _problem(self, customer: Customer) -> str | None:
-        """What Voucherify's documentation does not allow about a customer."""
+        """What is wrong with a customer by Voucherify's documentation, None if nothing is."""
         source_id, address = customer.get("source_id"), customer.get("address")
         metadata, birthdate = customer.get("metadata"), customer.get("birthdate")
         checks = {

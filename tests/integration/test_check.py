@@ -1,4 +1,4 @@
-"""`check`, as a user runs it: what is right and wrong is told, the exit code says which, and nothing is written."""
+"""`check`, as a user runs it: it shows what is right and wrong, exits with the right code and writes nothing."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def report_of(run: Run) -> CheckReport:
 
 
 def failed(report: CheckReport) -> dict[str, str]:
-    return {each.id: each.to_do for each in report.findings if each.state == "failed"}
+    return {each.id: each.fix for each in report.findings if each.state == "failed"}
 
 
 def test_a_sound_setup_is_ready_and_nothing_is_written_anywhere(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(1000))
     run = segsync("check", "--profiles", "50000", sandbox=sandbox)
     assert run.code == 0, run.stdout + run.stderr
-    for said in ("✓ ok", "! warning", "carry 'user_id'", "anonymous_id", "becomes the source_id", "birthdate", "Ready"):
-        assert said in run.stdout
+    for text in ("✓ ok", "! warning", "carry 'user_id'", "anonymous_id", "becomes the source_id", "birthdate", "Ready"):
+        assert text in run.stdout
     assert "What 50,000 profiles would take" in run.stdout
     assert "✗" not in run.stdout
     assert list(segsync.directory.iterdir()) == []
@@ -42,11 +42,11 @@ def test_a_sound_setup_is_ready_and_nothing_is_written_anywhere(segsync: Segsync
         assert personal not in run.stdout + run.stderr
 
 
-def test_the_json_says_the_same_with_a_format_number(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_the_json_has_the_same_with_a_format_number(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(1000))
     run = segsync("check", "--sample", "250", "--json", sandbox=sandbox)
     report = report_of(run)
-    assert (run.code, report.format, report.is_ok) == (0, 1, True)
+    assert (run.code, report.format, report.is_ok) == (0, 2, True)
     assert report.sample is not None
     assert report.estimate is not None
     assert report.sample.profiles == 250
@@ -59,17 +59,17 @@ def test_the_json_says_the_same_with_a_format_number(segsync: Segsync, start_san
     assert seen.segment_calls >= 3 + 250 + report.sample.customers, "pages, external ids of all, traits of some"
 
 
-def test_the_sample_tells_the_calls_that_the_import_then_takes(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_the_estimate_gives_the_calls_that_the_import_then_takes(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(500))
-    told = report_of(segsync("check", "--sample", "500", "--profiles", "500", "--json", sandbox=sandbox)).estimate
+    estimate = report_of(segsync("check", "--sample", "500", "--profiles", "500", "--json", sandbox=sandbox)).estimate
     run = segsync(sandbox=sandbox)
-    assert told is not None
-    assert run.row("Segment calls") == told.segment_calls
-    assert run.row("Customers confirmed") == told.customers
+    assert estimate is not None
+    assert run.row("Segment calls") == estimate.segment_calls
+    assert run.row("Customers confirmed") == estimate.customers
 
 
 @pytest.mark.parametrize(
-    ("settings", "about", "to_do"),
+    ("settings", "about", "fix"),
     [
         ({"SEGMENT_ACCESS_TOKEN": "wrong"}, "segment", "SEGMENT_ACCESS_TOKEN"),
         ({"SEGMENT_SPACE_ID": "wrong"}, "segment", "SEGMENT_SPACE_ID"),
@@ -81,19 +81,19 @@ def test_the_sample_tells_the_calls_that_the_import_then_takes(segsync: Segsync,
         ({"SEGMENT_ACCESS_TOKEN": ""}, "settings", ".env"),
     ],
 )
-def test_each_thing_that_is_wrong_is_a_cross_with_what_to_do(
-    segsync: Segsync, start_sandbox: StartSandbox, settings: dict[str, str], about: str, to_do: str
+def test_each_thing_that_is_wrong_is_a_cross_with_a_fix(
+    segsync: Segsync, start_sandbox: StartSandbox, settings: dict[str, str], about: str, fix: str
 ) -> None:
     sandbox = start_sandbox(fast(100))
     run = segsync("check", "--json", sandbox=sandbox, **{"SEGSYNC_RETRY_SECONDS": "0.3", **settings})
     assert run.code == 3
-    [(wrong, what_to_do)] = failed(report_of(run)).items()
+    [(wrong, advice)] = failed(report_of(run)).items()
     assert wrong == about
-    assert to_do in what_to_do
+    assert fix in advice
     assert list(segsync.directory.iterdir()) == []
 
 
-def test_without_a_network_all_that_hangs_on_it_is_not_done(segsync: Segsync) -> None:
+def test_without_a_network_all_that_needs_it_is_not_done(segsync: Segsync) -> None:
     nowhere = {"SEGMENT_BASE_URL": "https://profiles.invalid", "VOUCHERIFY_BASE_URL": "https://api.invalid"}
     run = segsync("check", sandbox=None, **{**SECRETS, **nowhere, "SEGSYNC_RETRY_SECONDS": "0.3"})
     assert run.code == 3

@@ -115,7 +115,7 @@ def test_values_arrive_as_the_schema_has_them_and_what_cannot_be_is_told(
 ) -> None:
     sandbox = start_sandbox(fast(PROFILES))
     run = imported(segsync, sandbox, METADATA_TRAITS="plan=computed_trait_1,lifetime_value=postal_code,tags=country")
-    told = warned_of(segsync)
+    warned = warned_of(segsync)
 
     def metadata_of(traits: dict[str, Any], metadata: dict[str, Any] | None) -> dict[str, Any] | None:
         result = dict(metadata or {})
@@ -131,9 +131,9 @@ def test_values_arrive_as_the_schema_has_them_and_what_cannot_be_is_told(
 
     assert assert_all_arrived(sandbox, metadata_of) > 50
     lists = [profile for profile, _ in expected_customers(sandbox) if profile.traits.get("computed_trait_1") == [1]]
-    assert told.count("metadata.plan") == len(lists) > 0
+    assert warned.count("metadata.plan") == len(lists) > 0
     assert "metadata.plan is a list that cannot be said as text: left out" in run.stderr
-    assert run.row("Warnings") == len(told)
+    assert run.row("Warnings") == len(warned)
 
 
 def test_what_a_strict_schema_does_not_define_is_left_out_with_one_warning_a_key(
@@ -142,9 +142,9 @@ def test_what_a_strict_schema_does_not_define_is_left_out_with_one_warning_a_key
     sandbox = start_sandbox(fast(PROFILES, defined_metadata_only=True))
     run = imported(segsync, sandbox, METADATA_TRAITS="computed_trait_0,computed_trait_3")
     assert sandbox.verdict().is_right, "as if nothing had been named"
-    told = [trait for trait in warned_of(segsync) if trait.startswith("metadata.")]
-    assert sorted(told) == ["metadata.computed_trait_0", "metadata.computed_trait_3"]
-    for trait in told:
+    undefined = [trait for trait in warned_of(segsync) if trait.startswith("metadata.")]
+    assert sorted(undefined) == ["metadata.computed_trait_0", "metadata.computed_trait_3"]
+    for trait in undefined:
         assert run.stderr.count(f"{trait} is not defined in Voucherify's metadata schema") == 1
 
 

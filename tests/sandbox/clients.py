@@ -1,4 +1,4 @@
-"""The sandbox's two services as a client of its own sees them: paths, headers, JSON."""
+"""A client of the sandbox's two services that shares no code with segsync: paths, headers, JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUICK = SandboxOptions(latency_ms=0, action_seconds=0, segment_requests_per_seco
 
 
 def quick(**changes: Any) -> SandboxOptions:
-    """A sandbox that makes nobody wait, but for what `changes` says."""
+    """Options of a sandbox without any wait, but with these changes."""
     return msgspec.structs.replace(QUICK, **changes)
 
 
@@ -102,7 +102,7 @@ class Client:
         return await self.voucherify(f"/v1/customers/{quote(source_id, safe='')}")
 
     async def action(self, accepted: Answer) -> dict[str, Any]:
-        """How the action of an accepted upsert stands."""
+        """The action of an accepted upsert, as it is now."""
         assert accepted.status == 202
         answer = await self.voucherify(f"/v1/async-actions/{accepted.body['async_action_id']}")
         assert answer.status == 200

@@ -11,7 +11,7 @@ ADA = {"source_id": "ada", "name": "Ada Lovelace"}
 
 
 async def _statuses(client: Client, count: int) -> list[str]:
-    """Of as many actions as this, all of the same customer."""
+    """The statuses of `count` actions, all of the same customer."""
     return [(await client.action(await client.upsert(ADA)))["status"] for _ in range(count)]
 
 
@@ -19,7 +19,7 @@ async def test_no_action_fails_unasked(connect: Connect) -> None:
     assert set(await _statuses(await connect(quick()), 20)) == {"DONE"}
 
 
-async def test_an_action_that_failed_says_so_and_has_no_result(connect: Connect) -> None:
+async def test_an_action_that_failed_has_that_status_and_no_result(connect: Connect) -> None:
     client = await connect(quick(failed_actions=1.0))
     action = await client.action(await client.upsert(ADA))
     assert (action["status"], action["operation_status"]) == ("FAILED", "FAILED")
@@ -33,7 +33,7 @@ async def test_an_action_that_failed_wrote_none_of_its_customers(connect: Connec
     assert client.sandbox.voucherify.pending == 0, "it has ended all the same"
 
 
-async def test_nobody_can_tell_that_an_action_will_fail_until_it_ends(connect: Connect) -> None:
+async def test_that_an_action_will_fail_does_not_show_until_it_ends(connect: Connect) -> None:
     client = await connect(quick(failed_actions=1.0, action_seconds=60))
     action = await client.action(await client.upsert(ADA))
     assert (action["status"], action["operation_status"]) == ("IN_PROGRESS", "UNKNOWN")
@@ -41,7 +41,7 @@ async def test_nobody_can_tell_that_an_action_will_fail_until_it_ends(connect: C
     assert client.sandbox.verdict().failed_actions == 0
 
 
-async def test_the_same_customers_may_fare_better_in_another_action(connect: Connect) -> None:
+async def test_the_same_customers_may_be_written_by_another_action(connect: Connect) -> None:
     client = await connect(quick(failed_actions=0.5))
     statuses = await _statuses(client, 40)
     assert 8 < statuses.count("FAILED") < 32
@@ -56,7 +56,7 @@ async def test_the_same_actions_fail_for_the_same_seed(connect: Connect) -> None
     assert first == again != other
 
 
-async def test_a_request_that_is_refused_is_no_action_and_draws_nothing(connect: Connect) -> None:
+async def test_a_request_that_is_refused_makes_no_action_and_draws_nothing(connect: Connect) -> None:
     undisturbed = await _statuses(await connect(quick(failed_actions=0.5)), 10)
     client = await connect(quick(failed_actions=0.5))
     statuses = []
@@ -66,7 +66,7 @@ async def test_a_request_that_is_refused_is_no_action_and_draws_nothing(connect:
     assert statuses == undisturbed
 
 
-async def test_a_listing_tells_which_actions_failed_and_in_what(connect: Connect) -> None:
+async def test_a_listing_shows_which_actions_failed_and_in_what(connect: Connect) -> None:
     client = await connect(quick(failed_actions=0.5, refused_later=0.5))
     accepted = [await client.upsert({"source_id": f"person {number}"}) for number in range(30)]
     one_by_one = [await client.action(answer) for answer in accepted]

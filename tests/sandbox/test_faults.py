@@ -55,7 +55,7 @@ async def test_too_many_looks_as_the_limit_itself_does(connect: Connect) -> None
 
 
 @pytest.mark.parametrize(("call", "kind"), [("upsert", "bulk_api_calls"), ("read", "api_calls")])
-async def test_too_many_says_when_to_come_back_as_the_limit_itself_does(connect: Connect, call: str, kind: str) -> None:
+async def test_too_many_gives_the_wait_as_the_limit_itself_does(connect: Connect, call: str, kind: str) -> None:
     answer = await CALLS[call](await _connect(connect, Faults(too_many=1.0)))
     assert int(answer.headers.get("Retry-After", 0)) >= 1
     assert answer.headers.get("X-Rate-Limit-Type") == kind

@@ -73,7 +73,7 @@ def test_asking_what_remains_is_not_a_call(clock: Clock) -> None:
     assert window.allow()
 
 
-def test_the_next_call_is_allowed_after_the_seconds_that_the_window_says(clock: Clock) -> None:
+def test_the_next_call_is_allowed_after_the_seconds_that_the_window_gives(clock: Clock) -> None:
     window = SlidingWindow(2, 10, clock)
     waits = [window.seconds_until_next]
     window.allow()
@@ -87,7 +87,7 @@ def test_the_next_call_is_allowed_after_the_seconds_that_the_window_says(clock: 
     assert window.allow()
 
 
-def test_a_limit_of_0_is_no_limit(clock: Clock) -> None:
+def test_a_limit_of_0_allows_all(clock: Clock) -> None:
     window = SlidingWindow(0, 10, clock)
     assert all(window.allow() for _ in range(1_000))
     assert window.seconds_until_next == 0

@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own does not outlive who started it."""
+"""A sandbox in another process does not outlive the process that started it."""
 
 from __future__ import annotations
 
@@ -111,16 +111,16 @@ async def test_it_ends_when_its_parent_is_killed(run_python: RunPython) -> None:
     url = parent.stdout.readline().strip()
     assert await _accepts(url)
     parent.kill()
-    # The sandbox has its parent's standard error: that it ends says that the sandbox did.
+    # The sandbox shares its parent's standard error, which is closed only when the sandbox has ended.
     parent.communicate(timeout=SECONDS)
     assert not await _accepts(url)
 
 
-def test_one_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_that_cannot_start_raises(capfd: pytest.CaptureFixture[str]) -> None:
     impossible: Any = "many"
     with pytest.raises(StopError, match="did not start"), SandboxProcess(SandboxOptions(profiles=impossible)):
         pass
-    assert "profiles" in capfd.readouterr().err, "what its process said is there to be read"
+    assert "profiles" in capfd.readouterr().err, "the output of its process can be read"
 
 
 async def test_two_run_beside_each_other(start_sandbox: StartSandbox, session: aiohttp.ClientSession) -> None:

@@ -62,7 +62,7 @@ def test_another_seed_gives_another_space() -> None:
     assert sum(a.traits == b.traits for a, b in zip(one, other, strict=True)) < MANY / 20
 
 
-def test_each_profile_has_an_id_of_its_own_that_leads_back_to_it() -> None:
+def test_each_profile_has_an_id_that_leads_back_to_it() -> None:
     space = _space()
     assert [space.index(space.profile(index).segment_id) for index in range(MANY)] == list(range(MANY))
 
@@ -104,7 +104,7 @@ def test_the_first_id_of_the_identifiers_type_is_the_customers_source_id(identif
 
 @pytest.mark.parametrize(("share", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.4, 0.6)])
 @pytest.mark.parametrize("identifier", ["email", "user_id"])
-def test_the_identifier_can_be_a_trait_too_and_then_never_says_something_else(
+def test_the_identifier_can_be_a_trait_too_and_then_has_the_same_value(
     identifier: str, share: float, low: float, high: float
 ) -> None:
     space = Space(SandboxOptions(profiles=500, identifier=identifier, identifier_trait=share))
@@ -217,8 +217,8 @@ KINDS: dict[str, Kind] = {
 def test_among_a_few_hundred_profiles_is_one_with(kind: str, customers: list[tuple[Values, Values]]) -> None:
     matches = [traits for traits, customer in customers if KINDS[kind](traits, customer)]
     assert matches
-    assert len(matches) < len(customers), "the test does not tell this kind from the others"
+    assert len(matches) < len(customers), "the test does not distinguish this kind from the others"
 
 
-def test_every_customer_says_where_it_comes_from(customers: list[tuple[Values, Values]]) -> None:
+def test_every_customer_names_its_source(customers: list[tuple[Values, Values]]) -> None:
     assert all(customer["system_metadata"] == {"source": "segmentio"} for _, customer in customers)

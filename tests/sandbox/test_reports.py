@@ -168,7 +168,7 @@ async def test_credentials_that_go_to_another_host_are_noticed_and_not_right(
     connect: Connect, headers: dict[str, str]
 ) -> None:
     client, url = await _refused_space(connect)
-    assert (await client.download(url, headers)).status == 200, "the client is not told"
+    assert (await client.download(url, headers)).status == 200, "the client gets the file all the same"
     assert (await client.download(str(URL(url).with_name("aa_unknown.csv")), headers)).status == 404
     verdict = client.sandbox.verdict()
     assert verdict.leaked_credentials == 2
@@ -190,7 +190,7 @@ async def test_credentials_that_go_to_the_host_of_the_api_are_no_leak(connect: C
     assert client.sandbox.verdict().leaked_credentials == 0
 
 
-async def test_the_verdict_of_a_process_tells_of_leaks(start_sandbox: StartSandbox, connect: Connect) -> None:
+async def test_the_verdict_of_a_process_counts_leaks(start_sandbox: StartSandbox, connect: Connect) -> None:
     sandbox = start_sandbox(quick(profiles=0, foreign_reports=True))
     url = URL(sandbox.url).with_host("localhost").with_path("/reports/aa_unknown.csv")
     client = await connect(quick())

@@ -32,7 +32,7 @@ async def _every_page(client: Client, path: str, **query: Any) -> list[Answer]:
     """Follows the cursors to the end."""
     pages = [await client.segment(path, **query)]
     while following := pages[-1].body["cursor"]["next"]:
-        assert len(pages) < 1000, "the cursors go on for ever"
+        assert len(pages) < 1000, "the cursors never end"
         pages.append(await client.segment(path, **query, next=following))
     return pages
 
@@ -80,7 +80,7 @@ async def test_a_page_of_fewer_than_1_or_more_than_100_profiles_is_refused(clien
 
 
 @pytest.mark.parametrize("cursor", ["abc", "-1", "1.0"])
-async def test_a_cursor_that_is_no_number_is_refused(client: Client, cursor: str) -> None:
+async def test_a_cursor_that_is_not_a_number_is_refused(client: Client, cursor: str) -> None:
     assert segment_error(await client.segment(next=cursor)) == (400, "validation_error")
 
 
@@ -151,7 +151,7 @@ async def test_a_limit_holds_for_named_traits_too(client: Client) -> None:
 
 
 @pytest.mark.parametrize("query", [{}, {"limit": 25}, {"limit": 26}, {"limit": 1000}])
-async def test_25_external_ids_are_the_most_whatever_the_limit_says(client: Client, query: dict[str, int]) -> None:
+async def test_25_external_ids_are_the_most_whatever_the_limit(client: Client, query: dict[str, int]) -> None:
     answer = await client.external_ids(_segment_id(client, external_ids=25), **query)
     assert len(answer.body["data"]) == answer.body["cursor"]["limit"] == 25
     assert answer.body["cursor"]["has_more"]
@@ -206,7 +206,7 @@ async def test_a_profile_that_the_space_does_not_have_is_not_found(client: Clien
 
 
 @pytest.mark.parametrize("part", ["traits", "external_ids"])
-async def test_a_segment_id_is_no_id_of_another_kind(client: Client, part: str) -> None:
+async def test_an_id_of_another_kind_is_not_a_segment_id(client: Client, part: str) -> None:
     assert segment_error(await client.segment(f"/user_id:{_segment_id(client)}/{part}")) == (404, "not_found")
 
 

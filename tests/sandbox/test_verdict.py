@@ -1,4 +1,4 @@
-"""The sandbox tells what it received from what it should have received."""
+"""The verdict compares what the sandbox received with what it should have received."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def test_only_the_id_and_the_token_together_open_the_api(
     assert voucherify_error(answer) == (401, "unauthorized")
 
 
-# --- upserts and what becomes of them -----------------------------------------------------------------
+# --- upserts and their results ------------------------------------------------------------------------
 
 
 async def test_an_upsert_is_accepted_before_it_is_done(connect: Connect) -> None:
@@ -72,7 +72,7 @@ async def test_a_customer_can_be_read_when_its_action_is_done_and_not_before(con
     assert set(statuses) == {"IN_PROGRESS", "DONE"}
 
 
-async def test_an_action_that_is_done_tells_how_many_customers_were_written(client: Client) -> None:
+async def test_an_action_that_is_done_counts_the_customers_that_were_written(client: Client) -> None:
     action = await client.action(await client.upsert(ADA, {"source_id": "grace"}))
     assert (action["status"], action["operation_status"]) == ("DONE", "SUCCESS")
     assert action["result"] == {"done_count": 2, "failed_count": 0, "reports": [], "errors": []}
@@ -208,7 +208,7 @@ async def test_a_request_may_have_10_mb_and_not_a_byte_more(client: Client) -> N
 
 
 @pytest.mark.parametrize("defined_only", [False, True])
-async def test_the_metadata_schema_says_what_is_defined_and_whether_nothing_else_is_allowed(
+async def test_the_metadata_schema_has_the_definitions_and_whether_nothing_else_is_allowed(
     connect: Connect, defined_only: bool
 ) -> None:
     client = await connect(quick(defined_metadata_only=defined_only))
@@ -223,7 +223,7 @@ async def test_the_metadata_schema_says_what_is_defined_and_whether_nothing_else
 
 
 @pytest.mark.parametrize(("defined_only", "status"), [(False, 202), (True, 400)])
-async def test_undefined_metadata_is_refused_only_where_the_schema_says_so(
+async def test_undefined_metadata_is_refused_only_where_the_schema_forbids_it(
     connect: Connect, defined_only: bool, status: int
 ) -> None:
     client = await connect(quick(defined_metadata_only=defined_only))

@@ -179,7 +179,7 @@ def test_a_customer_without_a_source_id_is_refused(vendor: Vendor) -> None:
     assert json.loads(refused.value.body or "")["key"] == "invalid_customer"
 
 
-def test_a_call_beyond_the_limit_says_when_to_come_back(start_sandbox: StartSandbox, vendor_of: OpenVendor) -> None:
+def test_a_call_beyond_the_limit_is_answered_with_the_wait(start_sandbox: StartSandbox, vendor_of: OpenVendor) -> None:
     vendor = vendor_of(start_sandbox(quick(voucherify_requests_per_minute=1)))
     vendor.upsert(CustomersUpdateInBulkRequestBody(source_id="ada"))
     with pytest.raises(ApiException) as refused:

@@ -1,4 +1,4 @@
-"""The limit of the sandbox's Voucherify API, and what each of its answers says about it."""
+"""The limit of the sandbox's Voucherify API, and how each of its answers describes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _limits(answer: Answer) -> tuple[int, int]:
     return int(answer.headers["X-Rate-Limit-Limit"]), int(answer.headers["X-Rate-Limit-Remaining"])
 
 
-async def test_every_answer_to_a_bulk_call_says_what_is_left_of_the_limit(connect: Connect) -> None:
+async def test_every_answer_to_a_bulk_call_shows_what_is_left_of_the_limit(connect: Connect) -> None:
     client = await connect(quick(voucherify_requests_per_minute=3))
     answers = [
         await client.post(b"[]", headers={}),
@@ -36,7 +36,7 @@ async def test_every_answer_to_a_bulk_call_says_what_is_left_of_the_limit(connec
     assert len({answer.headers["Request-Id"] for answer in answers}) == len(answers)
 
 
-async def test_every_answer_to_a_read_says_what_is_left_of_the_limit(connect: Connect) -> None:
+async def test_every_answer_to_a_read_shows_what_is_left_of_the_limit(connect: Connect) -> None:
     client = await connect(quick(voucherify_requests_per_minute=4))
     answers = [
         await client.voucherify("/v1/async-actions", headers={}),
@@ -80,10 +80,10 @@ async def test_a_call_that_waits_as_long_as_it_is_told_to_is_allowed(connect: Co
     assert (await client.upsert(ADA)).status == 202
     now[0] = 10.5
     refused = await client.upsert(ADA)
-    told = int(refused.headers["Retry-After"])
-    assert 49.5 <= told <= 51
+    retry_after = int(refused.headers["Retry-After"])
+    assert 49.5 <= retry_after <= 51
     assert 48 <= int(refused.headers["X-Rate-Limit-Retry"]) - time.time() <= 51
-    now[0] += told - 2
+    now[0] += retry_after - 2
     assert (await client.upsert(ADA)).status == 429
     now[0] += 2
     assert (await client.upsert(ADA)).status == 202
@@ -113,7 +113,9 @@ async def test_a_bulk_call_counts_apart_from_a_read(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("megabytes", [10, 25])
-async def test_a_request_beyond_10_mb_that_does_not_tell_its_size_is_refused(connect: Connect, megabytes: int) -> None:
+async def test_a_request_beyond_10_mb_that_does_not_declare_its_size_is_refused(
+    connect: Connect, megabytes: int
+) -> None:
     client = await connect(quick(voucherify_requests_per_minute=5))
 
     async def chunks() -> AsyncIterator[bytes]:

@@ -223,14 +223,14 @@ def test_no_phone_number_survives(sentence: str, phone: str) -> None:
 )
 def test_no_secret_survives_in_any_case_or_encoding(sentence: str, secret: str, encoded: object) -> None:
     assert callable(encoded)
-    said = encoded(secret)
-    shown = redacted(f"bad: {said}, and {sentence.replace('{}', said)}", secret)
+    form = encoded(secret)
+    shown = redacted(f"bad: {form}, and {sentence.replace('{}', form)}", secret)
     hidden = secret.strip().lower()
     assert hidden in "…" or hidden not in shown.lower()
 
 
 @pytest.mark.parametrize(
-    "said",
+    "form",
     [
         "ada k/1",
         "ADA K/1",
@@ -243,8 +243,8 @@ def test_no_secret_survives_in_any_case_or_encoding(sentence: str, secret: str, 
         "xada k/1y",
     ],
 )
-def test_a_secret_is_hidden_as_said(said: str) -> None:
-    assert redacted(f"no {said} here", "", " ", "k/1", "ada k/1") in ("no … here", "no x…y here")
+def test_a_secret_is_hidden_in_each_form(form: str) -> None:
+    assert redacted(f"no {form} here", "", " ", "k/1", "ada k/1") in ("no … here", "no x…y here")
 
 
 def test_a_short_secret_is_hidden_where_it_stands_alone() -> None:

@@ -31,7 +31,7 @@ DEFINED = MetadataCheck(
 )
 
 
-def told(identifier: str = "user_id", *, traits_first: bool = False, **changed: Any) -> dict[str, Finding]:
+def findings_of(identifier: str = "user_id", *, traits_first: bool = False, **changed: Any) -> dict[str, Finding]:
     sample = msgspec.structs.replace(FINE, **changed)
     return {each.id: each for each in of_sample(sample, identifier, traits_first=traits_first)}
 
@@ -44,45 +44,44 @@ def metadata(policy: str = "auto", **changed: Any) -> dict[str, Finding]:
     return {each.id: each for each in of_metadata(msgspec.structs.replace(DEFINED, **changed), policy)}
 
 
-def test_what_is_fine_says_so_with_its_numbers() -> None:
-    findings = told()
+def test_what_is_fine_is_ok_with_its_numbers() -> None:
+    findings = findings_of()
     assert states(findings) == {}
     assert findings["identifier"].detail == (
         "60 of 100 profiles carry 'user_id'; also carried: anonymous_id 100, email 70"
     )
-    assert not [each for each in findings.values() if each.to_do]
+    assert not [each for each in findings.values() if each.fix]
 
 
 def test_a_wrong_identifier_is_seen_at_once_with_what_there_is_instead() -> None:
-    findings = told("User_Id", customers=0, traits={})
+    findings = findings_of("User_Id", customers=0, traits={})
     assert states(findings) == {"identifier": "failed", "traits": "not done", "birthdates": "not done"}
     assert "none of 100 profiles carries 'User_Id'" in findings["identifier"].detail
     assert "anonymous_id 100, user_id 60, email 70" in findings["identifier"].detail
-    assert findings["identifier"].to_do.startswith("Did you mean 'user_id'? Set IDENTIFIER_SAVED_AS_SOURCE_ID")
+    assert findings["identifier"].fix.startswith("Did you mean 'user_id'? Set IDENTIFIER_SAVED_AS_SOURCE_ID")
 
 
 def test_an_empty_space_is_a_warning_and_one_that_cannot_be_read_a_failure() -> None:
-    assert states(told(profiles=0, customers=0))["sample"] == "warning"
-    assert states(told(unreadable={"answered 404": 100}, customers=0))["sample"] == "failed"
-    findings = told(unreadable={"answered 404": 3})
+    assert states(findings_of(profiles=0, customers=0))["sample"] == "warning"
+    assert states(findings_of(unreadable={"answered 404": 100}, customers=0))["sample"] == "failed"
+    findings = findings_of(unreadable={"answered 404": 3})
     assert states(findings) == {"sample": "warning"}
-    assert "97 of 100 profiles read" in findings["sample"].detail
-    assert "3 x answered 404" in findings["sample"].detail
+    assert findings["sample"].detail == ("sampled 100 (the most recently active), 97 could be read; 3 x answered 404")
 
 
-def test_a_trait_that_says_otherwise_than_the_external_id_is_a_warning() -> None:
-    findings = told(traits_first=True, identifier_traits=55, differing=5)
+def test_a_trait_that_differs_from_the_external_id_is_a_warning() -> None:
+    findings = findings_of(traits_first=True, identifier_traits=55, differing=5)
     assert states(findings) == {"identifier": "warning"}
     assert "55 as a trait, which differs from the first external id in 5" in findings["identifier"].detail
 
 
-def test_traits_that_cannot_be_used_and_bad_birthdates_are_warnings_of_their_own() -> None:
-    warnings = [TraitWarning("birthdate", "is no ISO 8601 date", 4), TraitWarning("name", "is a list, not text", 2)]
-    findings = told(warnings=warnings, bad_birthdates=4)
+def test_traits_that_cannot_be_used_and_bad_birthdates_are_separate_warnings() -> None:
+    warnings = [TraitWarning("birthdate", "is not an ISO 8601 date", 4), TraitWarning("name", "is a list, not text", 2)]
+    findings = findings_of(warnings=warnings, bad_birthdates=4)
     assert states(findings) == {"traits": "warning", "birthdates": "warning"}
     assert "name is a list, not text (2)" in findings["traits"].detail
-    assert "4 of 10 are no ISO 8601 date" in findings["birthdates"].detail
-    assert states(told(traits={})) == {"traits": "warning"}
+    assert "4 of 10 are not ISO 8601 dates" in findings["birthdates"].detail
+    assert states(findings_of(traits={})) == {"traits": "warning"}
 
 
 def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> None:
@@ -94,11 +93,11 @@ def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> 
     assert (
         "an import leaves them out, since the schema allows only defined keys" in findings["metadata-undefined"].detail
     )
-    assert "Define them" in findings["metadata-undefined"].to_do
+    assert "Define them" in findings["metadata-undefined"].fix
 
 
 @pytest.mark.parametrize(
-    ("policy", "undefined", "wrong", "outcome"),
+    ("policy", "undefined", "wrong", "treatment"),
     [
         ("auto", "failed", "warning", "leaves them out"),
         ("drop", "warning", "warning", "leaves them out"),
@@ -106,8 +105,8 @@ def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> 
         ("reject", "failed", "failed", "an import rejects them"),
     ],
 )
-def test_what_becomes_of_such_metadata_is_for_the_settings_to_say(
-    policy: str, undefined: str, wrong: str, outcome: str
+def test_the_settings_decide_how_such_metadata_is_treated(
+    policy: str, undefined: str, wrong: str, treatment: str
 ) -> None:
     findings = metadata(
         policy,
@@ -116,17 +115,17 @@ def test_what_becomes_of_such_metadata_is_for_the_settings_to_say(
         allow_defined_only=True,
     )
     assert states(findings) == {"metadata-undefined": undefined, "metadata-types": wrong}
-    assert all(outcome in findings[about].detail for about in ("metadata-undefined", "metadata-types"))
+    assert all(treatment in findings[about].detail for about in ("metadata-undefined", "metadata-types"))
 
 
 @pytest.mark.parametrize("policy", ["auto", "drop", "send", "reject"])
-def test_what_is_done_already_is_not_said_to_do(policy: str) -> None:
-    to_do = metadata(policy, undefined={"colour": 7}, allow_defined_only=True)["metadata-undefined"].to_do
-    assert ("set METADATA_UNDEFINED=drop" in to_do) == (policy != "drop")
+def test_a_setting_that_is_made_already_is_not_advised(policy: str) -> None:
+    fix = metadata(policy, undefined={"colour": 7}, allow_defined_only=True)["metadata-undefined"].fix
+    assert ("set METADATA_UNDEFINED=drop" in fix) == (policy != "drop")
 
 
 @pytest.mark.parametrize(
-    ("policy", "state", "to_do"),
+    ("policy", "state", "fix"),
     [
         ("auto", "warning", "Give the key that right to see"),
         ("send", "warning", "Give the key that right to see"),
@@ -134,23 +133,21 @@ def test_what_is_done_already_is_not_said_to_do(policy: str) -> None:
         ("reject", "failed", "or set METADATA_UNDEFINED=send."),
     ],
 )
-def test_a_schema_that_is_not_to_be_read_fails_only_where_an_import_needs_it(
-    policy: str, state: str, to_do: str
-) -> None:
-    [told, *others] = of_unknown_schema("the key may not", policy)
-    assert (told.state, to_do in told.to_do) == (state, True)
-    assert told.detail.startswith("the key may not")
+def test_a_schema_that_cannot_be_read_fails_only_where_an_import_needs_it(policy: str, state: str, fix: str) -> None:
+    [undefined, *others] = of_unknown_schema("the key may not", policy)
+    assert (undefined.state, fix in undefined.fix) == (state, True)
+    assert undefined.detail.startswith("the key may not")
     assert {each.state for each in others} == {"not done"}
 
 
-def test_wrong_types_and_missing_keys_are_told_with_how_many() -> None:
+def test_wrong_types_and_missing_keys_are_counted() -> None:
     findings = metadata(wrong_types=[WrongType("spent", 9, "number", ["string"])], missing={"plan": 12})
     assert states(findings) == {"metadata-types": "warning", "metadata-required": "failed"}
     assert "spent is string, not number (9), of 60 customers" in findings["metadata-types"].detail
     assert "plan 12, of 60 customers, would have no value" in findings["metadata-required"].detail
 
 
-def test_many_keys_are_named_up_to_a_number() -> None:
+def test_many_keys_are_named_up_to_a_limit() -> None:
     findings = metadata(undefined={f"key_{number}": 1 for number in range(30)})
     assert "and 22 more" in findings["metadata-undefined"].detail
 

@@ -34,11 +34,11 @@ def test_undefined_keys_wrong_types_and_missing_ones_are_counted_by_customer(pol
     assert found.wrong_types == [
         WrongType("plan", 2, "string", ["list of string", "object"]),
         WrongType("spent", 1, "number", ["string"]),
-    ], "what an import can say as the defined type is no trouble"
-    assert found.missing == {"spent": missing}, "a value that an import leaves out is none"
+    ], "what an import converts to the defined type is right"
+    assert found.missing == {"spent": missing}, "a value that an import leaves out does not count"
 
 
-def test_an_empty_text_is_no_value_of_another_type() -> None:
+def test_an_empty_text_is_missing_where_the_type_is_not_text() -> None:
     schema = MetadataSchema({"spent": Definition("number", optional=False), "plan": Definition(optional=False)})
     assert check_metadata([{"spent": "", "plan": ""}], schema, "send").missing == {"spent": 1}
 
@@ -56,3 +56,11 @@ def test_a_project_without_a_schema_allows_everything() -> None:
         [],
         {},
     )
+
+
+@pytest.mark.parametrize("policy", ["auto", "drop", "send", "reject"])
+def test_defined_keys_are_named_whatever_they_look_like(policy: str) -> None:
+    schema = MetadataSchema({"2fa": Definition("boolean"), "4915112345678": Definition(optional=False)})
+    found = check_metadata([{"2fa": "perhaps"}, {"2fa": "true"}], schema, policy)
+    assert found.wrong_types == [WrongType("2fa", 1, "boolean", ["string"])]
+    assert found.missing == {"4915112345678": 2}

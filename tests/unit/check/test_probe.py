@@ -1,4 +1,4 @@
-"""Reaching the services: which region answers, who is asked, and what each failure says to do."""
+"""Probing the services: which region answers, which host is asked, and what to do about each failure."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def test_the_configured_region_is_named_where_it_answers_and_no_other_is_a
         {"us": EMPTY_SPACE, "eu": EMPTY_SPACE}, {"eu": [NO_ACTIONS, SCHEMA], "us": [UNKNOWN], "asia": [UNKNOWN]}
     )
     async with AsyncExitStack() as stack:
-        reach = ServiceProbe(settings(), await world.hosts(stack))
-        segment, sample = await reach.sample(100)
-        voucherify, schema = await reach.schema()
+        probe = ServiceProbe(settings(), await world.hosts(stack))
+        segment, sample = await probe.sample(100)
+        voucherify, schema = await probe.schema()
     assert (segment.state, voucherify.state) == ("ok", "ok")
     assert "SEGMENT_REGION=us" in segment.detail
     assert "VOUCHERIFY_REGION=eu" in voucherify.detail
@@ -60,24 +60,24 @@ async def test_the_configured_region_is_named_where_it_answers_and_no_other_is_a
 async def test_credentials_of_the_other_region_are_found_there(refusal: Answer) -> None:
     world = World({"us": refusal, "eu": EMPTY_SPACE}, {"eu": [UNKNOWN], "us": [UNKNOWN], "asia": [NO_ACTIONS]})
     async with AsyncExitStack() as stack:
-        reach = ServiceProbe(settings(), await world.hosts(stack))
-        segment, sample = await reach.sample(100)
-        voucherify, schema = await reach.schema()
+        probe = ServiceProbe(settings(), await world.hosts(stack))
+        segment, sample = await probe.sample(100)
+        voucherify, schema = await probe.schema()
     assert (segment.state, sample) == ("failed", None)
-    assert segment.to_do == "Set SEGMENT_REGION=eu."
+    assert segment.fix == "Set SEGMENT_REGION=eu."
     assert (voucherify.state, schema) == ("failed", None)
-    assert voucherify.to_do == "Set VOUCHERIFY_REGION=asia."
+    assert voucherify.fix == "Set VOUCHERIFY_REGION=asia."
     assert all("Authorization" not in headers for script in world.voucherify.values() for headers in script.headers)
     assert all("X-App-Token" not in headers for script in world.segment.values() for headers in script.headers)
 
 
-async def test_credentials_that_no_region_knows_are_said_to_be_wrong() -> None:
+async def test_credentials_that_no_region_knows_are_wrong() -> None:
     world = World({"us": UNKNOWN, "eu": UNKNOWN}, {"eu": [UNKNOWN], "us": [UNKNOWN], "asia": [UNKNOWN]})
     async with AsyncExitStack() as stack:
-        reach = ServiceProbe(settings(), await world.hosts(stack))
-        (segment, _), (voucherify, _) = await reach.sample(100), await reach.schema()
-    assert "SEGMENT_ACCESS_TOKEN" in segment.to_do
-    assert "VOUCHERIFY_SECRET_KEY" in voucherify.to_do
+        probe = ServiceProbe(settings(), await world.hosts(stack))
+        (segment, _), (voucherify, _) = await probe.sample(100), await probe.schema()
+    assert "SEGMENT_ACCESS_TOKEN" in segment.fix
+    assert "VOUCHERIFY_SECRET_KEY" in voucherify.fix
     assert len(world.segment["eu"].calls) == 1
 
 
@@ -89,15 +89,15 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(scripted_server(own))
         hosts = await world.hosts(stack)
-        reach = ServiceProbe(settings(segment_base_url=url, voucherify_base_url=url), hosts)
-        (segment, _), (voucherify, _) = await reach.sample(100), await reach.schema()
+        probe = ServiceProbe(settings(segment_base_url=url, voucherify_base_url=url), hosts)
+        (segment, _), (voucherify, _) = await probe.sample(100), await probe.schema()
     assert (segment.state, voucherify.state) == ("failed", "failed")
     assert len(own.calls) == 2
     assert not [script.calls for script in (*world.segment.values(), *world.voucherify.values()) if script.calls]
 
 
 @pytest.mark.parametrize(
-    ("given", "said", "to_do"),
+    ("given", "detail", "fix"),
     [
         (hang_up, "the connection was cut", "Check the network"),
         (raw(b"<html>", "text/html"), "text/html instead of JSON", "Check SEGMENT_REGION or SEGMENT_BASE_URL"),
@@ -106,15 +106,15 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
         (answer({"data": 7, "cursor": {}}), "not what its API documents", "Check SEGMENT_REGION"),
     ],
 )
-async def test_each_failure_is_a_finding_with_what_to_do(given: Answer, said: str, to_do: str) -> None:
+async def test_each_failure_is_a_finding_with_what_to_do(given: Answer, detail: str, fix: str) -> None:
     async with scripted_server(Script(given)) as url:
         segment, sample = await ServiceProbe(settings(segment_base_url=url, retry_seconds=0)).sample(10)
     assert (segment.state, sample) == ("failed", None)
-    assert said in segment.detail
-    assert to_do in segment.to_do
+    assert detail in segment.detail
+    assert fix in segment.fix
 
 
-async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_defect_is_a_finding_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_arguments: Any) -> None:
         raise KeyError("ada@example.com")
 
@@ -132,32 +132,32 @@ async def test_a_defect_is_told_as_one_and_not_raised(monkeypatch: pytest.Monkey
         (answer({"properties": 7}), "the metadata schema for customers cannot be read"),
     ],
 )
-async def test_a_schema_that_cannot_be_read_is_no_matter_of_the_credentials(refusal: Answer, problem: str) -> None:
+async def test_a_schema_that_cannot_be_read_leaves_the_credentials_accepted(refusal: Answer, problem: str) -> None:
     async with scripted_server(Script(NO_ACTIONS, refusal)) as url:
-        voucherify, told = await ServiceProbe(settings(voucherify_base_url=url)).schema()
+        voucherify, schema = await ServiceProbe(settings(voucherify_base_url=url)).schema()
     assert voucherify.state == "ok"
-    assert told is not None
-    assert told.schema is None
-    assert problem in told.problem
+    assert schema is not None
+    assert schema.schema is None
+    assert problem in schema.problem
 
 
 FAR = {"X_Rate_Limit_Remaining": "0", "X_Rate_Limit_Retry": str(int(time.time()) + 3000)}
 
 
 async def test_nobody_waits_an_hour_for_a_check() -> None:
-    """Voucherify may say that the calls of this hour are spent."""
+    """Voucherify may answer that the calls of this hour are used up."""
     events = Events()
     async with scripted_server(Script(answer({"async_actions": []}, 200, **FAR))) as url, asyncio.timeout(5):
-        voucherify, told = await ServiceProbe(settings(voucherify_base_url=url), on_event=events.append).schema()
-    assert (voucherify.state, told) == ("failed", None)
+        voucherify, schema = await ServiceProbe(settings(voucherify_base_url=url), on_event=events.append).schema()
+    assert (voucherify.state, schema) == ("failed", None)
     assert re.search(r"Voucherify takes no more calls before \d\d:\d\d:\d\d", voucherify.detail)
-    assert voucherify.to_do.startswith("Check again then.")
+    assert voucherify.fix.startswith("Check again then.")
     assert events.of(Throttled)
 
 
-async def test_that_no_calls_are_left_is_no_matter_when_all_is_answered() -> None:
+async def test_that_no_calls_are_left_does_not_matter_once_all_is_answered() -> None:
     last = answer({"properties": {}}, 200, **FAR)
     async with scripted_server(Script(NO_ACTIONS, last)) as url, asyncio.timeout(5):
-        voucherify, told = await ServiceProbe(settings(voucherify_base_url=url)).schema()
+        voucherify, schema = await ServiceProbe(settings(voucherify_base_url=url)).schema()
     assert voucherify.state == "ok"
-    assert told is not None
+    assert schema is not None

@@ -9,9 +9,9 @@ import pytest
 
 from segsync.check import run as check
 from segsync.check.findings import TITLES, Finding, finding
-from segsync.check.probe import ReadSample, ReadSchema
+from segsync.check.probe import ReadSchema
 from segsync.check.run import CheckReport, report_of_settings, run_check
-from segsync.check.sample import SampledProfile
+from segsync.check.sample import ReadSample, SampledProfile
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.conftest import run_virtual
@@ -20,20 +20,20 @@ from tests.support.configured import settings
 ADA = SampledProfile("use_1", [("user_id", "1")], {"name": "Ada", "metadata": {"plan": "pro"}})
 
 
-class FakeReach:
-    """What the services say, without asking them."""
+class FakeProbe:
+    """The answers of the services, without asking them."""
 
     def __init__(self, sample: ReadSample | None, schema: ReadSchema | None) -> None:
         self._sample, self._schema = sample, schema
 
-    def __call__(self, *_arguments: Any) -> FakeReach:
+    def __call__(self, *_arguments: Any) -> FakeProbe:
         return self
 
     async def sample(self, _profiles: int) -> tuple[Finding, ReadSample | None]:
-        return finding("segment", "ok" if self._sample else "failed", "said"), self._sample
+        return finding("segment", "ok" if self._sample else "failed", "a detail"), self._sample
 
     async def schema(self) -> tuple[Finding, ReadSchema | None]:
-        return finding("voucherify", "ok" if self._schema else "failed", "said"), self._schema
+        return finding("voucherify", "ok" if self._schema else "failed", "a detail"), self._schema
 
 
 def checked(
@@ -43,8 +43,8 @@ def checked(
     metadata_traits: str = "",
     **options: Any,
 ) -> CheckReport:
-    told = ReadSchema(schema) if isinstance(schema, MetadataSchema) else schema
-    monkeypatch.setattr(check, "ServiceProbe", FakeReach(sample, told))
+    read = ReadSchema(schema) if isinstance(schema, MetadataSchema) else schema
+    monkeypatch.setattr(check, "ServiceProbe", FakeProbe(sample, read))
     return run_virtual(run_check(settings(metadata_traits=TraitChoice.parse(metadata_traits)), **options))
 
 
@@ -63,7 +63,7 @@ def test_all_is_looked_at_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert msgspec.json.decode(msgspec.json.encode(report), type=CheckReport) == report
 
 
-def test_what_hangs_on_a_service_that_does_not_answer_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_depends_on_a_service_that_does_not_answer_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     without_segment = states(checked(monkeypatch, None, MetadataSchema()))
     assert [about for about, state in without_segment.items() if state == "not done"] == list(TITLES)[3:]
     report = checked(monkeypatch, ReadSample([ADA], {}), None)
@@ -74,7 +74,7 @@ def test_what_hangs_on_a_service_that_does_not_answer_is_not_done(monkeypatch: p
     assert not report.is_ok
 
 
-def test_a_schema_that_the_key_may_not_read_is_no_fault_of_voucherify(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schema_that_the_key_may_not_read_leaves_voucherify_ok(monkeypatch: pytest.MonkeyPatch) -> None:
     report = checked(monkeypatch, ReadSample([ADA], {}), ReadSchema(None, "the key may not read it"))
     assert report.is_ok
     assert states(report)["voucherify"] == "ok"
@@ -98,7 +98,7 @@ def test_the_metadata_is_that_of_an_import(
     assert report.metadata.undefined == undefined
 
 
-def test_settings_that_are_wrong_are_all_told_and_nothing_else_is_tried() -> None:
+def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:
     report = report_of_settings(["A is missing.", "B=0 must be 1"])
     assert not report.is_ok
     assert [each.detail for each in report.findings if each.state == "failed"] == ["A is missing.", "B=0 must be 1"]

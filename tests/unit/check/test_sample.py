@@ -1,4 +1,4 @@
-"""What a sample says: counts that one can add up by hand, and no value of a profile."""
+"""What a sample shows: counts that one can add up by hand, and no value of a profile."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ from typing import Any
 
 import msgspec
 
-from segsync.check.sample import Sample, SampledProfile, TraitWarning, analyse, metadata_of
-from segsync.mapping.customer import MAPPED_TRAITS, to_customer
+from segsync.check.sample import ReadSample, Sample, SampledProfile, TraitWarning, analyse, metadata_of
 from segsync.models import Customer
+from tests.support.configured import settings
 
 ANONYMOUS = ("anonymous_id", "anon-1")
 
 
-def look(*profiles: SampledProfile, traits_first: bool = False, **more: Any) -> tuple[Sample, list[Customer]]:
-    defaults: dict[str, Any] = {"identifier_type": "user_id", "traits_limit": 200, "unreadable": {}}
-    return analyse(
-        profiles,
-        traits_first=traits_first,
-        mapped_traits=MAPPED_TRAITS,
-        to_customer=to_customer,
-        **{**defaults, **more},
-    )
+def look(
+    *profiles: SampledProfile, unreadable: dict[str, int] | None = None, **settings_given: Any
+) -> tuple[Sample, list[Customer]]:
+    return analyse(ReadSample(list(profiles), unreadable or {}), settings(**settings_given))
 
 
 def test_types_are_counted_by_profile_however_many_of_one_it_has() -> None:
@@ -47,20 +42,20 @@ def test_traits_and_warnings_are_those_of_the_customers() -> None:
     )
     assert sample.traits == {"name": 3, "birthdate": 3, "metadata": 1}
     assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
-    assert TraitWarning("birthdate", "is no ISO 8601 date", 2) in sample.warnings
+    assert TraitWarning("birthdate", "is not an ISO 8601 date", 2) in sample.warnings
     assert TraitWarning("name", "is a list, not text", 1) in sample.warnings
     assert list(map(metadata_of, customers)) == [{"plan": "pro"}, {}, {}]
 
 
-def test_where_the_trait_comes_first_it_is_told_who_has_it_and_where_it_says_otherwise() -> None:
+def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_counted() -> None:
     sample, customers = look(
         SampledProfile("1", [("email", "a@x.io")], {"email": "a@x.io"}),
         SampledProfile("2", [("email", "b@x.io")], {"email": "B@x.io"}),
         SampledProfile("3", [("email", "c@x.io")], {}),
         SampledProfile("4", [], {"email": "d@x.io"}),
         SampledProfile("5", [ANONYMOUS], {}),
-        identifier_type="email",
-        traits_first=True,
+        identifier_saved_as_source_id="email",
+        identifier_lookup="traits",
     )
     assert (sample.customers, sample.identifier_traits, sample.differing) == (4, 3, 2)
     assert [customer.source_id for customer in customers] == ["a@x.io", "B@x.io", "c@x.io", "d@x.io"]
@@ -74,12 +69,12 @@ def test_profiles_that_could_not_be_read_count_as_profiles_and_as_nothing_else()
 def test_the_calls_for_traits_are_those_of_their_pages() -> None:
     many = {f"t{number}": number for number in range(25)}
     profiles = [SampledProfile("1", [("user_id", "1")], many), SampledProfile("2", [("user_id", "2")], {})]
-    sample, _ = look(*profiles, SampledProfile("3", []), traits_limit=10)
+    sample, _ = look(*profiles, SampledProfile("3", []), segment_traits_limit=10)
     assert sample.trait_calls == 2.0, "three and one; nobody asks for those of the third"
 
 
 def test_no_value_of_a_profile_is_in_it() -> None:
     traits = {"name": "Ada", "email": "ada@example.com", "metadata": {"plan": "Lovelace"}, "birthdate": "Tuesday"}
     sample, _ = look(SampledProfile("use_1", [("user_id", "secret-1")], traits))
-    told = msgspec.json.encode(sample).decode()
-    assert not [value for value in ("Ada", "ada@", "Lovelace", "Tuesday", "secret-1", "use_1") if value in told]
+    encoded = msgspec.json.encode(sample).decode()
+    assert not [value for value in ("Ada", "ada@", "Lovelace", "Tuesday", "secret-1", "use_1") if value in encoded]

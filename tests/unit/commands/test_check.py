@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from segsync.check.findings import Finding, finding
-from segsync.check.run import CheckReport
+from segsync.check.run import FORMAT, CheckReport
 from segsync.commands.check import shown
 from segsync.connectors.cost import Shares, estimate
 from tests.support.configured import settings
@@ -24,8 +24,8 @@ FINDINGS = [
 
 def printed(findings: list[Finding], *, width: int = 80, is_plain: bool = False) -> str:
     is_ok = not any(each.state == "failed" for each in findings)
-    made = estimate(1_000_000, Shares(0.5), settings(), is_example=True)
-    report = CheckReport(1, is_ok, findings, "user_id", FINE, None, made)
+    cost = estimate(1_000_000, Shares(0.5), settings(), is_example=True)
+    report = CheckReport(FORMAT, is_ok, findings, "user_id", FINE, None, cost)
     console = Console(file=StringIO(), width=width, color_system=None)
     console.print(shown(report, is_plain=is_plain))
     assert isinstance(console.file, StringIO)
@@ -35,11 +35,11 @@ def printed(findings: list[Finding], *, width: int = 80, is_plain: bool = False)
 
 def test_each_state_is_a_sign_and_a_word_and_what_to_do_stands_below() -> None:
     text = printed(FINDINGS)
-    for said in ("✓ ok", "! warning", "✗ failed", "- not done", "To do: Copy the key again.", "Not ready: 1 failed"):
-        assert said in text
+    for shown_text in ("✓ ok", "! warning", "✗ failed", "- not done", "→ Copy the key again.", "Not ready: 1 failed"):
+        assert shown_text in text
 
 
-def test_what_a_service_said_is_shown_as_it_is_and_commands_no_terminal() -> None:
+def test_the_words_of_a_service_are_shown_as_they_are_and_cannot_command_the_terminal() -> None:
     text = printed(FINDINGS)
     assert "[bold]" in text
     assert "\x1b" not in text
@@ -50,10 +50,11 @@ def test_ready_counts_its_warnings() -> None:
     assert "Ready. Nothing" in printed(FINDINGS[:1])
 
 
-def test_ascii_alone_is_enough_for_the_findings() -> None:
+def test_the_findings_can_be_shown_in_ascii_alone() -> None:
     text = printed(FINDINGS, is_plain=True)
     assert "x failed" in text
     assert "+ ok" in text
+    assert "-> Copy the key again." in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
