@@ -56,7 +56,7 @@ def test_through_errors_cuts_and_time_outs_every_customer_arrives(
 ) -> None:
     faults = Faults(too_many=0.02, server_error=0.02, cut=0.02, hang=0.02)
     sandbox = start_sandbox(fast(1000, action_seconds=0.05, segment_faults=faults, voucherify_faults=faults))
-    run = segsync(sandbox=sandbox, SEGSYNC_REQUEST_TIMEOUT="0.5", SEGSYNC_CONCURRENCY="64", SEGSYNC_BATCH_SIZE="20")
+    run = segsync(sandbox=sandbox, SEGSYNC_REQUEST_TIMEOUT="2", SEGSYNC_CONCURRENCY="64", SEGSYNC_BATCH_SIZE="20")
     assert run.code == 0, run.stderr
     assert sandbox.verdict().is_right
     assert run.row("Customers confirmed") == sandbox.verdict().expected
