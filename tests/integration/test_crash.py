@@ -33,6 +33,8 @@ from tests.integration.conftest import (
 )
 from tests.integration.truth import assert_files_tell, truth
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 PROFILES = 1000
 SENT_TWICE_A_KILL = 300

@@ -15,6 +15,8 @@ from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Segsync, Terminal, ended, fast, wait_until_accepted
 
+pytestmark = pytest.mark.slow
+
 AWAY = Faults(server_error=1.0)
 
 

@@ -42,6 +42,8 @@ from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Segsync
 from tests.support.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
 from tests.support.scripted import UNLIMITED, Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
 
+pytestmark = pytest.mark.slow
+
 # --- what must not be seen ------------------------------------------------------------------------------------
 
 WORDS = {"unknown"}

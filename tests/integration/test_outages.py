@@ -13,6 +13,8 @@ from tests.integration.conftest import Segsync, ended, fast, moment, wait_until,
 from tests.integration.mendable import MendableSandbox
 from tests.integration.truth import assert_files_tell, rejections, truth
 
+pytestmark = pytest.mark.slow
+
 AWAY, BACK = Faults(server_error=1.0), Faults()
 GAVE_UP = re.compile(r"given up after \d+ s and [1-9]\d* attempts")
 

@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import StartSandbox
 from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Run, Segsync, fast
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = (["--limit", "50"], ["check", "--sample", "50"], ["status"])
 ALL_CLOSED = "<&- >&- 2>&-"
 

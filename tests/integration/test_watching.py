@@ -29,6 +29,8 @@ from tests.integration.conftest import (
     wait_until_accepted,
 )
 
+pytestmark = pytest.mark.slow
+
 FAULTS = Faults(too_many=0.005, server_error=0.03, cut=0.03)
 
 
