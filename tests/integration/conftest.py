@@ -31,6 +31,9 @@ RATES = {"SEGMENT_REQUESTS_PER_SECOND": "5000", "VOUCHERIFY_REQUESTS_PER_MINUTE"
 
 QUESTION = r"Do you wish to resume the process from the offset: (\w+)\? "
 
+PATIENCE_SECONDS = 200
+"""How long to wait for what must happen: much longer than it takes, since a busy machine is slow."""
+
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -62,8 +65,8 @@ def written(sandbox: SandboxProcess) -> int:
     return moment(sandbox).unexpected_count  # of no profiles
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < deadline, "what the test waits for does not happen"
         time.sleep(0.01)
@@ -118,7 +121,7 @@ class Segsync:
             env=self.environment(sandbox, **settings),
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -160,9 +163,9 @@ class Segsync:
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def ended(running: subprocess.Popen[str], seconds: float = 30) -> Run:
+def ended(running: subprocess.Popen[str]) -> Run:
     """How a run in the background ends."""
-    stdout, stderr = running.communicate(timeout=seconds)
+    stdout, stderr = running.communicate(timeout=PATIENCE_SECONDS)
     assert "Traceback" not in stderr, stderr
     return Run(running.returncode, stdout, stderr)
 
@@ -183,7 +186,7 @@ class Terminal:
             cwd=segsync.directory,
             env=segsync.environment(sandbox, **settings),
             encoding="utf-8",
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
             preexec_fn=_minds_ctrl_c,
         )
         self._child.setwinsize(50, 200)

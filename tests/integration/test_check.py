@@ -14,6 +14,8 @@ from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Run, Segsync, fast, moment
 from tests.support.scripted import Script, answer, scripted_server
 
+pytestmark = pytest.mark.slow
+
 SECRETS = dict.fromkeys(
     ("SEGMENT_ACCESS_TOKEN", "SEGMENT_SPACE_ID", "VOUCHERIFY_APPLICATION_ID", "VOUCHERIFY_SECRET_KEY"), "s3cr3t"
 )

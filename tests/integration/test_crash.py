@@ -33,6 +33,8 @@ from tests.integration.conftest import (
 )
 from tests.integration.truth import assert_files_tell, truth
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 PROFILES = 1000
 SENT_TWICE_A_KILL = 300
@@ -141,6 +143,7 @@ def _assert_is_complete(segsync: Segsync, sandbox: SandboxProcess, last: Run, ki
     assert_files_tell(expected, segsync)
 
 
+@pytest.mark.timeout(1200)  # 20 processes, and as many more as ended before they could be killed
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its_outcome(
     tmp_path: Path, start_sandbox: StartSandbox, number: signal.Signals
@@ -205,7 +208,7 @@ def test_resume_begins_where_nothing_is_goes_on_where_something_is_and_rests_whe
 def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
-    sandbox = start_sandbox(fast(2000))
+    sandbox = start_sandbox(fast(20_000))
     running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
     wait_until_accepted(sandbox, 200)
     wait_until(lambda: segsync.first_run().outcomes.confirmed > 0)
@@ -221,7 +224,7 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     assert run.state == "killed"
     assert run.ended_at is None
     assert run.offset == str(run.outcomes.profiles) == str(run.profiles)
-    assert under_way.runs[0].profiles <= run.profiles < 2000
+    assert under_way.runs[0].profiles <= run.profiles < 20_000
     assert run.outcomes.pending == run.outcomes.rejected == 0
     assert 0 < run.outcomes.confirmed <= sandbox.verdict().arrived
     assert status.next == "To resume it: python -m segsync --resume"

@@ -12,6 +12,8 @@ from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, ended, fast, moment, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def accepted_by(sandbox: SandboxProcess) -> tuple[int, int]:
     seen = moment(sandbox)

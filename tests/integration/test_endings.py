@@ -14,6 +14,8 @@ from segsync.report.import_report import ImportReport
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, calls, ended, fast, wait_until
 
+pytestmark = pytest.mark.slow
+
 LEAVE = ("--report", "report.html", "--summary-json", "summary.json")
 
 

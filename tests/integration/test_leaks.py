@@ -38,9 +38,11 @@ from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Fa
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
-from tests.integration.conftest import SEGSYNC, Segsync
+from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Segsync
 from tests.support.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
 from tests.support.scripted import Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
+
+pytestmark = pytest.mark.slow
 
 # --- what must not be seen ------------------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ def watched(
         if kill_at and log.exists() and kill_at.encode() in log.read_bytes():
             process.send_signal(signal.SIGKILL)
             break
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     files = {path.name: path.read_bytes() for path in segsync.directory.iterdir()}
     return Left(process.returncode, said, "\n".join(seen), files)
 
@@ -365,7 +367,7 @@ class Services:
 
 
 @asynccontextmanager
-async def services_at(url: str, *, timeout_seconds: float = 5.0) -> AsyncGenerator[Services, None]:
+async def services_at(url: str, *, timeout_seconds: float = 60.0) -> AsyncGenerator[Services, None]:
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
 

@@ -9,6 +9,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from segsync.ledger.migration import FORMAT
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
@@ -23,6 +25,8 @@ from tests.integration.conftest import (
     wait_until_accepted,
 )
 from tests.integration.truth import assert_files_tell, truth
+
+pytestmark = pytest.mark.slow
 
 WITH_A_SMALL_DISK = """
 import os, resource, sys

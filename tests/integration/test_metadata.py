@@ -21,6 +21,8 @@ from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Run, Segsync, fast
 
+pytestmark = pytest.mark.slow
+
 PROFILES = 150
 MAPPED = {"name", "firstName", "first_name", "lastName", "last_name", "email", "description", "phone", "birthdate"} | {
     *("address", "city", "state", "country", "postalCode", "postal_code", "street", "line_1", "metadata")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 
 import pytest
 
@@ -13,8 +13,10 @@ from tests.integration.conftest import Segsync, ended, fast, moment, wait_until,
 from tests.integration.mendable import MendableSandbox
 from tests.integration.truth import assert_files_tell, rejections, truth
 
+pytestmark = pytest.mark.slow
+
 AWAY, BACK = Faults(server_error=1.0), Faults()
-OUTAGE_SECONDS = 1.5
+GAVE_UP = re.compile(r"given up after \d+ s and [1-9]\d* attempts")
 
 
 def _set(sandbox: SandboxProcess, service: str, faults: Faults) -> None:
@@ -39,8 +41,7 @@ def test_an_outage_is_waited_out_and_the_import_goes_on_by_itself(
     wait_until_accepted(sandbox, 200)
     _set(sandbox, service, faults)
     before = _calls_to(sandbox, service)
-    since = time.monotonic()
-    wait_until(lambda: _calls_to(sandbox, service) >= before + 3 and time.monotonic() > since + OUTAGE_SECONDS)
+    wait_until(lambda: _calls_to(sandbox, service) >= before + 8)
     assert running.poll() is None
     _set(sandbox, service, BACK)
     run = ended(running)
@@ -65,11 +66,11 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
     stopped = ended(running)
     assert stopped.code == 1
     assert f"Error: {service.title()} answered 50" in stopped.stderr
-    assert "given up after 1 s" in stopped.stderr
+    assert GAVE_UP.search(stopped.stderr)
     assert "python -m segsync --resume\n" in stopped.stderr
     status = segsync.status()
     assert status.runs[0].state == "stopped"
-    assert "given up after 1 s" in (status.runs[0].error or "")
+    assert GAVE_UP.search(status.runs[0].error or "")
     assert status.next == "To resume it: python -m segsync --resume"
 
     still_away = segsync("--resume", sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
@@ -88,7 +89,7 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
 
 
 def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    sandbox = start_sandbox(fast(200, action_seconds=1.0))
+    sandbox = start_sandbox(fast(200, action_seconds=3.0))
     running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="60")
     _wait_until_all_is_sent(sandbox)
     _set(sandbox, "voucherify", AWAY)
@@ -106,7 +107,7 @@ def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsyn
 def test_an_outage_while_only_outcomes_are_missing_that_lasts_stops_the_run_and_a_resume_hears_of_them(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
-    sandbox = start_sandbox(fast(200, action_seconds=1.0))
+    sandbox = start_sandbox(fast(200, action_seconds=3.0))
     running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
     customers = _wait_until_all_is_sent(sandbox)
     _set(sandbox, "voucherify", AWAY)
@@ -142,6 +143,6 @@ def test_a_profile_that_fails_alone_is_rejected_and_the_run_goes_on(segsync: Seg
     [row] = rejections(segsync)
     assert (row["segment_id"], row["stage"]) == (broken, "read")
     assert "Segment answered 503" in row["reason"]
-    assert "given up after 1 s" in row["reason"]
+    assert GAVE_UP.search(row["reason"])
     assert (verdict.missing_count, verdict.wrong_count) == (1, 0)
     assert run.row("Customers confirmed") == verdict.arrived == verdict.expected - 1

@@ -17,6 +17,8 @@ from tests.integration.conftest import Segsync, calls, ended, fast, moment, wait
 from tests.integration.mendable import MendableSandbox
 from tests.integration.truth import assert_files_tell, rejections, truth
 
+pytestmark = pytest.mark.slow
+
 REASON = "invalid_customer: Customer was refused"
 
 

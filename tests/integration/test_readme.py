@@ -115,7 +115,7 @@ def test_there_are_just_two_commands_to_start_with() -> None:
     commands = [line for line in guides.README.splitlines() if line.startswith("python3 -m venv")]
     assert [command.rpartition("&& ")[2] for command in commands] == [
         ".venv/bin/python -m segsync --sandbox",
-        ".venv/bin/python -m pytest",
+        ".venv/bin/python -m pytest -n 4",
     ]
 
 

@@ -18,7 +18,10 @@ from segsync.sandbox.process import SandboxProcess
 from tests.integration.conftest import Segsync, fast
 from tests.support.chromium import CHROMIUM, Tab, chromium_tab
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (on Debian: apt-get install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (on Debian: apt-get install chromium)"),
+]
 
 PHONE, DESK = 360, 1280
 

@@ -7,7 +7,9 @@ import subprocess
 import pytest
 
 from tests.conftest import StartSandbox
-from tests.integration.conftest import SEGSYNC, Run, Segsync, fast
+from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Run, Segsync, fast
+
+pytestmark = pytest.mark.slow
 
 COMMANDS = (["--limit", "50"], ["check", "--sample", "50"], ["status"])
 ALL_CLOSED = "<&- >&- 2>&-"
@@ -27,7 +29,7 @@ class Redirected:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -18,7 +18,18 @@ import pytest
 
 from segsync.sandbox.options import Faults
 from tests.conftest import StartSandbox
-from tests.integration.conftest import SEGSYNC, Run, Segsync, ended, fast, wait_until, wait_until_accepted
+from tests.integration.conftest import (
+    PATIENCE_SECONDS,
+    SEGSYNC,
+    Run,
+    Segsync,
+    ended,
+    fast,
+    wait_until,
+    wait_until_accepted,
+)
+
+pytestmark = pytest.mark.slow
 
 FAULTS = Faults(too_many=0.005, server_error=0.03, cut=0.03)
 
@@ -55,7 +66,7 @@ def test_every_line_on_stderr_is_json_through_faults_and_an_interruption_and_a_r
     ):
         wait_until_accepted(sandbox, 200)
         running.send_signal(signal.SIGINT)
-        stdout, _ = running.communicate(timeout=60)
+        stdout, _ = running.communicate(timeout=PATIENCE_SECONDS)
     first = Run(running.returncode, stdout, stderr.read_text(encoding="utf-8"))
     assert first.code == 130
     told = records(first.stderr)
@@ -98,7 +109,7 @@ def test_a_log_file_has_every_line_of_every_run(segsync: Segsync, start_sandbox:
     lines = segsync.lines("run.log")
     assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (INFO|WARNING) ", line) for line in lines)
     assert sum("begins: new run" in line for line in lines) == 2
-    assert "done after 0:00:0" in lines[-1]
+    assert re.search(r"done after \d:\d\d:\d\d", lines[-1])
     assert "200 of 200 profiles done" in lines[-1]
     assert stat.S_IMODE((segsync.directory / "run.log").stat().st_mode) == 0o600
 
@@ -158,7 +169,7 @@ def test_the_display_fits_a_narrow_window_and_says_how_long_an_outage_lasts(
         cwd=segsync.directory,
         env=segsync.environment(sandbox, SEGMENT_REQUESTS_PER_SECOND="300", COLUMNS=str(columns)),
         encoding="utf-8",
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         dimensions=(30, columns),
     )
     terminal.expect(r"[1-9]\d?% of 5,000")
@@ -187,9 +198,9 @@ def test_a_resume_has_a_bar_without_being_told_again_how_many_profiles_there_are
         cwd=segsync.directory,
         env=segsync.environment(sandbox, **settings),
         encoding="utf-8",
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
-    terminal.expect(rf"[6-9]% of {total}")
+    terminal.expect(rf"([6-9]|[1-9]\d)% of {total}")
     terminal.expect(r"0:0\d:\d\d left")
     terminal.sendintr()
     terminal.sendintr()
@@ -227,7 +238,7 @@ def test_a_log_of_json_in_a_file_leaves_the_terminal_its_display(segsync: Segsyn
         cwd=segsync.directory,
         env=segsync.environment(sandbox),
         encoding="utf-8",
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
     terminal.expect(pexpect.EOF)
     output = str(terminal.before)

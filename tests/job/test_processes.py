@@ -103,12 +103,17 @@ async def test_cancelled_it_can_be_resumed(world: World) -> None:
 
 
 async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> None:
-    world.source.seconds = lambda _index: 0.02
+    begun = asyncio.Event()
+    world.at_event = lambda _event: begun.set()
+    world.voucherify.verdict = lambda _ids: not_ended()  # it runs for as long as its last upsert does
     running = asyncio.ensure_future(world.run())
-    await asyncio.sleep(0.1)
+    await begun.wait()
     assert world.status().state == "running"
     with pytest.raises(LedgerError, match="Another segsync uses the ledger"):
         await run_import(Settings(**SETTINGS), source=world.source, sink=world.voucherify, ledger=world.ledger)
+    world.voucherify.verdict = poison()
+    for action_id, ids in world.voucherify.customers_of.items():
+        world.voucherify.outcomes[action_id] = done(len(ids))
     assert (await running).outcomes == Outcomes(confirmed=300)
 
 

@@ -60,7 +60,7 @@ class World:
             self.events.append(event)
             self.at_event(event)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             report = await run_import(
                 Settings(**{**SETTINGS, **(settings or {})}),
                 source=self.source,

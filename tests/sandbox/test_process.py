@@ -20,8 +20,8 @@ from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.sandbox.clients import Client, basic, quick
 
-SECONDS = 10.0
-"""For what takes a fraction of one: who waits longer waits for ever."""
+SECONDS = 60.0
+"""For what takes a fraction of one on a machine that has nothing else to do."""
 
 PARENT = """
 import sys
@@ -84,14 +84,13 @@ async def test_it_ends_when_its_context_ends_in_an_error() -> None:
     assert not await _accepts(sandbox.url)
 
 
-async def test_it_ends_although_a_call_hangs(session: aiohttp.ClientSession) -> None:
-    clock = asyncio.get_running_loop().time
+async def test_it_ends_although_a_call_hangs(session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsync.sandbox.process.SETTLE_SECONDS", SECONDS)
     with SandboxProcess(quick(segment_faults=Faults(hang=1.0))) as sandbox:
         hanging = asyncio.create_task(Client(session, sandbox.url).segment())
         _, pending = await asyncio.wait([hanging], timeout=0.05)
         assert pending
-        start = clock()
-    assert clock() - start < 5
+    assert sandbox._process.returncode == 0, "it ended by itself: it was not killed"
     with pytest.raises(aiohttp.ClientError):
         await hanging
 

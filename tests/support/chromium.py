@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 CHROMIUM = shutil.which("chromium")
-START_SECONDS = 30
+START_SECONDS = 200
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),

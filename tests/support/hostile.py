@@ -113,7 +113,7 @@ class Hostile:
             "segment_requests_per_second": 5000,
             "voucherify_requests_per_minute": 100_000,
             "retry_seconds": 0.2,
-            "confirm_seconds": 5,
+            "confirm_seconds": 60,
         }
         return Settings(**{**values, **changed})
 
@@ -128,7 +128,7 @@ class Hostile:
             "VOUCHERIFY_SECRET_KEY": SECRET_KEY,
             "VOUCHERIFY_BASE_URL": self.url,
             "SEGSYNC_RETRY_SECONDS": "0.2",
-            "SEGSYNC_CONFIRM_SECONDS": "5",
+            "SEGSYNC_CONFIRM_SECONDS": "60",
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

