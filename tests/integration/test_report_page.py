@@ -85,9 +85,9 @@ async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab,
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     assert (_lightness(background) > _lightness(ink)) == (scheme == "light")
-    fills = await tab.ask("[...document.querySelectorAll('svg .slice path')].map(each => getComputedStyle(each).fill)")
-    assert len(set(fills)) == 3
-    assert "rgb(0, 0, 0)" not in fills  # as it would be if the page's colours did not reach the picture
+    colours = await tab.ask("[...document.querySelectorAll('svg .arc')].map(each => getComputedStyle(each).stroke)")
+    assert len(set(colours)) == 3
+    assert not {"none", "rgb(0, 0, 0)"} & {*colours}  # as it would be if the page's colours did not reach the picture
 
     assert tab.complaints == []
     assert tab.requests == [url]

@@ -5,17 +5,14 @@ It is told in the words of who asked for the import, not of who ran it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-from segsync import formatting as charts_formatting
-from segsync import formatting as wording_formatting
 from segsync.__about__ import __version__
-from segsync.formatting import duration, printable
+from segsync.formatting import clock, duration, printable, share
 from segsync.models import Outcomes, Stage
 from segsync.report.html import charts, wording
 from segsync.report.html.advice import STAGES, Advised, advised, warning_meaning
@@ -27,7 +24,8 @@ MOST_REASONS = 5
 
 MOST_WARNINGS = 30
 
-WIDE, NARROW = 860, 330
+WIDTHS = {"wide": 860, "narrow": 330}
+"""The widths of the plot, for a desk and for a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +68,9 @@ class Shown:
     explanation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plots:
-    wide: Markup
-    narrow: Markup
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What the template shows. Text in it is text: the template escapes all but the pictures."""
+    """What the template shows. Text in it is text: the template escapes it."""
 
     state: str
     state_words: str
@@ -93,7 +85,8 @@ class Page:
     outcome_rows: Sequence[Outcome]
     came_over_share: str
     came_over_words: str
-    ring: Markup | None
+    arcs: Sequence[charts.Arc]
+    arcs_in_words: str
     rejected: Sequence[Advised]
     identifier: str
     identifier_advice: str
@@ -101,7 +94,7 @@ class Page:
     warnings: Sequence[Warned]
     warnings_count: int
     facts: Sequence[Fact]
-    plots: Plots | None
+    plots: Mapping[str, charts.Plot]
     pauses: str
     tail: str
     before: int
@@ -138,9 +131,10 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         steps=wording.steps(report, next_command),
         outcomes=outcomes,
         outcome_rows=rows,
-        came_over_share=wording_formatting.share(wording.came_over(report), outcomes.profiles),
+        came_over_share=share(wording.came_over(report), outcomes.profiles),
         came_over_words=wording.came_over_words(report),
-        ring=_ring(rows) if outcomes.profiles else None,
+        arcs=[*charts.ring_arcs({row.colour: row.profiles for row in rows})],
+        arcs_in_words=", ".join(f"{row.name.lower()}: {row.profiles:,} ({row.share})" for row in rows if row.profiles),
         rejected=advised(report.rejections),
         identifier=settings.identifier_saved_as_source_id,
         identifier_advice=wording.identifier_advice(outcomes),
@@ -148,7 +142,7 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         warnings=_warnings(report.warnings, named),
         warnings_count=sum(report.warnings.values()),
         facts=_facts(report) if has_done_something else (),
-        plots=plots if has_done_something else None,
+        plots=plots,
         pauses=pauses,
         tail=_tail(report),
         before=report.before.done,
@@ -182,36 +176,27 @@ def _outcome_rows(report: ImportReport) -> list[Outcome]:
         ("Still to do", "Not brought to an end when the run ended; they come next.", "todo", outcomes.pending, False),
     )
     return [
-        Outcome(name, meaning, colour, profiles, wording_formatting.share(profiles, outcomes.profiles))
+        Outcome(name, meaning, colour, profiles, share(profiles, outcomes.profiles))
         for name, meaning, colour, profiles, is_always_shown in rows
         if profiles or is_always_shown
     ]
 
 
-def _ring(rows: Iterable[Outcome]) -> Markup:
-    shown = [row for row in rows if row.profiles]
-    said = ", ".join(f"{row.name.lower()}: {row.profiles:,} ({row.share})" for row in shown)
-    return Markup(charts.outcomes_ring({row.colour: row.profiles for row in shown}, said))  # noqa: S704 - made of numbers
-
-
-def _plots(report: ImportReport) -> tuple[Plots | None, str]:
+def _plots(report: ImportReport) -> tuple[dict[str, charts.Plot], str]:
     """The plot for a desk and for a phone, and in words when nothing moved."""
     throughput, seconds = report.throughput, report.seconds
-    if not any(throughput.profiles):
-        return None, ""
+    if seconds <= 0 or not any(throughput.profiles):
+        return {}, ""
     pauses = charts.standstills(throughput, until_the_end=report.state != "done")
-    wide, narrow = (
-        Markup(charts.throughput_plot(throughput, seconds, pauses, width=width))  # noqa: S704 - made of numbers
-        for width in (WIDE, NARROW)
-    )
-    return Plots(wide, narrow), _pauses_in_words(pauses)
+    plots = {name: charts.throughput_plot(throughput, seconds, pauses, width=width) for name, width in WIDTHS.items()}
+    return plots, _pauses_in_words(pauses)
 
 
 def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
     if not pauses:
         return ""
     longest, begun = max((end - begun, begun) for begun, end in pauses)
-    at = f"{charts_formatting.clock(longest)}, {charts_formatting.clock(begun)} after the start"
+    at = f"{clock(longest)}, {clock(begun)} after the start"
     return f"for {at}" if len(pauses) == 1 else f"{len(pauses)} times, the longest for {at}"
 
 
@@ -221,7 +206,7 @@ def _tail(report: ImportReport) -> str:
     if report.state != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
         return ""
     rest = "The time after that was Voucherify's, to take and write the customers."
-    return f"All was read after {charts_formatting.clock(read)}. {rest}"
+    return f"All was read after {clock(read)}. {rest}"
 
 
 def _facts(report: ImportReport) -> list[Fact]:

@@ -6,6 +6,7 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
@@ -151,6 +152,37 @@ def test_every_ending_has_its_words(changes: dict[str, object], expected: str) -
 )
 def test_the_next_step_is_the_right_one(changes: dict[str, object], command: str | None, expected: str) -> None:
     assert expected in sentences(page(command, **changes))  # type: ignore[arg-type]
+
+
+def pictures(html: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)]  # noqa: S314 - our own
+
+
+def test_each_picture_is_described_for_those_who_do_not_see_it() -> None:
+    ring, wide, narrow = pictures(page())
+    for picture in (ring, wide, narrow):
+        assert picture.get("role") == "img"
+        labels = [each.text for each in picture if each.get("id") in str(picture.get("aria-labelledby")).split()]
+        assert len(labels) == 2
+        assert all(labels)
+    assert ring.findtext("desc") == "came over: 4,230 (81.2%), without a customer id: 770 (14.8%), rejected: 212 (4.1%)"
+    assert wide.findtext("desc") == narrow.findtext("desc") == "Up to 50 profiles per second, over 1:40 min."
+
+
+def test_the_ring_has_a_part_for_each_outcome_in_its_colour() -> None:
+    [ring, *_] = pictures(page())
+    arcs = [*ring.iter("circle")]
+    assert [arc.get("stroke") for arc in arcs] == ["var(--confirmed)", "var(--without)", "var(--rejected)"]
+    assert {arc.get("pathLength") for arc in arcs} == {"5212"}
+    assert [arc.get("stroke-dasharray") for arc in arcs] == ["4230 5212", "770 5212", "212 5212"]
+    assert [arc.get("stroke-dashoffset") for arc in arcs] == ["-0", "-4230", "-5000"]
+
+
+def test_the_axes_of_the_plots_are_labelled_and_pauses_are_marked() -> None:
+    for plot in pictures(page())[1:]:
+        texts = [text.text for text in plot.iter("text")]
+        assert {"profiles per second", "time since the start", "0", "50"} <= {*texts}
+        assert len([*plot.iter("rect")]) == 1
 
 
 def test_a_run_that_did_nothing_shows_no_speed() -> None:
