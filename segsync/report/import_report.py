@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
+from segsync.ledger.database import Ledger
+from segsync.ledger.rejections import read_groups
 from segsync.models import Outcomes, RejectionGroup
 from segsync.report.counters import Counters, Throughput
 
@@ -68,41 +70,9 @@ class ImportReport(Struct, frozen=True):
         """Wall-clock seconds for 100 customers that this process sent, None where there were none."""
         return _seconds_per_100(self.seconds, self.outcomes.customers - self.before.customers)
 
-    def then(self, later: ImportReport) -> ImportReport:
-        """This process and the one that resumed its import, as one: `later` knows what became of all profiles."""
-        services = {*self.calls, *later.calls}
-        return ImportReport(
-            state=later.state,
-            error=later.error,
-            outcomes=later.outcomes,
-            before=self.before,
-            settled=later.settled,
-            is_confirmed=later.is_confirmed,
-            offset=self.offset,
-            resume_offset=later.resume_offset,
-            seconds=self.seconds + later.seconds,
-            calls={name: _added(self.calls.get(name), later.calls.get(name)) for name in sorted(services)},
-            warnings={
-                trait: self.warnings.get(trait, 0) + later.warnings.get(trait, 0)
-                for trait in sorted({*self.warnings, *later.warnings})
-            },
-            is_dry_run=later.is_dry_run,
-            began_at=self.began_at,
-            ended_at=later.ended_at,
-            throughput=self.throughput.then(later.throughput, self.seconds),
-            rejections=later.rejections,
-        )
-
 
 def _seconds_per_100(seconds: float, done: int) -> float | None:
     return 100 * seconds / done if done > 0 else None
-
-
-def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCalls:
-    first, second = first or ServiceCalls(), second or ServiceCalls()
-    return ServiceCalls(
-        first.calls + second.calls, first.retries + second.retries, first.rate_limited + second.rate_limited
-    )
 
 
 def make_report(
@@ -110,13 +80,11 @@ def make_report(
     *,
     state: EndState,
     error: SegsyncError | None,
-    seconds: float,
     is_confirmed: bool,
     is_dry_run: bool = False,
     rejections: Iterable[RejectionGroup] = (),
 ) -> ImportReport:
     """The report of an import whose events `counters` counted, and which ends now."""
-    ended = datetime.now(UTC)
     return ImportReport(
         state=state,
         error=error,
@@ -126,15 +94,37 @@ def make_report(
         settled=counters.settled,
         offset=counters.offset,
         resume_offset=counters.resume_offset,
-        seconds=seconds,
+        seconds=counters.seconds,
         calls={
             name: ServiceCalls(service.calls, service.retries, service.rate_limited)
             for name, service in sorted(counters.services.items())
         },
         warnings=dict(counters.left_out.most_common()),
         is_dry_run=is_dry_run,
-        began_at=(ended - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
-        ended_at=ended.isoformat(timespec="seconds"),
+        began_at=counters.began_at.isoformat(timespec="seconds") if counters.began_at else None,
+        ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         throughput=counters.buckets.throughput,
         rejections=tuple(rejections),
+    )
+
+
+async def read_report(
+    counters: Counters,
+    ledger: Ledger,
+    runs: Collection[int],
+    *,
+    state: EndState,
+    error: SegsyncError | None,
+    is_confirmed: bool,
+    is_dry_run: bool = False,
+    most_ids: int = 0,
+) -> ImportReport:
+    """`make_report` with the rejections of these runs, up to `most_ids` segment ids of each group."""
+    return make_report(
+        counters,
+        state=state,
+        error=error,
+        is_confirmed=is_confirmed,
+        is_dry_run=is_dry_run,
+        rejections=await read_groups(ledger, runs, most_ids=most_ids),
     )
