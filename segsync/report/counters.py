@@ -96,7 +96,7 @@ class Counters:
     def resume(self, offset: str | None, done: Outcomes) -> None:
         """Go on at `offset` in the same process with what is `done` before it: what lies beyond is repeated."""
         self.resume_offset = offset
-        self.settled = done
+        self.checkpointed = done
         self.listed = done.profiles
         self.confirmed, self.sent = done.confirmed, done.sent
         self.without_identifier, self.rejected = done.without_identifier, done.rejected
@@ -130,7 +130,7 @@ class Counters:
                     self.rejected -= profiles
             case PageDone(_, _, next_cursor, outcomes):
                 self.resume_offset = next_cursor
-                self.settled += outcomes
+                self.checkpointed += outcomes
             case ProfileRejected(rejection):
                 self.rejected += 1
                 if rejection.stage == "confirm":

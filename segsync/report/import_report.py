@@ -28,26 +28,24 @@ class ServiceCalls(Struct, frozen=True):
 class ImportReport(Struct, frozen=True):
     """What an import did.
 
-    `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `outcomes` add up to the
-    profiles listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed`
-    says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
-    goes on, None where nothing is left to list; `settled` are
-    the outcomes of what lies before it at the moments when its pages settled: outcomes that were heard later are in
-    `outcomes` alone. `warnings` counts by
-    trait what was left out of customers; a resume counts those again that it repeats. In a dry run, "sent" is what
-    would be.
+    `state` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `outcomes` add up to the profiles
+    listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed` says whether
+    Voucherify's results were read. `offset` is where this process began to list and `resume_offset` where the next one
+    goes on, None where nothing is left to list. `checkpointed` are the outcomes of the profiles before it, each as it
+    was when its page was done: results that came later are in `outcomes` alone. `warnings` counts by trait what was
+    left out of customers; a resume counts again what it repeats. In a dry run, "sent" is what would be sent.
 
-    `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time between them by a clock that
-    nobody sets. Where the process had nothing to do, that is 0, and they are those of the run that did it all.
-    `throughput` tells how many profiles the process read when. `rejections` groups the rejected profiles by reason, the
-    largest group first; they add up to `outcomes.rejected`, earlier processes' included.
+    `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
+    that nobody sets. Where the process had nothing to do, that is 0, and the times are those of the run that did it
+    all. `throughput` is how many profiles the process read when. `rejections` groups the rejected profiles by reason,
+    the largest group first; they add up to `outcomes.rejected`, earlier processes' included.
     """
 
     state: EndState
     error: SegsyncError | None
     outcomes: Outcomes
     before: Outcomes
-    settled: Outcomes
+    checkpointed: Outcomes
     is_confirmed: bool
     offset: str | None
     resume_offset: str | None
@@ -91,7 +89,7 @@ def make_report(
         outcomes=counters.outcomes,
         before=counters.before,
         is_confirmed=is_confirmed,
-        settled=counters.settled,
+        checkpointed=counters.checkpointed,
         offset=counters.offset,
         resume_offset=counters.resume_offset,
         seconds=counters.seconds,

@@ -9,16 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from segsync.report import summary_json
 from segsync.report.import_report import ImportReport
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, calls, ended, fast, wait_until
+from tests.support.summaries import read_summary
 
 LEAVE = ("--report", "report.html", "--summary-json", "summary.json")
 
 
 def report_in(segsync: Segsync) -> ImportReport:
-    return summary_json.decode((segsync.directory / "summary.json").read_bytes())
+    return read_summary((segsync.directory / "summary.json").read_bytes())
 
 
 def next_command_in(segsync: Segsync) -> list[str]:
@@ -121,7 +121,7 @@ def test_a_run_that_stopped_says_why(segsync: Segsync, start_sandbox: StartSandb
     run = segsync(*LEAVE, sandbox=start_sandbox(fast()), VOUCHERIFY_SECRET_KEY="not-it")
     report = report_in(segsync)
     assert (run.code, report.state) == (2, "stopped")
-    assert type(report.error).__name__ == "AccessError"
+    assert msgspec.json.decode((segsync.directory / "summary.json").read_bytes())["error"]["kind"] == "AccessError"
     assert "VOUCHERIFY_SECRET_KEY" in str(report.error)
     assert "Why it stopped:" in page_in(segsync)
     assert "not-it" not in page_in(segsync) + (segsync.directory / "summary.json").read_text()
@@ -131,13 +131,13 @@ def test_on_standard_output_there_is_the_summary_and_nothing_else(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     run = segsync("--summary-json", "-", sandbox=start_sandbox(fast(100)))
-    assert summary_json.decode(run.stdout.encode()).outcomes.profiles == 100
+    assert read_summary(run.stdout.encode()).outcomes.profiles == 100
     assert "Profiles listed" in run.stderr
 
 
 def test_a_first_try_keeps_standard_output_for_the_summary_too(segsync: Segsync) -> None:
     run = segsync("--sandbox", "--limit", "50", "--summary-json", "-")
-    assert summary_json.decode(run.stdout.encode()).outcomes.profiles == 50
+    assert read_summary(run.stdout.encode()).outcomes.profiles == 50
     assert "that matches" in run.stderr
 
 

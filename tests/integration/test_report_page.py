@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from segsync.report import summary_json
 from segsync.sandbox.process import SandboxProcess
 from tests.integration.conftest import Segsync, fast
 from tests.support.chromium import CHROMIUM, Tab, chromium_tab
+from tests.support.summaries import read_summary
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (on Debian: apt-get install chromium)")
 
@@ -49,7 +49,7 @@ async def tab(tmp_path: Path) -> AsyncGenerator[Tab, None]:
 @pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab, width: int, scheme: str) -> None:
-    report = summary_json.decode((directory / "summary.json").read_bytes())
+    report = read_summary((directory / "summary.json").read_bytes())
     url = (directory / "report.html").as_uri()
     await tab.open(url, width=width, scheme=scheme)
 

@@ -90,20 +90,20 @@ def test_a_report_counts_what_is_still_to_do() -> None:
     assert STOPPED.outcomes == Outcomes(confirmed=98, sent=40, without_identifier=1, rejected=1, pending=60)
     assert STOPPED.outcomes.profiles == 200
     assert (STOPPED.offset, STOPPED.resume_offset) == ("0", "100")
-    assert STOPPED.settled == Outcomes(sent=98, without_identifier=1, rejected=1)
+    assert STOPPED.checkpointed == Outcomes(sent=98, without_identifier=1, rejected=1)
     assert STOPPED.calls == {"Segment": ServiceCalls(calls=2, retries=1, rate_limited=1)}
 
 
 def test_a_resumed_import_is_reported_whole_with_the_share_of_those_before_it() -> None:
     assert RESUMED.outcomes == Outcomes(confirmed=198, without_identifier=1, rejected=1)
     assert RESUMED.before == BEFORE
-    assert RESUMED.settled.profiles == 200
+    assert RESUMED.checkpointed.profiles == 200
 
 
 def test_an_import_that_is_resumed_in_its_process_adds_up_to_one_that_was_never_stopped() -> None:
     both = resumed(RESUMED_EVENTS, 5.0)
     assert both.outcomes == Outcomes(confirmed=198, without_identifier=1, rejected=1)
-    assert (both.before, both.settled.profiles) == (Outcomes(), 200)
+    assert (both.before, both.checkpointed.profiles) == (Outcomes(), 200)
     assert (both.state, both.error, both.offset, both.resume_offset) == ("done", None, "0", None)
     assert both.seconds == 15.0
     assert both.calls == {"Segment": ServiceCalls(3, 1, 1), "Voucherify": ServiceCalls(1)}

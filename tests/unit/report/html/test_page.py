@@ -30,7 +30,7 @@ REPORT = ImportReport(
     error=None,
     outcomes=Outcomes(confirmed=4230, without_identifier=770, rejected=212),
     before=Outcomes(),
-    settled=Outcomes(),
+    checkpointed=Outcomes(),
     is_confirmed=True,
     offset="0",
     resume_offset=None,
