@@ -1,14 +1,16 @@
-"""Event loop, signals and standard streams: how this process works with the system around it."""
+"""Event loop, signals, standard streams and files: how this process works with the system around it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO, TextIOWrapper
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -48,7 +50,29 @@ def to_standard_output(content: bytes) -> None:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        raise OutputError(f"Standard output cannot be written: {error.strerror}") from None
+        raise OutputError(cannot_write("Standard output", error)) from None
+
+
+def cannot_write(what: object, error: OSError) -> str:
+    """The words for what cannot be written, and why."""
+    return f"{what} cannot be written: {error.strerror}"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What fails here is the writing of this file. Raises `OutputError` for an `OSError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(cannot_write(path, error)) from None
+
+
+def open_private(path: Path, flags: int) -> int:
+    """The descriptor of a file that its owner alone may read; it is made where it is missing. Raises `OSError`."""
+    descriptor = os.open(path, os.O_CREAT | flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        path.chmod(0o600)  # one that was there before may be open to all
+    return descriptor
 
 
 T = TypeVar("T")

@@ -27,14 +27,13 @@ from segsync.errors import OutputError
 from segsync.formatting import printable
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
-from segsync.ledger.rejections import read_groups
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.monitor.observers import Observers, Streams, channels
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
 from segsync.pipeline.run import open_ledger, run_plan
-from segsync.report.counters import Counters
-from segsync.report.import_report import ImportReport, make_report
+from segsync.report.counters import Counters, measured
+from segsync.report.import_report import EndState, ImportReport, read_report
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import _signals_to, run_event_loop, standard_output
@@ -57,12 +56,14 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
             return None, plan
         if options.profiles:
             ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=options.profiles))
-        report, signal_number = _run(options, ledger, plan, told)
+        counters = Counters(plan.offset, plan.before)
+        report, signal_number = run_event_loop(_watched(options, ledger, plan, counters, told))
         if report.state == "stopped" and options.may_ask and could_go_on(options, report):
             said.print(Text(printable(f"Error: {report.error}"), style="bold red"), soft_wrap=True)
             if answer(resume_question(report.resume_offset) + 'Type "yes" or "no": ') == "yes":
-                later, signal_number = _run(options, ledger, plan_resume(ledger) or plan, told)
-                report = report.then(later)
+                later = plan_resume(ledger) or plan
+                counters.resume(later.offset, later.before)
+                report, signal_number = run_event_loop(_watched(options, ledger, later, counters, told))
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, said)
     for line in conclusion(options, report):
@@ -87,7 +88,8 @@ def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
         output_at(options.output) as output,
     ):
         plan = plan_new(ledger, options.offset or FIRST_OFFSET)
-        report, signal_number = _run(options, ledger, plan, told, DryRunSink(output))
+        counters = Counters(plan.offset, plan.before)
+        report, signal_number = run_event_loop(_watched(options, ledger, plan, counters, told, DryRunSink(output)))
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, told.console)
     for line in what_it_means(report, options.output, output):
@@ -97,37 +99,36 @@ def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
     return report, code
 
 
-def _run(
-    options: ImportOptions, ledger: Ledger, plan: Plan, told: Streams, dry_run: DryRunSink | None = None
-) -> tuple[ImportReport, int]:
-    return run_event_loop(_watched(options, ledger, plan, told, dry_run))
-
-
 async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
     """What the last run came to, as the ledger has it: this process has no share in it."""
     run = last_run(ledger)
-    report = make_report(
+    report = await read_report(
         Counters(run.offset, run.outcomes) if run else Counters(FIRST_OFFSET),
+        ledger,
+        (run.id,) if run else (),
         state="interrupted" if run and run.is_unfinished else "done",
         error=None,
-        seconds=0,
         # Customers that are neither confirmed nor waited for were sent with --no-confirm.
         is_confirmed=not run or not run.outcomes.sent or run.open_upserts > 0,
-        rejections=await read_groups(ledger, (run.id,) if run else (), most_ids=options.outputs.report_ids),
+        most_ids=options.outputs.report_ids,
     )
     return structs.replace(report, began_at=run and run.began_at, ended_at=run and run.ended_at)
 
 
 async def _watched(
-    options: ImportOptions, ledger: Ledger, plan: Plan, told: Streams, dry_run: DryRunSink | None
+    options: ImportOptions,
+    ledger: Ledger,
+    plan: Plan,
+    counters: Counters,
+    told: Streams,
+    dry_run: DryRunSink | None = None,
 ) -> tuple[ImportReport, int]:
     """The report of an import, and the number of the signal that ended it: 0 for none."""
-    loop, stop, counters = asyncio.get_running_loop(), asyncio.Event(), Counters(plan.offset, plan.before)
+    stop = asyncio.Event()
     received: list[int] = []
-    started = loop.time()
-    is_dry_run = dry_run is not None
+    state: EndState
     with Observers(options, plan, counters, told) as watch:
-        running = loop.create_task(
+        running = asyncio.ensure_future(
             run_plan(
                 options.settings,
                 plan,
@@ -137,9 +138,8 @@ async def _watched(
                 confirm=options.confirm,
                 on_event=watch.on_event,
                 stop=stop,
-                directory=None if is_dry_run else options.directory,
+                directory=None if dry_run else options.directory,
                 dry_run=dry_run,
-                report_ids=options.outputs.report_ids,
             )
         )
 
@@ -152,20 +152,23 @@ async def _watched(
             received.append(number)
 
         with _signals_to(on_signal):
-            try:
-                report = await running
-            except asyncio.CancelledError:
-                if not received:
-                    raise
-                report = make_report(
-                    counters,
-                    state="interrupted",
-                    error=None,
-                    seconds=loop.time() - started,
-                    is_confirmed=options.confirm,
-                    is_dry_run=is_dry_run,
-                    rejections=await read_groups(ledger, plan.runs, most_ids=options.outputs.report_ids),
-                )
+            with measured(counters):
+                try:
+                    state, error = await running
+                except asyncio.CancelledError:
+                    if not received:
+                        raise
+                    state, error = "interrupted", None
+            report = await read_report(
+                counters,
+                ledger,
+                plan.runs,
+                state=state,
+                error=error,
+                is_confirmed=options.confirm,
+                is_dry_run=dry_run is not None,
+                most_ids=options.outputs.report_ids,
+            )
         watch.ended(report)
     return report, received[0] if received else 0
 

@@ -156,7 +156,7 @@ def _is_anything_left(options: ImportOptions, report: ImportReport) -> bool:
 
 def _left(options: ImportOptions, report: ImportReport) -> int | None:
     """What is left of --limit behind the resume point."""
-    return None if options.limit is None else max(options.limit - report.settled.profiles, 0)
+    return None if options.limit is None else max(options.limit - report.checkpointed.profiles, 0)
 
 
 def _limit(limit: int | None) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class RunStatus(Struct, frozen=True):
 
 
 class RejectionReason(Struct, frozen=True):
-    """How many profiles were rejected at a stage for the same reason."""
+    """How many profiles were rejected at a stage for the same reason, but for ids and numbers in it."""
 
     stage: str
     reason: str
@@ -70,12 +70,13 @@ def read_status(path: Path) -> Status:
     is_running = is_in_use(path)
     with reading(path) as db:
         runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
-        reasons = entries_rejections.rejections_by_reason(db, accounts.first_current_run(db), REASONS_SHOWN)
+        since = accounts.first_current_run(db)
+        reasons = entries_rejections.groups(db, [run.id for run in runs if run.id >= since])[:REASONS_SHOWN]
         return Status(
             version=VERSION,
             ledger=str(path),
             runs=runs,
-            rejections=[RejectionReason(*reason) for reason in reasons],
+            rejections=[RejectionReason(group.stage, group.reason, group.profiles) for group in reasons],
             next=_next(runs, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)),
         )
 

@@ -1,10 +1,11 @@
-"""The rejected profiles of an import as the ledger knows them, grouped by what was said of them."""
+"""The rejected profiles of an import in the ledger, and grouped by reason."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
-from functools import lru_cache, partial
+from functools import partial
 from sqlite3 import Connection
 
 from segsync.errors import SegsyncError
@@ -55,17 +56,8 @@ def rejected_profiles(db: Connection, run: int, after: str | None, most: int) ->
     return [segment_id for (segment_id,) in rows]
 
 
-def rejections_by_reason(db: Connection, since: int, most: int) -> list[tuple[str, str, int]]:
-    """Stage, reason and count, the most frequent first."""
-    return db.execute(
-        "SELECT stage, reason, count(DISTINCT segment_id) FROM rejections WHERE run >= ? "
-        "GROUP BY stage, reason ORDER BY 3 DESC, stage, reason LIMIT ?",
-        (since, most),
-    ).fetchall()
-
-
 MOST_GROUPS = 100
-"""Of which a report tells; what is beyond them is one more group for each stage."""
+"""The most groups by reason: the rejections beyond them are one more group for each stage."""
 
 OTHERS = "other reasons"
 
@@ -83,51 +75,34 @@ def same_for_all(reason: str) -> str:
     return _HIDDEN.sub("…", _NUMBER.sub("…", _ID.sub("…", reason)))
 
 
-class _Group:
-    """Reasons that say the same: as they are said where that is always in the same words."""
-
-    def __init__(self, said: str) -> None:
-        self.said = said
-        self.profiles = 0
-        self.segment_ids: list[str] = []
-
-    def add(self, profiles: int, said: str, same: str) -> None:
-        self.profiles += profiles
-        if said != self.said:
-            self.said = same
-
-
 def groups(db: Connection, runs: Collection[int], *, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
-    """The rejected profiles of these runs by stage and reason, with the ids of the first `most_ids` of each group."""
-    found: dict[tuple[Stage, str], _Group] = {}
-    of_runs = f"rejections WHERE run IN ({', '.join('?' * len(runs))})"
+    """The rejected profiles of these runs by stage and reason, the largest group first.
 
-    for stage, reason, profiles in db.execute(
-        f"SELECT stage, reason, count(*) FROM {of_runs} GROUP BY stage, reason ORDER BY 3 DESC, stage, reason",  # noqa: S608
-        (*runs,),
+    Reasons that differ in ids and numbers alone are one group. Each group has up to `most_ids` segment ids.
+    """
+    found: dict[tuple[Stage, str], RejectionGroup] = {}
+    for stage, reason, profiles, ids in db.execute(
+        "SELECT stage, reason, count(*), json_group_array(segment_id) FILTER (WHERE place <= ?) FROM ("
+        "SELECT stage, reason, segment_id, dense_rank() OVER (PARTITION BY stage, reason ORDER BY segment_id) AS place "
+        "FROM rejections WHERE run IN (SELECT value FROM json_each(?))"
+        ") GROUP BY stage, reason ORDER BY 3 DESC, stage, reason",
+        (most_ids, json.dumps([*runs])),
     ):
-        same, said = same_for_all(reason), reason
+        same, shown = same_for_all(reason), reason
         if (stage, same) not in found and len(found) >= MOST_GROUPS:
-            same = said = OTHERS
-        found.setdefault((stage, same), _Group(said)).add(profiles, said, same)
-    if most_ids:
-        normal = lru_cache(1000)(same_for_all)
-        for segment_id, stage, reason in db.execute(
-            f"SELECT segment_id, stage, reason FROM {of_runs} ORDER BY run, segment_id",  # noqa: S608
-            (*runs,),
-        ):
-            group = found.get((stage, normal(reason))) or found[stage, OTHERS]
-            if len(group.segment_ids) < most_ids:
-                group.segment_ids.append(segment_id)
-    largest_first = sorted(found.items(), key=lambda item: (-item[1].profiles, item[0]))
-    return tuple(
-        RejectionGroup(stage, group.said, group.profiles, tuple(group.segment_ids))
-        for (stage, _), group in largest_first
-    )
+            same = shown = OTHERS
+        group = found.get((stage, same)) or RejectionGroup(stage, shown, 0)
+        found[stage, same] = RejectionGroup(
+            stage,
+            group.reason if group.reason == shown else same,
+            group.profiles + profiles,
+            tuple(sorted({*group.segment_ids, *json.loads(ids)})[:most_ids]),
+        )
+    return tuple(group for _, group in sorted(found.items(), key=lambda item: (-item[1].profiles, item[0])))
 
 
 async def read_groups(ledger: Ledger, runs: Collection[int], *, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
-    """The same, as far as the ledger can be read: what an import came to is told even then."""
+    """The groups as far as the ledger can be read: a report is made even where it cannot."""
     question = partial(groups, runs=runs, most_ids=most_ids)
     try:
         return await ledger.ask(question)

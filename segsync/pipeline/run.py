@@ -13,13 +13,12 @@ from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
-from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
-from segsync.report.counters import Counters, sampled
-from segsync.report.import_report import EndState, ImportReport, make_report
+from segsync.report.counters import Counters, measured
+from segsync.report.import_report import EndState, ImportReport, read_report
 from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
 
@@ -63,19 +62,23 @@ async def run_import(
     with open_ledger(settings, ledger, source, sink) as opened:
         plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
         plan = plan or plan_new(opened, str(offset))
-        return await run_plan(
-            settings,
-            plan,
-            Counters(plan.offset, plan.before),
-            source=source,
-            sink=sink,
-            ledger=opened,
-            limit=plan.left_of(limit),
-            confirm=confirm,
-            on_event=on_event,
-            stop=stop,
-            directory=directory,
-        )
+        counters = Counters(plan.offset, plan.before)
+        confirm = confirm and (sink is None or isinstance(sink, Results))
+        with measured(counters):
+            state, error = await run_plan(
+                settings,
+                plan,
+                counters,
+                source=source,
+                sink=sink,
+                ledger=opened,
+                limit=plan.left_of(limit),
+                confirm=confirm,
+                on_event=on_event,
+                stop=stop,
+                directory=directory,
+            )
+        return await read_report(counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm)
 
 
 def open_ledger(
@@ -104,26 +107,22 @@ async def run_plan(
     stop: asyncio.Event | None,
     directory: Path | None,
     dry_run: Sink | None = None,
-    report_ids: int = 0,
-) -> ImportReport:
-    """`run_import`, for a caller that has a plan and watches the numbers, or wants them even if it is cancelled.
+) -> tuple[EndState, SegsyncError | None]:
+    """Carry out a plan, and say how that ended: `run_import`, for a caller that makes the report from the counters.
 
-    `limit` is what is left of it; `dry_run` takes the customers instead of the sink, whose schema still counts;
-    `report_ids` is how many segment ids the report may name of each group.
+    `limit` is what is left of it; `dry_run` takes the customers instead of the sink, whose schema still counts.
     """
-    clock = asyncio.get_running_loop().time
     stop = stop or asyncio.Event()
     confirm = confirm and (sink is None or isinstance(sink, Results))
     state: EndState = "done"
     failure: SegsyncError | None = None
-    started = clock()
 
     def tell(event: Event) -> None:
         counters.count(event)
         on_event(event)
 
     try:
-        with sampled(counters.buckets, lambda: counters.profiles_read), _files(directory, plan) as files:
+        with _files(directory, plan) as files:
             rejected = await ledger.ask(accounts.rejected_now)
             if files and plan.kind != "new" and plan.followed_since:
                 files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
@@ -169,15 +168,7 @@ async def run_plan(
         state, failure = "stopped", failure or error
     if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
         counters.resume_offset = kept.offset  # behind what was reached, as far as it was written down
-    return make_report(
-        counters,
-        state=state,
-        error=failure,
-        seconds=clock() - started,
-        is_confirmed=confirm,
-        is_dry_run=dry_run is not None,
-        rejections=await read_groups(ledger, plan.runs, most_ids=report_ids),
-    )
+    return state, failure
 
 
 def tidy_rejected(ledger: Ledger, directory: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -26,26 +27,20 @@ from segsync.events import (
 from segsync.models import Outcomes
 
 SAMPLE_SECONDS = 1.0
+"""How often the profiles read so far are looked at: nothing is done for each of them."""
 
 MOST_BUCKETS = 240
+"""The most stretches that a throughput has: beyond them they become longer."""
 
 
 class Throughput(Struct, frozen=True):
-    """Profiles that were read from Segment in each stretch of `bucket_seconds`, from the start of the process on.
+    """Profiles read from Segment in each stretch of `bucket_seconds`, from the start of the process on.
 
-    One that has no identifier counts, one that could not be read does not. The last stretch may be shorter.
+    A profile without identifier counts, one that could not be read does not. The last stretch may be shorter.
     """
 
     bucket_seconds: float = SAMPLE_SECONDS
     profiles: tuple[int, ...] = ()
-
-    def then(self, later: Throughput, after_seconds: float) -> Throughput:
-        """These and those that began `after_seconds` later, as one."""
-        both = Buckets()
-        for part, begun in ((self, 0.0), (later, after_seconds)):
-            for number, profiles in enumerate(part.profiles):
-                both.add(begun + (number + 0.5) * part.bucket_seconds, profiles)
-        return both.throughput
 
 
 class Buckets:
@@ -69,32 +64,6 @@ class Buckets:
         return Throughput(self._seconds, tuple(self._profiles))
 
 
-@contextmanager
-def sampled(buckets: Buckets, profiles_read: Callable[[], int]) -> Iterator[None]:
-    """While this is open, look once a second at how many profiles are read by now: nothing is done for each of them."""
-    loop = asyncio.get_running_loop()
-    started = looked = loop.time()
-    before = profiles_read()
-
-    def look() -> None:
-        nonlocal looked, before
-        now, total = loop.time(), profiles_read()
-        buckets.add((looked + now) / 2 - started, total - before)  # the middle: timers are late, and more so in time
-        looked, before = now, total
-
-    async def look_on() -> None:
-        while True:
-            await asyncio.sleep(SAMPLE_SECONDS)
-            look()
-
-    looking = loop.create_task(look_on())
-    try:
-        yield
-    finally:
-        looking.cancel()
-        look()
-
-
 NOTHING_BEFORE = Outcomes()
 
 
@@ -108,24 +77,31 @@ class ServiceCounters:
 
 
 class Counters:
-    """Counts events. `resume_offset` is where an import can go on; None at the end of the space.
+    """Counts the events of an import. `resume_offset` is where it can go on; None at the end of the space.
 
-    `before` is what became of the profiles that earlier processes of the same import took care of; `waiting` are the
-    customers that are read and not sent yet.
+    `before` are the outcomes of earlier processes of the same import, and `waiting` the customers that are read and not
+    sent yet. `began_at` and `seconds` are this process's, and so are the calls and what was left out.
     """
 
     def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
         self.offset = offset
-        self.resume_offset = offset
-        self.before = self.settled = before
-        self.listed = before.profiles
-        self.confirmed, self.sent = before.confirmed, before.sent
-        self.without_identifier, self.rejected = before.without_identifier, before.rejected
-        self.read = before.done - before.without_identifier
-        self.waiting = 0
+        self.before = before
         self.left_out: Counter[str] = Counter()
         self.services: defaultdict[str, ServiceCounters] = defaultdict(ServiceCounters)
         self.buckets = Buckets()
+        self.began_at: datetime | None = None
+        self.seconds = 0.0
+        self.resume(offset, before)
+
+    def resume(self, offset: str | None, done: Outcomes) -> None:
+        """Go on at `offset` in the same process with what is `done` before it: what lies beyond is repeated."""
+        self.resume_offset = offset
+        self.checkpointed = done
+        self.listed = done.profiles
+        self.confirmed, self.sent = done.confirmed, done.sent
+        self.without_identifier, self.rejected = done.without_identifier, done.rejected
+        self.read = done.done - done.without_identifier
+        self.waiting = 0
 
     def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch an event
         match event:
@@ -154,7 +130,7 @@ class Counters:
                     self.rejected -= profiles
             case PageDone(_, _, next_cursor, outcomes):
                 self.resume_offset = next_cursor
-                self.settled += outcomes
+                self.checkpointed += outcomes
             case ProfileRejected(rejection):
                 self.rejected += 1
                 if rejection.stage == "confirm":
@@ -166,12 +142,12 @@ class Counters:
 
     @property
     def profiles_read(self) -> int:
-        """Those of which Segment has told what there is to know."""
+        """The profiles that were read from Segment, those without identifier included."""
         return self.read + self.without_identifier
 
     @property
     def outcomes(self) -> Outcomes:
-        """What became of the profiles listed so far."""
+        """The outcomes of the profiles listed so far."""
         known = Outcomes(
             confirmed=self.confirmed,
             sent=self.sent,
@@ -179,3 +155,32 @@ class Counters:
             rejected=self.rejected,
         )
         return known + Outcomes(pending=self.listed - known.done)
+
+
+@contextmanager
+def measured(counters: Counters) -> Iterator[None]:
+    """Measure the time of an import while this is open, and look once a second at how many profiles are read by now."""
+    loop = asyncio.get_running_loop()
+    started = looked = loop.time()
+    earlier, before = counters.seconds, counters.profiles_read
+
+    def look() -> None:
+        nonlocal looked, before
+        now, total = loop.time(), counters.profiles_read
+        middle = (looked + now) / 2  # timers are late, and more so in time
+        counters.buckets.add(earlier + middle - started, total - before)
+        counters.seconds = earlier + now - started
+        looked, before = now, total
+
+    async def look_on() -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            look()
+
+    counters.began_at = counters.began_at or datetime.now(UTC)
+    looking = loop.create_task(look_on())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        look()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
+from segsync.ledger.database import Ledger
+from segsync.ledger.rejections import read_groups
 from segsync.models import Outcomes, RejectionGroup
 from segsync.report.counters import Counters, Throughput
 
@@ -26,26 +28,24 @@ class ServiceCalls(Struct, frozen=True):
 class ImportReport(Struct, frozen=True):
     """What an import did.
 
-    `outcome` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `outcomes` add up to the
-    profiles listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed`
-    says whether outcomes were read. `offset` is where this process began to list and `resume_offset` where the next one
-    goes on, None where nothing is left to list; `settled` are
-    the outcomes of what lies before it at the moments when its pages settled: outcomes that were heard later are in
-    `outcomes` alone. `warnings` counts by
-    trait what was left out of customers; a resume counts those again that it repeats. In a dry run, "sent" is what
-    would be.
+    `state` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `outcomes` add up to the profiles
+    listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed` says whether
+    Voucherify's results were read. `offset` is where this process began to list and `resume_offset` where the next one
+    goes on, None where nothing is left to list. `checkpointed` are the outcomes of the profiles before it, each as it
+    was when its page was done: results that came later are in `outcomes` alone. `warnings` counts by trait what was
+    left out of customers; a resume counts again what it repeats. In a dry run, "sent" is what would be sent.
 
-    `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time between them by a clock that
-    nobody sets. Where the process had nothing to do, that is 0, and they are those of the run that did it all.
-    `throughput` tells how many profiles the process read when. `rejections` groups the rejected profiles by reason, the
-    largest group first; they add up to `outcomes.rejected`, earlier processes' included.
+    `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
+    that nobody sets. Where the process had nothing to do, that is 0, and the times are those of the run that did it
+    all. `throughput` is how many profiles the process read when. `rejections` groups the rejected profiles by reason,
+    the largest group first; they add up to `outcomes.rejected`, earlier processes' included.
     """
 
     state: EndState
     error: SegsyncError | None
     outcomes: Outcomes
     before: Outcomes
-    settled: Outcomes
+    checkpointed: Outcomes
     is_confirmed: bool
     offset: str | None
     resume_offset: str | None
@@ -68,41 +68,9 @@ class ImportReport(Struct, frozen=True):
         """Wall-clock seconds for 100 customers that this process sent, None where there were none."""
         return _seconds_per_100(self.seconds, self.outcomes.customers - self.before.customers)
 
-    def then(self, later: ImportReport) -> ImportReport:
-        """This process and the one that resumed its import, as one: `later` knows what became of all profiles."""
-        services = {*self.calls, *later.calls}
-        return ImportReport(
-            state=later.state,
-            error=later.error,
-            outcomes=later.outcomes,
-            before=self.before,
-            settled=later.settled,
-            is_confirmed=later.is_confirmed,
-            offset=self.offset,
-            resume_offset=later.resume_offset,
-            seconds=self.seconds + later.seconds,
-            calls={name: _added(self.calls.get(name), later.calls.get(name)) for name in sorted(services)},
-            warnings={
-                trait: self.warnings.get(trait, 0) + later.warnings.get(trait, 0)
-                for trait in sorted({*self.warnings, *later.warnings})
-            },
-            is_dry_run=later.is_dry_run,
-            began_at=self.began_at,
-            ended_at=later.ended_at,
-            throughput=self.throughput.then(later.throughput, self.seconds),
-            rejections=later.rejections,
-        )
-
 
 def _seconds_per_100(seconds: float, done: int) -> float | None:
     return 100 * seconds / done if done > 0 else None
-
-
-def _added(first: ServiceCalls | None, second: ServiceCalls | None) -> ServiceCalls:
-    first, second = first or ServiceCalls(), second or ServiceCalls()
-    return ServiceCalls(
-        first.calls + second.calls, first.retries + second.retries, first.rate_limited + second.rate_limited
-    )
 
 
 def make_report(
@@ -110,31 +78,51 @@ def make_report(
     *,
     state: EndState,
     error: SegsyncError | None,
-    seconds: float,
     is_confirmed: bool,
     is_dry_run: bool = False,
     rejections: Iterable[RejectionGroup] = (),
 ) -> ImportReport:
     """The report of an import whose events `counters` counted, and which ends now."""
-    ended = datetime.now(UTC)
     return ImportReport(
         state=state,
         error=error,
         outcomes=counters.outcomes,
         before=counters.before,
         is_confirmed=is_confirmed,
-        settled=counters.settled,
+        checkpointed=counters.checkpointed,
         offset=counters.offset,
         resume_offset=counters.resume_offset,
-        seconds=seconds,
+        seconds=counters.seconds,
         calls={
             name: ServiceCalls(service.calls, service.retries, service.rate_limited)
             for name, service in sorted(counters.services.items())
         },
         warnings=dict(counters.left_out.most_common()),
         is_dry_run=is_dry_run,
-        began_at=(ended - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
-        ended_at=ended.isoformat(timespec="seconds"),
+        began_at=counters.began_at.isoformat(timespec="seconds") if counters.began_at else None,
+        ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         throughput=counters.buckets.throughput,
         rejections=tuple(rejections),
+    )
+
+
+async def read_report(
+    counters: Counters,
+    ledger: Ledger,
+    runs: Collection[int],
+    *,
+    state: EndState,
+    error: SegsyncError | None,
+    is_confirmed: bool,
+    is_dry_run: bool = False,
+    most_ids: int = 0,
+) -> ImportReport:
+    """`make_report` with the rejections of these runs, up to `most_ids` segment ids of each group."""
+    return make_report(
+        counters,
+        state=state,
+        error=error,
+        is_confirmed=is_confirmed,
+        is_dry_run=is_dry_run,
+        rejections=await read_groups(ledger, runs, most_ids=most_ids),
     )

@@ -1,4 +1,4 @@
-"""Checks and writes the files that were asked for: the page for people and the summary for programs."""
+"""Checks and writes the files that were asked for: the HTML report and the JSON summary."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import csv
 import errno
 import os
 import shutil
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from tempfile import mkstemp
 
 from msgspec import structs
 from rich.console import Console
@@ -22,13 +22,13 @@ from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
 from segsync.report import summary_json
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
-from segsync.runtime import to_standard_output
+from segsync.runtime import cannot_write, to_standard_output, writing
 
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def check_outputs(wanted: ReportFiles) -> None:
-    """Know before an import, and not after a night of it, what cannot be written. Raises `SettingsError`."""
+    """Find before a long import what could not be written after it. Raises `SettingsError`."""
     problems = []
     if wanted.report:
         try:
@@ -41,7 +41,7 @@ def check_outputs(wanted: ReportFiles) -> None:
             try:
                 _try(path)
             except OSError as error:
-                problems.append(f"{flag} {path} cannot be written: {error.strerror}")
+                problems.append(cannot_write(f"{flag} {path}", error))
     if wanted.report_ids and not wanted.report:
         problems.append("--report-ids says how many profiles a page may name: give --report FILE too")
     if wanted.report and wanted.report == wanted.summary_json:
@@ -51,28 +51,20 @@ def check_outputs(wanted: ReportFiles) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Have the whole content there, or what was there before. Raises `OutputError`."""
-    try:
+    """Write the whole content, or leave what was there before. Raises `OutputError`."""
+    with writing(path):
         if str(path) == STANDARD_OUTPUT:
             to_standard_output(content)
         elif _is_file(path):
-            _replace(path, content)
+            _replace(path.resolve(), content)  # where a link leads, the content goes
         else:  # /dev/stderr, a named pipe
             path.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _replace(path: Path, content: bytes) -> None:
-    path = path.resolve()  # where a link leads, the content goes
+    name: str | None = None
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        if not _may_be_written_in_place(path, error):
-            raise
-        path.write_bytes(content)
-        return
-    try:
+        descriptor, name = _new_file_beside(path)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
@@ -85,7 +77,8 @@ def _replace(path: Path, content: bytes) -> None:
             raise
         path.write_bytes(content)
     finally:
-        Path(name).unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
 
 
 def _try(path: Path) -> None:
@@ -96,7 +89,7 @@ def _try(path: Path) -> None:
         return
     path = path.resolve()
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, name = _new_file_beside(path)
     except OSError as error:
         if not _may_be_written_in_place(path, error):
             raise
@@ -105,8 +98,13 @@ def _try(path: Path) -> None:
         Path(name).unlink()
 
 
+def _new_file_beside(path: Path) -> tuple[int, str]:
+    """The descriptor and the name of a new file that takes the place of `path` later: its owner alone may read it."""
+    return mkstemp(prefix=f".{path.name}.", dir=path.parent)
+
+
 def _may_be_written_in_place(path: Path, error: OSError) -> bool:
-    """A file that a container has mounted, in a folder that takes no new one or whose files stay what they are."""
+    """Whether this is a mounted file: its folder takes no new file, or does not let it be replaced."""
     return error.errno in _NO_NEW_FILE and os.access(path, os.W_OK)
 
 
@@ -117,7 +115,7 @@ def _is_file(path: Path) -> bool:
 def leave(
     options: ImportOptions, report: ImportReport, exit_code: int, console: Console, *, next_command: str | None
 ) -> None:
-    """Write what was asked for. What cannot be written is said: how the import ended is another matter."""
+    """Write what was asked for. A file that cannot be written is named, and changes nothing about the exit code."""
     wanted = options.outputs
     if wanted.summary_json:
         _write(wanted.summary_json, lambda: _summary(report, exit_code, next_command), console)
@@ -133,7 +131,7 @@ def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
         return True
     except OutputError as error:
         problem = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the import has ended as it has
+    except Exception as error:  # noqa: BLE001 - no defect here may hide how the import ended
         problem = f"{path} cannot be made: {defect(error)}"
     console.print(Text(printable(f"Error: {problem}"), style="bold red"), soft_wrap=True)
     return False
@@ -144,7 +142,7 @@ def _summary(report: ImportReport, exit_code: int, next_command: str | None) -> 
 
 
 def _page(options: ImportOptions, report: ImportReport, next_command: str | None) -> bytes:
-    from segsync.report.html.page import Named, render  # noqa: PLC0415 - an extra, and heavy
+    from segsync.report.html.page import Named, render  # noqa: PLC0415 - needs an extra, and takes long to import
 
     most = options.outputs.report_ids
     warnings, warned = _warned(options.directory / WARNINGS, most)
@@ -162,9 +160,9 @@ def _page(options: ImportOptions, report: ImportReport, next_command: str | None
 
 
 def _warned(path: Path, most: int) -> tuple[dict[str, int], dict[str, list[str]]]:
-    """What the list of warnings says of each trait: how often, and of which profiles first.
+    """How often each trait is in the list of warnings, and with which profiles first.
 
-    The list is the whole import's, as the page is; a report's warnings are those of one process.
+    The list is about the whole import, as the page is; a report's warnings are those of one process.
     """
     counts = Counter[str]()
     named: defaultdict[str, list[str]] = defaultdict(list)

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from segsync.report import summary_json
 from segsync.report.import_report import ImportReport
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, calls, ended, fast, wait_until
+from tests.support.summaries import read_summary
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ LEAVE = ("--report", "report.html", "--summary-json", "summary.json")
 
 
 def report_in(segsync: Segsync) -> ImportReport:
-    return summary_json.decode((segsync.directory / "summary.json").read_bytes())
+    return read_summary((segsync.directory / "summary.json").read_bytes())
 
 
 def next_command_in(segsync: Segsync) -> list[str]:
@@ -50,12 +50,14 @@ def test_the_summary_and_the_page_say_what_the_table_says(segsync: Segsync, star
     assert rejections_add_up(report)
     assert {group.stage for group in report.rejections} == {"read", "confirm"}
     assert sum(report.throughput.profiles) == 500 - sum(g.profiles for g in report.rejections if g.stage == "read")
-    assert f"{report.outcomes.customers} customers came over" in page_in(segsync)
+    assert f"{report.outcomes.customers} customers imported" in page_in(segsync)
     assert "Report: report.html" in run.stderr
     assert next_command_in(segsync) == ["--retry-rejected", *LEAVE]
 
 
-def test_an_import_that_took_several_processes_is_told_as_one(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_an_import_that_took_several_processes_is_reported_as_one(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
     sandbox = start_sandbox(fast(1000, missing=0.05, refused_later=0.05))
     segsync("--limit", "400", *LEAVE, sandbox=sandbox)
     first = report_in(segsync)
@@ -87,7 +89,7 @@ def test_a_page_that_nobody_asked_for_in_time_can_be_had_later(segsync: Segsync,
     report = report_in(segsync)
     assert (report.outcomes.profiles, report.seconds) == (300, 0)
     assert rejections_add_up(report)
-    assert f"Rejected: {report.outcomes.rejected}" in page_in(segsync)
+    assert f"Rejected profiles: {report.outcomes.rejected}" in page_in(segsync)
     assert f"Warnings: {len(segsync.lines('profiles-with-warnings.csv')) - 1}" in page_in(segsync)
     assert "How fast it went" not in page_in(segsync)
 
@@ -101,7 +103,7 @@ def test_the_page_that_comes_later_knows_whether_outcomes_were_read(
     segsync("--resume", *LEAVE, sandbox=sandbox)
     report = report_in(segsync)
     assert (report.is_confirmed, report.outcomes.sent > 0) == (confirms, not confirms)
-    assert f"{report.outcomes.customers} customers {'came over' if confirms else 'were sent'}" in page_in(segsync)
+    assert f"{report.outcomes.customers} customers {'imported' if confirms else 'sent'}" in page_in(segsync)
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["a signal", "a second signal"])
@@ -123,7 +125,7 @@ def test_a_run_that_stopped_says_why(segsync: Segsync, start_sandbox: StartSandb
     run = segsync(*LEAVE, sandbox=start_sandbox(fast()), VOUCHERIFY_SECRET_KEY="not-it")
     report = report_in(segsync)
     assert (run.code, report.state) == (2, "stopped")
-    assert type(report.error).__name__ == "AccessError"
+    assert msgspec.json.decode((segsync.directory / "summary.json").read_bytes())["error"]["kind"] == "AccessError"
     assert "VOUCHERIFY_SECRET_KEY" in str(report.error)
     assert "Why it stopped:" in page_in(segsync)
     assert "not-it" not in page_in(segsync) + (segsync.directory / "summary.json").read_text()
@@ -133,13 +135,13 @@ def test_on_standard_output_there_is_the_summary_and_nothing_else(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     run = segsync("--summary-json", "-", sandbox=start_sandbox(fast(100)))
-    assert summary_json.decode(run.stdout.encode()).outcomes.profiles == 100
+    assert read_summary(run.stdout.encode()).outcomes.profiles == 100
     assert "Profiles listed" in run.stderr
 
 
 def test_a_first_try_keeps_standard_output_for_the_summary_too(segsync: Segsync) -> None:
     run = segsync("--sandbox", "--limit", "50", "--summary-json", "-")
-    assert summary_json.decode(run.stdout.encode()).outcomes.profiles == 50
+    assert read_summary(run.stdout.encode()).outcomes.profiles == 50
     assert "that matches" in run.stderr
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from segsync.report import summary_json
 from segsync.sandbox.process import SandboxProcess
 from tests.integration.conftest import Segsync, fast
 from tests.support.chromium import CHROMIUM, Tab, chromium_tab
+from tests.support.summaries import read_summary
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,16 +52,16 @@ async def tab(tmp_path: Path) -> AsyncGenerator[Tab, None]:
 @pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab, width: int, scheme: str) -> None:
-    report = summary_json.decode((directory / "summary.json").read_bytes())
+    report = read_summary((directory / "summary.json").read_bytes())
     url = (directory / "report.html").as_uri()
     await tab.open(url, width=width, scheme=scheme)
 
     text = await tab.ask("document.body.innerText")
     outcomes = report.outcomes
-    assert f"{outcomes.customers:,} customers came over" in text
-    assert f"What became of the {outcomes.profiles:,} profiles" in text
-    assert f"Rejected: {outcomes.rejected:,}" in text
-    assert f"Without a customer id: {outcomes.without_identifier:,}" in text
+    assert f"{outcomes.customers:,} customers imported" in text
+    assert f"Outcomes of the {outcomes.profiles:,} profiles" in text
+    assert f"Rejected profiles: {outcomes.rejected:,}" in text
+    assert f"Profiles without an identifier: {outcomes.without_identifier:,}" in text
     assert f"Warnings: {sum(report.warnings.values()):,}" in text
     counts = await tab.ask("[...document.querySelectorAll('.kind .count')].map(each => each.innerText)")
     assert sum(int(count.replace(",", "")) for count in counts) == outcomes.rejected > 0
@@ -88,9 +88,9 @@ async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab,
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     assert (_lightness(background) > _lightness(ink)) == (scheme == "light")
-    fills = await tab.ask("[...document.querySelectorAll('svg .slice path')].map(each => getComputedStyle(each).fill)")
-    assert len(set(fills)) == 3
-    assert "rgb(0, 0, 0)" not in fills  # as it would be if the page's colours did not reach the picture
+    colours = await tab.ask("[...document.querySelectorAll('svg .arc')].map(each => getComputedStyle(each).stroke)")
+    assert len(set(colours)) == 3
+    assert not {"none", "rgb(0, 0, 0)"} & {*colours}  # as it would be if the page's colours did not reach the picture
 
     assert tab.complaints == []
     assert tab.requests == [url]

@@ -73,7 +73,7 @@ async def test_asked_to_stop_it_ends_in_good_order_and_goes_on_where_it_stood(wo
 
         world.at_event = count
         report = await world.run(resume=True, stop=stop)
-        assert world.status().outcomes.profiles == report.settled.profiles
+        assert world.status().outcomes.profiles == report.checkpointed.profiles
         if report.state == "done":
             break
         assert report.state == "interrupted"

@@ -48,7 +48,7 @@ def ended(
     error: SegsyncError | None = None,
     offset: str | None = "0",
     resume_offset: str | None = None,
-    settled: Outcomes | None = None,
+    checkpointed: Outcomes | None = None,
     is_confirmed: bool = True,
 ) -> ImportReport:
     return ImportReport(
@@ -56,7 +56,7 @@ def ended(
         error=error,
         outcomes=outcomes,
         before=Outcomes(),
-        settled=outcomes if settled is None else settled,
+        checkpointed=outcomes if checkpointed is None else checkpointed,
         is_confirmed=is_confirmed,
         offset=offset,
         resume_offset=resume_offset,
@@ -129,7 +129,7 @@ HALF = ended(
     Outcomes(confirmed=50, sent=30, pending=20),
     error=ENOUGH,
     resume_offset="50",
-    settled=Outcomes(confirmed=50),
+    checkpointed=Outcomes(confirmed=50),
 )
 
 
@@ -146,13 +146,13 @@ def test_after_an_error_the_ways_on_are_commands_to_copy_with_and_without_the_le
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interruption_has_the_same_ways_on_and_the_exit_code_of_its_signal(number: int, code: int) -> None:
-    report = ended("interrupted", HALF.outcomes, resume_offset="50", settled=HALF.settled)
+    report = ended("interrupted", HALF.outcomes, resume_offset="50", checkpointed=HALF.checkpointed)
     assert said(report) == said(HALF)[1:]
     assert exit_code(report, number) == code
 
 
 def test_an_interruption_that_met_an_error_too_tells_it() -> None:
-    report = ended("interrupted", HALF.outcomes, error=ENOUGH, resume_offset="50", settled=HALF.settled)
+    report = ended("interrupted", HALF.outcomes, error=ENOUGH, resume_offset="50", checkpointed=HALF.checkpointed)
     assert said(report) == said(HALF)
     assert exit_code(report, signal.SIGINT) == 130
 
@@ -165,7 +165,7 @@ def test_the_limit_is_repeated_whole_for_the_ledger_and_what_is_left_of_it_for_a
 
 @pytest.mark.parametrize("cursor", ["[/b]", "a b", "it's", "$HOME", "; rm -rf"])
 def test_a_cursor_can_be_copied_whatever_it_holds(cursor: str) -> None:
-    report = ended("stopped", Outcomes(pending=1), error=ENOUGH, resume_offset=cursor, settled=Outcomes())
+    report = ended("stopped", Outcomes(pending=1), error=ENOUGH, resume_offset=cursor, checkpointed=Outcomes())
     *_, command = said(report)
     assert shlex.split(command)[3:5] == ["--offset", cursor]
 
@@ -177,7 +177,7 @@ def test_the_command_is_the_one_that_was_typed() -> None:
 
 def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
     error = QuotaError("Voucherify answered 402: the calls of the plan are used up", service="Voucherify", status=402)
-    report = ended("stopped", HALF.outcomes, error=error, resume_offset="50", settled=HALF.settled)
+    report = ended("stopped", HALF.outcomes, error=error, resume_offset="50", checkpointed=HALF.checkpointed)
     assert said(report) == [f"Error: {error}", *said(HALF)[1:]]
     assert exit_code(report, 0) == 1
 
@@ -195,7 +195,7 @@ def test_a_credential_that_is_refused_at_once_leaves_nothing_to_resume() -> None
 
 
 def test_a_credential_that_is_revoked_in_mid_run_has_ways_on() -> None:
-    report = ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", settled=HALF.settled)
+    report = ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", checkpointed=HALF.checkpointed)
     assert said(report) == ["Error: Segment answered 401", *said(HALF)[1:]]
     assert exit_code(report, 0) == 2
 
@@ -283,7 +283,7 @@ def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
     assert could_go_on(replace(REQUEST, limit=51), HALF)
     away = TransientError("away", service="Segment")
     assert could_go_on(
-        REQUEST, ended("stopped", Outcomes(pending=5), error=away, resume_offset="0", settled=Outcomes())
+        REQUEST, ended("stopped", Outcomes(pending=5), error=away, resume_offset="0", checkpointed=Outcomes())
     )
 
 
@@ -293,7 +293,7 @@ def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
         (replace(REQUEST, limit=50), HALF),
         (RETRY, HALF),
         (REQUEST, ended("stopped", Outcomes(sent=5), error=ENOUGH, resume_offset=None)),
-        (REQUEST, ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", settled=HALF.settled)),
+        (REQUEST, ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", checkpointed=HALF.checkpointed)),
     ],
     ids=["the limit is used up", "a retry", "all is listed", "a credential is refused"],
 )

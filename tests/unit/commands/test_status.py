@@ -208,13 +208,21 @@ def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
 
 def test_the_most_frequent_reasons_are_shown(path: Path) -> None:
     with open_ledger(path) as ledger:
-        play(ledger, rejected=78, reason=lambda number: f"reason {int((2 * number + 0.25) ** 0.5 - 0.5)}")
+        play(
+            ledger, rejected=78, reason=lambda number: f"reason {'abcdefghijkl'[int((2 * number + 0.25) ** 0.5 - 0.5)]}"
+        )
     reasons = read_status(path).rejections
     assert len(reasons) == REASONS_SHOWN
     assert [(each.stage, each.reason, each.profiles) for each in reasons[:2]] == [
-        ("read", "reason 11", 12),
-        ("read", "reason 10", 11),
+        ("read", "reason l", 12),
+        ("read", "reason k", 11),
     ]
+
+
+def test_reasons_that_differ_in_ids_and_numbers_are_shown_as_one(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, rejected=3, reason=lambda number: f"the bulk upsert aa_{number} FAILED")
+    assert [(each.reason, each.profiles) for each in read_status(path).rejections] == [("the bulk upsert … FAILED", 3)]
 
 
 def test_rejections_before_an_import_that_began_anew_do_not_matter_any_more(path: Path) -> None:

@@ -31,7 +31,7 @@ def report(
         error=StopError("enough") if state == "stopped" else None,
         outcomes=outcomes,
         before=before,
-        settled=outcomes,
+        checkpointed=outcomes,
         is_confirmed=is_confirmed,
         offset="0",
         resume_offset=resume_offset,

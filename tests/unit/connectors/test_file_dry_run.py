@@ -46,7 +46,7 @@ def report(state: EndState = "done", resume_offset: str | None = None) -> Import
         error=StopError("enough") if state == "stopped" else None,
         outcomes=Outcomes(sent=2),
         before=Outcomes(),
-        settled=Outcomes(),
+        checkpointed=Outcomes(),
         is_confirmed=False,
         offset="0",
         resume_offset=resume_offset,

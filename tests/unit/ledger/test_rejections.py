@@ -1,4 +1,4 @@
-"""Rejections grouped by what was said: the same reason is one group, and the groups add up."""
+"""Rejections grouped by reason: the same reason is one group, and the groups add up."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ def ledger() -> Iterator[Ledger]:
         yield opened
 
 
-def reject(ledger: Ledger, segment_id: str, reason: str, *, stage: Stage = "read", run: int = RUN) -> None:
+def reject(
+    ledger: Ledger, segment_id: str, reason: str, *, stage: Stage = "read", run: int = RUN, page: int = 1
+) -> None:
     rejection = Rejection(segment_id, "u1", stage, reason, "req_1")
-    ledger.read(lambda db: entries_rejections.add_rejection(db, run, 1, rejection))
+    ledger.read(lambda db: entries_rejections.add_rejection(db, run, page, rejection))
 
 
 def grouped(ledger: Ledger, *runs: int, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
@@ -79,7 +81,7 @@ def test_a_reason_without_what_differs_stays_so(reason: str) -> None:
     assert same_for_all(same_for_all(reason)) == same_for_all(reason)
 
 
-def test_only_the_runs_that_are_told_of_count(ledger: Ledger) -> None:
+def test_only_the_given_runs_count(ledger: Ledger) -> None:
     reject(ledger, "use_1", NOT_FOUND)
     reject(ledger, "use_2", NOT_FOUND, run=2)
     assert [group.profiles for group in grouped(ledger, 2)] == [1]
@@ -97,14 +99,22 @@ def test_however_many_reasons_there_are_the_groups_are_few_and_add_up(ledger: Le
     assert (found[0].reason, found[0].profiles, len(found[0].segment_ids)) == (OTHERS, 50, 2)
 
 
-def test_nobody_is_named_unless_asked_and_then_no_more_than_asked(ledger: Ledger) -> None:
+def test_nobody_is_named_unless_asked_and_then_at_most_as_many_as_asked(ledger: Ledger) -> None:
     for number in range(5):
         reject(ledger, f"use_{number}", NOT_FOUND)
     assert grouped(ledger)[0].segment_ids == ()
     assert grouped(ledger, most_ids=3)[0].segment_ids == ("use_0", "use_1", "use_2")
 
 
-async def test_a_ledger_that_could_not_be_written_still_tells(ledger: Ledger) -> None:
+def test_the_ids_of_a_group_are_the_first_of_all_its_reasons_each_once(ledger: Ledger) -> None:
+    for number in (3, 1, 2, 0):
+        reject(ledger, f"use_{number}", f"the bulk upsert aa_{number} FAILED", stage="confirm")
+    reject(ledger, "use_1", "the bulk upsert aa_1 FAILED", stage="confirm", page=2)
+    [group] = grouped(ledger, most_ids=3)
+    assert (group.profiles, group.segment_ids) == (5, ("use_0", "use_1", "use_2"))
+
+
+async def test_a_ledger_that_could_not_be_written_can_still_be_asked(ledger: Ledger) -> None:
     reject(ledger, "use_1", NOT_FOUND)
 
     def full(_db: object) -> None:

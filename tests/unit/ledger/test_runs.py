@@ -482,16 +482,6 @@ def test_a_run_says_how_it_ended_and_is_open_again_when_it_is_resumed(story: Sto
     assert (resumed.state, resumed.error, resumed.ended_at) == ("running", None, None)
 
 
-def test_what_was_rejected_is_told_by_reason_the_most_frequent_first(story: Story) -> None:
-    for number, name in enumerate(("ada", "ben", "cyd"), 1):
-        story.rejected(number, name, "answered 404" if name == "ada" else "answered 500")
-    reasons = story.ledger.read(partial(entries_rejections.rejections_by_reason, since=0, most=10))
-    assert reasons == [("read", "answered 500", 2), ("read", "answered 404", 1)]
-    assert story.ledger.read(partial(entries_rejections.rejections_by_reason, since=0, most=1)) == [
-        ("read", "answered 500", 2)
-    ]
-
-
 def test_rejected_profiles_come_in_portions_each_once(story: Story) -> None:
     names = [f"use_{number:03}" for number in range(250)]
     for name in names:

@@ -85,7 +85,7 @@ def logged(
 
             await scenario(tell)
             log.is_stopping()
-            log.ended(make_report(counters, state="stopped", error=error, seconds=1.0, is_confirmed=True))
+            log.ended(make_report(counters, state="stopped", error=error, is_confirmed=True))
 
     run_virtual(main())
 

@@ -51,13 +51,13 @@ BEFORE = Outcomes(confirmed=500, sent=300, without_identifier=100, rejected=20, 
 
 def test_an_import_begins_with_nothing() -> None:
     counters = counted()
-    assert counters.outcomes == counters.settled == Outcomes()
+    assert counters.outcomes == counters.checkpointed == Outcomes()
     assert (counters.offset, counters.resume_offset) == ("0", "0")
 
 
 def test_a_resumed_import_begins_with_what_became_of_the_profiles_before_it() -> None:
     counters = counted(before=BEFORE, offset="1000")
-    assert counters.outcomes == counters.settled == counters.before == BEFORE
+    assert counters.outcomes == counters.checkpointed == counters.before == BEFORE
     assert counters.outcomes.profiles == 1000
     assert (counters.offset, counters.resume_offset) == ("1000", "1000")
 
@@ -73,11 +73,11 @@ def test_what_happens_is_added_to_what_was_before() -> None:
 def test_the_resume_point_and_what_lies_before_it_move_with_the_pages() -> None:
     outcomes = Outcomes(sent=70, without_identifier=29, rejected=1)
     counters = counted(PageListed("1000", 100), PageListed("1100", 100), before=BEFORE, offset="1000")
-    assert (counters.resume_offset, counters.settled) == ("1000", BEFORE)
+    assert (counters.resume_offset, counters.checkpointed) == ("1000", BEFORE)
     counters.count(PageDone(11, "1000", "1100", outcomes))
-    assert (counters.resume_offset, counters.settled) == ("1100", BEFORE + outcomes)
+    assert (counters.resume_offset, counters.checkpointed) == ("1100", BEFORE + outcomes)
     counters.count(PageDone(12, "1100", None, outcomes))
-    assert (counters.resume_offset, counters.settled.profiles) == (None, 1200)
+    assert (counters.resume_offset, counters.checkpointed.profiles) == (None, 1200)
 
 
 def test_profiles_read_are_those_of_earlier_processes_too() -> None:
@@ -138,7 +138,7 @@ def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_anothe
     assert counters.outcomes == Outcomes(confirmed=950, rejected=49, without_identifier=1)
 
 
-def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more() -> None:
+def test_no_number_is_negative_where_the_end_of_an_upsert_is_unknown() -> None:
     """A full disk stops an import between the refusals of an upsert and its end."""
     counters = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3)
     assert counters.outcomes.profiles == 100
@@ -147,7 +147,7 @@ def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more()
 
 @dataclass
 class Model:
-    """Profiles, each with one outcome at a time, and the events that tell of what becomes of them."""
+    """Profiles, each with one outcome at a time, and the events that give them others."""
 
     before: Outcomes
     listed: int = field(init=False)
@@ -280,8 +280,8 @@ def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> N
         CallAnswered("Segment", None, 0.1),
         CallRetried("Segment", "429", 1, 1.0, 0.0),
         CallAnswered("Voucherify", 202, 0.1),
-        TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
-        TraitLeftOut("use_2", "birthdate", "is no ISO 8601 date"),
+        TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"),
+        TraitLeftOut("use_2", "birthdate", "is not an ISO 8601 date"),
         TraitLeftOut("use_2", "name", "is a list, not text"),
     )
     segment, voucherify = counters.services["Segment"], counters.services["Voucherify"]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.report.counters import MOST_BUCKETS, SAMPLE_SECONDS, Buckets, Throughput, sampled
+from segsync.models import Outcomes
+from segsync.report.counters import MOST_BUCKETS, SAMPLE_SECONDS, Buckets, Counters, Throughput, measured
 from tests.conftest import run_virtual
 
 TIMES = st.lists(st.tuples(st.floats(0, 50 * 86_400), st.integers(0, 1000)))
@@ -37,41 +38,56 @@ def test_each_second_has_its_own_until_there_are_too_many() -> None:
     assert buckets.throughput.profiles[-1] == 7
 
 
+async def read(counters: Counters, *a_second: int) -> None:
+    """Read so many profiles in each second, ten times in a second."""
+    for profiles in a_second:
+        for _ in range(10):
+            counters.read += profiles // 10
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.parametrize("lateness_seconds", [0.0, 0.02])
 def test_profiles_are_counted_where_they_were_read_and_pauses_show(lateness_seconds: float) -> None:
-    buckets, read = Buckets(), 500  # by earlier processes
+    counters = Counters("0", Outcomes(sent=500))  # by earlier processes
 
     async def run() -> None:
-        nonlocal read
-        with sampled(buckets, lambda: read):
-            for a_second in (50, 60, 0, 0, 40):
-                for _ in range(10):
-                    read += a_second // 10
-                    await asyncio.sleep(0.1)
+        with measured(counters):
+            await read(counters, 50, 60, 0, 0, 40)
 
     run_virtual(run(), lateness_seconds=lateness_seconds)
-    profiles = buckets.throughput.profiles
+    profiles = counters.buckets.throughput.profiles
     assert sum(profiles) == 150
     assert 0 in profiles
     assert profiles[0] >= 40
 
 
 def test_what_was_read_in_the_last_moment_counts() -> None:
-    buckets, read = Buckets(), 0
+    counters = Counters("0")
 
     async def run() -> None:
-        nonlocal read
-        with sampled(buckets, lambda: read):
+        with measured(counters):
             await asyncio.sleep(0.2)
-            read = 9
+            counters.read = 9
 
     run_virtual(run())
-    assert buckets.throughput.profiles == (9,)
+    assert counters.buckets.throughput.profiles == (9,)
 
 
-def test_an_import_and_the_one_that_resumed_it_follow_each_other() -> None:
-    first, second = Throughput(1.0, (5, 6)), Throughput(1.0, (7,))
-    assert first.then(second, after_seconds=4.0).profiles == (5, 6, 0, 0, 7)
-    long = Throughput(64.0, (100,) * 200)
-    both = long.then(second, after_seconds=200 * 64)
-    assert (sum(both.profiles), both.bucket_seconds) == (20_007, 64.0)
+def test_an_import_that_is_resumed_in_its_process_is_measured_on() -> None:
+    counters = Counters("0")
+
+    async def run(*a_second: int) -> None:
+        with measured(counters):
+            await read(counters, *a_second)
+
+    run_virtual(run(50, 60, 0, 0))
+    began_at = counters.began_at
+    assert counters.seconds == pytest.approx(4, abs=0.01)
+    counters.resume("100", Outcomes(sent=100))  # ten of those read are read again
+    run_virtual(run(70))
+    assert counters.seconds == pytest.approx(5, abs=0.01)
+    assert counters.began_at == began_at
+    profiles = counters.buckets.throughput.profiles
+    assert sum(profiles) == 180
+    assert sum(profiles[:3]) == 110
+    assert sum(profiles[4:]) == 70

@@ -52,12 +52,12 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
 
     def without_it(name: str, *more: Any) -> Any:
         if name == "segsync.report.html.page":
-            raise ModuleNotFoundError("No module named 'pygal'", name="pygal")
+            raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
         return real(name, *more)
 
     monkeypatch.setattr(builtins, "__import__", without_it)
     assert problems(ReportFiles(report=tmp_path / "report.html")) == (
-        "--report needs pygal, which is not installed. To install it: "
+        "--report needs jinja2, which is not installed. To install it: "
         f"{sys.executable} -m pip install 'segsync[report]'",
     )
     check_outputs(ReportFiles(summary_json=tmp_path / "summary.json"))
