@@ -45,7 +45,8 @@ def describe(settings: Settings) -> tuple[Connector, Connector]:
 async def connect(
     settings: Settings, on_event: OnEvent
 ) -> AsyncGenerator[tuple[segment.SegmentSource, voucherify.VoucherifySink], None]:
-    """Segment and Voucherify, with their connections."""
+    """Segment and Voucherify, with their connections. Raises `SettingsError` where their credentials are missing."""
+    settings.require("segment", "voucherify")
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),  # the workers and uploaders are the limit
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from segsync.errors import SettingsError
 from segsync.mapping.metadata import TraitChoice
-from segsync.settings import Settings, env_example, is_this_machine, one_setting
+from segsync.settings import CONNECTORS, Settings, is_this_machine, one_setting
+from tests.support.program import env_example
 
 CREDENTIALS = {
     "SEGMENT_ACCESS_TOKEN": "token-of-segment",
@@ -201,13 +203,34 @@ def test_all_problems_are_told_at_once_each_by_its_variable_or_flag() -> None:
 def test_the_constructor_checks_too() -> None:
     with pytest.raises(SettingsError, match="SEGSYNC_BATCH_SIZE=0 must be") as caught:
         Settings(
-            segment_access_token="",
+            segment_access_token="top secret",
             segment_space_id="spa_1",
             voucherify_application_id="id",
             voucherify_secret_key="key",
             batch_size=0,
         )
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(("connector", "count"), [("segment", 2), ("voucherify", 2)])
+def test_only_the_credentials_of_the_connectors_that_are_used_are_required(connector: str, count: int) -> None:
+    others = {name: value for name, value in CREDENTIALS.items() if not name.startswith(connector.upper())}
+    assert Settings.load(environ=others, needs=set(CONNECTORS) - {connector}).concurrency is None
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ=others, needs=[connector])
+    assert len(caught.value.problems) == count
+    assert all(re.match(rf"{connector.upper()}_[A-Z_]+ is missing\. ", problem) for problem in caught.value.problems)
+
+
+def test_credentials_that_the_constructor_was_not_given_are_asked_for_by_who_needs_them() -> None:
+    settings = Settings(segment_access_token="token", segment_space_id="spa_1")
+    settings.require("segment")
+    with pytest.raises(SettingsError) as caught:
+        settings.require("segment", "voucherify")
+    assert [problem.split()[0] for problem in caught.value.problems] == [
+        "VOUCHERIFY_APPLICATION_ID",
+        "VOUCHERIFY_SECRET_KEY",
+    ]
 
 
 def test_the_constructor_takes_no_none_for_a_credential() -> None:
