@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from segsync.settings import Settings
+if TYPE_CHECKING:  # the flags are made of this module: `--help` should not wait for the settings
+    from segsync.settings import Settings
 
 LogFormat = Literal["text", "json"]
 
+METRICS_HOST = "127.0.0.1"
+
 STANDARD_OUTPUT = "-"
-"""As the name of the file with the summary."""
+"""The name that stands for standard output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +72,5 @@ class ImportOptions:
     log_file: Path | None = None
     stderr_is_json: bool = False
     metrics_port: int | None = None
-    metrics_host: str = "127.0.0.1"
+    metrics_host: str = METRICS_HOST
     outputs: ReportFiles = field(default_factory=ReportFiles)

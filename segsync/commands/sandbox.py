@@ -44,7 +44,7 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
 
 
 def import_sandbox(
-    options: Callable[[Settings], ImportOptions],
+    options: Callable[..., ImportOptions],
     flags: Mapping[str, tuple[str, str]],
     *,
     profiles: int,
@@ -62,7 +62,8 @@ def import_sandbox(
         # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
-        asked = options(Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull)))
+        settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
+        asked = options(settings=settings, ledger=Path(settings.ledger))
         if asked.dry_run:
             return dry_run_at_terminal(asked)[1]
         report, code = import_at_terminal(asked)

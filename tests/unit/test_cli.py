@@ -61,7 +61,13 @@ def test_help_names_every_flag_and_what_each_exit_code_means(tmp_path: Path) -> 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [flag for flag in FLAGS if not re.search(rf"{flag}\b", ended.stdout)] == []
     words = " ".join(ended.stdout.split())
-    for meaning in ("0 done", "1 stopped early", "2 wrong usage", "3 done, but some", "130 or 143 ended by Ctrl-C"):
+    for meaning in (
+        "0 done",
+        "1 stopped early",
+        "2 usage or configuration error",
+        "3 done, but some",
+        "130 or 143 ended by Ctrl-C",
+    ):
         assert meaning in words
     assert ".env-example" in words.replace("- ", "-")
 
