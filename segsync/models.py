@@ -55,6 +55,13 @@ Stage = Literal["read", "map", "upsert", "confirm"]
 outcome of an upsert that Voucherify had accepted."""
 
 
+class NextStep(Struct, frozen=True):
+    """Something to do after a run, in words, and the command that does it, where there is one."""
+
+    words: str
+    command: str | None = None
+
+
 class Page(Struct, frozen=True):
     """One page of the listing: the cursor it was asked with, its segment ids, the cursor of the next page.
 

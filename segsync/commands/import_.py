@@ -16,9 +16,9 @@ from segsync.commands.next_steps import (
     EXIT_REJECTED,
     conclusion,
     could_go_on,
+    dry_run_notes,
     exit_code,
-    next_command,
-    what_it_means,
+    next_steps,
 )
 from segsync.commands.prompt import answer, choose, resume_question
 from segsync.commands.summary import summary
@@ -53,7 +53,7 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         if isinstance(plan, int):
             if plan == EXIT_DONE and options.outputs.are_wanted:
                 past = run_event_loop(_of_the_past(options, ledger))
-                leave(options, past, plan, said, next_command=next_command(options, past))
+                leave(options, past, plan, said, steps=next_steps(options, past))
             return None, plan
         if options.profiles:
             ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=options.profiles))
@@ -65,13 +65,14 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
                 report = report.then(later)
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, said)
-    for line in conclusion(options, report):
+    steps = next_steps(options, report)
+    for line in conclusion(report, steps):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
     if code == EXIT_DONE and not plan.begins_anew and _has_content(options.directory / REJECTED):
         said.print(f"{REJECTED} names profiles that an earlier run rejected")
         code = EXIT_REJECTED
-    leave(options, report, code, said, next_command=next_command(options, report))
+    leave(options, report, code, said, steps=steps)
     return report, code
 
 
@@ -90,10 +91,11 @@ def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
         report, signal_number = _run(options, ledger, plan, told, DryRunSink(output))
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, told.console)
-    for line in what_it_means(report, options.output, output):
-        told.console.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
+    steps = next_steps(options, report)
+    for line in conclusion(report, steps, dry_run_notes(options.output, output)):
+        told.console.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
-    leave(options, report, code, told.console, next_command=next_command(options, report))
+    leave(options, report, code, told.console, steps=steps)
     return report, code
 
 

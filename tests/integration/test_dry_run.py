@@ -124,7 +124,7 @@ def test_ctrl_c_ends_it_with_what_was_read_in_the_file(
     run = ended(running)
     assert run.code == 130
     assert "Dry run: interrupted, nothing was sent" in run.stdout
-    assert "cannot be resumed" in run.stderr
+    assert "can't be resumed" in run.stderr
     lines = segsync.lines(name)
     assert 0 < run.row("Would be sent") <= len(lines)
     if name.endswith("ndjson"):

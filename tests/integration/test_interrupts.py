@@ -29,7 +29,7 @@ def _terminal(segsync: Segsync, sandbox: SandboxProcess, *arguments: str) -> Ter
 
 def _ways_on(said: str, offset: int | str, flags: str = "") -> str:
     """What a run says that can be resumed: on with its ledger, and below it from the offset that it came to."""
-    ways = rf"python -m segsync --resume{flags}\s+or, [^\n]*:\s+\S*python -m segsync --offset "
+    ways = rf"python -m segsync --resume{flags}\s+Or, [^\n]*:\s+\S*python -m segsync --offset "
     match = re.search(rf"{ways}({offset}){flags}\s", said)
     assert match, said
     return match[1]
@@ -48,7 +48,7 @@ def test_a_signal_finishes_what_is_under_way_and_says_how_to_resume(
 
     assert run.code == code, run.stderr
     assert run.customers == sandbox.verdict().accepted, "all that was read was sent"
-    assert run.row("Still to do") > 0
+    assert run.row("Pending") > 0
     offset = _ways_on(run.stderr, r"\d+", " --concurrency 8")
     arguments = ("--resume",) if way_on == "--resume" else ("--offset", offset)
     resumed = segsync(*arguments, "--concurrency", "8", sandbox=sandbox)
@@ -76,7 +76,7 @@ def test_a_second_signal_stops_at_once(segsync: Segsync, start_sandbox: StartSan
     assert running.returncode == 130
     assert "Traceback" not in stderr
     _ways_on(stderr, r"\d+")
-    assert Run(130, stdout, stderr).row("Still to do") > 0
+    assert Run(130, stdout, stderr).row("Pending") > 0
 
 
 def test_a_killed_run_can_be_repeated_from_any_offset_it_had_reached(

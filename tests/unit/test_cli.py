@@ -215,10 +215,10 @@ def test_a_path_that_cannot_be_written_is_a_wrong_setting_and_nothing_is_done(
     assert re.search(r"nowhere/a\S* cannot be written: No such file or directory", said)
 
 
-def test_without_an_import_there_is_nothing_to_take_again_and_nobody_is_called(tmp_path: Path) -> None:
+def test_without_an_import_there_is_nothing_to_retry_and_nobody_is_called(tmp_path: Path) -> None:
     ended = call(tmp_path, "--retry-rejected", environ=CREDENTIALS)
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert "The ledger segsync.db knows no rejected profiles: nothing to take again." in ended.stderr
+    assert "The ledger segsync.db has no rejected profiles: nothing to retry." in ended.stderr
 
 
 def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:

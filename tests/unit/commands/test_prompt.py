@@ -219,22 +219,22 @@ def test_after_an_import_that_is_done_there_is_nothing_to_resume_and_that_is_no_
 
 
 @pytest.mark.parametrize("state", [*UNFINISHED, "done"])
-def test_where_all_is_listed_a_resume_hears_what_became_of_the_customers(ledger: Ledger, state: State) -> None:
+def test_where_all_is_listed_a_resume_reads_the_results(ledger: Ledger, state: State) -> None:
     run = ran(ledger, state, is_listed=True, open_upserts=2)
     plan, said = plan_of(RESUME, ledger)
     assert (plan.kind, plan.runs, plan.offset, plan.before) == ("resume", (run,), None, Outcomes(sent=200))
-    assert said == ["Resuming: all 200 profiles are listed, what is left is to hear of their outcome."]
+    assert said == ["Resuming: all 200 profiles are listed; waiting for Voucherify's results."]
 
 
 # --- --retry-rejected -----------------------------------------------------------------------------------------
 
 
-def test_a_retry_takes_the_rejected_profiles_and_says_how_many(ledger: Ledger) -> None:
+def test_a_retry_replays_the_rejected_profiles_and_says_how_many(ledger: Ledger) -> None:
     run = ran(ledger, "done", is_listed=True, pages=15, rejected=80)
     plan, said = plan_of(RETRY, ledger)
     assert (plan.kind, plan.runs, plan.begins_anew) == ("retry", (run,), False)
     assert plan.before == Outcomes(confirmed=300, rejected=1200)
-    assert said == ["Taking 1,200 rejected profiles again."]
+    assert said == ["Retrying rejected profiles: 1,200."]
 
 
 def test_a_retry_takes_those_of_all_imports_that_belong_together(ledger: Ledger) -> None:
@@ -243,11 +243,11 @@ def test_a_retry_takes_those_of_all_imports_that_belong_together(ledger: Ledger)
     second = ran(ledger, "done", is_listed=True, first="200", rejected=2)
     plan, said = plan_of(RETRY, ledger)
     assert (plan.runs, plan.before) == ((first, second), Outcomes(confirmed=390, rejected=10))
-    assert said == ["Taking 10 rejected profiles again."]
+    assert said == ["Retrying rejected profiles: 10."]
 
 
 @pytest.mark.parametrize("has_run", [True, False])
-def test_where_nobody_is_rejected_there_is_nothing_to_take_again_and_that_is_no_error(
+def test_where_nobody_is_rejected_there_is_nothing_to_retry_and_that_is_not_an_error(
     ledger: Ledger, has_run: bool
 ) -> None:
     if has_run:
@@ -255,7 +255,7 @@ def test_where_nobody_is_rejected_there_is_nothing_to_take_again_and_that_is_no_
     before = runs_in(ledger)
     choice, said = chosen(RETRY, ledger)
     assert choice == 0
-    assert said == ["The ledger segsync.db knows no rejected profiles: nothing to take again."]
+    assert said == ["The ledger segsync.db has no rejected profiles: nothing to retry."]
     assert runs_in(ledger) == before
 
 
@@ -270,7 +270,7 @@ def test_a_retry_asks_nothing_about_an_unfinished_import(ledger: Ledger) -> None
 
 @pytest.mark.parametrize(
     ("state", "how"),
-    [("running", "ended without a word"), ("interrupted", "was interrupted"), ("stopped", "stopped early")],
+    [("running", "crashed or was killed"), ("interrupted", "was interrupted"), ("stopped", "stopped early")],
 )
 def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_named(
     ledger: Ledger, state: State, how: str, capsys: pytest.CaptureFixture[str]
@@ -278,7 +278,7 @@ def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_named(
     run = ran(ledger, state)
     choice, [found, ways_on] = chosen(REQUEST, ledger)
     assert choice == 2
-    assert found.startswith("The ledger segsync.db holds an unfinished import: it began at 20")
+    assert found.startswith("The ledger segsync.db holds an unfinished import: it started at 20")
     assert found.endswith(f", {how}, and 200 profiles are done, up to offset 200.")
     assert ways_on == "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0"
     assert runs_in(ledger) == [(run, state)]

@@ -92,7 +92,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
     times = [run.pop(name) for run in status["runs"] for name in ("began_at", "ended_at")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
     assert status == {
-        "version": 1,
+        "format": 2,
         "ledger": str(path),
         "space_id": SPACE,
         "runs": [
@@ -118,7 +118,8 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
             },
         ],
         "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1}],
-        "next": "To resume it: python -m segsync --resume",
+        "next_step": "To resume, run:",
+        "next_command": "python -m segsync --resume",
     }
 
 
@@ -127,7 +128,8 @@ def test_the_json_of_a_ledger_without_runs_is_no_error(path: Path, capsys: pytes
     say_status(path, as_json=True)
     status = json.loads(capsys.readouterr().out)
     assert (status["runs"], status["rejections"]) == ([], [])
-    assert status["next"] == "No import has run yet. To begin: python -m segsync"
+    assert status["next_step"] == "No import has run yet. To begin, run:"
+    assert status["next_command"] == "python -m segsync"
 
 
 # --- states and what to do next -------------------------------------------------------------------------------
@@ -148,10 +150,10 @@ def test_a_run_is_under_way_while_its_process_is_there_and_killed_when_it_is_not
         play(ledger, state=None, sent=3)
         status = read_status(path)
         assert (status.runs[0].state, status.runs[0].ended_at) == ("running", None)
-        assert status.next == "An import is under way."
+        assert (status.next_step, status.next_command) == ("An import is running.", None)
     status = read_status(path)
     assert (status.runs[0].state, status.runs[0].ended_at) == ("killed", None)
-    assert status.next == "To resume it: python -m segsync --resume"
+    assert (status.next_step, status.next_command) == ("To resume, run:", "python -m segsync --resume")
 
 
 def test_one_that_was_killed_before_is_not_under_way_while_the_next_one_is(path: Path) -> None:
@@ -171,14 +173,14 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "state", "following"),
     [
-        ({"confirmed": 9}, "done", "All is done."),
-        ({"confirmed": 9, "sent": 1}, "done", "To hear what became of the customers .*--resume"),
+        ({"confirmed": 9}, "done", "Nothing is left to do."),
+        ({"confirmed": 9, "sent": 1}, "done", "sent but not confirmed.*--resume"),
         ({"confirmed": 9, "pending": 1}, "done", "--resume"),
-        ({"confirmed": 9, "rejected": 1}, "done", "To take the rejected profiles again.*--retry-rejected"),
+        ({"confirmed": 9, "rejected": 1}, "done", "After fixing the causes, run:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
-        ({"confirmed": 9}, "limited", "What --limit asked for is done. To go on behind it: .*--resume"),
-        ({"confirmed": 9}, "interrupted", "To resume it: .*--resume"),
-        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume it: .*--resume"),
+        ({"confirmed": 9}, "limited", "The profiles of --limit are done. To import the rest, run: .*--resume"),
+        ({"confirmed": 9}, "interrupted", "To resume, run: .*--resume"),
+        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume, run: .*--resume"),
     ],
 )
 def test_it_says_what_to_do_next(
@@ -186,8 +188,10 @@ def test_it_says_what_to_do_next(
 ) -> None:
     with open_ledger(path) as ledger:
         play(ledger, state=state, **outcomes)  # type: ignore[arg-type]
-    assert re.search(following, read_status(path).next)
-    assert said(path, capsys).rstrip().endswith(read_status(path).next)
+    status = read_status(path)
+    shown = " ".join(said(path, capsys).split())
+    assert re.search(rf"{following}$", shown)
+    assert shown.endswith(status.next_command or status.next_step)
 
 
 def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
@@ -199,7 +203,7 @@ def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
         ledger.read(partial(accounts.end_run, run=run, state="done", error=None))
     status = read_status(path)
     assert (status.runs[0].outcomes, status.runs[0].open_upserts) == (Outcomes(sent=1), 0)
-    assert status.next == "All is done."
+    assert (status.next_step, status.next_command) == ("Nothing is left to do.", None)
 
 
 # --- rejections -----------------------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ def test_rejections_before_an_import_that_began_anew_do_not_matter_any_more(path
         play(ledger, rejected=3)
         play(ledger, confirmed=3)
     status = read_status(path)
-    assert (status.rejections, status.next) == ([], "All is done.")
+    assert (status.rejections, status.next_command) == ([], None)
 
 
 # --- for people -----------------------------------------------------------------------------------------------
@@ -239,7 +243,7 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
     for what, count in (
         ("Customers confirmed", 50),
         ("Customers sent", 40),
-        ("To do again", 30),
+        ("Pending", 30),
         ("Without identifier", 20),
         ("Rejected", 10),
     ):
