@@ -20,7 +20,7 @@ STANDARD_OUTPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Which files are wanted: the page `report`, with `report_ids` segment ids of each group, and `summary_json`."""
+    """The files that are wanted: the page `report`, with `report_ids` segment ids per group, and `summary_json`."""
 
     report: Path | None = None
     report_ids: int = 0
@@ -32,23 +32,22 @@ class ReportFiles:
 
     @property
     def use_standard_output(self) -> bool:
-        """Whether the summary for programs goes there, so nothing else may."""
+        """Whether the summary for programs goes to standard output, so that nothing else may."""
         return str(self.summary_json) == STANDARD_OUTPUT
 
 
 Mode = Literal["live", "lines", "quiet"]
-"""A display that is drawn anew in place, a log line every few seconds, or nothing but problems."""
+"""A live display, a log line every few seconds, or only problems."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What the command line asks for.
 
-    `offset` is None where none was given. `begins_anew` says that an unfinished import is of no interest.
-    `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
-    the files that name profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
-    customers go into the file `output`, where one is given. `profiles` is how many the user says there are.
-    `outputs` are files that are left for others.
+    `offset` is None where none was given. `begins_anew` says to ignore an unfinished import.
+    `command` is how this program was called, `resume_flags` what to repeat in the command that resumes.
+    The files that list profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
+    customers go into the file `output`, where one is given. `profiles` is the expected total.
     """
 
     settings: Settings

@@ -97,7 +97,7 @@ def _setting(variable: str, explanation: str, *, default: Any = "", secret: bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that an import can be told, checked.
+    """All settings of an import, checked.
 
     `Settings.load()` reads the environment and `.env`; the constructor takes the values themselves.
     Either raises `SettingsError` with every problem at once. The repr holds no secret. The constructor takes

@@ -1,4 +1,4 @@
-"""One import at a terminal: signals, the resume question, what is said in the end, the exit code."""
+"""One import at a terminal: signals, the resume question, the summary, the exit code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from segsync.runtime import _signals_to, run_event_loop, standard_output
 
 
 def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int]:
-    """Run the import that was asked for, tell how it ended, and give its report and exit code.
+    """Run an import, show how it ended, and give its report and exit code.
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
@@ -180,7 +180,7 @@ def _show(table: Table, options: ImportOptions, said: Console) -> None:
         try:
             with standard_output() as console:
                 console.print(table)
-        except OutputError as error:  # what comes after it still has to be said
+        except OutputError as error:  # the next steps follow
             said.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
 
 

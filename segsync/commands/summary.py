@@ -1,4 +1,4 @@
-"""What an import did, as a table."""
+"""The table at the end of a run."""
 
 from __future__ import annotations
 

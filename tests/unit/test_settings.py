@@ -1,4 +1,4 @@
-"""Settings: where a value comes from, what is refused and how it is said, what is never shown."""
+"""Settings: where a value comes from, what is refused and with which words, what is never shown."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
     assert load().voucherify_requests_per_minute == 100
 
 
-# --- what is refused, and how it is said ----------------------------------------------------------------------
+# --- what is refused, and with which words --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_bounds_themselves_are_allowed(variable: str, bounds: tuple[str, str
     assert lowest != highest
 
 
-def test_concurrency_finds_itself_unless_it_is_said() -> None:
+def test_concurrency_is_automatic_unless_it_is_set() -> None:
     assert load().concurrency is None
     assert load(SEGSYNC_CONCURRENCY=" Auto ").concurrency is None
     assert load(SEGSYNC_CONCURRENCY="8").concurrency == 8
@@ -188,7 +188,7 @@ def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_rep
     assert ledger == r"SEGSYNC_LEDGER=a\nb.db must not contain control characters"
 
 
-def test_all_problems_are_told_at_once_each_by_its_variable_or_flag() -> None:
+def test_all_problems_are_named_at_once_each_by_its_variable_or_flag() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.load(
             flags={"SEGSYNC_CONCURRENCY": ("--concurrency", "0")},
@@ -222,7 +222,7 @@ def test_only_the_credentials_of_the_connectors_that_are_used_are_required(conne
     assert all(re.match(rf"{connector.upper()}_[A-Z_]+ is missing\. ", problem) for problem in caught.value.problems)
 
 
-def test_credentials_that_the_constructor_was_not_given_are_asked_for_by_who_needs_them() -> None:
+def test_credentials_that_the_constructor_was_not_given_are_missing_when_they_are_needed() -> None:
     settings = Settings(segment_access_token="token", segment_space_id="spa_1")
     settings.require("segment")
     with pytest.raises(SettingsError) as caught:

@@ -1,4 +1,4 @@
-"""What a ledger tells who asks for the status: people and machines."""
+"""`status`, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def said(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     say_status(path, as_json=False)
     return capsys.readouterr().out
 
@@ -189,7 +189,7 @@ def test_it_says_what_to_do_next(
     with open_ledger(path) as ledger:
         play(ledger, state=state, **outcomes)  # type: ignore[arg-type]
     status = read_status(path)
-    shown = " ".join(said(path, capsys).split())
+    shown = " ".join(printed(path, capsys).split())
     assert re.search(rf"{following}$", shown)
     assert shown.endswith(status.next_command or status.next_step)
 
@@ -237,7 +237,7 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
     with open_ledger(path) as ledger:
         play(ledger, next_cursor="[bold]100", confirmed=12_345, state="stopped")
         play(ledger, offset="[bold]100", confirmed=50, sent=40, pending=30, without_identifier=20, rejected=10)
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     assert f"Ledger {path} of Segment space {SPACE}" in " ".join(shown.split())
     assert "Run 2: done" in shown
     for what, count in (
@@ -257,7 +257,7 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
 def test_what_stopped_it_is_shown_as_it_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_ledger(path) as ledger:
         play(ledger, state="stopped", next_cursor="[red]", error="Segment [red]at once[/red] is away")
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     assert "Segment [red]at once[/red] is away" in shown
     assert "[red]" in shown
 
@@ -269,7 +269,7 @@ def test_in_a_narrow_window_the_offset_and_reasons_are_whole(
     with open_ledger(path) as ledger:
         play(ledger, next_cursor=cursor, rejected=1, reason=lambda _: reason, state="interrupted")
     monkeypatch.setenv("COLUMNS", "40")
-    cells = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in said(path, capsys).splitlines())
+    cells = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in printed(path, capsys).splitlines())
     assert cursor in cells
     assert reason in cells
 
@@ -279,21 +279,21 @@ def test_of_many_runs_the_last_few_are_shown(path: Path, capsys: pytest.CaptureF
         for number in range(20):
             play(ledger, offset=str(number), confirmed=1)
     assert len(read_status(path).runs) == 20
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     assert [int(number) for number in re.findall(r"Run (\d+) of", shown)] == [19, 18, 17, 16, 15]
 
 
 def test_nobody_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_ledger(path) as ledger:
         play(ledger, sent=3, rejected=3)
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     say_status(path, as_json=True)
     shown += capsys.readouterr().out
     assert "example.com" not in shown
     assert "use_" not in shown
 
 
-# --- what is no ledger ----------------------------------------------------------------------------------------
+# --- what is not a ledger -------------------------------------------------------------------------------------
 
 
 def test_what_is_not_there_is_named(path: Path) -> None:
@@ -302,7 +302,7 @@ def test_what_is_not_there_is_named(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_what_is_no_ledger_is_named(path: Path) -> None:
+def test_what_is_not_a_ledger_is_named(path: Path) -> None:
     path.write_text("segment_id,source_id\n")
     with pytest.raises(LedgerError, match="no SQLite file"):
         read_status(path)
@@ -325,7 +325,7 @@ def test_a_damaged_ledger_is_named(path: Path) -> None:
         read_status(path)
 
 
-def test_a_run_tells_the_same_to_who_asks_in_python(path: Path) -> None:
+def test_a_run_is_the_same_in_python(path: Path) -> None:
     with open_ledger(path) as ledger:
         play(ledger, confirmed=3)
     [run] = read_status(path).runs

@@ -108,7 +108,7 @@ def test_what_an_earlier_process_read_is_shown_by_one_that_does_not_ask_too() ->
 
 
 @pytest.mark.parametrize(("is_confirmed", "row"), [(True, "Customers confirmed"), (False, "Customers sent")])
-def test_where_there_was_nobody_to_send_that_is_said_with_a_zero(is_confirmed: bool, row: str) -> None:
+def test_where_there_was_nobody_to_send_a_zero_says_so(is_confirmed: bool, row: str) -> None:
     table = rows(report(Outcomes(without_identifier=5), is_confirmed=is_confirmed))
     assert [name for name in CUSTOMERS if name in table] == [row]
     assert number(table[row]) == 0
