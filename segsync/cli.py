@@ -109,9 +109,7 @@ def import_command(
         bool, _option(f"Import {SANDBOX_PROFILES} invented profiles, no account needed.", "--sandbox")
     ] = False,
     profiles: Profiles = None,
-    log_format: Annotated[
-        LogFormat, _option("Format of the log: json is for machines, on standard error or in --log-file.")
-    ] = "text",
+    log_format: Annotated[LogFormat, _option("Format of the log; json is for machines.")] = "text",
     log_file: Annotated[Path | None, _option("Also write the log to FILE.", metavar="FILE")] = None,
     metrics_port: Annotated[
         int | None, _option("Serve Prometheus metrics on this port.", metavar="PORT", min=1, max=65535)
