@@ -14,41 +14,62 @@ from typing import TYPE_CHECKING
 from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
-    from segsync.errors import LedgerError, OutputError, SegsyncError, SettingsError
+    from segsync import errors, events
+    from segsync.errors import (
+        AccessError,
+        AnswerError,
+        CallError,
+        LedgerError,
+        OutputError,
+        QuotaError,
+        RefusedError,
+        SegsyncError,
+        SettingsError,
+        StopError,
+        TransientError,
+    )
     from segsync.events import Event
+    from segsync.models import Outcomes, RejectionGroup
     from segsync.pipeline.run import run_import
-    from segsync.report.import_report import ImportReport
+    from segsync.report.import_report import ImportReport, ServiceCalls
     from segsync.settings import Settings
 
-
 __all__ = [
+    "AccessError",
+    "AnswerError",
+    "CallError",
     "Event",
     "ImportReport",
     "LedgerError",
+    "Outcomes",
     "OutputError",
+    "QuotaError",
+    "RefusedError",
+    "RejectionGroup",
     "SegsyncError",
+    "ServiceCalls",
     "Settings",
     "SettingsError",
+    "StopError",
+    "TransientError",
     "__version__",
+    "errors",
+    "events",
     "run_import",
 ]
 
-_HOMES = {
-    "Event": "events",
-    "ImportReport": "report.import_report",
-    "LedgerError": "errors",
-    "OutputError": "errors",
-    "SegsyncError": "errors",
-    "Settings": "settings",
-    "SettingsError": "errors",
-    "run_import": "pipeline.run",
-}
+_MODULES = ("errors", "events")
+_HOMES = ("errors", "events", "models", "settings", "report.import_report", "pipeline.run")
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that `segsync --help` does not wait for aiohttp."""
     from importlib import import_module
 
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(f"{__name__}.{home}")
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

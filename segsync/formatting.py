@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def clock(seconds: float) -> str:
-    """A time in few signs: "5 s", "2 min", "2:30 min", "1 h", "1 h 30"."""
+    """A time in few characters: "5 s", "2 min", "2:30 min", "1 h", "1 h 30"."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes == 0:
         return f"{rest} s" if rest else "0"
@@ -16,22 +16,22 @@ def clock(seconds: float) -> str:
 
 
 def in_seconds(seconds: float) -> datetime:
-    """The moment in so many seconds."""
+    """The moment that is this many seconds away."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def time_of_day(moment: datetime, *, in_utc: bool) -> str:
-    """A moment as the user's clock shows it, or as UTC, which it then says."""
+    """A moment as the user's clock shows it, or in UTC, with its name."""
     return f"{moment:%H:%M:%S} UTC" if in_utc else f"{moment.astimezone():%H:%M:%S}"
 
 
 def per_unit(rate: float) -> str:
-    """A rate with as many digits as are of use."""
+    """A rate with a useful number of digits."""
     return f"{rate:,.1f}" if rate < 100 else f"{rate:,.0f}"
 
 
 def time_left(seconds: float) -> str:
-    """A guess is not told to the second where it is days."""
+    """A time left, in days and hours where it is days: it is a guess."""
     hours = seconds / 3600
     if hours >= 24 * 100:
         return "over 99 days"
@@ -48,7 +48,7 @@ def profiles(count: int) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """A percentage that never says none or all where it is not so."""
+    """A percentage that is 0% or 100% only where it is exactly that."""
     if not whole or part in (0, whole):
         return "100%" if whole and part == whole else "0%"
     percent = 100 * part / whole

@@ -55,6 +55,13 @@ Stage = Literal["read", "map", "upsert", "confirm"]
 outcome of an upsert that Voucherify had accepted."""
 
 
+class NextStep(Struct, frozen=True):
+    """Something to do after a run, in words, and the command that does it, where there is one."""
+
+    words: str
+    command: str | None = None
+
+
 class Profile(Struct, frozen=True):
     """A profile that carries the identifier: `source_id` is its value."""
 

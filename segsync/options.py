@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from segsync.settings import Settings
+if TYPE_CHECKING:  # the flags are made of this module: `--help` should not wait for the settings
+    from segsync.settings import Settings
 
 LogFormat = Literal["text", "json"]
 
+METRICS_HOST = "127.0.0.1"
+
 STANDARD_OUTPUT = "-"
-"""As the name of the file with the summary."""
+"""The name that stands for standard output."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Which files are wanted: the page `report`, with `report_ids` segment ids of each group, and `summary_json`."""
+    """The files that are wanted: the page `report`, with `report_ids` segment ids per group, and `summary_json`."""
 
     report: Path | None = None
     report_ids: int = 0
@@ -29,23 +32,22 @@ class ReportFiles:
 
     @property
     def use_standard_output(self) -> bool:
-        """Whether the summary for programs goes there, so nothing else may."""
+        """Whether the summary for programs goes to standard output, so that nothing else may."""
         return str(self.summary_json) == STANDARD_OUTPUT
 
 
 Mode = Literal["live", "lines", "quiet"]
-"""A display that is drawn anew in place, a log line every few seconds, or nothing but problems."""
+"""A live display, a log line every few seconds, or only problems."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What the command line asks for.
 
-    `offset` is None where none was given. `begins_anew` says that an unfinished import is of no interest.
-    `command` is how this program was called, `resume_flags` what to repeat in the command that resumes;
-    the files that name profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
-    customers go into the file `output`, where one is given. `profiles` is how many the user says there are.
-    `outputs` are files that are left for others.
+    `offset` is None where none was given. `begins_anew` says to ignore an unfinished import.
+    `command` is how this program was called, `resume_flags` what to repeat in the command that resumes.
+    The files that list profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
+    customers go into the file `output`, where one is given. `profiles` is the expected total.
     """
 
     settings: Settings
@@ -69,5 +71,5 @@ class ImportOptions:
     log_file: Path | None = None
     stderr_is_json: bool = False
     metrics_port: int | None = None
-    metrics_host: str = "127.0.0.1"
+    metrics_host: str = METRICS_HOST
     outputs: ReportFiles = field(default_factory=ReportFiles)

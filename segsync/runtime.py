@@ -19,17 +19,17 @@ from segsync.errors import OutputError
 
 
 class QuietConsole(Console):
-    """Standard error, for as long as it takes words: no import ends because a pipe was closed or a disk is full."""
+    """Standard error as long as it can be written: no import ends because a pipe was closed or a disk is full."""
 
     def __exit__(self, *error: Any) -> None:
-        """What is printed is written here: do that, or say nothing more."""
+        """Write what was printed, or be quiet from now on."""
         try:
             super().__exit__(*error)
         except OSError:
             self.quiet = True
 
     def on_broken_pipe(self) -> None:
-        """Say nothing more."""
+        """Be quiet from now on."""
         self.quiet = True
 
 

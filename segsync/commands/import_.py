@@ -1,4 +1,4 @@
-"""One import at a terminal: signals, the resume question, what is said in the end, the exit code."""
+"""One import at a terminal: signals, the resume question, the summary, the exit code."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from segsync.commands.next_steps import (
     EXIT_REJECTED,
     conclusion,
     could_go_on,
+    dry_run_notes,
     exit_code,
-    next_command,
-    what_it_means,
+    next_steps,
 )
 from segsync.commands.prompt import answer, choose, resume_question
 from segsync.commands.summary import summary
@@ -40,7 +40,7 @@ from segsync.runtime import _signals_to, run_event_loop, standard_output
 
 
 def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int]:
-    """Run the import that was asked for, tell how it ended, and give its report and exit code.
+    """Run an import, show how it ended, and give its report and exit code.
 
     There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
     asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
@@ -52,7 +52,7 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         if isinstance(plan, int):
             if plan == EXIT_DONE and options.outputs.are_wanted:
                 past = run_event_loop(_of_the_past(options, ledger))
-                leave(options, past, plan, said, next_command=next_command(options, past))
+                leave(options, past, plan, said, steps=next_steps(options, past))
             return None, plan
         if options.profiles:
             ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=options.profiles))
@@ -66,13 +66,14 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
                 report, signal_number = run_event_loop(_watched(options, ledger, later, counters, told))
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, said)
-    for line in conclusion(options, report):
+    steps = next_steps(options, report)
+    for line in conclusion(report, steps):
         said.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
     if code == EXIT_DONE and not plan.begins_anew and _has_content(options.directory / REJECTED):
         said.print(f"{REJECTED} names profiles that an earlier run rejected")
         code = EXIT_REJECTED
-    leave(options, report, code, said, next_command=next_command(options, report))
+    leave(options, report, code, said, steps=steps)
     return report, code
 
 
@@ -92,10 +93,11 @@ def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
         report, signal_number = run_event_loop(_watched(options, ledger, plan, counters, told, DryRunSink(output)))
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, told.console)
-    for line in what_it_means(report, options.output, output):
-        told.console.print(Text(printable(line.plain), style=line.style), soft_wrap=True)
+    steps = next_steps(options, report)
+    for line in conclusion(report, steps, dry_run_notes(options.output, output)):
+        told.console.print(line, soft_wrap=True)
     code = exit_code(report, signal_number)
-    leave(options, report, code, told.console, next_command=next_command(options, report))
+    leave(options, report, code, told.console, steps=steps)
     return report, code
 
 
@@ -181,7 +183,7 @@ def _show(table: Table, options: ImportOptions, said: Console) -> None:
         try:
             with standard_output() as console:
                 console.print(table)
-        except OutputError as error:  # what comes after it still has to be said
+        except OutputError as error:  # the next steps follow
             said.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
 
 

@@ -1,76 +1,26 @@
-"""What is said when a run has ended: what to know, what to do next, and the exit code."""
+"""The next steps after a run, each with its command, and the exit code."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.text import Text
 
 from segsync.connectors.file import Output
 from segsync.errors import AccessError
-from segsync.formatting import printable
-from segsync.models import FIRST_OFFSET
+from segsync.formatting import printable, profiles
+from segsync.models import FIRST_OFFSET, NextStep
 from segsync.options import ImportOptions
 from segsync.report.import_report import ImportReport
-
-
-def what_it_means(report: ImportReport, path: Path | None, output: Output | None) -> list[Text]:
-    """What to know of a dry run when it has ended."""
-    lines = [Text(f"Error: {report.error}", style="bold red")] if report.error else []
-    if output and output.customers:
-        lines.append(
-            Text(
-                f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by "
-                "you alone: delete it when you have looked at it."
-            )
-        )
-        lines += [Text(note, style="yellow") for note in output.notes]
-    if report.resume_offset is not None and report.state != "done":
-        lines.append(Text(f"It ended early, at offset {report.resume_offset}, and cannot be resumed: run it again."))
-    lines.append(Text("Nothing was sent to Voucherify, and no ledger or list of profiles was changed."))
-    return lines
-
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
 
 EXIT_SIGNAL = 128
 """Plus the number of the signal: 130 for Ctrl-C, 143 for SIGTERM."""
 
-
-def could_go_on(options: ImportOptions, report: ImportReport) -> bool:
-    """Whether a resume in this process makes sense: the settings that it began with cannot change."""
-    is_listing = report.resume_offset is not None and _left(options, report) != 0 and not options.retry_rejected
-    return is_listing and not isinstance(report.error, AccessError)
-
-
-def conclusion(options: ImportOptions, report: ImportReport) -> list[Text]:
-    """What to know and what to do next."""
-    lines = [Text(f"Error: {report.error}", style="bold red")] if report.error else []
-    if isinstance(report.error, AccessError) and not report.outcomes.profiles:
-        lines.append(Text("Nothing has been imported. Set that right, then run the same again."))
-    elif report.state == "done":
-        lines += _when_done(options, report)
-    elif _is_anything_left(options, report):
-        lines += _way_on(options, report)
-    return [Text(printable(line.plain), style=line.style) for line in lines]
-
-
-def next_command(options: ImportOptions, report: ImportReport) -> str | None:
-    """The command that does what is left to do, None where nothing is, or a setting has to be changed first."""
-    if report.is_dry_run or (isinstance(report.error, AccessError) and not report.outcomes.profiles):
-        return None
-    if report.state == "done" and report.resume_offset is None:
-        flags = ["--retry-rejected"] if report.outcomes.rejected else []
-    elif report.state == "done":
-        flags = ["--resume"]
-    elif not _is_anything_left(options, report):
-        return None
-    elif options.retry_rejected:
-        flags = ["--retry-rejected"]
-    else:
-        flags = ["--resume", *_limit(options.limit if report.resume_offset is not None else None)]
-    return printable(_command(options, *flags).plain.strip()) if flags else None
+RETRY_WORDS = "After fixing the causes, run:"
 
 
 def exit_code(report: ImportReport, signal_number: int) -> int:
@@ -82,76 +32,131 @@ def exit_code(report: ImportReport, signal_number: int) -> int:
     return EXIT_USAGE if isinstance(report.error, AccessError) else EXIT_STOPPED
 
 
-def _when_done(options: ImportOptions, report: ImportReport) -> list[Text]:
-    outcomes, lines = report.outcomes, []
+def could_go_on(options: ImportOptions, report: ImportReport) -> bool:
+    """Whether a resume in this process makes sense: the settings that it began with cannot change."""
+    is_listing = report.resume_offset is not None and _left(options, report) != 0 and not options.retry_rejected
+    return is_listing and not isinstance(report.error, AccessError)
+
+
+def conclusion(report: ImportReport, steps: Iterable[NextStep], notes: Iterable[str] = ()) -> list[Text]:
+    """What a terminal shows when a run has ended: the error, what to know, and the next steps."""
+    lines = [Text(printable(f"Error: {report.error}"), style="bold red")] if report.error else []
+    lines += [Text(printable(note)) for note in notes]
+    for step in steps:
+        lines.append(Text(step.words))
+        if step.command:
+            lines.append(Text(f"  {step.command}", style="bold"))
+    return lines
+
+
+def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
+    """What to know about a dry run and its file."""
+    notes = ["Nothing was sent to Voucherify, and no ledger or list of profiles was changed."]
+    if not output or not output.customers:
+        return notes
+    about = (
+        f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by "
+        "you alone: delete it when you have looked at it."
+    )
+    return [about, *output.notes, *notes]
+
+
+def next_steps(options: ImportOptions, report: ImportReport) -> list[NextStep]:
+    """The next steps after a run, the first one first; none where nothing is left."""
+    if report.is_dry_run:
+        if report.resume_offset is None or report.state == "done":
+            return []
+        return [_step(f"Dry run stopped at offset {report.resume_offset}. Dry runs can't be resumed.")]
+    if isinstance(report.error, AccessError) and not report.outcomes.profiles:
+        return [_step("Nothing was imported. Fix this and retry.")]
+    if report.state == "done":
+        steps = _when_done(options, report)
+    elif options.retry_rejected:
+        return _when_a_retry_stopped(options, report)
+    else:
+        steps = _when_stopped(options, report)
+    if report.outcomes.rejected:
+        words = f"Rejected: {profiles(report.outcomes.rejected)}. {RETRY_WORDS}"
+        steps.append(_step(words, options, "--retry-rejected"))
+    return steps
+
+
+def next_step_of_ledger(state: str | None, *, has_open_ends: bool, has_rejections: bool) -> NextStep:
+    """The next step after the last run on a ledger, which ended in this state; None where there was no run."""
+    if state == "done" and not has_open_ends:
+        if not has_rejections:
+            return NextStep("Nothing is left to do.")
+        return NextStep(f"Profiles are rejected. {RETRY_WORDS}", "python -m segsync --retry-rejected")
+    if state == "running":
+        return NextStep("An import is running.")
+    if state is None:
+        return NextStep("No import has run yet. To begin, run:", "python -m segsync")
+    words = {
+        "done": "Some customers are sent but not confirmed, or pending. To resume, run:",
+        "limited": "The profiles of --limit are done. To import the rest, run:",
+    }
+    return NextStep(words.get(state, "To resume, run:"), "python -m segsync --resume")
+
+
+def _when_done(options: ImportOptions, report: ImportReport) -> list[NextStep]:
+    outcomes, steps = report.outcomes, []
     if report.resume_offset is not None:
-        lines.append(
-            Text(
-                f"--limit {options.limit} reached. The next profiles begin at "
-                f"--offset {shlex.quote(report.resume_offset)}; --resume goes on there"
-            )
+        offset = shlex.quote(report.resume_offset)
+        words = (
+            f"--limit {options.limit} reached. The next profiles begin at --offset {offset}. "
+            "When the customers look right in Voucherify, import the rest:"
         )
+        steps.append(_step(words, options, "--resume"))
     elif outcomes.profiles == 0:
         where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset} on"
-        lines.append(
-            Text(f"Segment lists no profiles in space {options.settings.segment_space_id}{where}: nothing to import.")
+        space = options.settings.segment_space_id
+        steps.append(
+            _step(
+                f"Segment lists no profiles in space {space}{where}: nothing to import. "
+                "Check SEGMENT_SPACE_ID and SEGMENT_REGION if you expected some."
+            )
         )
     if outcomes.profiles and outcomes.without_identifier == outcomes.profiles:
         identifier = options.settings.identifier_saved_as_source_id
-        lines.append(
-            Text(
-                f"No profile has an external id of type '{identifier}', so nothing was sent. "
-                "Does IDENTIFIER_SAVED_AS_SOURCE_ID name the right one? Segment's Profile explorer shows "
-                "which external ids your profiles carry.",
-                style="yellow",
+        steps.append(
+            _step(
+                f"No profile has an external id of type '{identifier}', so nothing was sent. Check "
+                "IDENTIFIER_SAVED_AS_SOURCE_ID: `segsync check` shows which external ids your profiles carry."
             )
         )
-    if outcomes.rejected:
-        lines.append(Text("When what they were rejected for is mended, --retry-rejected takes just these again."))
-    return lines
+    return steps
 
 
-def _way_on(options: ImportOptions, report: ImportReport) -> list[Text]:
-    outcomes = report.outcomes
-    if options.retry_rejected:
-        lines = []
-        if outcomes.pending or outcomes.rejected:
-            lines.append(Text("Those that are not done are rejected still. To take them again, run:"))
-            lines.append(_command(options, "--retry-rejected"))
-        if outcomes.sent and report.is_confirmed:
-            lines.append(
-                Text(f"Of {outcomes.sent:,} customers it is not known what became of them. To hear of it, run:")
-            )
-            lines.append(_command(options, "--resume"))
-        return lines
+def _when_a_retry_stopped(options: ImportOptions, report: ImportReport) -> list[NextStep]:
+    outcomes, steps = report.outcomes, []
+    if outcomes.pending or outcomes.rejected:
+        steps.append(
+            _step("Profiles that are not done stay rejected. To retry them, run:", options, "--retry-rejected")
+        )
+    if outcomes.sent and report.is_confirmed:
+        words = f"The results of {outcomes.sent:,} customers are not read. To read them, run:"
+        steps.append(_step(words, options, "--resume"))
+    return steps
+
+
+def _when_stopped(options: ImportOptions, report: ImportReport) -> list[NextStep]:
+    outcomes, left = report.outcomes, []
+    if outcomes.sent and report.is_confirmed:
+        left.append(f"the results of {outcomes.sent:,} customers are not read")
+    if outcomes.pending:
+        left.append(f"{profiles(outcomes.pending)} {'is' if outcomes.pending == 1 else 'are'} pending")
     if report.resume_offset is None:
-        left = []
-        if outcomes.sent and report.is_confirmed:
-            left.append(f"of {outcomes.sent:,} customers it is not known what became of them")
-        if outcomes.pending:
-            left.append(f"{outcomes.pending:,} profiles are to be taken again")
-        return [
-            Text(f"All profiles are listed, but {' and '.join(left)}. To go on, run:"),
-            _command(options, "--resume"),
-        ]
-    lines = [
-        Text(f"The current offset is: {report.resume_offset}. To resume from it, run:"),
-        _command(options, "--resume", *_limit(options.limit)),
-    ]
+        words = f"All profiles are listed, but {' and '.join(left)}. To resume, run:"
+        return [_step(words, options, "--resume")] if left else []
     profiles_left = _left(options, report)
+    if not left and profiles_left == 0:
+        return []
+    words = f"The current offset is: {report.resume_offset}. To resume from it, run:"
+    steps = [_step(words, options, "--resume", *_limit(options.limit))]
     if profiles_left != 0:
-        lines += [
-            Text("or, as a run of its own:"),
-            _command(options, "--offset", str(report.resume_offset), *_limit(profiles_left)),
-        ]
-    return lines
-
-
-def _is_anything_left(options: ImportOptions, report: ImportReport) -> bool:
-    """Whether there are profiles to list, to send again, or whose outcome is not known."""
-    if report.resume_offset is not None and _left(options, report) != 0:
-        return True
-    return bool(report.outcomes.pending or (report.is_confirmed and report.outcomes.sent) or options.retry_rejected)
+        flags = ["--offset", report.resume_offset, *_limit(profiles_left)]
+        steps.append(_step("Or, to start a new run at this offset:", options, *flags))
+    return steps
 
 
 def _left(options: ImportOptions, report: ImportReport) -> int | None:
@@ -163,5 +168,7 @@ def _limit(limit: int | None) -> tuple[str, ...]:
     return () if limit is None else ("--limit", str(limit))
 
 
-def _command(options: ImportOptions, *flags: str) -> Text:
-    return Text(f"  {shlex.join([*options.command, *flags, *options.resume_flags])}", style="bold")
+def _step(words: str, options: ImportOptions | None = None, *flags: str) -> NextStep:
+    """A step in words, and with `options` the command for it: as the program was called, with these flags."""
+    command = shlex.join([*options.command, *flags, *options.resume_flags]) if options else None
+    return NextStep(printable(words), printable(command) if command else None)

@@ -1,4 +1,4 @@
-"""What a options means for the ledger as it is: begin, go on, or ask the user."""
+"""What the options mean for the ledger as it is: begin, resume, or ask the user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offs
 
 
 def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | int:
-    """The plan for what is asked for, or an exit code where nothing is to be done. Says which on `console`."""
+    """The plan for what is asked for, or an exit code where there is nothing to do. Says which on `console`."""
 
     def say(text: str) -> None:
         console.print(Text(printable(text)), soft_wrap=True)
@@ -29,10 +29,10 @@ def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | i
     if options.retry_rejected:
         plan = plan_retry(ledger)
         if plan.has_work:
-            say(f"Taking {plan.before.rejected:,} rejected profiles again.")
+            say(f"Retrying rejected profiles: {plan.before.rejected:,}.")
             return plan
         tidy_rejected(ledger, options.directory)
-        say(f"The ledger {options.ledger} knows no rejected profiles: nothing to take again.")
+        say(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
         return EXIT_DONE
     if options.resume:
         return _choose_resume(options, ledger, say)
@@ -53,14 +53,14 @@ def _choose_resume(options: ImportOptions, ledger: Ledger, say: Callable[[str], 
         say(f"The last import on the ledger {options.ledger} is complete: nothing to resume.")
         return EXIT_DONE
     if plan.offset is None:
-        say(f"Resuming: all {plan.before.profiles:,} profiles are listed, what is left is to hear of their outcome.")
+        say(f"Resuming: all {plan.before.profiles:,} profiles are listed; waiting for Voucherify's results.")
     else:
         say(f"Resuming from offset {plan.offset}: {plan.before.done:,} profiles are done.")
     return plan
 
 
 def _ask(options: ImportOptions, ledger: Ledger, last: Run, say: Callable[[str], None]) -> Plan | int:
-    """Neither to begin again nor to go on is right without being told to."""
+    """Ask the user: neither to begin again nor to resume is right without an answer."""
     wish = ""
     if options.may_ask:
         wish = answer(resume_question(last.offset) + '"yes" resumes, "no" begins again from the first profile: ')
@@ -73,11 +73,11 @@ def _ask(options: ImportOptions, ledger: Ledger, last: Run, say: Callable[[str],
 
 
 def describe(run: Run) -> str:
-    """A run that ended before its work did, in a few words."""
-    how = {"running": "ended without a word", "interrupted": "was interrupted"}.get(run.state, "stopped early")
+    """An unfinished run in a few words."""
+    how = {"running": "crashed or was killed", "interrupted": "was interrupted"}.get(run.state, "stopped early")
     began = run.began_at[:16].replace("T", " ")
     done = f"{run.outcomes.done:,} profiles are done"
-    return f"it began at {began} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
+    return f"it started at {began} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
 
 
 def resume_question(offset: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What `python -m segsync sandbox` and `--sandbox` do and say."""
+"""`python -m segsync sandbox` and `--sandbox`."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
 
 
 def import_sandbox(
-    options: Callable[[Settings], ImportOptions],
+    options: Callable[..., ImportOptions],
     flags: Mapping[str, tuple[str, str]],
     *,
     profiles: int,
     directory: Path,
 ) -> int:
-    """Import from a sandbox of our own, show that what arrived is what should have, and give the exit code.
+    """Import from a new sandbox, compare what arrived with what should have, and give the exit code.
 
     The ledger is in `directory`. Raises `StopError` where the sandbox does not start, and what an import raises.
     """
@@ -59,23 +59,24 @@ def import_sandbox(
     except OSError as error:
         raise OutputError(f"The folder {directory} cannot be made: {error.strerror}") from None
     with SandboxProcess(SandboxOptions(profiles=profiles)) as sandbox:
-        # Only segsync's own settings count here: nothing of a real account goes near a sandbox.
+        # Only segsync's own settings count here: no credential of a real account goes to a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
-        asked = options(Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull)))
-        if asked.dry_run:
-            return dry_run_at_terminal(asked)[1]
-        report, code = import_at_terminal(asked)
+        settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
+        import_options = options(settings=settings, ledger=Path(settings.ledger))
+        if import_options.dry_run:
+            return dry_run_at_terminal(import_options)[1]
+        report, code = import_at_terminal(import_options)
         if report is None or report.state != "done":
             return code
         first = int(report.offset or 0)
         verdict = sandbox.verdict(first, first + report.outcomes.profiles)
-        is_right = _say_verdict(verdict, to_stderr=asked.outputs.use_standard_output)
+        is_right = _say_verdict(verdict, to_stderr=import_options.outputs.use_standard_output)
         return code if is_right or code != EXIT_DONE else EXIT_STOPPED
 
 
 def _say_verdict(verdict: Verdict, *, to_stderr: bool) -> bool:
-    """Print what arrived against what should have; whether that is the same."""
+    """Print what arrived and what should have; whether they are the same."""
     typer.echo(
         f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "
         f"{verdict.missing_count} missing, {verdict.wrong_count} wrong, {verdict.unexpected_count} unexpected: "

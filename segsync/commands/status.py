@@ -1,4 +1,4 @@
-"""What a ledger tells: its runs, how far each came, what became of the profiles, and what to do next."""
+"""`status`: the runs of a ledger, how far each came, the outcomes of its profiles, and the next step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from segsync.commands.next_steps import next_step_of_ledger
 from segsync.formatting import printable
 from segsync.ledger import rejections as entries_rejections
 from segsync.ledger import runs as accounts
@@ -19,8 +20,8 @@ from segsync.ledger.runs import Run
 from segsync.models import Outcomes
 from segsync.runtime import standard_output, to_standard_output
 
-VERSION = 1
-"""Of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
+FORMAT = 2
+"""The format of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
 
 REASONS_SHOWN = 10
 
@@ -30,8 +31,8 @@ EARLIER_SHOWN = 5
 class RunStatus(Struct, frozen=True):
     """One import. `state` is "running", "done", "limited" (by `--limit`), "interrupted", "stopped" or "killed".
 
-    `offset` is where it would go on, None at the end of the space; `outcomes` are those of the profiles up to there,
-    and `open_upserts` the bulk upserts whose outcome is still to be read. Times are UTC.
+    `offset` is where it would resume, None at the end of the space; `outcomes` are those of the profiles up to there,
+    and `open_upserts` the bulk upserts whose result is not read yet. Times are UTC.
     """
 
     id: int
@@ -56,13 +57,17 @@ class RejectionReason(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """A ledger: its runs, the latest first, and the reasons for which profiles are rejected now."""
+    """A ledger: its runs, the latest first, and the reasons for which profiles are rejected now.
 
-    version: int
+    `next_step` says in words what to do next, `next_command` is the command for it, None where there is none.
+    """
+
+    format: int
     ledger: str
     runs: list[RunStatus]
     rejections: list[RejectionReason]
-    next: str
+    next_step: str
+    next_command: str | None
 
 
 def read_status(path: Path) -> Status:
@@ -72,12 +77,16 @@ def read_status(path: Path) -> Status:
         runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
         since = accounts.first_current_run(db)
         reasons = entries_rejections.groups(db, [run.id for run in runs if run.id >= since])[:REASONS_SHOWN]
+        step = next_step_of_ledger(
+            runs[0].state if runs else None, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)
+        )
         return Status(
-            version=VERSION,
+            format=FORMAT,
             ledger=str(path),
             runs=runs,
             rejections=[RejectionReason(group.stage, group.reason, group.profiles) for group in reasons],
-            next=_next(runs, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)),
+            next_step=step.words,
+            next_command=step.command,
         )
 
 
@@ -95,7 +104,9 @@ def say_status(path: Path, *, as_json: bool) -> None:
             console.print(_rejections(status.rejections))
         for run in status.runs[1 : 1 + EARLIER_SHOWN]:
             console.print(_earlier(run), soft_wrap=True)
-        console.print(Text(status.next), soft_wrap=True)
+        console.print(Text(status.next_step), soft_wrap=True)
+        if status.next_command:
+            console.print(Text(f"  {status.next_command}", style="bold"), soft_wrap=True)
 
 
 def _status_of(run: Run, *, is_running: bool) -> RunStatus:
@@ -114,25 +125,10 @@ def _status_of(run: Run, *, is_running: bool) -> RunStatus:
     )
 
 
-def _next(runs: list[RunStatus], *, has_open_ends: bool, has_rejections: bool) -> str:
-    if not runs:
-        return "No import has run yet. To begin: python -m segsync"
-    last = runs[0]
-    if last.state == "done":
-        if has_open_ends:
-            return "To hear what became of the customers that are sent but not confirmed: python -m segsync --resume"
-        retry = "To take the rejected profiles again, when the reason is mended: python -m segsync --retry-rejected"
-        return retry if has_rejections else "All is done."
-    return {
-        "running": "An import is under way.",
-        "limited": "What --limit asked for is done. To go on behind it: python -m segsync --resume",
-    }.get(last.state, "To resume it: python -m segsync --resume")
-
-
 def _latest(run: RunStatus) -> Table:
     outcomes = run.outcomes
-    are_open = f"outcome not read, {run.open_upserts:,} bulk upserts open" if outcomes.sent else ""
-    table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {run.state}", title_justify="left")
+    are_open = f"result not read, {run.open_upserts:,} bulk upserts open" if outcomes.sent else ""
+    table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {_state(run)}", title_justify="left")
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim", overflow="fold")
@@ -141,26 +137,28 @@ def _latest(run: RunStatus) -> Table:
     table.add_row("  Customers sent", f"{outcomes.sent:,}", are_open)
     table.add_row("  Without identifier", f"{outcomes.without_identifier:,}", "")
     table.add_row("  Rejected", f"{outcomes.rejected:,}", "")
-    table.add_row(
-        "  To do again", f"{outcomes.pending:,}", "their bulk upsert came to nothing" if outcomes.pending else ""
-    )
+    table.add_row("  Pending", f"{outcomes.pending:,}", "their bulk upsert failed" if outcomes.pending else "")
     table.add_row("Source", "", Text(printable(run.source)))
-    table.add_row("Begun", "", f"{_minute(run.began_at)} UTC")
+    table.add_row("Started", "", f"{_minute(run.began_at)} UTC")
     table.add_row("Ended", "", f"{_minute(run.ended_at)} UTC" if run.ended_at else "")
     if run.error:
         table.add_row("Error", "", Text(printable(run.error)))
     return table
 
 
+def _state(run: RunStatus) -> str:
+    return {"limited": "completed (--limit)", "killed": "crashed or was killed"}.get(run.state, run.state)
+
+
 def _until(run: RunStatus) -> Text:
-    """As it is: brackets in a cursor are no markup."""
+    """The offset as it is: brackets in a cursor are not markup."""
     return Text("all of them" if run.offset is None else f"up to offset {printable(run.offset)}")
 
 
 def _earlier(run: RunStatus) -> Text:
     outcomes = run.outcomes
     return Text(
-        f"Run {run.id} of {_minute(run.began_at)} from offset {printable(run.first_offset)}: {run.state}, "
+        f"Run {run.id} of {_minute(run.began_at)} from offset {printable(run.first_offset)}: {_state(run)}, "
         f"{run.profiles:,} profiles, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
         f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
     )

@@ -1,4 +1,4 @@
-"""What an import did, as a table."""
+"""The table at the end of a run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def summary(report: ImportReport) -> Table:
     if report.is_dry_run:
         table.add_row("  Would be sent", f"{outcomes.sent:,}", "")
     elif outcomes.sent or not report.is_confirmed:
-        table.add_row("  Customers sent", f"{outcomes.sent:,}", "accepted by Voucherify, outcome not read")
+        table.add_row("  Customers sent", f"{outcomes.sent:,}", "accepted by Voucherify, result not read")
     table.add_row(
         "  Without identifier",
         f"{outcomes.without_identifier:,}",
         _file(report, WITHOUT_IDENTIFIER, outcomes.without_identifier),
     )
     table.add_row("  Rejected", f"{outcomes.rejected:,}", _file(report, REJECTED, outcomes.rejected))
-    table.add_row("  Still to do", f"{outcomes.pending:,}", _from_offset(report) if outcomes.pending else "")
+    table.add_row("  Pending", f"{outcomes.pending:,}", _from_offset(report) if outcomes.pending else "")
     table.add_section()
     left_out = sum(report.warnings.values())
     table.add_row("Warnings", f"{left_out:,}", _file(report, WARNINGS, left_out))
@@ -49,13 +49,13 @@ def summary(report: ImportReport) -> Table:
 
 
 def _file(report: ImportReport, name: str, profiles: int) -> str:
-    """Where these profiles are named; a dry run names nobody."""
+    """The file that lists these profiles; a dry run writes none."""
     return name if profiles and not report.is_dry_run else ""
 
 
 def _from_offset(report: ImportReport) -> Text:
-    """As it is: brackets in a cursor are no markup."""
-    return Text("taken again" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}")
+    """The offset as it is: brackets in a cursor are not markup."""
+    return Text("to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}")
 
 
 def _title(report: ImportReport) -> str:

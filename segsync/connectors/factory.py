@@ -57,7 +57,8 @@ async def connect(
 async def connect_services(
     settings: Settings, on_event: OnEvent
 ) -> AsyncGenerator[tuple[segment.SegmentSource, voucherify.VoucherifySink], None]:
-    """Segment and Voucherify, with their connections."""
+    """Segment and Voucherify, with their connections. Raises `SettingsError` where their credentials are missing."""
+    settings.require("segment", "voucherify")
     about_source, about_sink = describe(settings)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),  # the workers and uploaders are the limit

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import mkstemp
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from segsync.errors import OutputError, SettingsError, defect, how_to_install
 from segsync.formatting import printable
+from segsync.models import NextStep
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
 from segsync.report import summary_json
 from segsync.report.import_report import ImportReport
@@ -113,14 +114,15 @@ def _is_file(path: Path) -> bool:
 
 
 def leave(
-    options: ImportOptions, report: ImportReport, exit_code: int, console: Console, *, next_command: str | None
+    options: ImportOptions, report: ImportReport, exit_code: int, console: Console, *, steps: Sequence[NextStep]
 ) -> None:
     """Write what was asked for. A file that cannot be written is named, and changes nothing about the exit code."""
     wanted = options.outputs
     if wanted.summary_json:
+        next_command = next((step.command for step in steps if step.command), None)
         _write(wanted.summary_json, lambda: _summary(report, exit_code, next_command), console)
     if wanted.report:
-        is_written = _write(wanted.report, lambda: _page(options, report, next_command), console)
+        is_written = _write(wanted.report, lambda: _page(options, report, steps), console)
         if is_written and options.mode != "quiet":
             console.print(Text(printable(f"Report: {wanted.report}")), soft_wrap=True)
 
@@ -141,7 +143,7 @@ def _summary(report: ImportReport, exit_code: int, next_command: str | None) -> 
     return summary_json.encode(report, exit_code=exit_code, next_command=next_command)
 
 
-def _page(options: ImportOptions, report: ImportReport, next_command: str | None) -> bytes:
+def _page(options: ImportOptions, report: ImportReport, steps: Sequence[NextStep]) -> bytes:
     from segsync.report.html.page import Named, render  # noqa: PLC0415 - needs an extra, and takes long to import
 
     most = options.outputs.report_ids
@@ -153,7 +155,7 @@ def _page(options: ImportOptions, report: ImportReport, next_command: str | None
     page = render(
         structs.replace(report, warnings=warnings),
         options.settings,
-        next_command=next_command,
+        steps=steps,
         named=named if most else None,
     )
     return page.encode("utf-8", "replace")

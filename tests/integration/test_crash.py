@@ -139,7 +139,7 @@ def _assert_is_complete(segsync: Segsync, sandbox: SandboxProcess, last: Run, ki
         assert last.row("Customers confirmed") == outcomes.confirmed
         assert last.row("Without identifier") == outcomes.without_identifier
         assert last.row("Rejected") == outcomes.rejected
-        assert last.row("Still to do") == 0
+        assert last.row("Pending") == 0
     assert_files_tell(expected, segsync)
 
 
@@ -214,7 +214,7 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     wait_until(lambda: segsync.first_run().outcomes.confirmed > 0)
     under_way = segsync.status()
     assert under_way.runs[0].state == "running"
-    assert under_way.next == "An import is under way."
+    assert under_way.next_step == "An import is running."
     assert running.poll() is None, "looking does not disturb it"
     running.kill()
     running.communicate()
@@ -227,17 +227,17 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     assert under_way.runs[0].profiles <= run.profiles < 20_000
     assert run.outcomes.pending == run.outcomes.rejected == 0
     assert 0 < run.outcomes.confirmed <= sandbox.verdict().arrived
-    assert status.next == "To resume it: python -m segsync --resume"
+    assert status.next_command == "python -m segsync --resume"
 
     said = segsync("status")
     assert said.code == 0
-    assert "Run 1: killed" in said.stdout
+    assert "Run 1: crashed or was killed" in said.stdout
     assert f"up to offset {run.offset}" in said.stdout
     assert said.row("Profiles") == run.profiles
     assert said.row("Customers confirmed") == run.outcomes.confirmed
     assert said.row("Customers sent") == run.outcomes.sent
     assert said.row("Without identifier") == run.outcomes.without_identifier
-    assert "To resume it: python -m segsync --resume" in said.stdout
+    assert "To resume, run:\n  python -m segsync --resume" in said.stdout
 
 
 def test_status_where_no_import_has_run_says_so(segsync: Segsync) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, an error and its question: nothing is lost, and the way on is said."""
+"""Ctrl-C, SIGTERM, an error and its question: nothing is lost, and the way on is named."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _terminal(segsync: Segsync, sandbox: SandboxProcess, *arguments: str) -> Ter
     return Terminal(segsync, sandbox, *arguments, **settings)
 
 
-def _ways_on(said: str, offset: int | str, flags: str = "") -> str:
+def _ways_on(text: str, offset: int | str, flags: str = "") -> str:
     """What a run says that can be resumed: on with its ledger, and below it from the offset that it came to."""
-    ways = rf"python -m segsync --resume{flags}\s+or, [^\n]*:\s+\S*python -m segsync --offset "
-    match = re.search(rf"{ways}({offset}){flags}\s", said)
-    assert match, said
+    ways = rf"python -m segsync --resume{flags}\s+Or, [^\n]*:\s+\S*python -m segsync --offset "
+    match = re.search(rf"{ways}({offset}){flags}\s", text)
+    assert match, text
     return match[1]
 
 
@@ -50,7 +50,7 @@ def test_a_signal_finishes_what_is_under_way_and_says_how_to_resume(
 
     assert run.code == code, run.stderr
     assert run.customers == sandbox.verdict().accepted, "all that was read was sent"
-    assert run.row("Still to do") > 0
+    assert run.row("Pending") > 0
     offset = _ways_on(run.stderr, r"\d+", " --concurrency 8")
     arguments = ("--resume",) if way_on == "--resume" else ("--offset", offset)
     resumed = segsync(*arguments, "--concurrency", "8", sandbox=sandbox)
@@ -77,7 +77,7 @@ def test_a_second_signal_stops_at_once(segsync: Segsync, start_sandbox: StartSan
     run = ended(running)
     assert run.code == 130
     _ways_on(run.stderr, r"\d+")
-    assert run.row("Still to do") > 0
+    assert run.row("Pending") > 0
 
 
 def test_a_killed_run_can_be_repeated_from_any_offset_it_had_reached(
@@ -100,13 +100,13 @@ def test_after_an_error_yes_goes_on_in_the_same_process(segsync: Segsync, start_
     assert terminal.asks_to_resume() > 0
     sandbox.set_faults(segment=Faults())
     terminal.answer("yes")
-    code, said = terminal.ends()
+    code, text = terminal.ends()
     verdict = sandbox.verdict()
-    assert code == 0, said
+    assert code == 0, text
     assert verdict.is_right
-    assert re.search(r"Profiles listed +1,500", said)
-    assert re.search(rf"Customers confirmed +{verdict.expected:,}", said), "the outcomes add up over both halves"
-    assert "outcome not read" not in said
+    assert re.search(r"Profiles listed +1,500", text)
+    assert re.search(rf"Customers confirmed +{verdict.expected:,}", text), "the outcomes add up over both halves"
+    assert "result not read" not in text
     assert len(segsync.lines("profiles-without-identifier.txt")) == 1500 - verdict.expected
 
 
@@ -117,9 +117,9 @@ def test_after_an_error_no_ends_with_the_command_that_resumes(segsync: Segsync, 
     sandbox.set_faults(voucherify=AWAY)
     offset = terminal.asks_to_resume()
     terminal.answer("no")
-    code, said = terminal.ends()
+    code, text = terminal.ends()
     assert code == 1
-    _ways_on(said, offset, " --batch-size 50")
+    _ways_on(text, offset, " --batch-size 50")
 
 
 def test_ctrl_c_at_the_question_ends_with_the_command_that_resumes(
@@ -130,9 +130,9 @@ def test_ctrl_c_at_the_question_ends_with_the_command_that_resumes(
     terminal = _terminal(segsync, sandbox)
     terminal.asks_to_resume()
     terminal.press_ctrl_c()
-    code, said = terminal.ends()
+    code, text = terminal.ends()
     assert code == 1
-    _ways_on(said, 0)
+    _ways_on(text, 0)
 
 
 def test_ctrl_c_during_an_outage_is_an_interruption(segsync: Segsync, start_sandbox: StartSandbox) -> None:
@@ -154,9 +154,9 @@ def test_a_second_error_ends_with_the_command_that_resumes(segsync: Segsync, sta
     sandbox.set_faults(segment=AWAY)
     offset = terminal.asks_to_resume()
     terminal.answer("yes")
-    code, said = terminal.ends()
+    code, text = terminal.ends()
     assert code == 1
-    _ways_on(said, offset)
+    _ways_on(text, offset)
 
 
 @pytest.mark.parametrize("arguments", [("--no-input",), ()])

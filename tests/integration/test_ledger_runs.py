@@ -153,7 +153,7 @@ def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
     before = calls(sandbox)
     ledger = segsync.directory / "segsync.db"
     sound = ledger.read_bytes()
-    for damage, said in (
+    for damage, message in (
         (_is_no_database, DAMAGED),
         (_is_cut_off, DAMAGED),
         (_has_a_broken_page, DAMAGED),
@@ -166,7 +166,7 @@ def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
         for arguments in (("--resume",), ("status",)):
             run = segsync(*arguments, sandbox=sandbox)
             assert run.code == 2, damage
-            assert said in run.stderr
+            assert message in run.stderr
             assert "segsync.db" in run.stderr
         assert ledger.read_bytes() == content
     assert f"(format {FORMAT + 1}, this one knows {FORMAT}). Update segsync" in run.stderr
@@ -272,9 +272,7 @@ def _assert_a_resume_completes(segsync: Segsync, sandbox: SandboxProcess) -> Non
 # --- an unfinished import ------------------------------------------------------------------------------------
 
 
-def test_an_unfinished_import_is_not_begun_again_without_being_told_to(
-    segsync: Segsync, start_sandbox: StartSandbox
-) -> None:
+def test_an_unfinished_import_is_not_begun_again_by_itself(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(700))
     offset = _interrupt(segsync, sandbox)
     before, files = calls(sandbox), segsync.lines("profiles-without-identifier.txt")
@@ -292,7 +290,7 @@ def test_an_unfinished_import_is_not_begun_again_without_being_told_to(
     assert segsync.first_run().offset == str(offset)
 
 
-def test_an_unfinished_import_is_begun_again_where_that_is_said(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_an_unfinished_import_is_begun_again_with_offset_0(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(700))
     _interrupt(segsync, sandbox)
     accepted = moment(sandbox).accepted
@@ -312,11 +310,11 @@ def test_at_a_terminal_yes_resumes(segsync: Segsync, start_sandbox: StartSandbox
     terminal = Terminal(segsync, sandbox)
     assert terminal.asks_to_resume() == offset
     terminal.answer("yes")
-    code, said = terminal.ends()
+    code, text = terminal.ends()
     verdict = sandbox.verdict()
-    assert code == 0, said
-    assert f"Resuming from offset {offset}: {offset} profiles are done." in said
-    assert re.search(r"Profiles listed +700", said)
+    assert code == 0, text
+    assert f"Resuming from offset {offset}: {offset} profiles are done." in text
+    assert re.search(r"Profiles listed +700", text)
     assert verdict.is_right
     assert verdict.accepted < 2 * verdict.expected - 100, "it did not begin again"
     assert [each.state for each in segsync.status().runs] == ["done"]
@@ -329,9 +327,9 @@ def test_at_a_terminal_no_begins_again(segsync: Segsync, start_sandbox: StartSan
     terminal = Terminal(segsync, sandbox)
     assert terminal.asks_to_resume() == offset
     terminal.answer("no")
-    code, said = terminal.ends()
+    code, text = terminal.ends()
     verdict = sandbox.verdict()
-    assert code == 0, said
+    assert code == 0, text
     assert verdict.is_right
     assert verdict.accepted == accepted + verdict.expected
     assert [each.state for each in segsync.status().runs] == ["done", "interrupted"]
@@ -348,9 +346,9 @@ def test_at_a_terminal_anything_else_does_nothing(segsync: Segsync, start_sandbo
             terminal.press_ctrl_c()
         else:
             terminal.answer(answer)
-        code, said = terminal.ends()
+        code, text = terminal.ends()
         assert code == 2
-        assert "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0" in said
+        assert "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0" in text
     assert calls(sandbox) == before
     assert segsync.first_run().offset == str(offset)
 
@@ -372,7 +370,7 @@ def test_a_resume_goes_on_behind_a_limit(segsync: Segsync, start_sandbox: StartS
     assert segsync("--limit", "150", sandbox=sandbox).code == 0
     status = segsync.status()
     assert (status.runs[0].state, status.runs[0].offset) == ("limited", "150")
-    assert status.next.endswith("--resume")
+    assert status.next_command == "python -m segsync --resume"
     run = segsync("--resume", sandbox=sandbox)
     verdict = sandbox.verdict()
     assert run.code == 0

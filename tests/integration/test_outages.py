@@ -71,7 +71,7 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
     status = segsync.status()
     assert status.runs[0].state == "stopped"
     assert GAVE_UP.search(status.runs[0].error or "")
-    assert status.next == "To resume it: python -m segsync --resume"
+    assert status.next_command == "python -m segsync --resume"
 
     still_away = segsync("--resume", sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
     assert still_away.code == 1
@@ -114,7 +114,7 @@ def test_an_outage_while_only_outcomes_are_missing_that_lasts_stops_the_run_and_
     stopped = ended(running)
     assert stopped.code == 1
     assert stopped.row("Customers sent") == customers
-    assert f"of {customers} customers it is not known what became of them. To go on, run:" in stopped.stderr
+    assert f"the results of {customers} customers are not read. To resume, run:" in stopped.stderr
     assert "python -m segsync --resume\n" in stopped.stderr
 
     _set(sandbox, "voucherify", BACK)

@@ -142,7 +142,7 @@ def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_se
     run = segsync("--resume", sandbox=sandbox)
     after = sandbox.verdict()
     assert run.code == 3
-    assert "Resuming: all 300 profiles are listed, what is left is to hear of their outcome." in run.stderr
+    assert "Resuming: all 300 profiles are listed; waiting for Voucherify's results." in run.stderr
     assert after.is_right
     assert after.accepted == before.accepted
     assert after.segment_calls == before.segment_calls
@@ -168,7 +168,7 @@ def test_ctrl_c_while_waiting_for_outcomes_leaves_them_to_the_resume(
     assert interrupted.code == 143
     assert interrupted.row("Customers sent") == customers
     assert interrupted.row("Customers confirmed") == 0
-    assert f"of {customers} customers it is not known what became of them. To go on, run:" in interrupted.stderr
+    assert f"the results of {customers} customers are not read. To resume, run:" in interrupted.stderr
     assert "python -m segsync --resume\n" in interrupted.stderr
     resumed = segsync("--resume", sandbox=sandbox)
     assert resumed.code == 0
@@ -185,7 +185,7 @@ def test_actions_that_never_end_stop_the_run_when_patience_is_out(
     assert run.code == 1
     assert f"Voucherify has ended none of 1 bulk upserts ({customers} customers) for 1 s." in run.stderr
     assert run.row("Customers sent") == customers
-    assert segsync.status().next.endswith("python -m segsync --resume")
+    assert segsync.status().next_command == "python -m segsync --resume"
 
 
 def test_without_confirming_customers_are_sent_and_nobody_asks(segsync: Segsync, start_sandbox: StartSandbox) -> None:
@@ -237,7 +237,7 @@ def test_rejected_profiles_alone_are_taken_again_when_the_cause_is_mended(
     run = segsync("--retry-rejected", sandbox=sandbox)
     after = sandbox.verdict()
     assert run.code == 0
-    assert f"Taking {len(rejected)} rejected profiles again." in run.stderr
+    assert f"Retrying rejected profiles: {len(rejected)}." in run.stderr
     assert after.is_right
     assert after.refused == 0
     assert after.arrived == after.expected
@@ -249,11 +249,11 @@ def test_rejected_profiles_alone_are_taken_again_when_the_cause_is_mended(
     assert run.row("Customers confirmed") == after.expected
     status = segsync.status()
     assert status.rejections == []
-    assert status.next == "All is done."
+    assert status.next_step == "Nothing is left to do."
 
     again = segsync("--retry-rejected", sandbox=sandbox)
     assert again.code == 0
-    assert "knows no rejected profiles: nothing to take again." in again.stderr
+    assert "has no rejected profiles: nothing to retry." in again.stderr
     assert calls(sandbox) == after.segment_calls + after.voucherify_calls
 
 
@@ -287,7 +287,7 @@ def test_a_retry_that_is_killed_forgets_nobody(
     verdict = sandbox.verdict()
     assert verdict.is_right
     assert segsync.first_run().outcomes.confirmed == verdict.expected
-    assert segsync.status().next == "All is done."
+    assert segsync.status().next_step == "Nothing is left to do."
     assert segsync.lines(REJECTED) == [], "nobody is rejected any more"
 
 
@@ -324,7 +324,7 @@ def test_an_import_that_is_begun_again_is_not_told_the_outcomes_of_the_one_befor
     assert verdict.is_right
     assert (run.row("Rejected"), run.row("Customers confirmed")) == (0, verdict.expected)
     assert segsync.lines(REJECTED) == [], "what the first import was refused, the second one wrote"
-    assert segsync.status().next == "All is done."
+    assert segsync.status().next_step == "Nothing is left to do."
 
 
 def test_where_everybody_is_refused_later_the_run_stops_and_rejects_nobody(

@@ -15,11 +15,20 @@ import segsync
 from segsync import events
 from segsync.report.import_report import ImportReport
 from segsync.sandbox.options import SandboxOptions
-from segsync.settings import Settings, env_example, is_required, shown_default
+from segsync.settings import Settings
 from tests.conftest import StartSandbox
 from tests.integration.conftest import SEGSYNC, Segsync
 from tests.support import guides
-from tests.support.program import COMMANDS, DEFAULTS, IMPORT, calls_in, complaint, flags_of
+from tests.support.program import (
+    COMMANDS,
+    DEFAULTS,
+    IMPORT,
+    calls_in,
+    complaint,
+    env_example,
+    flags_of,
+    shown_default,
+)
 
 OTHER_PROGRAMS = {"docker", "kubectl", "uv", ".venv/bin/python", "python"}
 """Their flags are not ours to check."""
@@ -41,7 +50,11 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         variable = entry.metadata["variable"]
         nothing = "by region" if variable.endswith("_BASE_URL") else "none"
         expected[f"`{variable}`"] = (
-            "required" if is_required(entry) else f"`{default}`" if (default := shown_default(entry)) else nothing
+            "required"
+            if entry.metadata["needed_by"]
+            else f"`{default}`"
+            if (default := shown_default(entry))
+            else nothing
         )
     assert {cells[0]: cells[1] for cells in guides.rows(table)[1:]} == expected
 

@@ -78,7 +78,7 @@ def test_every_line_on_stderr_is_json_through_faults_and_an_interruption_and_a_r
     assert len(answered) > 3 or not verbose
     [last] = [line for line in told if line["event"] == "run_ended"]
     assert last["state"] == "interrupted"
-    assert last["counts"]["pending"] == first.row("Still to do")
+    assert last["counts"]["pending"] == first.row("Pending")
     [way_on] = [line["message"] for line in told if "--resume" in line["message"]]
     assert way_on.endswith(" ".join(("--resume", *flags)))
 

@@ -42,5 +42,5 @@ async def test_whatever_is_begun_killed_and_retried_in_any_order_the_books_are_r
     report = await world.run(resume=True)
     assert world.voucherify.written == users(*range(200))
     status = read_status(world.ledger)
-    assert status.next == "All is done."
+    assert status.next_step == "Nothing is left to do."
     assert all(run.outcomes == Outcomes(confirmed=run.profiles) for run in status.runs[:1])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 import typer
 
 from segsync.cli import app
-from segsync.settings import Settings
+from segsync.settings import AUTO, Settings
 
 IMPORT = "segsync"
 """Stands for the command without a name."""
@@ -18,7 +18,26 @@ IMPORT = "segsync"
 COMMAND: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = {IMPORT: COMMAND, **COMMAND.commands}
 DEFAULTS: dict[str, Any] = {entry.metadata["variable"]: entry.default for entry in fields(Settings)}
-"""By variable; `MISSING` where a setting is required."""
+"""By variable."""
+
+
+def shown_default(entry: Field[Any]) -> str:
+    """The default of a setting as a user would write it."""
+    default = entry.default
+    return AUTO if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def env_example() -> str:
+    """The text of `.env-example`: every setting, with its explanation and its default."""
+    lines = [
+        "# Copy this file to .env and fill in the first four. The environment wins over .env, flags win over both.",
+        "",
+    ]
+    for entry in fields(Settings):
+        required = " Required." if entry.metadata["needed_by"] else ""
+        lines.append(f"# {entry.metadata['explanation']}{required}")
+        lines += [f"{entry.metadata['variable']}={shown_default(entry)}", ""]
+    return "\n".join(lines[:-1]) + "\n"
 
 
 def flags_of(command: str) -> set[str]:

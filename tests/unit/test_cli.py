@@ -46,7 +46,7 @@ def call(directory: Path, *arguments: str, environ: dict[str, str] | None = None
 
 
 def refusal(directory: Path, *arguments: str, environ: dict[str, str] | None = None) -> str:
-    """What is said about arguments or settings that are refused: with exit code 2, in words, leaving nothing."""
+    """The standard error for arguments or settings that are refused: with exit code 2, in words, leaving nothing."""
     before = sorted(directory.iterdir())
     ended = call(directory, *arguments, environ=environ)
     assert ended.returncode == 2, ended.stderr
@@ -61,7 +61,13 @@ def test_help_names_every_flag_and_what_each_exit_code_means(tmp_path: Path) -> 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [flag for flag in FLAGS if not re.search(rf"{flag}\b", ended.stdout)] == []
     words = " ".join(ended.stdout.split())
-    for meaning in ("0 done", "1 stopped early", "2 wrong usage", "3 done, but some", "130 or 143 ended by Ctrl-C"):
+    for meaning in (
+        "0 done",
+        "1 stopped early",
+        "2 usage or configuration error",
+        "3 done, but some",
+        "130 or 143 ended by Ctrl-C",
+    ):
         assert meaning in words
     assert ".env-example" in words.replace("- ", "-")
 
@@ -79,25 +85,25 @@ def test_version_is_that_of_the_package(tmp_path: Path) -> None:
 
 
 def test_without_settings_all_four_credentials_are_asked_for_at_once(tmp_path: Path) -> None:
-    said = refusal(tmp_path)
-    assert [variable for variable in CREDENTIALS if f"{variable} is missing" not in said] == []
-    assert ".env-example" in said
+    stderr = refusal(tmp_path)
+    assert [variable for variable in CREDENTIALS if f"{variable} is missing" not in stderr] == []
+    assert ".env-example" in stderr
 
 
-def test_all_that_is_wrong_is_said_at_once_by_variable_or_flag_and_no_secret_is_shown(tmp_path: Path) -> None:
+def test_all_problems_are_named_at_once_by_variable_or_flag_and_no_secret_is_shown(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("VOUCHERIFY_SECRET_KEY=öffentlich\nSEGSYNC_BATCH_SIZE=0\n", encoding="utf-8")
-    said = refusal(
+    stderr = refusal(
         tmp_path,
         *("--concurrency", "lots"),
         environ=CREDENTIALS | {"VOUCHERIFY_SECRET_KEY": "", "SEGMENT_BASE_URL": "http://x.io", "SEGMENT_SPACE_ID": ""},
     )
-    _, *problems = said.splitlines()
+    _, *problems = stderr.splitlines()
     assert [problem.split()[0] for problem in problems] == [
         *("SEGMENT_SPACE_ID", "VOUCHERIFY_SECRET_KEY", "SEGMENT_BASE_URL=http://x.io"),
         *("--concurrency=lots", "SEGSYNC_BATCH_SIZE=0"),
     ]
-    assert "öffentlich" not in said
-    assert not [value for name, value in CREDENTIALS.items() if value in said and name != "SEGMENT_SPACE_ID"]
+    assert "öffentlich" not in stderr
+    assert not [value for name, value in CREDENTIALS.items() if value in stderr and name != "SEGMENT_SPACE_ID"]
 
 
 @pytest.mark.parametrize(
@@ -153,8 +159,8 @@ def test_arguments_that_are_not_allowed_are_named(tmp_path: Path, arguments: lis
 
 
 def test_arguments_that_exclude_each_other_are_all_named(tmp_path: Path) -> None:
-    said = refusal(tmp_path, "--resume", "--retry-rejected", "--offset", "0", environ=CREDENTIALS)
-    assert "--resume and --retry-rejected and --offset exclude each other" in " ".join(said.split())
+    stderr = refusal(tmp_path, "--resume", "--retry-rejected", "--offset", "0", environ=CREDENTIALS)
+    assert "--resume and --retry-rejected and --offset exclude each other" in " ".join(stderr.split())
 
 
 def test_help_of_status_names_its_flags(tmp_path: Path) -> None:
@@ -180,7 +186,7 @@ def test_status_needs_no_credentials_and_looks_where_the_import_would(tmp_path: 
 
 
 @pytest.mark.parametrize("arguments", [[], ["--resume"], ["--retry-rejected"], ["status"]])
-def test_a_file_that_is_no_ledger_is_named_and_left_as_it_was(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_file_that_is_not_a_ledger_is_named_and_left_as_it_was(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "segsync.db").write_text("my notes, longer than any header of a database is: " * 3, encoding="utf-8")
     before = (tmp_path / "segsync.db").read_bytes()
     ended = call(tmp_path, *arguments, environ=CREDENTIALS)
@@ -207,14 +213,14 @@ def test_a_file_that_is_no_ledger_is_named_and_left_as_it_was(tmp_path: Path, ar
 def test_a_path_that_cannot_be_written_is_a_wrong_setting_and_nothing_is_done(
     tmp_path: Path, arguments: list[str]
 ) -> None:
-    said = refusal(tmp_path, *arguments, environ=CREDENTIALS)
-    assert re.search(r"nowhere/a\S* cannot be written: No such file or directory", said)
+    stderr = refusal(tmp_path, *arguments, environ=CREDENTIALS)
+    assert re.search(r"nowhere/a\S* cannot be written: No such file or directory", stderr)
 
 
-def test_without_an_import_there_is_nothing_to_take_again_and_nobody_is_called(tmp_path: Path) -> None:
+def test_without_an_import_there_is_nothing_to_retry_and_nobody_is_called(tmp_path: Path) -> None:
     ended = call(tmp_path, "--retry-rejected", environ=CREDENTIALS)
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert "The ledger segsync.db knows no rejected profiles: nothing to take again." in ended.stderr
+    assert "The ledger segsync.db has no rejected profiles: nothing to retry." in ended.stderr
 
 
 def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
@@ -232,3 +238,16 @@ def test_what_nobody_expected_is_a_sentence_too(monkeypatch: pytest.MonkeyPatch)
         main()
     assert re.fullmatch(r"Error: unexpected KeyError at .*\. This is a defect: .*", str(ended.value.code))
     assert "ada" not in str(ended.value.code)
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert [name for name in segsync.__all__ if not hasattr(segsync, name)] == []
+    assert segsync.errors.SegsyncError is segsync.SegsyncError
+    assert not hasattr(segsync, "run_plan")
+
+
+def test_public_names_are_imported_when_they_are_used() -> None:
+    code = (
+        "import sys, segsync; assert 'aiohttp' not in sys.modules; segsync.run_import; assert 'aiohttp' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)

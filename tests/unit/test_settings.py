@@ -1,8 +1,9 @@
-"""Settings: where a value comes from, what is refused and how it is said, what is never shown."""
+"""Settings: where a value comes from, what is refused and with which words, what is never shown."""
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from segsync.errors import SettingsError
 from segsync.mapping.metadata import TraitChoice
-from segsync.settings import Settings, env_example, is_this_machine, one_setting
+from segsync.settings import CONNECTORS, Settings, is_this_machine, one_setting
+from tests.support.program import env_example
 
 CREDENTIALS = {
     "SEGMENT_ACCESS_TOKEN": "token-of-segment",
@@ -108,7 +110,7 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
     assert load().voucherify_requests_per_minute == 100
 
 
-# --- what is refused, and how it is said ----------------------------------------------------------------------
+# --- what is refused, and with which words --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_the_bounds_themselves_are_allowed(variable: str, bounds: tuple[str, str
     assert lowest != highest
 
 
-def test_concurrency_finds_itself_unless_it_is_said() -> None:
+def test_concurrency_is_automatic_unless_it_is_set() -> None:
     assert load().concurrency is None
     assert load(SEGSYNC_CONCURRENCY=" Auto ").concurrency is None
     assert load(SEGSYNC_CONCURRENCY="8").concurrency == 8
@@ -186,7 +188,7 @@ def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_rep
     assert ledger == r"SEGSYNC_LEDGER=a\nb.db must not contain control characters"
 
 
-def test_all_problems_are_told_at_once_each_by_its_variable_or_flag() -> None:
+def test_all_problems_are_named_at_once_each_by_its_variable_or_flag() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.load(
             flags={"SEGSYNC_CONCURRENCY": ("--concurrency", "0")},
@@ -201,13 +203,34 @@ def test_all_problems_are_told_at_once_each_by_its_variable_or_flag() -> None:
 def test_the_constructor_checks_too() -> None:
     with pytest.raises(SettingsError, match="SEGSYNC_BATCH_SIZE=0 must be") as caught:
         Settings(
-            segment_access_token="",
+            segment_access_token="top secret",
             segment_space_id="spa_1",
             voucherify_application_id="id",
             voucherify_secret_key="key",
             batch_size=0,
         )
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(("connector", "count"), [("segment", 2), ("voucherify", 2)])
+def test_only_the_credentials_of_the_connectors_that_are_used_are_required(connector: str, count: int) -> None:
+    others = {name: value for name, value in CREDENTIALS.items() if not name.startswith(connector.upper())}
+    assert Settings.load(environ=others, needs=set(CONNECTORS) - {connector}).concurrency is None
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ=others, needs=[connector])
+    assert len(caught.value.problems) == count
+    assert all(re.match(rf"{connector.upper()}_[A-Z_]+ is missing\. ", problem) for problem in caught.value.problems)
+
+
+def test_credentials_that_the_constructor_was_not_given_are_missing_when_they_are_needed() -> None:
+    settings = Settings(segment_access_token="token", segment_space_id="spa_1")
+    settings.require("segment")
+    with pytest.raises(SettingsError) as caught:
+        settings.require("segment", "voucherify")
+    assert [problem.split()[0] for problem in caught.value.problems] == [
+        "VOUCHERIFY_APPLICATION_ID",
+        "VOUCHERIFY_SECRET_KEY",
+    ]
 
 
 def test_the_constructor_takes_no_none_for_a_credential() -> None:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from segsync.__about__ import __version__
 from segsync.formatting import clock, duration, printable, share
-from segsync.models import Outcomes, Stage
+from segsync.models import NextStep, Outcomes, Stage
 from segsync.report.html import charts, wording
 from segsync.report.html.advice import STAGES, Advised, advised, warning_meaning
 from segsync.report.import_report import ImportReport, ServiceCalls
@@ -81,7 +81,7 @@ class Page:
     voucherify: str
     when: str
     error: str
-    steps: Sequence[wording.Step]
+    steps: Sequence[NextStep]
     outcomes: Outcomes
     outcome_rows: Sequence[Outcome]
     imported_share: str
@@ -107,15 +107,15 @@ class Page:
     version: str = __version__
 
 
-def render(report: ImportReport, settings: Settings, *, next_command: str | None, named: Named | None = None) -> str:
+def render(report: ImportReport, settings: Settings, *, steps: Sequence[NextStep], named: Named | None = None) -> str:
     """The page, as HTML."""
     loader = PackageLoader("segsync.report", "html")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    page = _page(report, settings, next_command, named or Named())
+    page = _page(report, settings, steps, named or Named())
     return environment.get_template("report.html.j2").render(page=page)
 
 
-def _page(report: ImportReport, settings: Settings, next_command: str | None, named: Named) -> Page:
+def _page(report: ImportReport, settings: Settings, steps: Sequence[NextStep], named: Named) -> Page:
     outcomes, rows = report.outcomes, _outcome_rows(report)
     plots, pauses = _plots(report)
     has_done_something = report.seconds > 0
@@ -129,7 +129,7 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         voucherify=urlsplit(settings.voucherify_url).hostname or "",
         when=wording.when(report),
         error=printable(str(report.error)) if report.error else "",
-        steps=wording.steps(report, next_command),
+        steps=steps or [wording.NOTHING_LEFT],
         outcomes=outcomes,
         outcome_rows=rows,
         imported_share=share(wording.imported(report), outcomes.profiles),

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from segsync.formatting import profiles, share
-from segsync.models import Outcomes
+from segsync.models import NextStep, Outcomes
 from segsync.report.import_report import ImportReport
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something to do next, and the command that does it."""
-
-    words: str
-    command: str | None = None
+NOTHING_LEFT = NextStep("Nothing is left to do. A look at a few customers in Voucherify does no harm.")
 
 
 def state_words(report: ImportReport) -> str:
@@ -62,36 +55,6 @@ def summary(report: ImportReport) -> str:
             f"Voucherify accepted {outcomes.sent:,} {which} customers; whether it wrote them to its database {whether}."
         )
     return " ".join(words)
-
-
-def steps(report: ImportReport, next_command: str | None) -> list[Step]:
-    outcomes, steps = report.outcomes, []
-    if report.state != "done" and next_command:
-        steps.append(Step("Go on with the import, when the reason for the stop is gone:", next_command))
-    elif report.state != "done":
-        steps.append(Step("Set right what the reason for the stop names, then start the import again."))
-    elif report.resume_offset is not None:
-        steps.append(
-            Step("Look at the first customers in Voucherify. If they are right, import the others:", next_command)
-        )
-    if outcomes.rejected:
-        is_next = report.state == "done" and report.resume_offset is None
-        steps.append(
-            Step(
-                f"See below why {profiles(outcomes.rejected)} were rejected, and have it mended. Then take them again"
-                f"{':' if is_next else ' with --retry-rejected.'}",
-                next_command if is_next else None,
-            )
-        )
-    if not outcomes.profiles and report.state == "done":
-        steps.append(
-            Step("Check SEGMENT_SPACE_ID and SEGMENT_REGION: this space holds no profiles. If that is so, all is done.")
-        )
-    if outcomes.profiles and outcomes.without_identifier == outcomes.profiles:
-        steps.append(Step("Check IDENTIFIER_SAVED_AS_SOURCE_ID: no profile carries an identifier of this type."))
-    if not steps:
-        steps.append(Step("Nothing has to be done. A look at a few customers in Voucherify does no harm."))
-    return steps
 
 
 def identifier_advice(outcomes: Outcomes) -> str:

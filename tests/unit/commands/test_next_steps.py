@@ -1,4 +1,4 @@
-"""What is said when a run has ended: every kind of ending has its words, its way on and its exit code."""
+"""What a terminal shows when a run has ended: every kind of ending has its words, its next steps and its exit code."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.text import Text
 
-from segsync.commands.next_steps import conclusion, could_go_on, exit_code
+from segsync.commands.next_steps import conclusion, could_go_on, dry_run_notes, exit_code, next_steps
+from segsync.connectors.file import output_at
 from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
 from segsync.models import Outcomes
 from segsync.options import ImportOptions
@@ -66,8 +68,8 @@ def ended(
     )
 
 
-def said(report: ImportReport, options: ImportOptions = REQUEST) -> list[str]:
-    lines = conclusion(options, report)
+def shown(report: ImportReport, options: ImportOptions = REQUEST) -> list[str]:
+    lines = conclusion(report, next_steps(options, report))
     assert all(isinstance(line, Text) for line in lines), "brackets in a cursor are no markup"
     return [line.plain for line in lines]
 
@@ -80,44 +82,52 @@ def said(report: ImportReport, options: ImportOptions = REQUEST) -> list[str]:
 )
 def test_an_import_that_is_done_needs_no_words(outcomes: Outcomes) -> None:
     report = ended("done", outcomes, is_confirmed=not outcomes.sent)
-    assert said(report) == []
+    assert shown(report) == []
     assert exit_code(report, 0) == 0
 
 
-def test_after_rejections_the_way_to_take_them_again_is_named() -> None:
+def test_after_rejections_the_way_to_retry_them_is_named() -> None:
     report = ended("done", Outcomes(confirmed=90, rejected=10))
-    [line] = said(report)
-    assert "--retry-rejected takes just these again" in line
+    assert shown(report) == [
+        "Rejected: 10 profiles. After fixing the causes, run:",
+        f"  python -m segsync --retry-rejected {FLAGS}",
+    ]
     assert exit_code(report, 0) == 3
 
 
 @pytest.mark.parametrize(("cursor", "typed"), [("100", "100"), ("c+/=MTIw&?% é", "'c+/=MTIw&?% é'")])
-def test_a_limit_that_is_reached_is_told_with_both_ways_behind_it(cursor: str, typed: str) -> None:
+def test_a_limit_that_is_reached_is_named_with_the_offset_behind_it(cursor: str, typed: str) -> None:
     report = ended("done", Outcomes(confirmed=90, without_identifier=10), resume_offset=cursor)
-    [line] = said(report, replace(REQUEST, limit=100))
-    assert line == f"--limit 100 reached. The next profiles begin at --offset {typed}; --resume goes on there"
+    assert shown(report, replace(REQUEST, limit=100)) == [
+        f"--limit 100 reached. The next profiles begin at --offset {typed}. "
+        "When the customers look right in Voucherify, import the rest:",
+        f"  python -m segsync --resume {FLAGS}",
+    ]
     assert exit_code(report, 0) == 0
 
 
 @pytest.mark.parametrize(("offset", "where"), [("0", "in space spa_1:"), ("700", "in space spa_1 from offset 700 on:")])
-def test_a_space_without_profiles_is_told_and_is_no_error(offset: str, where: str) -> None:
+def test_a_space_without_profiles_is_named_and_is_not_an_error(offset: str, where: str) -> None:
     report = ended("done", Outcomes(), offset=offset)
-    assert said(report) == [f"Segment lists no profiles {where} nothing to import."]
+    [line] = shown(report)
+    assert line.startswith(f"Segment lists no profiles {where} nothing to import. Check SEGMENT_SPACE_ID")
     assert exit_code(report, 0) == 0
 
 
 def test_an_identifier_that_nobody_has_is_questioned() -> None:
-    [line] = said(ended("done", Outcomes(without_identifier=100)))
+    [line] = shown(ended("done", Outcomes(without_identifier=100)))
     assert "No profile has an external id of type 'email', so nothing was sent" in line
     assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in line
 
 
 def test_an_identifier_that_a_few_have_is_not_questioned() -> None:
-    assert said(ended("done", Outcomes(confirmed=1, without_identifier=99))) == []
+    assert shown(ended("done", Outcomes(confirmed=1, without_identifier=99))) == []
 
 
-def test_a_limit_all_of_whose_profiles_lack_the_identifier_is_told_both() -> None:
-    first, second = said(ended("done", Outcomes(without_identifier=5), resume_offset="5"), replace(REQUEST, limit=5))
+def test_a_limit_all_of_whose_profiles_lack_the_identifier_has_both_steps() -> None:
+    first, _, second = shown(
+        ended("done", Outcomes(without_identifier=5), resume_offset="5"), replace(REQUEST, limit=5)
+    )
     assert "--limit 5 reached" in first
     assert "'email'" in second
 
@@ -134,11 +144,11 @@ HALF = ended(
 
 
 def test_after_an_error_the_ways_on_are_commands_to_copy_with_and_without_the_ledger() -> None:
-    assert said(HALF) == [
+    assert shown(HALF) == [
         "Error: enough",
         "The current offset is: 50. To resume from it, run:",
         f"  python -m segsync --resume {FLAGS}",
-        "or, as a run of its own:",
+        "Or, to start a new run at this offset:",
         f"  python -m segsync --offset 50 {FLAGS}",
     ]
     assert exit_code(HALF, 0) == 1
@@ -147,18 +157,18 @@ def test_after_an_error_the_ways_on_are_commands_to_copy_with_and_without_the_le
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interruption_has_the_same_ways_on_and_the_exit_code_of_its_signal(number: int, code: int) -> None:
     report = ended("interrupted", HALF.outcomes, resume_offset="50", checkpointed=HALF.checkpointed)
-    assert said(report) == said(HALF)[1:]
+    assert shown(report) == shown(HALF)[1:]
     assert exit_code(report, number) == code
 
 
-def test_an_interruption_that_met_an_error_too_tells_it() -> None:
+def test_an_interruption_with_an_error_shows_it() -> None:
     report = ended("interrupted", HALF.outcomes, error=ENOUGH, resume_offset="50", checkpointed=HALF.checkpointed)
-    assert said(report) == said(HALF)
+    assert shown(report) == shown(HALF)
     assert exit_code(report, signal.SIGINT) == 130
 
 
 def test_the_limit_is_repeated_whole_for_the_ledger_and_what_is_left_of_it_for_an_offset() -> None:
-    lines = said(HALF, replace(REQUEST, limit=80))
+    lines = shown(HALF, replace(REQUEST, limit=80))
     assert f"  python -m segsync --resume --limit 80 {FLAGS}" in lines
     assert f"  python -m segsync --offset 50 --limit 30 {FLAGS}" in lines
 
@@ -166,19 +176,19 @@ def test_the_limit_is_repeated_whole_for_the_ledger_and_what_is_left_of_it_for_a
 @pytest.mark.parametrize("cursor", ["[/b]", "a b", "it's", "$HOME", "; rm -rf"])
 def test_a_cursor_can_be_copied_whatever_it_holds(cursor: str) -> None:
     report = ended("stopped", Outcomes(pending=1), error=ENOUGH, resume_offset=cursor, checkpointed=Outcomes())
-    *_, command = said(report)
+    *_, command = shown(report)
     assert shlex.split(command)[3:5] == ["--offset", cursor]
 
 
 def test_the_command_is_the_one_that_was_typed() -> None:
     options = replace(REQUEST, command=["/usr/bin/my python", "-m", "segsync"], resume_flags=["--quiet"])
-    assert "  '/usr/bin/my python' -m segsync --resume --quiet" in said(HALF, options)
+    assert "  '/usr/bin/my python' -m segsync --resume --quiet" in shown(HALF, options)
 
 
 def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
     error = QuotaError("Voucherify answered 402: the calls of the plan are used up", service="Voucherify", status=402)
     report = ended("stopped", HALF.outcomes, error=error, resume_offset="50", checkpointed=HALF.checkpointed)
-    assert said(report) == [f"Error: {error}", *said(HALF)[1:]]
+    assert shown(report) == [f"Error: {error}", *shown(HALF)[1:]]
     assert exit_code(report, 0) == 1
 
 
@@ -187,64 +197,64 @@ def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
 
 def test_a_credential_that_is_refused_at_once_leaves_nothing_to_resume() -> None:
     report = ended("stopped", Outcomes(), error=REFUSED, resume_offset="0")
-    assert said(report) == [
+    assert shown(report) == [
         "Error: Segment answered 401",
-        "Nothing has been imported. Set that right, then run the same again.",
+        "Nothing was imported. Fix this and retry.",
     ]
     assert exit_code(report, 0) == 2
 
 
 def test_a_credential_that_is_revoked_in_mid_run_has_ways_on() -> None:
     report = ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", checkpointed=HALF.checkpointed)
-    assert said(report) == ["Error: Segment answered 401", *said(HALF)[1:]]
+    assert shown(report) == ["Error: Segment answered 401", *shown(HALF)[1:]]
     assert exit_code(report, 0) == 2
 
 
-# --- all is listed, not all is heard of -------------------------------------------------------------------------
+# --- all is listed, not all results are read -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("outcomes", "left"),
     [
-        (Outcomes(confirmed=60, sent=1_040), "of 1,040 customers it is not known what became of them"),
-        (Outcomes(confirmed=60, pending=40), "40 profiles are to be taken again"),
+        (Outcomes(confirmed=60, sent=1_040), "the results of 1,040 customers are not read"),
+        (Outcomes(confirmed=60, pending=40), "40 profiles are pending"),
         (
             Outcomes(confirmed=60, sent=30, pending=10),
-            "of 30 customers it is not known what became of them and 10 profiles are to be taken again",
+            "the results of 30 customers are not read and 10 profiles are pending",
         ),
     ],
 )
 @pytest.mark.parametrize("state", ["stopped", "interrupted"])
-def test_when_all_is_listed_what_is_left_is_told_and_only_the_ledger_can_go_on(
+def test_when_all_is_listed_what_is_left_is_named_and_only_the_ledger_can_resume(
     outcomes: Outcomes, left: str, state: EndState
 ) -> None:
     report = ended(state, outcomes, resume_offset=None)
-    assert said(report) == [
-        f"All profiles are listed, but {left}. To go on, run:",
+    assert shown(report) == [
+        f"All profiles are listed, but {left}. To resume, run:",
         f"  python -m segsync --resume {FLAGS}",
     ]
     assert exit_code(report, signal.SIGINT) == (1 if state == "stopped" else 130)
 
 
-def test_an_error_after_which_nothing_is_left_is_told_alone() -> None:
+def test_an_error_after_which_nothing_is_left_stands_alone() -> None:
     report = ended("stopped", Outcomes(confirmed=100), error=ENOUGH, resume_offset=None)
-    assert said(report) == ["Error: enough"]
+    assert shown(report) == ["Error: enough"]
     assert exit_code(report, 0) == 1
 
 
-def test_who_does_not_ask_is_not_told_that_customers_are_unheard_of() -> None:
+def test_without_confirmation_unread_results_are_not_named() -> None:
     report = ended("stopped", Outcomes(sent=100), error=ENOUGH, resume_offset=None, is_confirmed=False)
-    assert said(report) == ["Error: enough"]
+    assert shown(report) == ["Error: enough"]
 
 
-def test_who_does_not_ask_is_told_of_those_that_are_to_be_taken_again_alone() -> None:
+def test_without_confirmation_only_pending_profiles_are_named() -> None:
     report = ended("stopped", Outcomes(sent=100, pending=5), error=ENOUGH, resume_offset=None, is_confirmed=False)
-    assert said(report)[1] == "All profiles are listed, but 5 profiles are to be taken again. To go on, run:"
+    assert shown(report)[1] == "All profiles are listed, but 5 profiles are pending. To resume, run:"
 
 
 def test_no_command_has_a_limit_of_0_where_the_limit_was_used_up_before_the_error() -> None:
     report = ended("stopped", Outcomes(confirmed=60, sent=40), error=ENOUGH, resume_offset="100")
-    lines = said(report, replace(REQUEST, limit=100))
+    lines = shown(report, replace(REQUEST, limit=100))
     assert "  python -m segsync --resume --limit 100 " + FLAGS in lines
     assert not [line for line in lines if "--limit 0" in line], "--limit 0 is refused"
 
@@ -253,26 +263,56 @@ def test_no_command_has_a_limit_of_0_where_the_limit_was_used_up_before_the_erro
 
 
 @pytest.mark.parametrize("state", ["stopped", "interrupted"])
-def test_a_retry_that_did_not_come_to_its_end_says_how_to_take_it_up_again(state: EndState) -> None:
+def test_a_retry_that_stopped_says_how_to_retry_again(state: EndState) -> None:
     error = ENOUGH if state == "stopped" else None
     report = ended(state, Outcomes(confirmed=90, pending=10), error=error, offset=None, resume_offset=None)
-    assert said(report, RETRY) == [
+    assert shown(report, RETRY) == [
         *(["Error: enough"] if error else []),
-        "Those that are not done are rejected still. To take them again, run:",
+        "Profiles that are not done stay rejected. To retry them, run:",
         f"  python -m segsync --retry-rejected {FLAGS}",
     ]
 
 
 def test_a_retry_after_which_nobody_is_rejected_needs_no_words() -> None:
     report = ended("done", Outcomes(confirmed=100), offset=None)
-    assert said(report, RETRY) == []
+    assert shown(report, RETRY) == []
     assert exit_code(report, 0) == 0
 
 
 def test_a_retry_after_which_some_are_rejected_still_says_so_again() -> None:
     report = ended("done", Outcomes(confirmed=99, rejected=1), offset=None)
-    assert "--retry-rejected" in said(report, RETRY)[0]
+    assert "--retry-rejected" in shown(report, RETRY)[1]
     assert exit_code(report, 0) == 3
+
+
+# --- a dry run --------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_names_its_file_and_says_that_nothing_was_sent(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    with output_at(path) as output:
+        assert output is not None
+        output.add(b'[{"source_id":"1","metadata":{"two words":1}}]')
+    first, second, third = dry_run_notes(path, output)
+    assert "holds what would be sent: 1 customers. It is personal data" in first
+    assert "two words" in second
+    assert third.startswith("Nothing was sent to Voucherify")
+
+
+def test_a_dry_run_that_stopped_says_why_and_that_it_cannot_be_resumed() -> None:
+    stopped = msgspec.structs.replace(HALF, is_dry_run=True)
+    steps = next_steps(REQUEST, stopped)
+    assert [line.plain for line in conclusion(stopped, steps, dry_run_notes(None, None))] == [
+        "Error: enough",
+        "Nothing was sent to Voucherify, and no ledger or list of profiles was changed.",
+        "Dry run stopped at offset 50. Dry runs can't be resumed.",
+    ]
+    assert [step.command for step in steps] == [None]
+
+
+@pytest.mark.parametrize("outcomes", [Outcomes(sent=2), Outcomes(sent=2, rejected=1)])
+def test_a_dry_run_that_is_done_has_no_next_step(outcomes: Outcomes) -> None:
+    assert next_steps(REQUEST, msgspec.structs.replace(ended("done", outcomes), is_dry_run=True)) == []
 
 
 # --- whether to ask the user to go on at once -------------------------------------------------------------------

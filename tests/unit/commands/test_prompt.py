@@ -1,4 +1,4 @@
-"""What is done for what was asked, given what the ledger remembers: begin, go on, ask, or nothing at all."""
+"""What is done for these options on this ledger: begin, resume, ask, or nothing at all."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def types(monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
 
 
 def chosen(options: ImportOptions, ledger: Ledger) -> tuple[Plan | int, list[str]]:
-    """The choice, and the lines that are said with it."""
+    """The choice, and the lines that are printed with it."""
     console = Console(file=StringIO(), width=60, color_system=None)
     choice = choose(options, ledger, console)
     assert isinstance(console.file, StringIO)
@@ -82,9 +82,9 @@ def chosen(options: ImportOptions, ledger: Ledger) -> tuple[Plan | int, list[str
 
 
 def plan_of(options: ImportOptions, ledger: Ledger) -> tuple[Plan, list[str]]:
-    choice, said = chosen(options, ledger)
+    choice, lines = chosen(options, ledger)
     assert isinstance(choice, Plan)
-    return choice, said
+    return choice, lines
 
 
 def ran(
@@ -134,75 +134,75 @@ UNFINISHED: list[State] = ["running", "interrupted", "stopped"]
 
 
 def test_the_first_import_begins_at_the_first_profile_without_a_word(ledger: Ledger) -> None:
-    plan, said = plan_of(REQUEST, ledger)
+    plan, lines = plan_of(REQUEST, ledger)
     assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
-    assert said == []
+    assert lines == []
 
 
 def test_an_import_from_an_offset_begins_there_and_leaves_the_files_of_others_alone(ledger: Ledger) -> None:
-    plan, said = plan_of(replace(REQUEST, offset="700"), ledger)
+    plan, lines = plan_of(replace(REQUEST, offset="700"), ledger)
     assert (plan.kind, plan.offset, plan.begins_anew) == ("new", "700", False)
-    assert said == []
+    assert lines == []
 
 
 @pytest.mark.parametrize("state", ["done", "limited"])
 def test_after_an_import_that_is_done_the_next_begins_anew_without_a_word(ledger: Ledger, state: State) -> None:
     ran(ledger, state, is_listed=state == "done")
-    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    plan, lines = plan_of(AT_A_TERMINAL, ledger)
     assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
-    assert said == []
+    assert lines == []
 
 
 @pytest.mark.parametrize("state", UNFINISHED)
 def test_an_import_that_came_nowhere_is_nothing_to_ask_about(ledger: Ledger, state: State) -> None:
     ran(ledger, state, pages=0)
-    plan, said = plan_of(AT_A_TERMINAL, ledger)
-    assert (plan.kind, plan.offset, said) == ("new", "0", [])
+    plan, lines = plan_of(AT_A_TERMINAL, ledger)
+    assert (plan.kind, plan.offset, lines) == ("new", "0", [])
 
 
 @pytest.mark.parametrize("state", UNFINISHED)
 @pytest.mark.parametrize("request_", [replace(AT_A_TERMINAL, offset="0"), replace(AT_A_TERMINAL, begins_anew=True)])
-def test_who_says_where_to_begin_is_not_asked(ledger: Ledger, state: State, request_: ImportOptions) -> None:
+def test_with_an_offset_nothing_is_asked(ledger: Ledger, state: State, request_: ImportOptions) -> None:
     ran(ledger, state)
-    plan, said = plan_of(request_, ledger)
+    plan, lines = plan_of(request_, ledger)
     assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
-    assert said == []
+    assert lines == []
 
 
 # --- --resume -------------------------------------------------------------------------------------------------
 
 
 def test_a_resume_on_a_new_ledger_begins_at_the_first_profile_and_says_so(ledger: Ledger) -> None:
-    plan, said = plan_of(RESUME, ledger)
+    plan, lines = plan_of(RESUME, ledger)
     assert (plan.kind, plan.offset, plan.begins_anew) == ("new", "0", True)
-    assert said == ["No import has run on the ledger segsync.db yet: beginning at the first profile."]
+    assert lines == ["No import has run on the ledger segsync.db yet: beginning at the first profile."]
 
 
 @pytest.mark.parametrize("state", [*UNFINISHED, "limited"])
 def test_a_resume_goes_on_where_the_last_import_stood_and_says_where(ledger: Ledger, state: State) -> None:
     run = ran(ledger, state, rejected=3)
-    plan, said = plan_of(RESUME, ledger)
+    plan, lines = plan_of(RESUME, ledger)
     assert (plan.kind, plan.runs, plan.offset) == ("resume", (run,), "200")
     assert plan.before == Outcomes(confirmed=194, rejected=6)
     assert not plan.begins_anew, "the files of the import are added to"
-    assert said == ["Resuming from offset 200: 200 profiles are done."]
+    assert lines == ["Resuming from offset 200: 200 profiles are done."]
     assert runs_in(ledger) == [(run, "running")]
 
 
 def test_a_resume_goes_on_with_the_last_import_and_no_other(ledger: Ledger) -> None:
     ran(ledger, "stopped", pages=5)
     later = ran(ledger, "stopped", pages=1, first="3000")
-    plan, said = plan_of(RESUME, ledger)
+    plan, lines = plan_of(RESUME, ledger)
     assert (plan.runs, plan.offset) == ((later,), "3100")
-    assert said == ["Resuming from offset 3100: 100 profiles are done."]
+    assert lines == ["Resuming from offset 3100: 100 profiles are done."]
 
 
 @pytest.mark.parametrize("state", UNFINISHED)
 def test_a_resume_of_an_import_that_came_nowhere_begins_where_it_began(ledger: Ledger, state: State) -> None:
     ran(ledger, state, pages=0, first="700")
-    plan, said = plan_of(RESUME, ledger)
+    plan, lines = plan_of(RESUME, ledger)
     assert (plan.offset, plan.before) == ("700", Outcomes())
-    assert said == ["Resuming from offset 700: 0 profiles are done."]
+    assert lines == ["Resuming from offset 700: 0 profiles are done."]
 
 
 def test_a_limit_counts_from_the_beginning_of_the_import_that_is_resumed(ledger: Ledger) -> None:
@@ -213,50 +213,50 @@ def test_a_limit_counts_from_the_beginning_of_the_import_that_is_resumed(ledger:
 
 def test_after_an_import_that_is_done_there_is_nothing_to_resume_and_that_is_no_error(ledger: Ledger) -> None:
     ran(ledger, "done", is_listed=True)
-    choice, said = chosen(RESUME, ledger)
+    choice, lines = chosen(RESUME, ledger)
     assert choice == 0
-    assert said == ["The last import on the ledger segsync.db is complete: nothing to resume."]
+    assert lines == ["The last import on the ledger segsync.db is complete: nothing to resume."]
     assert runs_in(ledger) == [(1, "done")]
 
 
 @pytest.mark.parametrize("state", [*UNFINISHED, "done"])
-def test_where_all_is_listed_a_resume_hears_what_became_of_the_customers(ledger: Ledger, state: State) -> None:
+def test_where_all_is_listed_a_resume_reads_the_results(ledger: Ledger, state: State) -> None:
     run = ran(ledger, state, is_listed=True, open_upserts=2)
-    plan, said = plan_of(RESUME, ledger)
+    plan, lines = plan_of(RESUME, ledger)
     assert (plan.kind, plan.runs, plan.offset, plan.before) == ("resume", (run,), None, Outcomes(sent=200))
-    assert said == ["Resuming: all 200 profiles are listed, what is left is to hear of their outcome."]
+    assert lines == ["Resuming: all 200 profiles are listed; waiting for Voucherify's results."]
 
 
 # --- --retry-rejected -----------------------------------------------------------------------------------------
 
 
-def test_a_retry_takes_the_rejected_profiles_and_says_how_many(ledger: Ledger) -> None:
+def test_a_retry_replays_the_rejected_profiles_and_says_how_many(ledger: Ledger) -> None:
     run = ran(ledger, "done", is_listed=True, pages=15, rejected=80)
-    plan, said = plan_of(RETRY, ledger)
+    plan, lines = plan_of(RETRY, ledger)
     assert (plan.kind, plan.runs, plan.begins_anew) == ("retry", (run,), False)
     assert plan.before == Outcomes(confirmed=300, rejected=1200)
-    assert said == ["Taking 1,200 rejected profiles again."]
+    assert lines == ["Retrying rejected profiles: 1,200."]
 
 
 def test_a_retry_takes_those_of_all_imports_that_belong_together(ledger: Ledger) -> None:
     ran(ledger, "done", is_listed=True, rejected=50)  # another import began at the first profile since
     first = ran(ledger, "stopped", rejected=3)
     second = ran(ledger, "done", is_listed=True, first="200", rejected=2)
-    plan, said = plan_of(RETRY, ledger)
+    plan, lines = plan_of(RETRY, ledger)
     assert (plan.runs, plan.before) == ((first, second), Outcomes(confirmed=390, rejected=10))
-    assert said == ["Taking 10 rejected profiles again."]
+    assert lines == ["Retrying rejected profiles: 10."]
 
 
 @pytest.mark.parametrize("has_run", [True, False])
-def test_where_nobody_is_rejected_there_is_nothing_to_take_again_and_that_is_no_error(
+def test_where_nobody_is_rejected_there_is_nothing_to_retry_and_that_is_not_an_error(
     ledger: Ledger, has_run: bool
 ) -> None:
     if has_run:
         ran(ledger, "done", is_listed=True)
     before = runs_in(ledger)
-    choice, said = chosen(RETRY, ledger)
+    choice, lines = chosen(RETRY, ledger)
     assert choice == 0
-    assert said == ["The ledger segsync.db knows no rejected profiles: nothing to take again."]
+    assert lines == ["The ledger segsync.db has no rejected profiles: nothing to retry."]
     assert runs_in(ledger) == before
 
 
@@ -266,12 +266,12 @@ def test_a_retry_asks_nothing_about_an_unfinished_import(ledger: Ledger) -> None
     assert plan.kind == "retry"
 
 
-# --- an unfinished import, and nobody said what to do with it -------------------------------------------------------
+# --- an unfinished import, and no flag for it -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("state", "how"),
-    [("running", "ended without a word"), ("interrupted", "was interrupted"), ("stopped", "stopped early")],
+    [("running", "crashed or was killed"), ("interrupted", "was interrupted"), ("stopped", "stopped early")],
 )
 def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_named(
     ledger: Ledger, state: State, how: str, capsys: pytest.CaptureFixture[str]
@@ -279,7 +279,7 @@ def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_named(
     run = ran(ledger, state)
     choice, [found, ways_on] = chosen(REQUEST, ledger)
     assert choice == 2
-    assert found.startswith("The ledger segsync.db holds an unfinished import: it began at 20")
+    assert found.startswith("The ledger segsync.db holds an unfinished import: it started at 20")
     assert found.endswith(f", {how}, and 200 profiles are done, up to offset 200.")
     assert ways_on == "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0"
     assert runs_in(ledger) == [(run, state)]
@@ -299,18 +299,18 @@ def test_at_a_terminal_the_question_names_the_offset(
 def test_yes_resumes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     run = ran(ledger, "interrupted", rejected=1)
     types(monkeypatch, typed)
-    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    plan, lines = plan_of(AT_A_TERMINAL, ledger)
     assert (plan.kind, plan.runs, plan.offset) == ("resume", (run,), "200")
-    assert said[1:] == ["Resuming from offset 200: 200 profiles are done."]
+    assert lines[1:] == ["Resuming from offset 200: 200 profiles are done."]
 
 
 @pytest.mark.parametrize("typed", ["no\n", "NO\n"])
 def test_no_begins_again_from_the_first_profile(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     run = ran(ledger, "interrupted", first="100")
     types(monkeypatch, typed)
-    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    plan, lines = plan_of(AT_A_TERMINAL, ledger)
     assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
-    assert len(said) == 1
+    assert len(lines) == 1
     assert runs_in(ledger) == [(run + 1, "running"), (run, "interrupted")]
 
 
@@ -318,20 +318,20 @@ def test_no_begins_again_from_the_first_profile(ledger: Ledger, monkeypatch: pyt
 def test_anything_else_does_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
     run = ran(ledger, "interrupted")
     types(monkeypatch, typed)
-    choice, said = chosen(AT_A_TERMINAL, ledger)
+    choice, lines = chosen(AT_A_TERMINAL, ledger)
     assert choice == 2
-    assert said[-1].startswith("Nothing was done. To resume it: --resume.")
+    assert lines[-1].startswith("Nothing was done. To resume it: --resume.")
     assert runs_in(ledger) == [(run, "interrupted")]
 
 
-def test_where_all_is_listed_neither_the_question_nor_what_is_said_names_an_offset_that_there_is_not(
+def test_where_all_is_listed_neither_the_question_nor_the_answer_names_an_offset(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran(ledger, "interrupted", is_listed=True, open_upserts=1)
     types(monkeypatch, "yes\n")
-    plan, said = plan_of(AT_A_TERMINAL, ledger)
+    plan, lines = plan_of(AT_A_TERMINAL, ledger)
     assert (plan.kind, plan.offset) == ("resume", None)
-    assert "None" not in "".join([*said, capsys.readouterr().err])
+    assert "None" not in "".join([*lines, capsys.readouterr().err])
 
 
 @pytest.mark.parametrize("typed", [None, "", "\n"])
@@ -343,11 +343,11 @@ def test_no_answer_is_no_answer(
     assert capsys.readouterr().err == "Well? "
 
 
-def test_what_is_said_is_no_markup(ledger: Ledger) -> None:
+def test_what_is_printed_is_not_markup(ledger: Ledger) -> None:
     run = ledger.read(partial(accounts.begin_run, first_offset="[/b]", source=ledger.source)).id
     ledger.read(partial(entries.finish_page, run=run, number=1, next_cursor="[red]c:key:", outcomes=Outcomes(sent=5)))
-    _, said = chosen(replace(RESUME, ledger=Path("[/a].db")), ledger)
-    assert said == ["Resuming from offset [red]c:key:: 5 profiles are done."]
+    _, lines = chosen(replace(RESUME, ledger=Path("[/a].db")), ledger)
+    assert lines == ["Resuming from offset [red]c:key:: 5 profiles are done."]
 
 
 def test_upserts_that_failed_are_work_for_a_resume(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""What a ledger tells who asks for the status: people and machines."""
+"""`status`, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def said(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def printed(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     say_status(path, as_json=False)
     return capsys.readouterr().out
 
@@ -92,7 +92,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
     times = [run.pop(name) for run in status["runs"] for name in ("began_at", "ended_at")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
     assert status == {
-        "version": 1,
+        "format": 2,
         "ledger": str(path),
         "runs": [
             {
@@ -119,7 +119,8 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
             },
         ],
         "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1}],
-        "next": "To resume it: python -m segsync --resume",
+        "next_step": "To resume, run:",
+        "next_command": "python -m segsync --resume",
     }
 
 
@@ -128,7 +129,8 @@ def test_the_json_of_a_ledger_without_runs_is_no_error(path: Path, capsys: pytes
     say_status(path, as_json=True)
     status = json.loads(capsys.readouterr().out)
     assert (status["runs"], status["rejections"]) == ([], [])
-    assert status["next"] == "No import has run yet. To begin: python -m segsync"
+    assert status["next_step"] == "No import has run yet. To begin, run:"
+    assert status["next_command"] == "python -m segsync"
 
 
 # --- states and what to do next -------------------------------------------------------------------------------
@@ -149,10 +151,10 @@ def test_a_run_is_under_way_while_its_process_is_there_and_killed_when_it_is_not
         play(ledger, state=None, sent=3)
         status = read_status(path)
         assert (status.runs[0].state, status.runs[0].ended_at) == ("running", None)
-        assert status.next == "An import is under way."
+        assert (status.next_step, status.next_command) == ("An import is running.", None)
     status = read_status(path)
     assert (status.runs[0].state, status.runs[0].ended_at) == ("killed", None)
-    assert status.next == "To resume it: python -m segsync --resume"
+    assert (status.next_step, status.next_command) == ("To resume, run:", "python -m segsync --resume")
 
 
 def test_one_that_was_killed_before_is_not_under_way_while_the_next_one_is(path: Path) -> None:
@@ -172,14 +174,14 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "state", "following"),
     [
-        ({"confirmed": 9}, "done", "All is done."),
-        ({"confirmed": 9, "sent": 1}, "done", "To hear what became of the customers .*--resume"),
+        ({"confirmed": 9}, "done", "Nothing is left to do."),
+        ({"confirmed": 9, "sent": 1}, "done", "sent but not confirmed.*--resume"),
         ({"confirmed": 9, "pending": 1}, "done", "--resume"),
-        ({"confirmed": 9, "rejected": 1}, "done", "To take the rejected profiles again.*--retry-rejected"),
+        ({"confirmed": 9, "rejected": 1}, "done", "After fixing the causes, run:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
-        ({"confirmed": 9}, "limited", "What --limit asked for is done. To go on behind it: .*--resume"),
-        ({"confirmed": 9}, "interrupted", "To resume it: .*--resume"),
-        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume it: .*--resume"),
+        ({"confirmed": 9}, "limited", "The profiles of --limit are done. To import the rest, run: .*--resume"),
+        ({"confirmed": 9}, "interrupted", "To resume, run: .*--resume"),
+        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume, run: .*--resume"),
     ],
 )
 def test_it_says_what_to_do_next(
@@ -187,8 +189,10 @@ def test_it_says_what_to_do_next(
 ) -> None:
     with open_ledger(path) as ledger:
         play(ledger, state=state, **outcomes)  # type: ignore[arg-type]
-    assert re.search(following, read_status(path).next)
-    assert said(path, capsys).rstrip().endswith(read_status(path).next)
+    status = read_status(path)
+    shown = " ".join(printed(path, capsys).split())
+    assert re.search(rf"{following}$", shown)
+    assert shown.endswith(status.next_command or status.next_step)
 
 
 def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
@@ -200,7 +204,7 @@ def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
         ledger.read(partial(accounts.end_run, run=run, state="done", error=None))
     status = read_status(path)
     assert (status.runs[0].outcomes, status.runs[0].open_upserts) == (Outcomes(sent=1), 0)
-    assert status.next == "All is done."
+    assert (status.next_step, status.next_command) == ("Nothing is left to do.", None)
 
 
 # --- rejections -----------------------------------------------------------------------------------------------
@@ -230,7 +234,7 @@ def test_rejections_before_an_import_that_began_anew_do_not_matter_any_more(path
         play(ledger, rejected=3)
         play(ledger, confirmed=3)
     status = read_status(path)
-    assert (status.rejections, status.next) == ([], "All is done.")
+    assert (status.rejections, status.next_command) == ([], None)
 
 
 # --- for people -----------------------------------------------------------------------------------------------
@@ -242,13 +246,13 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
     with open_ledger(path) as ledger:
         play(ledger, next_cursor="[bold]100", confirmed=12_345, state="stopped")
         play(ledger, offset="[bold]100", confirmed=50, sent=40, pending=30, without_identifier=20, rejected=10)
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     assert f"Ledger {path}" in " ".join(shown.split())
     assert "Run 2: done" in shown
     for what, count in (
         ("Customers confirmed", 50),
         ("Customers sent", 40),
-        ("To do again", 30),
+        ("Pending", 30),
         ("Without identifier", 20),
         ("Rejected", 10),
     ):
@@ -262,7 +266,7 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
 def test_what_stopped_it_is_shown_as_it_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_ledger(path) as ledger:
         play(ledger, state="stopped", next_cursor="[red]", error="Segment [red]at once[/red] is away")
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     assert "Segment [red]at once[/red] is away" in shown
     assert "[red]" in shown
 
@@ -274,7 +278,7 @@ def test_in_a_narrow_window_the_offset_and_reasons_are_whole(
     with open_ledger(path) as ledger:
         play(ledger, next_cursor=cursor, rejected=1, reason=lambda _: reason, state="interrupted")
     monkeypatch.setenv("COLUMNS", "40")
-    cells = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in said(path, capsys).splitlines())
+    cells = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in printed(path, capsys).splitlines())
     assert cursor in cells
     assert reason in cells
 
@@ -284,21 +288,21 @@ def test_of_many_runs_the_last_few_are_shown(path: Path, capsys: pytest.CaptureF
         for number in range(20):
             play(ledger, offset=str(number), confirmed=1)
     assert len(read_status(path).runs) == 20
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     assert [int(number) for number in re.findall(r"Run (\d+) of", shown)] == [19, 18, 17, 16, 15]
 
 
 def test_nobody_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_ledger(path) as ledger:
         play(ledger, sent=3, rejected=3)
-    shown = said(path, capsys)
+    shown = printed(path, capsys)
     say_status(path, as_json=True)
     shown += capsys.readouterr().out
     assert "example.com" not in shown
     assert "use_" not in shown
 
 
-# --- what is no ledger ----------------------------------------------------------------------------------------
+# --- what is not a ledger -------------------------------------------------------------------------------------
 
 
 def test_what_is_not_there_is_named(path: Path) -> None:
@@ -307,7 +311,7 @@ def test_what_is_not_there_is_named(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_what_is_no_ledger_is_named(path: Path) -> None:
+def test_what_is_not_a_ledger_is_named(path: Path) -> None:
     path.write_text("segment_id,source_id\n")
     with pytest.raises(LedgerError, match="not an SQLite file"):
         read_status(path)
@@ -330,7 +334,7 @@ def test_a_damaged_ledger_is_named(path: Path) -> None:
         read_status(path)
 
 
-def test_a_run_tells_the_same_to_who_asks_in_python(path: Path) -> None:
+def test_a_run_is_the_same_in_python(path: Path) -> None:
     with open_ledger(path) as ledger:
         play(ledger, confirmed=3)
     [run] = read_status(path).runs

@@ -56,7 +56,7 @@ def rows(result: ImportReport) -> dict[str, list[str]]:
 
 
 CUSTOMERS = ("Customers confirmed", "Customers sent")
-OTHER_FATES = ("Without identifier", "Rejected", "Still to do")
+OTHER_OUTCOMES = ("Without identifier", "Rejected", "Pending")
 
 
 def number(cells: list[str]) -> int:
@@ -66,26 +66,26 @@ def number(cells: list[str]) -> int:
 def test_the_summary_shows_every_outcome_and_they_add_up_to_the_profiles() -> None:
     outcomes = Outcomes(confirmed=1_234_567, sent=8_900, without_identifier=89_012, rejected=345, pending=67)
     table = rows(report(outcomes, state="stopped", resume_offset="1323900"))
-    counts = [number(table[name]) for name in ("Profiles listed", *CUSTOMERS, *OTHER_FATES)]
+    counts = [number(table[name]) for name in ("Profiles listed", *CUSTOMERS, *OTHER_OUTCOMES)]
     assert counts == [1_234_567 + 8_900 + 89_012 + 345 + 67, 1_234_567, 8_900, 89_012, 345, 67]
     assert table["Without identifier"][1] == WITHOUT_IDENTIFIER
     assert table["Rejected"][1] == REJECTED
-    assert table["Still to do"][1] == "from offset 1323900"
+    assert table["Pending"][1] == "from offset 1323900"
 
 
 COUNTS = st.sampled_from([0, 0, 1, 99, 1_000, 1_234_567])
 
 
 @given(st.builds(Outcomes, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.booleans(), st.sampled_from(["100", None]))
-def test_whatever_became_of_the_profiles_the_rows_that_are_there_add_up_to_them(
+def test_whatever_the_outcomes_the_rows_that_are_there_add_up_to_the_profiles(
     outcomes: Outcomes, is_confirmed: bool, resume_offset: str | None
 ) -> None:
     table = rows(report(outcomes, "stopped", resume_offset, is_confirmed=is_confirmed))
-    shown = [number(table[name]) for name in (*CUSTOMERS, *OTHER_FATES) if name in table]
+    shown = [number(table[name]) for name in (*CUSTOMERS, *OTHER_OUTCOMES) if name in table]
     assert sum(shown) == number(table["Profiles listed"]) == outcomes.profiles
 
 
-def test_a_run_that_heard_of_every_customer_says_confirmed_and_nothing_of_merely_sent_ones() -> None:
+def test_a_run_that_read_every_result_says_confirmed_and_nothing_of_merely_sent_ones() -> None:
     table = rows(report(Outcomes(confirmed=100)))
     assert table["Customers confirmed"] == ["100", "written by Voucherify"]
     assert "Customers sent" not in table
@@ -93,30 +93,30 @@ def test_a_run_that_heard_of_every_customer_says_confirmed_and_nothing_of_merely
 
 def test_a_run_that_does_not_ask_says_sent_and_not_confirmed() -> None:
     table = rows(report(Outcomes(sent=100), is_confirmed=False))
-    assert table["Customers sent"] == ["100", "accepted by Voucherify, outcome not read"]
+    assert table["Customers sent"] == ["100", "accepted by Voucherify, result not read"]
     assert "Customers confirmed" not in table
 
 
-def test_customers_of_whom_it_has_not_heard_yet_are_not_called_confirmed() -> None:
+def test_customers_whose_result_is_not_read_yet_are_not_called_confirmed() -> None:
     table = rows(report(Outcomes(confirmed=60, sent=40), state="interrupted"))
     assert (number(table["Customers confirmed"]), number(table["Customers sent"])) == (60, 40)
 
 
-def test_what_an_earlier_process_heard_is_shown_by_one_that_does_not_ask_too() -> None:
+def test_what_an_earlier_process_read_is_shown_by_one_that_does_not_ask_too() -> None:
     table = rows(report(Outcomes(confirmed=60, sent=40), is_confirmed=False))
     assert (number(table["Customers confirmed"]), number(table["Customers sent"])) == (60, 40)
 
 
 @pytest.mark.parametrize(("is_confirmed", "row"), [(True, "Customers confirmed"), (False, "Customers sent")])
-def test_where_there_was_nobody_to_send_that_is_said_with_a_zero(is_confirmed: bool, row: str) -> None:
+def test_where_there_was_nobody_to_send_a_zero_says_so(is_confirmed: bool, row: str) -> None:
     table = rows(report(Outcomes(without_identifier=5), is_confirmed=is_confirmed))
     assert [name for name in CUSTOMERS if name in table] == [row]
     assert number(table[row]) == 0
 
 
-def test_profiles_that_are_to_be_taken_again_have_no_offset() -> None:
+def test_profiles_that_are_to_be_replayed_have_no_offset() -> None:
     text = printed(report(Outcomes(confirmed=5, pending=3), state="stopped", resume_offset=None))
-    assert re.search(r"Still to do +3 +taken again", text)
+    assert re.search(r"Pending +3 +to be replayed", text)
     assert "None" not in text
 
 

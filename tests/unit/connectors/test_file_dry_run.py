@@ -1,4 +1,4 @@
-"""The sink of a dry run, and what is said of one."""
+"""The sink of a dry run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from segsync.commands.next_steps import what_it_means
 from segsync.connectors.base import Results
 from segsync.connectors.file import DryRunSink, output_at, problem_with
-from segsync.errors import StopError
 from segsync.mapping.customer import to_customer
 from segsync.models import Outcomes
 from segsync.pipeline.stages import Pipeline
 from segsync.report.counters import Counters
-from segsync.report.import_report import EndState, ImportReport
 from tests.conftest import run_virtual
 from tests.support.memory import MemorySource
 
@@ -38,23 +35,6 @@ def dry_import(profiles: int, sink: DryRunSink) -> Counters:
 
     run_virtual(run())
     return counters
-
-
-def report(state: EndState = "done", resume_offset: str | None = None) -> ImportReport:
-    return ImportReport(
-        state=state,
-        error=StopError("enough") if state == "stopped" else None,
-        outcomes=Outcomes(sent=2),
-        before=Outcomes(),
-        checkpointed=Outcomes(),
-        is_confirmed=False,
-        offset="0",
-        resume_offset=resume_offset,
-        seconds=1.0,
-        calls={},
-        warnings={},
-        is_dry_run=True,
-    )
 
 
 def test_the_pipeline_takes_it_as_any_other_sink_and_counts_every_customer(tmp_path: Path) -> None:
@@ -86,21 +66,3 @@ def test_a_file_that_will_not_do_is_known_by_its_name(tmp_path: Path, name: str,
     (tmp_path / "there.csv").touch()
     assert problem in (problem_with(tmp_path / name) or "")
     assert (problem_with(tmp_path / name) is None) == (problem == "")
-
-
-def test_what_is_said_names_the_file_and_that_nothing_was_sent(tmp_path: Path) -> None:
-    path = tmp_path / "c.csv"
-    with output_at(path) as output:
-        assert output is not None
-        output.add(b'[{"source_id":"1","metadata":{"two words":1}}]')
-    said = [line.plain for line in what_it_means(report(), path, output)]
-    assert len(said) == 3
-    assert "holds what would be sent: 1 customers. It is personal data" in said[0]
-    assert "two words" in said[1]
-    assert said[2].startswith("Nothing was sent to Voucherify")
-
-
-def test_one_that_stopped_says_why_and_that_there_is_no_way_to_resume_it() -> None:
-    error, ending, _ = [line.plain for line in what_it_means(report("stopped", "400"), None, None)]
-    assert error == "Error: enough"
-    assert "at offset 400, and cannot be resumed" in ending
