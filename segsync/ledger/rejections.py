@@ -43,7 +43,7 @@ def runs_with_rejections(db: Connection, since: int) -> list[int]:
 
 
 def rejected_profiles(db: Connection, run: int, after: str | None, most: int) -> list[str]:
-    """Segment ids of rejected profiles on settled pages, in their own order, those behind `after`."""
+    """Segment ids of rejected profiles on done pages, in their own order, those behind `after`."""
     rows = db.execute(
         "SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND (?2 IS NULL OR segment_id > ?2) "
         "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "

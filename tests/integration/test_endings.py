@@ -48,12 +48,14 @@ def test_the_summary_and_the_page_say_what_the_table_says(segsync: Segsync, star
     assert rejections_add_up(report)
     assert {group.stage for group in report.rejections} == {"read", "confirm"}
     assert sum(report.throughput.profiles) == 500 - sum(g.profiles for g in report.rejections if g.stage == "read")
-    assert f"{report.outcomes.customers} customers came over" in page_in(segsync)
+    assert f"{report.outcomes.customers} customers imported" in page_in(segsync)
     assert "Report: report.html" in run.stderr
     assert next_command_in(segsync) == ["--retry-rejected", *LEAVE]
 
 
-def test_an_import_that_took_several_processes_is_told_as_one(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_an_import_that_took_several_processes_is_reported_as_one(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
     sandbox = start_sandbox(fast(1000, missing=0.05, refused_later=0.05))
     segsync("--limit", "400", *LEAVE, sandbox=sandbox)
     first = report_in(segsync)
@@ -85,7 +87,7 @@ def test_a_page_that_nobody_asked_for_in_time_can_be_had_later(segsync: Segsync,
     report = report_in(segsync)
     assert (report.outcomes.profiles, report.seconds) == (300, 0)
     assert rejections_add_up(report)
-    assert f"Rejected: {report.outcomes.rejected}" in page_in(segsync)
+    assert f"Rejected profiles: {report.outcomes.rejected}" in page_in(segsync)
     assert f"Warnings: {len(segsync.lines('profiles-with-warnings.csv')) - 1}" in page_in(segsync)
     assert "How fast it went" not in page_in(segsync)
 
@@ -99,7 +101,7 @@ def test_the_page_that_comes_later_knows_whether_outcomes_were_read(
     segsync("--resume", *LEAVE, sandbox=sandbox)
     report = report_in(segsync)
     assert (report.is_confirmed, report.outcomes.sent > 0) == (confirms, not confirms)
-    assert f"{report.outcomes.customers} customers {'came over' if confirms else 'were sent'}" in page_in(segsync)
+    assert f"{report.outcomes.customers} customers {'imported' if confirms else 'sent'}" in page_in(segsync)
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["a signal", "a second signal"])

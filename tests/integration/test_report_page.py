@@ -55,10 +55,10 @@ async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab,
 
     text = await tab.ask("document.body.innerText")
     outcomes = report.outcomes
-    assert f"{outcomes.customers:,} customers came over" in text
-    assert f"What became of the {outcomes.profiles:,} profiles" in text
-    assert f"Rejected: {outcomes.rejected:,}" in text
-    assert f"Without a customer id: {outcomes.without_identifier:,}" in text
+    assert f"{outcomes.customers:,} customers imported" in text
+    assert f"Outcomes of the {outcomes.profiles:,} profiles" in text
+    assert f"Rejected profiles: {outcomes.rejected:,}" in text
+    assert f"Profiles without an identifier: {outcomes.without_identifier:,}" in text
     assert f"Warnings: {sum(report.warnings.values()):,}" in text
     counts = await tab.ask("[...document.querySelectorAll('.kind .count')].map(each => each.innerText)")
     assert sum(int(count.replace(",", "")) for count in counts) == outcomes.rejected > 0

@@ -1,4 +1,4 @@
-"""What a rejection or a warning means, and what to do about it, in words for who has never seen a terminal."""
+"""What a rejection or a warning means, and how to fix it, in words for someone who has never used a terminal."""
 
 from __future__ import annotations
 
@@ -9,112 +9,108 @@ from itertools import groupby
 
 from segsync.models import RejectionGroup, Stage
 
-RETRY = "Then run segsync with --retry-rejected: it takes just these again."
+RETRY = "Then run segsync with --retry-rejected, which imports just these profiles."
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of rejection: where it shows (stages, words in the reason), its title, meaning, and what to do."""
+    """A kind of rejection: where it happens (stages, words in the reason), its title, its meaning and how to fix it."""
 
     stages: tuple[Stage, ...]
     words: re.Pattern[str]
     title: str
     meaning: str
-    to_do: str
-
-
-def _kind(stages: str, words: str, title: str, meaning: str, to_do: str) -> Kind:
-    return Kind(tuple(stages.split()), re.compile(words, re.IGNORECASE), title, meaning, to_do)  # type: ignore[arg-type]
+    fix: str
 
 
 KINDS = (
-    _kind(
-        "read",
-        "answered (404|410)",
+    Kind(
+        ("read",),
+        re.compile(r"answered (404|410)", re.IGNORECASE),
         "No longer in Segment",
         "Segment listed these profiles and then did not find them: they were deleted, or merged into another "
         "profile, while the import ran.",
-        "Most often nothing: a merged profile comes over as the one that it became part of. To be sure, run segsync "
-        "with --retry-rejected: those that are back come over.",
+        "Usually nothing: a merged profile is imported as the one that it became part of. To be sure, run segsync "
+        "with --retry-rejected, which imports those that are back.",
     ),
-    _kind(
-        "read",
-        r"answered (429|5\d\d)|did not answer",
-        "Segment could not read them out",
-        "Segment answered for others, but for these profiles it gave errors until the time to try again was up.",
+    Kind(
+        ("read",),
+        re.compile(r"answered (429|5\d\d)|did not answer", re.IGNORECASE),
+        "Segment could not read them",
+        "Segment answered for other profiles, but gave errors for these until the time for retries was up.",
         "Run segsync with --retry-rejected an hour later. If they fail again, give Segment's support the request ids "
         "in rejected-profiles.csv.",
     ),
-    _kind(
-        "read",
-        "",
+    Kind(
+        ("read",),
+        re.compile(""),
         "Segment's answer could not be used",
-        "What Segment said about these profiles is not what its interface describes.",
+        "Segment's answer for these profiles is not as its API describes it.",
         "Run segsync with --retry-rejected. If they fail again, give Segment's support the request ids in "
         "rejected-profiles.csv.",
     ),
-    _kind(
-        "map upsert",
-        "bytes, more than|answered 413|too large",
+    Kind(
+        ("map", "upsert"),
+        re.compile(r"bytes, more than|answered 413|too large", re.IGNORECASE),
         "Too large to send",
-        "One customer alone holds more than Voucherify takes in a request. It is nearly always the metadata.",
-        f"Find the profiles of rejected-profiles.csv in Segment and shorten what is so long in them. {RETRY}",
+        "One customer alone is larger than what Voucherify accepts in a request. It is nearly always the metadata.",
+        f"Find the profiles of rejected-profiles.csv in Segment and shorten their long values. {RETRY}",
     ),
-    _kind(
-        "map",
-        "in JSON",
-        "Holds something that cannot be sent",
-        "A value of the profile cannot be written in the format that Voucherify takes: text that is damaged, or a "
+    Kind(
+        ("map",),
+        re.compile(r"in JSON", re.IGNORECASE),
+        "A value cannot be sent",
+        "A value of the profile cannot be written in the format that Voucherify accepts: a damaged text, or a "
         "structure nested too deep.",
         f"Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
     ),
-    _kind(
-        "map upsert confirm",
-        "metadata|schema|not defined|undefined",
+    Kind(
+        ("map", "upsert", "confirm"),
+        re.compile(r"metadata|schema|not defined|undefined", re.IGNORECASE),
         "Voucherify's metadata schema does not allow it",
-        "The profile carries metadata that Voucherify does not know for customers, or of another type than it expects.",
+        "The profile has metadata that Voucherify does not know for customers, or of another type than it expects.",
         "In Voucherify, under Project settings > Metadata schema > Customer, define what is missing or correct its "
         f"type. {RETRY}",
     ),
-    _kind(
-        "confirm",
-        "does not say which",
+    Kind(
+        ("confirm",),
+        re.compile(r"does not say which", re.IGNORECASE),
         "Voucherify refused some of a group without naming them",
-        "Of customers that were sent together some were refused. Since nobody knows which, all of them count as "
+        "Some of the customers that were sent together were refused. Nobody knows which, so all of them count as "
         "rejected here; some may be in Voucherify already.",
         "Run segsync with --retry-rejected --batch-size 10: in smaller groups fewer are in doubt. Sending a customer "
         "twice does no harm.",
     ),
-    _kind(
-        "confirm",
-        "the bulk upsert",
-        "The upload came to nothing, twice",
+    Kind(
+        ("confirm",),
+        re.compile(r"the bulk upsert", re.IGNORECASE),
+        "The upload failed twice",
         "Voucherify accepted these customers, then failed to carry out the upload as a whole, also when they were sent "
         "once more.",
         "Look at Voucherify's status page, and run segsync with --retry-rejected later. If they fail again, "
         "give Voucherify's support the ids in rejected-profiles.csv.",
     ),
-    _kind(
-        "upsert",
-        r"answered (429|5\d\d)|did not answer",
-        "Voucherify could not take them",
-        "Voucherify took others, but for these customers it gave errors until the time to try again was up.",
+    Kind(
+        ("upsert",),
+        re.compile(r"answered (429|5\d\d)|did not answer", re.IGNORECASE),
+        "Voucherify could not accept them",
+        "Voucherify accepted other customers, but gave errors for these until the time for retries was up.",
         "Run segsync with --retry-rejected an hour later. If they fail again, give Voucherify's support the request "
         "ids in rejected-profiles.csv.",
     ),
-    _kind(
-        "upsert confirm",
-        "",
+    Kind(
+        ("upsert", "confirm"),
+        re.compile(""),
         "Voucherify refused the customer",
-        "Voucherify looked at the customer and did not accept what it holds, an e-mail address that is none, say.",
-        "The words below are Voucherify's own. Correct the profiles of rejected-profiles.csv in Segment. " + RETRY,
+        "Voucherify checked the customer and did not accept a value, e.g. an invalid e-mail address.",
+        f"The words below are Voucherify's own. Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
     ),
-    _kind(
-        "read map upsert confirm",
-        "",
+    Kind(
+        ("read", "map", "upsert", "confirm"),
+        re.compile(""),
         "Could not be made a customer",
-        "Something about these profiles could not be brought over.",
-        f"The words below say what. Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
+        "Something in these profiles could not be imported.",
+        f"The words below name it. Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
     ),
 )
 
@@ -139,7 +135,7 @@ class Advised:
 
 
 def kind_of(stage: Stage, reason: str) -> Kind:
-    """What a rejection means; there is a kind for any."""
+    """The kind of a rejection; there is one for any."""
     return next(kind for kind in KINDS if stage in kind.stages and kind.words.search(reason))
 
 
@@ -157,11 +153,11 @@ def advised(rejections: Iterable[RejectionGroup]) -> list[Advised]:
 
 
 def warning_meaning(trait: str) -> str:
-    """What became of a trait that could not be used."""
+    """Why a trait could not be used, and what its customer has instead."""
     attribute = trait.partition(".")[0]
     return {
-        "birthdate": "It is no date in the form 1990-12-31, so the birthdate is empty.",
-        "address": "It is not the kind of value that an address has, so this part is left out.",
-        "metadata": "Voucherify's metadata schema does not take it as it is, or wants a value where there is none. It "
-        "is left out.",
-    }.get(attribute, "It is not the kind of value that Voucherify takes there, so it is left out.")
+        "birthdate": "It is not a date in the form 1990-12-31, so the birthdate is empty.",
+        "address": "An address cannot have a value of this kind, so this part is left out.",
+        "metadata": "Voucherify's metadata schema does not allow the value, or requires one where there is none. It is "
+        "left out.",
+    }.get(attribute, "Voucherify does not accept a value of this kind there, so it is left out.")

@@ -1,6 +1,6 @@
-"""`--report`: what an import did as one page for people, with everything it needs in it.
+"""The HTML report of `--report`: one page that needs no other file.
 
-It is told in the words of who asked for the import, not of who ran it.
+Its words are for the people who asked for the import, not for those who ran it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from segsync.report.import_report import ImportReport, ServiceCalls
 from segsync.settings import AUTO, Settings
 
 MOST_REASONS = 5
-"""Of one kind."""
+"""The most reasons shown for one kind of rejection."""
 
 MOST_WARNINGS = 30
+"""The most traits shown that were left out of customers."""
 
 WIDTHS = {"wide": 860, "narrow": 330}
 """The widths of the plot, for a desk and for a phone."""
@@ -30,7 +31,7 @@ WIDTHS = {"wide": 860, "narrow": 330}
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Segment ids that the page may name because somebody asked for them."""
+    """Segment ids that the page may show, since `--report-ids` asked for them."""
 
     without_identifier: Sequence[str] = ()
     warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -83,8 +84,8 @@ class Page:
     steps: Sequence[wording.Step]
     outcomes: Outcomes
     outcome_rows: Sequence[Outcome]
-    came_over_share: str
-    came_over_words: str
+    imported_share: str
+    imported_words: str
     arcs: Sequence[charts.Arc]
     arcs_in_words: str
     rejected: Sequence[Advised]
@@ -118,7 +119,7 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
     outcomes, rows = report.outcomes, _outcome_rows(report)
     plots, pauses = _plots(report)
     has_done_something = report.seconds > 0
-    is_open_to_doubt = outcomes.rejected or not wording.came_over(report)
+    is_open_to_doubt = outcomes.rejected or not wording.imported(report)
     return Page(
         state="rejected" if report.state == "done" and is_open_to_doubt else report.state,
         state_words=wording.state_words(report),
@@ -131,8 +132,8 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
         steps=wording.steps(report, next_command),
         outcomes=outcomes,
         outcome_rows=rows,
-        came_over_share=share(wording.came_over(report), outcomes.profiles),
-        came_over_words=wording.came_over_words(report),
+        imported_share=share(wording.imported(report), outcomes.profiles),
+        imported_words=wording.imported_words(report),
         arcs=[*charts.ring_arcs({row.colour: row.profiles for row in rows})],
         arcs_in_words=", ".join(f"{row.name.lower()}: {row.profiles:,} ({row.share})" for row in rows if row.profiles),
         rejected=advised(report.rejections),
@@ -157,23 +158,23 @@ def _page(report: ImportReport, settings: Settings, next_command: str | None, na
 def _outcome_rows(report: ImportReport) -> list[Outcome]:
     outcomes = report.outcomes
     rows = (
-        ("Came over", "Voucherify has written these customers.", "confirmed", outcomes.confirmed, report.is_confirmed),
+        ("Imported", "Voucherify has written these customers.", "confirmed", outcomes.confirmed, report.is_confirmed),
         (
             "Sent, not confirmed",
-            "Accepted by Voucherify; what became of them was not read.",
+            "Accepted by Voucherify; the result was not read.",
             "sent",
             outcomes.sent,
             False,
         ),
         (
-            "Without a customer id",
-            "Nothing to know them by, so not sent.",
-            "without",
+            "Without an identifier",
+            "Nothing to know the customer by, so not sent.",
+            "without-identifier",
             outcomes.without_identifier,
             True,
         ),
-        ("Rejected", "Did not become customers; why is told below.", "rejected", outcomes.rejected, True),
-        ("Still to do", "Not brought to an end when the run ended; they come next.", "todo", outcomes.pending, False),
+        ("Rejected", "Not imported (see below).", "rejected", outcomes.rejected, True),
+        ("Pending", "Not finished when the run ended.", "pending", outcomes.pending, False),
     )
     return [
         Outcome(name, meaning, colour, profiles, share(profiles, outcomes.profiles))
@@ -201,19 +202,18 @@ def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
 
 
 def _tail(report: ImportReport) -> str:
-    """What became of the time after the last profile was read, where there is much of it."""
+    """What the time after the last profile was needed for, where there is much of it."""
     read = charts.reading_seconds(report.throughput)
     if report.state != "done" or not read or report.seconds - read < charts.STANDSTILL_SECONDS:
         return ""
-    rest = "The time after that was Voucherify's, to take and write the customers."
-    return f"All was read after {clock(read)}. {rest}"
+    return f"All profiles were read after {clock(read)}. Voucherify needed the rest of the time to write the customers."
 
 
 def _facts(report: ImportReport) -> list[Fact]:
     facts = [Fact("Time", duration(report.seconds))]
     done = report.outcomes.done - report.before.done
     if done > 0:
-        facts.append(Fact("Profiles a second", f"{done / report.seconds:,.1f}"))
+        facts.append(Fact("Profiles per second", f"{done / report.seconds:,.1f}"))
     if (seconds := report.seconds_per_100_customers) is not None:
         facts.append(Fact("For 100 customers", f"{seconds:,.2f} s"))
     return facts
@@ -228,7 +228,7 @@ def _warnings(warnings: Mapping[str, int], named: Named) -> list[Warned]:
 
 
 def _settings(settings: Settings) -> list[Shown]:
-    """Every setting; of a secret one only that it is there."""
+    """Every setting; for a secret only that it is set."""
     return [
         Shown(
             entry.metadata["variable"],

@@ -1,4 +1,4 @@
-"""How an import ended, in sentences for who asked for it."""
+"""How an import ended, in sentences for the people who asked for it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def state_words(report: ImportReport) -> str:
         return "First part done"
     if report.outcomes.rejected:
         return "Done, with rejected profiles"
-    return "Done" if came_over(report) else "Done, but with no customers"
+    return "Done" if imported(report) else "Done, but with no customers"
 
 
-def came_over(report: ImportReport) -> int:
-    """The customers that are in Voucherify as far as anybody asked: where nobody did, those that were sent."""
+def imported(report: ImportReport) -> int:
+    """The customers that are in Voucherify; where results were not read, those that were sent."""
     return report.outcomes.confirmed if report.is_confirmed else report.outcomes.customers
 
 
-def came_over_words(report: ImportReport) -> str:
-    return "came over" if report.is_confirmed else "were sent"
+def imported_words(report: ImportReport) -> str:
+    return "imported" if report.is_confirmed else "sent"
 
 
 def headline(report: ImportReport) -> str:
-    customers = came_over(report)
+    customers = imported(report)
     count = f"{customers:,}" if customers else "No"
-    return f"{count} {'customer' if customers == 1 else 'customers'} {came_over_words(report)}"
+    return f"{count} {'customer' if customers == 1 else 'customers'} {imported_words(report)}"
 
 
 def summary(report: ImportReport) -> str:
@@ -48,17 +48,18 @@ def summary(report: ImportReport) -> str:
     if not outcomes.profiles:
         return "Segment has listed no profiles."
     words = [
-        f"That is {share(came_over(report), outcomes.profiles)} of {profiles(outcomes.profiles)} that Segment listed."
+        f"That is {share(imported(report), outcomes.profiles)} of {profiles(outcomes.profiles)} that Segment listed."
     ]
     if report.state == "done" and report.resume_offset is not None:
-        words = [f"Of the first {profiles(outcomes.profiles)} in Segment, as was asked for. More are to come."]
+        words = [
+            f"Of the first {profiles(outcomes.profiles)} in Segment, as requested; the others were not imported yet."
+        ]
     elif report.state != "done":
         words = [f"Of {profiles(outcomes.profiles)} that Segment had listed by then; there may be more."]
     if outcomes.sent:
-        which, whether = ("more", "is not known yet") if report.is_confirmed else ("of these", "was not asked")
+        which, whether = ("more", "is not known yet") if report.is_confirmed else ("of these", "was not checked")
         words.append(
-            f"Voucherify accepted {outcomes.sent:,} {which} customers; whether it could write them into its database "
-            f"{whether}."
+            f"Voucherify accepted {outcomes.sent:,} {which} customers; whether it wrote them to its database {whether}."
         )
     return " ".join(words)
 
@@ -96,13 +97,13 @@ def steps(report: ImportReport, next_command: str | None) -> list[Step]:
 def identifier_advice(outcomes: Outcomes) -> str:
     if outcomes.without_identifier == outcomes.profiles:
         return (
-            'No profile at all has it, so it is most likely the wrong type. "segsync check" shows which identifiers '
-            "the profiles carry; the setting IDENTIFIER_SAVED_AS_SOURCE_ID chooses the right one."
+            'No profile has it, so it is most likely the wrong type. "segsync check" shows which identifiers the '
+            "profiles have; the setting IDENTIFIER_SAVED_AS_SOURCE_ID chooses the right one."
         )
     return (
-        "Nothing, where they are anonymous visitors. If you miss customers, their id may be of another type: "
-        '"segsync check" shows which identifiers the profiles carry, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID '
-        "chooses one. Who signs in later comes over with Segment's live Voucherify destination."
+        "Nothing, if they are anonymous visitors. If customers are missing, their id may be of another type: "
+        '"segsync check" shows which identifiers the profiles have, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID '
+        "chooses one. Visitors who sign in later are imported by Segment's live Voucherify destination."
     )
 
 

@@ -138,7 +138,7 @@ def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_anothe
     assert counters.outcomes == Outcomes(confirmed=950, rejected=49, without_identifier=1)
 
 
-def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more() -> None:
+def test_no_number_is_negative_where_the_end_of_an_upsert_is_unknown() -> None:
     """A full disk stops an import between the refusals of an upsert and its end."""
     counters = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3)
     assert counters.outcomes.profiles == 100
@@ -147,7 +147,7 @@ def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more()
 
 @dataclass
 class Model:
-    """Profiles, each with one outcome at a time, and the events that tell of what becomes of them."""
+    """Profiles, each with one outcome at a time, and the events that give them others."""
 
     before: Outcomes
     listed: int = field(init=False)
@@ -280,8 +280,8 @@ def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> N
         CallAnswered("Segment", None, 0.1),
         CallRetried("Segment", "429", 1, 1.0, 0.0),
         CallAnswered("Voucherify", 202, 0.1),
-        TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
-        TraitLeftOut("use_2", "birthdate", "is no ISO 8601 date"),
+        TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"),
+        TraitLeftOut("use_2", "birthdate", "is not an ISO 8601 date"),
         TraitLeftOut("use_2", "name", "is a list, not text"),
     )
     segment, voucherify = counters.services["Segment"], counters.services["Voucherify"]

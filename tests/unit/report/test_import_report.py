@@ -66,15 +66,15 @@ STOPPED_EVENTS: list[Event] = [
     ),
     ProfileWithoutIdentifier("use_1"),
     ProfileRejected(Rejection("use_1", "u1", "read", "answered 404", "req_1"), 1),
-    TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
+    TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"),
     sent(98, "aa_1"),
     PageDone(1, "0", "100", Outcomes(sent=98, without_identifier=1, rejected=1)),
-    sent(40, "aa_2"),  # of the page that is not settled
+    sent(40, "aa_2"),  # of the page that is not done
     ActionEnded("aa_1", 98, 98),
 ]
 STOPPED = counted("0", STOPPED_EVENTS, 10.0, StopError("enough"))
 BEFORE = Outcomes(confirmed=98, without_identifier=1, rejected=1)
-"""What the ledger says of the settled page: what is beyond it is done again."""
+"""The outcomes of the done page in the ledger: what is beyond it is repeated."""
 RESUMED_EVENTS: list[Event] = [
     PageListed("100", 100),
     *(CallAnswered("Segment", 200, 0.1), CallAnswered("Voucherify", 202, 0.2)),
@@ -132,7 +132,7 @@ def test_a_report_says_whether_outcomes_were_read(is_confirmed: bool) -> None:
     assert report.is_confirmed is is_confirmed
 
 
-def test_the_pace_is_told_a_hundred_and_not_at_all_where_there_was_none() -> None:
+def test_the_pace_is_per_hundred_and_none_where_nothing_was_done() -> None:
     assert STOPPED.seconds_per_100_customers == pytest.approx(100 * 10 / 138)
     assert STOPPED.seconds_per_100_profiles == pytest.approx(100 * 10 / 140)
     nothing = counted("0", [PageListed("0", 100)], seconds=3.0)
@@ -141,7 +141,7 @@ def test_the_pace_is_told_a_hundred_and_not_at_all_where_there_was_none() -> Non
 
 def test_the_pace_is_that_of_this_process_whatever_others_did_before_it() -> None:
     assert RESUMED.seconds_per_100_customers == RESUMED.seconds_per_100_profiles == 5.0
-    only_heard = counted("100", [ActionEnded("aa_1", 50, 50)], seconds=3.0, before=Outcomes(sent=50))
-    assert (only_heard.seconds_per_100_customers, only_heard.seconds_per_100_profiles) == (None, None)
+    only_results = counted("100", [ActionEnded("aa_1", 50, 50)], seconds=3.0, before=Outcomes(sent=50))
+    assert (only_results.seconds_per_100_customers, only_results.seconds_per_100_profiles) == (None, None)
     refused = counted("100", [ActionEnded("aa_1", 50, 0)], seconds=3.0, before=Outcomes(sent=50))
     assert (refused.seconds_per_100_customers, refused.seconds_per_100_profiles) == (None, None)

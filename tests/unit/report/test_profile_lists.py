@@ -1,4 +1,4 @@
-"""What a run leaves: the files that name profiles."""
+"""The lists of profiles that need a look."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from segsync.models import Outcomes, Rejection
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ProfileLists
 
 FILES = (WITHOUT_IDENTIFIER, REJECTED, WARNINGS)
-SETTLED = PageDone(1, "0", "100", Outcomes())
+DONE = PageDone(1, "0", "100", Outcomes())
 ENDED = ActionEnded("aa_1", 100, 99, 1)
 
 
@@ -73,8 +73,8 @@ def test_each_profile_is_a_line_of_the_file_that_is_about_it(tmp_path: Path) -> 
     assert lines(tmp_path) == EXPECTED
 
 
-@pytest.mark.parametrize("event", [SETTLED, ENDED])
-def test_lines_can_be_read_once_a_page_is_settled_or_an_upsert_has_ended_while_the_import_goes_on(
+@pytest.mark.parametrize("event", [DONE, ENDED])
+def test_lines_can_be_read_once_a_page_is_done_or_an_upsert_has_ended_while_the_import_goes_on(
     tmp_path: Path, event: Event
 ) -> None:
     with ProfileLists(tmp_path, begins_anew=True) as files:
@@ -90,7 +90,7 @@ def test_an_import_that_begins_anew_does_so_with_the_files(tmp_path: Path) -> No
 
 
 def test_the_files_begin_anew_with_the_first_page_and_not_with_the_others(tmp_path: Path) -> None:
-    begin(tmp_path, *about(1), PageListed("100", 100), SETTLED, PageListed("200", 100))
+    begin(tmp_path, *about(1), PageListed("100", 100), DONE, PageListed("200", 100))
     assert lines(tmp_path) == EXPECTED
 
 
@@ -110,7 +110,7 @@ def test_an_import_that_does_not_come_to_its_first_page_leaves_the_files_as_they
 ) -> None:
     begin(tmp_path, *about(1))
     with ProfileLists(tmp_path, begins_anew=begins_anew, may_repeat=may_repeat):
-        pass  # a wrong token, say
+        pass  # e.g. because of a wrong token
     assert lines(tmp_path) == EXPECTED
 
 
@@ -133,13 +133,13 @@ def test_a_long_file_can_be_resumed_wherever_its_remembered_end_begins(tmp_path:
 
 
 def test_no_file_is_left_by_a_run_that_has_nothing_to_say(tmp_path: Path) -> None:
-    begin(tmp_path, SETTLED)
-    go_on(tmp_path, SETTLED)
+    begin(tmp_path, DONE)
+    go_on(tmp_path, DONE)
     assert list(tmp_path.iterdir()) == []
     begin(tmp_path, *about(1))
-    go_on(tmp_path, SETTLED)
+    go_on(tmp_path, DONE)
     assert lines(tmp_path) == EXPECTED
-    begin(tmp_path, SETTLED)
+    begin(tmp_path, DONE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,7 +228,7 @@ def test_the_other_files_are_left_as_they_are(tmp_path: Path) -> None:
     assert lines(tmp_path) == {name: before[name] for name in (WITHOUT_IDENTIFIER, WARNINGS)}
 
 
-def test_who_is_rejected_again_is_listed_with_what_was_said_of_it_last(tmp_path: Path) -> None:
+def test_a_profile_that_is_rejected_again_is_listed_with_its_last_reason(tmp_path: Path) -> None:
     begin(tmp_path, *(rejected(f"use_{number}", "the first time") for number in range(4)))
     with ProfileLists(tmp_path, begins_anew=False, may_repeat=True) as files:
         files.write(rejected("use_1", "the second time"))
@@ -297,10 +297,10 @@ def test_whoever_is_rejected_afterwards_is_added_below_those_that_were_kept(tmp_
     begin(tmp_path, rejected("use_1"), rejected("use_2"))
     with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected({"use_1"})
-        files.write(rejected("use_1", "said already"))
+        files.write(rejected("use_1", "listed already"))
         files.write(rejected("use_2", "rejected anew"))
         files.write(rejected("use_3"))
-        files.write(SETTLED)
+        files.write(DONE)
         assert listed(tmp_path) == {"use_1": "answered 404", "use_2": "rejected anew", "use_3": "answered 404"}
 
 
@@ -367,10 +367,10 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_full_disk_is_told_before_a_page_counts_as_settled(tmp_path: Path, name: str) -> None:
+def test_a_full_disk_is_an_error_before_a_page_is_done(tmp_path: Path, name: str) -> None:
     event = about(1)[FILES.index(name)]
     with room_for(3), pytest.raises(OutputError, match=f"{name} cannot be written"):
-        begin(tmp_path, event, SETTLED)
+        begin(tmp_path, event, DONE)
 
 
 @pytest.mark.parametrize("name", FILES)

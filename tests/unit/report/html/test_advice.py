@@ -1,4 +1,4 @@
-"""Every rejection has words for who has never seen a terminal, and the right ones."""
+"""Every rejection has words for someone who has never used a terminal, and the right ones."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from segsync.report.html.advice import KINDS, STAGES, advised, kind_of, warning_
     ("stage", "reason", "title"),
     [
         ("read", "Segment answered 404 (not_found) to GET /v1/…: Profile was not found.", "No longer in Segment"),
-        ("read", "Segment answered 503 to GET /v1/…", "Segment could not read them out"),
-        ("read", "Segment at https://x did not answer GET /v1/…: timed out", "Segment could not read them out"),
+        ("read", "Segment answered 503 to GET /v1/…", "Segment could not read them"),
+        ("read", "Segment at https://x did not answer GET /v1/…: timed out", "Segment could not read them"),
         ("read", "Segment says that a profile's traits goes on, but not where", "Segment's answer could not be used"),
         ("map", "12,345,678 bytes, more than the 10,485,760 that a options may have", "Too large to send"),
         ("upsert", "Voucherify answered 413 to POST /v1/customers/bulk/async", "Too large to send"),
-        ("map", "cannot be said in JSON: RecursionError", "Holds something that cannot be sent"),
+        ("map", "cannot be said in JSON: RecursionError", "A value cannot be sent"),
         (
             "confirm",
             "invalid_customer: 'metadata.tier' is not defined",
             "Voucherify's metadata schema does not allow it",
         ),
         ("upsert", "Voucherify answered 400: email is not valid", "Voucherify refused the customer"),
-        ("upsert", "Voucherify answered 500 to POST /v1/…", "Voucherify could not take them"),
+        ("upsert", "Voucherify answered 500 to POST /v1/…", "Voucherify could not accept them"),
         ("confirm", "Customer was refused", "Voucherify refused the customer"),
-        ("confirm", "the bulk upsert aa_1 FAILED", "The upload came to nothing, twice"),
+        ("confirm", "the bulk upsert aa_1 FAILED", "The upload failed twice"),
         (
             "confirm",
             "Voucherify refused 3 of 100 customers and does not say which (a report cannot be read)",
@@ -46,11 +46,11 @@ STAGE = st.sampled_from(get_args(Stage))
 
 
 @given(STAGE, st.text())
-def test_there_is_something_to_do_about_any_rejection(stage: Stage, reason: str) -> None:
+def test_there_is_a_fix_for_any_rejection(stage: Stage, reason: str) -> None:
     kind = kind_of(stage, reason)
     assert kind.title
     assert kind.meaning
-    assert kind.to_do
+    assert kind.fix
     assert STAGES[stage]
 
 
@@ -68,7 +68,7 @@ def test_kinds_add_up_to_the_rejections_the_largest_first(rejections: list[Rejec
     assert len({each.kind.title for each in kinds}) == len(kinds) <= len(KINDS)
 
 
-def test_a_warning_says_what_became_of_the_value() -> None:
+def test_a_warning_says_what_the_customer_has_instead() -> None:
     assert "the birthdate is empty" in warning_meaning("birthdate")
     assert warning_meaning("address.city") == warning_meaning("address")
     assert "left out" in warning_meaning("anything")

@@ -25,8 +25,12 @@ THROUGHPUT = Throughput(1.0, (50, 60, 0, 0, 0, 0, 0, 0, 40, 10))
 
 
 def test_an_outcome_of_no_profile_has_no_part_of_the_ring() -> None:
-    counts = {"confirmed": 423, "sent": 0, "without": 77, "rejected": 1}
-    assert [*ring_arcs(counts)] == [Arc("confirmed", 0, 423), Arc("without", 423, 77), Arc("rejected", 500, 1)]
+    counts = {"confirmed": 423, "sent": 0, "without-identifier": 77, "rejected": 1}
+    assert [*ring_arcs(counts)] == [
+        Arc("confirmed", 0, 423),
+        Arc("without-identifier", 423, 77),
+        Arc("rejected", 500, 1),
+    ]
 
 
 def test_one_outcome_for_all_is_a_whole_ring() -> None:
@@ -90,5 +94,5 @@ def test_a_pause_is_one_when_it_goes_on_and_the_end_is_none_where_all_was_read()
     ("seconds", "words"),
     [(0, "0"), (5, "5 s"), (60, "1 min"), (150, "2:30 min"), (3600, "1 h"), (5400, "1 h 30"), (90_000, "25 h")],
 )
-def test_a_time_is_told_in_few_signs(seconds: float, words: str) -> None:
+def test_a_time_is_written_in_few_signs(seconds: float, words: str) -> None:
     assert clock(seconds) == words

@@ -1,4 +1,4 @@
-"""The page for people: every ending in its words, every number in it, nothing that acts, nobody named unasked."""
+"""The HTML report: every ending in its words, every number in it, no script, nobody named unasked."""
 
 from __future__ import annotations
 
@@ -64,35 +64,35 @@ def sentences(html: str) -> str:
     return words(html).replace(" .", ".").replace(" ,", ",").replace(" :", ":")
 
 
-def test_it_says_how_many_came_over_and_what_became_of_the_others() -> None:
-    said = sentences(page())
-    assert "4,230 customers came over" in said
-    assert "That is 81.2% of 5,212 profiles that Segment listed." in said
-    assert "Without a customer id: 770" in said
-    assert "Rejected: 212" in said
-    assert "2 March 2026, 21:14 to 3 March 2026, 00:15 UTC" in said
+def test_it_says_how_many_were_imported_and_what_the_others_came_to() -> None:
+    text = sentences(page())
+    assert "4,230 customers imported" in text
+    assert "That is 81.2% of 5,212 profiles that Segment listed." in text
+    assert "Profiles without an identifier: 770" in text
+    assert "Rejected profiles: 212" in text
+    assert "2 March 2026, 21:14 to 3 March 2026, 00:15 UTC" in text
 
 
 def test_reasons_are_counted_with_what_to_do_about_them() -> None:
-    said = sentences(page())
-    assert "No longer in Segment 212" in said
+    text = sentences(page())
+    assert "No longer in Segment 212" in text
     assert "What to do:" in page()
-    assert "Segment answered 404" in said
-    assert f"mended. Then take them again: {RETRY}" in said
-    assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in said
-    assert "Warnings: 1,200" in said
-    assert "birthdate 1,200 It is no date" in said
+    assert "Segment answered 404" in text
+    assert f"mended. Then take them again: {RETRY}" in text
+    assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in text
+    assert "Warnings: 1,200" in text
+    assert "birthdate 1,200 It is not a date" in text
 
 
-def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
-    said = sentences(page())
-    assert "Time 0:01:40" in said
-    assert "Profiles a second 52.1" in said
-    assert "For 100 customers 2.36 s" in said
-    assert "Standing still: for 20 s, 40 s after the start" in said
-    assert "Segment 9,876 54 3" in said
-    assert "All was read after" not in said
-    assert "All was read after 40 s." in sentences(page(throughput=Throughput(1.0, (50,) * 40 + (0,) * 60)))
+def test_it_says_how_fast_it_went_and_when_it_stood_still() -> None:
+    text = sentences(page())
+    assert "Time 0:01:40" in text
+    assert "Profiles per second 52.1" in text
+    assert "For 100 customers 2.36 s" in text
+    assert "Standing still: for 20 s, 40 s after the start" in text
+    assert "Segment 9,876 54 3" in text
+    assert "All profiles were read after" not in text
+    assert "All profiles were read after 40 s." in sentences(page(throughput=Throughput(1.0, (50,) * 40 + (0,) * 60)))
     assert page().count("<svg") == 3  # the ring, the plot for a desk, the plot for a phone
 
 
@@ -101,21 +101,21 @@ def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
     [
         (
             {"outcomes": Outcomes(confirmed=10)},
-            "Done 10 customers came over That is 100% of 10 profiles that",
+            "Done 10 customers imported That is 100% of 10 profiles that",
         ),
-        ({}, "Done, with rejected profiles 4,230 customers came over"),
-        ({"state": "interrupted", "resume_offset": "100"}, "Interrupted 4,230 customers came over Of 5,212 profiles"),
+        ({}, "Done, with rejected profiles 4,230 customers imported"),
+        ({"state": "interrupted", "resume_offset": "100"}, "Interrupted 4,230 customers imported Of 5,212 profiles"),
         (
             {"state": "stopped", "error": StopError("Segment is <down>"), "resume_offset": "100"},
             "Why it stopped: Segment is <down>",
         ),
         (
             {"resume_offset": "100", "outcomes": Outcomes(confirmed=100)},
-            "First part done 100 customers came over Of the first",
+            "First part done 100 customers imported Of the first",
         ),
         (
             {"outcomes": Outcomes(without_identifier=9)},
-            "Done, but with no customers No customers came over That is 0% of 9 profiles that Segment listed.",
+            "Done, but with no customers No customers imported That is 0% of 9 profiles that Segment listed.",
         ),
         ({"outcomes": Outcomes(without_identifier=9)}, "Check IDENTIFIER_SAVED_AS_SOURCE_ID"),
         ({"outcomes": Outcomes(), "seconds": 0.0}, "Segment has listed no profiles."),
@@ -123,15 +123,15 @@ def test_it_tells_how_fast_it_went_and_when_it_stood_still() -> None:
             {"outcomes": Outcomes(), "seconds": 0.0},
             "Check SEGMENT_SPACE_ID and SEGMENT_REGION: this space holds no",
         ),
-        ({"outcomes": Outcomes(confirmed=1)}, "1 customer came over That is 100% of 1 profile that Segment listed."),
-        ({"outcomes": Outcomes(sent=5), "is_confirmed": False}, "5 customers were sent That is 100%"),
+        ({"outcomes": Outcomes(confirmed=1)}, "1 customer imported That is 100% of 1 profile that Segment listed."),
+        ({"outcomes": Outcomes(sent=5), "is_confirmed": False}, "5 customers sent That is 100%"),
         ({"outcomes": Outcomes(sent=5), "is_confirmed": False}, "Voucherify accepted 5 of these customers"),
         (
             {"state": "stopped", "outcomes": Outcomes(sent=5, pending=5)},
-            "No customers came over Of 10 profiles that Segment had listed by then; there may be more. "
-            "Voucherify accepted 5 more customers; whether it could write them into its database is not known yet.",
+            "No customers imported Of 10 profiles that Segment had listed by then; there may be more. "
+            "Voucherify accepted 5 more customers; whether it wrote them to its database is not known yet.",
         ),
-        ({"state": "stopped", "outcomes": Outcomes(confirmed=1, sent=5, pending=4)}, "10.0% came over"),
+        ({"state": "stopped", "outcomes": Outcomes(confirmed=1, sent=5, pending=4)}, "10.0% imported"),
         ({"outcomes": Outcomes(confirmed=99_999, pending=1)}, "over 99.9% of 100,000 profiles"),
         ({"outcomes": Outcomes(confirmed=1, pending=99_999)}, "under 0.1% of 100,000 profiles"),
         ({"before": Outcomes(confirmed=1_000)}, "Earlier runs of this import had done 1,000 of its profiles."),
@@ -165,14 +165,14 @@ def test_each_picture_is_described_for_those_who_do_not_see_it() -> None:
         labels = [each.text for each in picture if each.get("id") in str(picture.get("aria-labelledby")).split()]
         assert len(labels) == 2
         assert all(labels)
-    assert ring.findtext("desc") == "came over: 4,230 (81.2%), without a customer id: 770 (14.8%), rejected: 212 (4.1%)"
+    assert ring.findtext("desc") == "imported: 4,230 (81.2%), without an identifier: 770 (14.8%), rejected: 212 (4.1%)"
     assert wide.findtext("desc") == narrow.findtext("desc") == "Up to 50 profiles per second, over 1:40 min."
 
 
 def test_the_ring_has_a_part_for_each_outcome_in_its_colour() -> None:
     [ring, *_] = pictures(page())
     arcs = [*ring.iter("circle")]
-    assert [arc.get("stroke") for arc in arcs] == ["var(--confirmed)", "var(--without)", "var(--rejected)"]
+    assert [arc.get("stroke") for arc in arcs] == ["var(--confirmed)", "var(--without-identifier)", "var(--rejected)"]
     assert {arc.get("pathLength") for arc in arcs} == {"5212"}
     assert [arc.get("stroke-dasharray") for arc in arcs] == ["4230 5212", "770 5212", "212 5212"]
     assert [arc.get("stroke-dashoffset") for arc in arcs] == ["-0", "-4230", "-5000"]
@@ -192,13 +192,13 @@ def test_a_run_that_did_nothing_shows_no_speed() -> None:
 
 
 def test_nobody_is_named_unless_asked() -> None:
-    assert "It holds no names, no ids of profiles and no secrets" in sentences(page())
+    assert "It has no names, no ids of profiles and no secrets" in sentences(page())
     named = Named(without_identifier=["use_anonymous"], warnings={"birthdate": ["use_ageless"]})
     html = page(named=named, rejections=(NOT_FOUND,))
     for segment_id in ("use_of_somebody", "use_anonymous", "use_ageless"):
         assert segment_id not in page()
         assert segment_id in html
-    assert "This page names profiles by their Segment ids" in sentences(html)
+    assert "This page has Segment ids of profiles" in sentences(html)
     assert "no names, no ids" not in html
 
 
@@ -206,16 +206,16 @@ def test_settings_are_shown_without_secrets() -> None:
     html = page()
     for secret in SECRETS.values():
         assert secret not in html
-    said = sentences(html)
-    assert "SEGMENT_ACCESS_TOKEN set, not shown here" in said
-    assert "SEGMENT_SPACE_ID spa_1" in said
-    assert "SEGSYNC_CONCURRENCY auto" in said
+    text = sentences(html)
+    assert "SEGMENT_ACCESS_TOKEN set, not shown here" in text
+    assert "SEGMENT_SPACE_ID spa_1" in text
+    assert "SEGSYNC_CONCURRENCY auto" in text
 
 
 def test_a_great_many_warnings_are_summed_up() -> None:
-    said = sentences(page(warnings={f"metadata.{number:04}": 2 for number in range(MOST_WARNINGS + 10)}))
-    assert f"Warnings: {2 * MOST_WARNINGS + 20}" in said
-    assert "others 20" in said
+    text = sentences(page(warnings={f"metadata.{number:04}": 2 for number in range(MOST_WARNINGS + 10)}))
+    assert f"Warnings: {2 * MOST_WARNINGS + 20}" in text
+    assert "others 20" in text
 
 
 class _Tags(HTMLParser):
@@ -242,7 +242,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_services_and_settings_hold_it_is_text(text: str) -> None:
-    def told(text: str) -> str:
+    def shown(text: str) -> str:
         return page(
             f"segsync --offset {text}",
             Settings(segment_space_id=f"spa {text}", identifier_saved_as_source_id=f"id {text}", **SECRETS),
@@ -255,8 +255,8 @@ def test_whatever_services_and_settings_hold_it_is_text(text: str) -> None:
             calls={text: ServiceCalls(1)},
         )
 
-    html = told(text)
-    assert _Tags(html).found == _Tags(told("plain")).found
+    html = shown(text)
+    assert _Tags(html).found == _Tags(shown("plain")).found
     assert not {"script", "img", "link", "iframe", "object"} & {tag for tag, _ in _Tags(html).found}
     assert not [name for _, names in _Tags(html).found for name in names if name.startswith("on")]
     assert "7 * 7" in html or "{{" not in text
