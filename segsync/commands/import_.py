@@ -31,9 +31,9 @@ from segsync.models import FIRST_OFFSET, Plan
 from segsync.monitor.observers import Observers, Streams, channels
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
-from segsync.pipeline.run import open_ledger, run_plan
+from segsync.pipeline.run import open_ledger, read_report, run_plan
 from segsync.report.counters import Counters, measured
-from segsync.report.import_report import EndState, ImportReport, read_report
+from segsync.report.import_report import EndState, ImportReport
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import _signals_to, run_event_loop, standard_output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,13 @@ from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
+from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
 from segsync.report.counters import Counters, measured
-from segsync.report.import_report import EndState, ImportReport, read_report
+from segsync.report.import_report import EndState, ImportReport, make_report
 from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
 
@@ -169,6 +171,28 @@ async def run_plan(
     if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
         counters.resume_offset = kept.offset  # behind what was reached, as far as it was written down
     return state, failure
+
+
+async def read_report(
+    counters: Counters,
+    ledger: Ledger,
+    runs: Collection[int],
+    *,
+    state: EndState,
+    error: SegsyncError | None,
+    is_confirmed: bool,
+    is_dry_run: bool = False,
+    most_ids: int = 0,
+) -> ImportReport:
+    """`make_report` with the rejections of these runs, up to `most_ids` segment ids of each group."""
+    return make_report(
+        counters,
+        state=state,
+        error=error,
+        is_confirmed=is_confirmed,
+        is_dry_run=is_dry_run,
+        rejections=await read_groups(ledger, runs, most_ids=most_ids),
+    )
 
 
 def tidy_rejected(ledger: Ledger, directory: Path) -> None:

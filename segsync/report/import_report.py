@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.ledger.database import Ledger
-from segsync.ledger.rejections import read_groups
 from segsync.models import Outcomes, RejectionGroup
 from segsync.report.counters import Counters, Throughput
 
@@ -103,26 +101,4 @@ def make_report(
         ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         throughput=counters.buckets.throughput,
         rejections=tuple(rejections),
-    )
-
-
-async def read_report(
-    counters: Counters,
-    ledger: Ledger,
-    runs: Collection[int],
-    *,
-    state: EndState,
-    error: SegsyncError | None,
-    is_confirmed: bool,
-    is_dry_run: bool = False,
-    most_ids: int = 0,
-) -> ImportReport:
-    """`make_report` with the rejections of these runs, up to `most_ids` segment ids of each group."""
-    return make_report(
-        counters,
-        state=state,
-        error=error,
-        is_confirmed=is_confirmed,
-        is_dry_run=is_dry_run,
-        rejections=await read_groups(ledger, runs, most_ids=most_ids),
     )
