@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -167,7 +169,12 @@ def test_a_host_that_is_not_ours_is_named() -> None:
         pass
 
 
-def test_without_the_extra_it_is_said_how_to_get_it() -> None:
-    code = "import sys; sys.modules['prometheus_client'] = None; import segsync.monitor.metrics"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"needs the extra 'metrics': {sys.executable} -m pip install 'segsync[metrics]'" in ended.stderr
+@pytest.mark.parametrize("is_roundabout", [False, True], ids=["plain", "with .."])
+def test_without_the_extra_the_message_has_the_command_that_installs_it(is_roundabout: bool) -> None:
+    python = Path(os.path.normpath(sys.executable))
+    called = python.parent / ".." / python.parent.name / python.name if is_roundabout else python
+    code = f"import sys; sys.executable = {str(called)!r}; sys.modules['prometheus_client'] = None"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{code}; import segsync.monitor.metrics"], capture_output=True, text=True, check=False
+    )
+    assert f"needs the extra 'metrics': {python} -m pip install 'segsync[metrics]'" in ended.stderr
