@@ -31,9 +31,9 @@ MOST_BUCKETS = 240
 
 
 class Throughput(Struct, frozen=True):
-    """Profiles that were read from Segment in each stretch of `bucket_seconds`, from the start of the process on.
+    """Profiles that were read in each stretch of `bucket_seconds`, from the start of the process on.
 
-    One that has no identifier counts, one that could not be read does not. The last stretch may be shorter.
+    A profile without identifier counts, one that could not be read does not. The last stretch may be shorter.
     """
 
     bucket_seconds: float = SAMPLE_SECONDS
@@ -99,7 +99,7 @@ NOTHING_BEFORE = Outcomes()
 
 
 class ServiceCounters:
-    """The calls to one service: all of them, those that were repeats, and the 429s among their answers."""
+    """The calls to one service: all of them, the retries, and how many were answered 429."""
 
     __slots__ = ("calls", "rate_limited", "retries")
 
@@ -108,10 +108,10 @@ class ServiceCounters:
 
 
 class Counters:
-    """Counts events. `resume_offset` is where an import can go on; None at the end of the space.
+    """Counts events. `resume_offset` is where an import can resume; None at the end of the space.
 
-    `before` is what became of the profiles that earlier processes of the same import took care of; `waiting` are the
-    customers that are read and not sent yet.
+    `before` are the outcomes of earlier processes of the same import, `waiting` the customers that are read and not
+    sent yet. `services` holds the calls by the name of the service.
     """
 
     def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
@@ -127,7 +127,7 @@ class Counters:
         self.services: defaultdict[str, ServiceCounters] = defaultdict(ServiceCounters)
         self.buckets = Buckets()
 
-    def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch an event
+    def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch per event
         match event:
             case CallAnswered(service, status):
                 calls = self.services[service]
@@ -166,12 +166,12 @@ class Counters:
 
     @property
     def profiles_read(self) -> int:
-        """Those of which Segment has told what there is to know."""
+        """The profiles that were read, with or without an identifier."""
         return self.read + self.without_identifier
 
     @property
     def outcomes(self) -> Outcomes:
-        """What became of the profiles listed so far."""
+        """The outcomes of the profiles listed so far."""
         known = Outcomes(
             confirmed=self.confirmed,
             sent=self.sent,

@@ -55,7 +55,7 @@ def test_an_import_begins_with_nothing() -> None:
     assert (counters.offset, counters.resume_offset) == ("0", "0")
 
 
-def test_a_resumed_import_begins_with_what_became_of_the_profiles_before_it() -> None:
+def test_a_resumed_import_begins_with_the_outcomes_before_it() -> None:
     counters = counted(before=BEFORE, offset="1000")
     assert counters.outcomes == counters.settled == counters.before == BEFORE
     assert counters.outcomes.profiles == 1000
@@ -115,7 +115,7 @@ def test_upserts_of_earlier_processes_can_end_in_this_one() -> None:
     assert counters.outcomes == Outcomes(confirmed=799, without_identifier=100, rejected=21, pending=80)
 
 
-def test_customers_of_an_upsert_that_failed_are_to_do_until_they_are_sent_again() -> None:
+def test_customers_of_an_upsert_that_failed_are_pending_until_they_are_replayed() -> None:
     counters = counted(PageListed("0", 100), sent(100), ActionEnded("aa_1", 100, 0))
     assert counters.outcomes == Outcomes(pending=100)
     counters.count(PageReplayed(100, is_retry=False))
@@ -128,7 +128,7 @@ def test_customers_of_an_upsert_that_failed_are_to_do_until_they_are_sent_again(
     assert counters.outcomes == Outcomes(confirmed=98, rejected=1, without_identifier=1)
 
 
-def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_another_outcome() -> None:
+def test_rejected_profiles_that_are_retried_are_pending_until_they_have_another_outcome() -> None:
     before = Outcomes(confirmed=900, rejected=100)
     counters = counted(PageReplayed(60, is_retry=True), before=before, offset=None)
     assert counters.outcomes == Outcomes(confirmed=900, rejected=40, pending=60)
@@ -138,7 +138,7 @@ def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_anothe
     assert counters.outcomes == Outcomes(confirmed=950, rejected=49, without_identifier=1)
 
 
-def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more() -> None:
+def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_known_any_more() -> None:
     """A full disk stops an import between the refusals of an upsert and its end."""
     counters = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3)
     assert counters.outcomes.profiles == 100
@@ -147,7 +147,7 @@ def test_no_number_is_negative_where_the_end_of_an_upsert_is_not_told_any_more()
 
 @dataclass
 class Model:
-    """Profiles, each with one outcome at a time, and the events that tell of what becomes of them."""
+    """Profiles, each with one outcome at a time, and the events of what happens to them."""
 
     before: Outcomes
     listed: int = field(init=False)
@@ -280,8 +280,8 @@ def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> N
         CallAnswered("Segment", None, 0.1),
         CallRetried("Segment", "429", 1, 1.0, 0.0),
         CallAnswered("Voucherify", 202, 0.1),
-        TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
-        TraitLeftOut("use_2", "birthdate", "is no ISO 8601 date"),
+        TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"),
+        TraitLeftOut("use_2", "birthdate", "is not an ISO 8601 date"),
         TraitLeftOut("use_2", "name", "is a list, not text"),
     )
     segment, voucherify = counters.services["Segment"], counters.services["Voucherify"]
