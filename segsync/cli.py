@@ -379,10 +379,9 @@ def _errors_in_words(*, as_json: bool = False) -> Iterator[None]:
 
     def say(text: str) -> None:
         if as_json:
-            from segsync.monitor.log_handlers import as_json as to_json
-            from segsync.monitor.log_handlers import said
+            from segsync.monitor.log_handlers import json_error
 
-            text = to_json(said(text, "error"), None)
+            text = json_error(text)
         typer.echo(text, err=True)
 
     try:

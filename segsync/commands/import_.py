@@ -22,6 +22,7 @@ from segsync.commands.next_steps import (
 )
 from segsync.commands.prompt import answer, choose, resume_question
 from segsync.commands.summary import summary
+from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
 from segsync.formatting import printable
@@ -126,7 +127,7 @@ async def _watched(
     received: list[int] = []
     started = loop.time()
     is_dry_run = dry_run is not None
-    with Observers(options, plan, counters, told) as watch:
+    with Observers(options, plan, counters, describe(options.settings), stop, told).running() as watch:
         running = loop.create_task(
             run_plan(
                 options.settings,
@@ -148,7 +149,6 @@ async def _watched(
                 running.cancel()
             else:
                 stop.set()
-                watch.is_stopping()
             received.append(number)
 
         with _signals_to(on_signal):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segsync.connectors.base import SinkWithResults
-from segsync.connectors.factory import connect
+from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import Event, OnEvent, ignore
 from segsync.ledger import runs as accounts
@@ -16,6 +16,7 @@ from segsync.ledger.database import Ledger, open_ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
+from segsync.monitor.log import Log
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
 from segsync.report.counters import Counters, sampled
@@ -45,9 +46,9 @@ async def run_import(
     again that the ledger knows as rejected, and no others. `confirm` reads what became of the customers that
     Voucherify accepted. A `ledger` of None is a temporary one: then nothing can be resumed later.
 
-    `on_event` is called with every event of `segsync.models`. Setting `stop` ends the import early: what is under
-    way is finished and sent. The files that name profiles without identifier, rejected ones and warnings are
-    written into `directory`; None writes no files.
+    `on_event` is called with every event of `segsync.events`; the logger `segsync` gets the log. Setting `stop` ends
+    the import early: what is under way is finished and sent. The files that name profiles without identifier, rejected
+    ones and warnings are written into `directory`; None writes no files.
 
     What stops the import is in the report's `error` and not raised, because what was reached until then
     counts too. Raises `SettingsError` for a `limit` below 1 or an `offset` that cannot be one, `LedgerError` and
@@ -60,17 +61,37 @@ async def run_import(
     with open_ledger(settings, ledger) as opened:
         plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
         plan = plan or plan_new(opened, str(offset))
-        return await run_plan(
-            settings,
+        counters, stop = Counters(plan.offset, plan.before), stop or asyncio.Event()
+        log = Log(
             plan,
-            Counters(plan.offset, plan.before),
-            ledger=opened,
-            limit=plan.left_of(limit),
-            confirm=confirm,
-            on_event=on_event,
+            counters,
+            describe(settings),
             stop=stop,
-            directory=directory,
+            batch_size=settings.batch_size,
+            ledger=ledger,
+            limit=limit,
+            confirms=confirm,
+            has_lists=directory is not None,
         )
+
+        def observe(event: Event) -> None:
+            log.on_event(event)
+            on_event(event)
+
+        with log.running():
+            report = await run_plan(
+                settings,
+                plan,
+                counters,
+                ledger=opened,
+                limit=plan.left_of(limit),
+                confirm=confirm,
+                on_event=observe,
+                stop=stop,
+                directory=directory,
+            )
+            log.ended(report)
+        return report
 
 
 async def run_plan(

@@ -1,4 +1,4 @@
-"""What Prometheus is told: counters and histograms by stage, service and status, over HTTP on this machine alone."""
+"""What Prometheus scrapes: counters and histograms by stage, service and status, over HTTP on this machine alone."""
 
 from __future__ import annotations
 
@@ -32,14 +32,8 @@ from segsync.events import (
 from segsync.models import Outcomes, Rejection
 from segsync.monitor.metrics import MOST_UNDER_WAY, Metrics, serving
 from segsync.report.counters import Counters
-from segsync.settings import Settings
+from tests.unit.monitor.connectors import CONNECTORS
 
-SETTINGS = Settings(
-    segment_access_token="token",
-    segment_space_id="spa_1",
-    voucherify_application_id="id",
-    voucherify_secret_key="key",
-)
 EVENTS: tuple[Event, ...] = (
     PageListed("0", 4),
     CallAnswered("Segment", 200, 0.03),
@@ -79,17 +73,17 @@ def scraped(port: int, host: str = "127.0.0.1") -> dict[str, float]:
 
 def counted(metrics: Metrics) -> None:
     counters = Counters("0")
-    metrics.watch(SETTINGS, counters)
+    metrics.show(CONNECTORS, counters)
     for event in EVENTS:
         counters.count(event)
         metrics.on_event(event)
 
 
-def test_a_scrape_tells_of_calls_profiles_stages_and_budgets() -> None:
+def test_a_scrape_has_calls_profiles_stages_and_limits() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
-        told = scraped(port)
+        samples = scraped(port)
     expected = {
         "segsync_calls_total Segment 200": 1,
         "segsync_calls_total Segment 503": 1,
@@ -114,19 +108,19 @@ def test_a_scrape_tells_of_calls_profiles_stages_and_budgets() -> None:
         "segsync_calls_pace_per_second Segment": 61,
         "segsync_concurrency": 64,
     }
-    assert {name: told.get(name) for name in expected} == expected
+    assert {name: samples.get(name) for name in expected} == expected
 
 
 def test_the_outcomes_are_those_of_the_summary_and_add_up() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
-        told = scraped(port)
-    outcomes = {name.split()[1]: value for name, value in told.items() if name.startswith("segsync_outcomes ")}
+        samples = scraped(port)
+    outcomes = {name.split()[1]: value for name, value in samples.items() if name.startswith("segsync_outcomes ")}
     assert outcomes == {"confirmed": 1, "sent": 0, "without_identifier": 1, "rejected": 2, "pending": 0}
 
 
-def test_no_id_and_no_address_is_in_what_is_told() -> None:
+def test_no_id_and_no_address_is_in_a_scrape() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
@@ -135,7 +129,7 @@ def test_no_id_and_no_address_is_in_what_is_told() -> None:
     assert not [secret for secret in ("use_", "aa_1", "spa_1", "token", "u2") if secret in text]
 
 
-def test_upserts_whose_outcome_nobody_reads_do_not_fill_the_memory() -> None:
+def test_upserts_whose_result_nobody_reads_do_not_fill_the_memory() -> None:
     metrics = Metrics()
     for number in range(MOST_UNDER_WAY + 10):
         metrics.on_event(BatchSent(f"aa_{number}", ()))
