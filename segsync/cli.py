@@ -311,10 +311,9 @@ def _errors_in_words(*, as_json: bool = False) -> Iterator[None]:
             problems = "\n".join(f"  {problem}" for problem in error.problems)
             text = f"Invalid configuration (.env-example lists the settings):\n{problems}"
         if as_json:
-            from segsync.monitor.log_handlers import as_json as to_json
-            from segsync.monitor.log_handlers import said
+            from segsync.monitor.log_handlers import json_error
 
-            text = to_json(said(text, "error"), None)
+            text = json_error(text)
         typer.echo(text, err=True)
         raise typer.Exit(2 if isinstance(error, SettingsError | LedgerError) else 1) from None
     except KeyboardInterrupt:

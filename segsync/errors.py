@@ -20,6 +20,7 @@ Nothing in a message is personal or secret: no header, no query string, no reque
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import traceback
@@ -29,8 +30,11 @@ from typing import TypeVar
 
 
 def how_to_install(extra: str) -> str:
-    """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost."""
-    return shlex.join([sys.executable, "-m", "pip", "install", f"segsync[{extra}]"])
+    """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost.
+
+    The interpreter's path is normalised, but its links are not followed: they would lead out of the environment.
+    """
+    return shlex.join([os.path.normpath(sys.executable), "-m", "pip", "install", f"segsync[{extra}]"])
 
 
 def defect(error: Exception) -> StopError:

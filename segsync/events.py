@@ -149,7 +149,7 @@ class PaceChanged(Struct, frozen=True):
 
 
 class ConcurrencyChanged(Struct, frozen=True):
-    """From now on `profiles` are read at a time, since the services' latency asks for that many."""
+    """From now on `profiles` are read at a time: at first, and when the services' latency asks for another number."""
 
     profiles: int
 

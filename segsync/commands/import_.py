@@ -22,6 +22,7 @@ from segsync.commands.next_steps import (
 )
 from segsync.commands.prompt import answer, choose, resume_question
 from segsync.commands.summary import summary
+from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
 from segsync.formatting import printable
@@ -129,7 +130,8 @@ async def _watched(
     stop = asyncio.Event()
     received: list[int] = []
     state: EndState
-    with Observers(options, plan, counters, told) as watch:
+    connectors = describe(options.settings)
+    with Observers(options, plan, counters, connectors, stop, told).running() as watch:
         running = asyncio.ensure_future(
             run_plan(
                 options.settings,
@@ -150,7 +152,6 @@ async def _watched(
                 running.cancel()
             else:
                 stop.set()
-                watch.is_stopping()
             received.append(number)
 
         with _signals_to(on_signal):

@@ -1,8 +1,9 @@
-"""What an import is doing right now, in words that a person understands; from its events alone."""
+"""What an import is doing right now, in words; from its events alone."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -18,12 +19,13 @@ from segsync.events import (
     Throttled,
 )
 from segsync.formatting import in_seconds, per_unit, time_of_day
+from segsync.models import Connector
 
 READING = "reading profiles"
 
-REPLAYING = "reading profiles again that did not arrive"
+REPLAYING = "re-reading profiles of failed upserts"
 
-WAITING_FOR_RESULTS = "hearing from Voucherify what became of the customers"
+RETRYING = "re-reading rejected profiles"
 
 STOPPING = "stopping: finishing what is under way"
 
@@ -32,7 +34,7 @@ SLOW = 0.97
 
 
 class _Outage(Struct, frozen=True):
-    """Since when (seconds on the loop's clock) a service has answered nothing well, and its last status."""
+    """Since when (seconds on the loop's clock) no call to a service has succeeded, and its last status."""
 
     since: float
     status: int | None
@@ -41,13 +43,16 @@ class _Outage(Struct, frozen=True):
 class Activity:
     """Takes the events of an import; `words()` says what it is doing, the most important thing first.
 
-    `calls_left` holds what a service said last, by service and method, and `pace` the rate of slowed calls.
+    `connectors` are the source and the sink. `calls_left` holds the last number of each service and method, and `pace`
+    the rate of slowed calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connectors: Sequence[Connector]) -> None:
         self.is_stopping = False
         self.calls_left: dict[tuple[str, str], CallsLeft] = {}
         self.pace: dict[str, PaceChanged] = {}
+        self._connectors = {connector.name: connector for connector in connectors}
+        self._sink = connectors[-1].name
         self._clock = asyncio.get_running_loop().time
         self._doing = READING
         self._answered_at: dict[str, float] = {}
@@ -71,15 +76,15 @@ class Activity:
             case PaceChanged(service):
                 self.pace[service] = event
             case ReadingEnded(open_upserts) if open_upserts:
-                self._doing = WAITING_FOR_RESULTS
-            case PageReplayed():
-                self._doing = REPLAYING
+                self._doing = f"waiting for {self._sink}'s results"
+            case PageReplayed(_, is_retry):
+                self._doing = RETRYING if is_retry else REPLAYING
 
     def words(self, held_up: int = 0, *, in_utc: bool = False) -> str:
-        """The state: stopping, waiting, an outage, slowed down, or simply what is being done.
+        """The activity: stopping, waiting, an outage, slowed down, or simply what is being done.
 
-        `held_up` customers wait for their turn at Voucherify, where that is all that is being done. Times are the
-        user's own, or `in_utc`.
+        `held_up` customers wait for their turn at the sink, where that is all that is being done. Times are local, or
+        `in_utc`.
         """
         now = self._clock()
         waiting = {service: paused for service, paused in self._paused.items() if paused[0] > now}
@@ -92,14 +97,19 @@ class Activity:
         if self._outages:
             service = min(self._outages, key=lambda name: self._outages[name].since)
             outage = self._outages[service]
-            says = "does not answer" if outage.status is None else f"answers {outage.status}"
-            return f"{service} {says}, retrying, {now - outage.since:.0f} s so far"
+            answer = "does not answer" if outage.status is None else f"answers {outage.status}"
+            return f"{service} {answer}, retrying, {now - outage.since:.0f} s so far"
         if slowed:
-            return in_words(slowed[0])
-        return f"sending to Voucherify: {held_up:,} customers wait" if held_up else self._doing
+            return self.pace_words(slowed[0])
+        return f"sending to {self._sink}: {held_up:,} customers wait" if held_up else self._doing
+
+    def pace_words(self, pace: PaceChanged) -> str:
+        """That calls leave more slowly than they may."""
+        rate = rate_words(pace.calls_per_second, self._connectors[pace.service])
+        return f"slowed down to {rate}: others use {pace.service} too"
 
     def _failed(self, service: str, status: int | None, elapsed_seconds: float) -> None:
-        """It is an outage as long as no call at all is answered well: one call that fails for itself is none."""
+        """It is an outage only while no call at all succeeds: a single call may fail for a reason that is its alone."""
         began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
         outage = self._outages.get(service)
         self._outages[service] = _Outage(min(began, outage.since) if outage else began, status)
@@ -110,10 +120,10 @@ def is_well(status: int | None) -> bool:
     return status is not None and status < 500 and status not in (408, 425, 429)
 
 
-def in_words(pace: PaceChanged) -> str:
-    """That calls leave more slowly than they may."""
-    unit, factor, whose = ("second", 1, "Segment space")
-    if pace.service != "Segment":
-        unit, factor, whose = ("minute", 60, "Voucherify project")
-    rate, allowed = per_unit(pace.calls_per_second * factor), per_unit(pace.allowed * factor)
-    return f"slowed down to {rate} of {allowed} calls a {unit}: others use the {whose} too"
+def rate_words(calls_per_second: float, connector: Connector) -> str:
+    """A rate beside the connector's limit, in the unit of the limit: "61.2 of 100 calls per second"."""
+    limit = connector.limit
+    if limit is None:
+        return f"{per_unit(calls_per_second)} calls per second"
+    rate = calls_per_second * limit.calls / limit.per_second
+    return f"{per_unit(rate)} of {limit.calls:,g} calls per {limit.per}"

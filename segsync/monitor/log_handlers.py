@@ -1,97 +1,116 @@
-"""Where the lines of the log go, and how they look: text for people, JSON for log collectors."""
+"""What the command line adds to the log: text for people, JSON for log collectors, on standard error and in a file."""
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from io import TextIOBase
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from io import StringIO
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Final, TextIO
 
 import msgspec
-from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
 from segsync.errors import SettingsError
 from segsync.formatting import printable
+from segsync.monitor.log import LOGGER
 from segsync.options import LogFormat
 from segsync.runtime import QuietConsole
 
-Level = Literal["debug", "info", "warning", "error"]
-
-IN_LOGS = frozenset({"run_started", "run_ended"})
-"""At a terminal other words and the summary say the same."""
+NO_FIELDS: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "at_terminal"})
+"""What a record has beside the fields of its event."""
 
 
-class Line(Struct, frozen=True):
-    """One line of the log: what happened, in words (`message`) and in `fields` for machines.
+class TextFormatter(logging.Formatter):
+    """A line of text with the date and the time in UTC: nights are long."""
 
-    Times in the message are UTC. A terminal shows `at_terminal` instead, where that is another text (with the user's
-    own time, say); nothing where it is empty.
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+        self.converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+class JsonFormatter(TextFormatter):
+    """A JSON object: time (UTC), level, event, run, message, and the event's fields.
+
+    A record that names no run belongs to the run of the record before it.
     """
 
-    event: str
-    message: str
-    fields: Mapping[str, object] = {}
-    level: Level = "info"
-    at_terminal: str | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: str | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = {name: _plain(value) for name, value in vars(record).items() if name not in NO_FIELDS}
+        self._run = extra.pop("run", None) or self._run
+        fields: dict[str, object] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "event": extra.pop("event", None),
+            "run": self._run,
+            "message": printable(record.getMessage()),
+            **extra,
+        }
+        return msgspec.json.encode({name: value for name, value in fields.items() if value is not None}).decode()
 
 
-class Writer(Protocol):
-    """Takes lines. It never fails: a log that cannot be written is no reason to end an import."""
+def _plain(value: object) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    return round(value, 3) if isinstance(value, float) else value
 
-    def write(self, line: Line, run: str | None) -> None:
-        """Write a line of this run."""
 
+class ConsoleHandler(logging.Handler):
+    """Text on a console, with the local time. A record may have other words `at_terminal`, or none."""
 
-class ConsoleWriter:
-    """Text on a console, with the time; lines that tell how far it is only where `tells_progress`."""
-
-    def __init__(self, console: Console, *, tells_progress: bool) -> None:
+    def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
-        self._tells_progress = tells_progress
 
-    def write(self, line: Line, run: str | None) -> None:
-        """Write a line; at a terminal there is but one run."""
-        text = line.message if line.at_terminal is None else line.at_terminal
-        if text and line.event not in IN_LOGS and (self._tells_progress or line.event != "progress"):
+    def emit(self, record: logging.LogRecord) -> None:
+        text = getattr(record, "at_terminal", record.getMessage())
+        if text:
             self._console.print(Text(f"{datetime.now():%H:%M:%S} {printable(text)}"), soft_wrap=True)
 
 
-class JsonWriter:
-    """JSON on standard error, or another stream. Lines of no run belong to the one that was told of before."""
+class JsonHandler(logging.StreamHandler[TextIO]):
+    """JSON on standard error, or another stream, for as long as somebody reads it."""
 
-    def __init__(self, stream: IO[str], *, tells_progress: bool) -> None:
-        self._stream = stream
-        self._tells_progress = tells_progress
-        self._is_broken = False
-        self._run: str | None = None
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.setFormatter(JsonFormatter())
 
-    def write(self, line: Line, run: str | None) -> None:
-        """Write a line, unless nobody reads any more: there is no better place to say that."""
-        self._run = run or self._run
-        if self._is_broken or (line.event == "progress" and not self._tells_progress):
-            return
-        try:
-            self._stream.write(f"{as_json(line, self._run)}\n")
-            self._stream.flush()
-        except OSError:
-            self._is_broken = True
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Write nothing more to a stream that is closed or full: there is no better place to say that."""
+        if isinstance(sys.exc_info()[1], OSError):
+            self.setLevel(logging.CRITICAL + 1)
+        else:
+            super().handleError(record)
 
 
-class FileWriter:
-    """Adds to a file that its owner alone may read, in either format; tells `on_failure` once if it no longer can.
+class LogFile(logging.Handler):
+    """Adds to a file that its owner alone may read, in either format; calls `on_failure` once if it no longer can.
 
     A file that another program renames is written on; one that is copied and emptied is begun anew. Raises
     `SettingsError` where it cannot be opened.
     """
 
     def __init__(self, path: Path, log_format: LogFormat, on_failure: Callable[[str], None]) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
         self._path = path
-        self._format = log_format
         self._on_failure = on_failure
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -102,78 +121,21 @@ class FileWriter:
             raise SettingsError([f"--log-file {path} cannot be written: {error.strerror}"]) from None
         self._descriptor: int | None = descriptor
 
-    def write(self, line: Line, run: str | None) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
         """Write a line at once: it is there whatever happens next."""
         if self._descriptor is None:
             return
-        text = as_json(line, run) if self._format == "json" else as_text(line)
         try:
-            _write_whole(self._descriptor, f"{text}\n".encode())
+            _write_whole(self._descriptor, f"{self.format(record)}\n".encode())
         except OSError as error:
             self.close()
             self._on_failure(f"The log {self._path} cannot be written: {error.strerror}. The import goes on without it")
 
     def close(self) -> None:
-        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def console_for(writer: Writer | None = None) -> Console:
-    """What takes words beside the events: standard error, or as lines of JSON where there is a `writer` of these."""
-    if writer is None:
-        return QuietConsole(stderr=True)
-    return Console(file=_Sayings(writer), width=100_000, color_system=None, force_terminal=False)  # type: ignore[arg-type]
-
-
-class _Sayings(TextIOBase):
-    """A stream that makes a line of the log of every line that is written to it."""
-
-    def __init__(self, writer: Writer) -> None:
-        super().__init__()
-        self._writer = writer
-        self._begun = ""
-
-    def write(self, text: str) -> int:
-        *whole, self._begun = f"{self._begun}{text}".split("\n")
-        for line in whole:
-            if line.strip():
-                self._writer.write(said(line, "error" if line.startswith("Error") else "info"), None)
-        return len(text)
-
-
-def said(text: str, level: Level = "info") -> Line:
-    """Words that belong to no event."""
-    return Line("said", " ".join(text.split()), level=level)
-
-
-def as_json(line: Line, run: str | None) -> str:
-    """The line as a JSON object: time (UTC), level, event, run, message, and the fields of its own."""
-    record: dict[str, object] = {
-        "time": _utc(),
-        "level": line.level,
-        "event": line.event,
-        "run": run,
-        "message": printable(line.message),
-    }
-    record |= {name: _plain(value) for name, value in line.fields.items()}
-    return msgspec.json.encode({name: value for name, value in record.items() if value is not None}).decode()
-
-
-def as_text(line: Line) -> str:
-    """The line as text, with the date: nights are long."""
-    return f"{_utc()} {line.level.upper():<7} {printable(line.message)}"
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, str):
-        return printable(value)
-    return round(value, 3) if isinstance(value, float) else value
-
-
-def _utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        super().close()
 
 
 def _write_whole(descriptor: int, line: bytes) -> None:
@@ -186,3 +148,57 @@ def _end_last_line(descriptor: int) -> None:
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         _write_whole(descriptor, b"\n")
+
+
+@contextmanager
+def logging_to(handlers: Sequence[logging.Handler], level: int) -> Iterator[None]:
+    """While this is open, the log goes from this level on to these handlers alone.
+
+    The root's handlers would print everything a second time.
+    """
+    before = (LOGGER.level, LOGGER.propagate)
+    LOGGER.setLevel(level)
+    LOGGER.propagate = False
+    for handler in handlers:
+        LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            LOGGER.removeHandler(handler)
+            handler.close()
+        LOGGER.setLevel(before[0])
+        LOGGER.propagate = before[1]
+
+
+def console_for(handler: JsonHandler | None = None) -> Console:
+    """A console on standard error; where a `handler` writes JSON there, each line becomes a record."""
+    if handler is None:
+        return QuietConsole(stderr=True)
+    return Console(file=_Messages(handler), width=100_000, color_system=None, force_terminal=False)
+
+
+class _Messages(StringIO):
+    """A stream that makes a record of every line that is written to it."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        *whole, self._begun = f"{self._begun}{text}".split("\n")
+        for line in whole:
+            if line.strip():
+                self._handler.handle(_message(line, "ERROR" if line.startswith("Error") else "INFO"))
+        return len(text)
+
+
+def _message(text: str, level: str) -> logging.LogRecord:
+    """Words that belong to no event, as a record."""
+    return logging.makeLogRecord({"msg": " ".join(text.split()), "levelname": level, "event": "message"})
+
+
+def json_error(text: str) -> str:
+    """What is refused before there is a log, as a line of JSON."""
+    return JsonFormatter().format(_message(text, "ERROR"))

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -28,10 +28,8 @@ from segsync.events import (
     ProfileRejected,
     ProfileWithoutIdentifier,
 )
-from segsync.models import Outcomes
-from segsync.pipeline import concurrency as crew
+from segsync.models import Connector, Outcomes
 from segsync.report.counters import Counters
-from segsync.settings import Settings
 
 try:
     from prometheus_client import (
@@ -52,11 +50,11 @@ CALL_SECONDS: Final = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.
 STAGE_SECONDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 
 MOST_UNDER_WAY: Final = 10_000
-"""Pages and upserts whose end is awaited: where nobody reads outcomes, upserts have none."""
+"""The most pages and upserts whose time is taken: where nobody reads results, upserts have no end."""
 
 
 class Metrics:
-    """Counts the events of all imports of this process; the outcomes are read off the counters of the last one.
+    """Counts the events of all imports of this process; the outcomes are those of the last import's counters.
 
     What is replayed counts again, in everything but `segsync_outcomes`.
     """
@@ -71,13 +69,13 @@ class Metrics:
         self._calls = Counter(
             "segsync_calls", "HTTP calls, by status: none where no answer came", ["service", "status"], registry=own
         )
-        self._retries = Counter("segsync_retries", "Calls tried again", ["service"], registry=own)
+        self._retries = Counter("segsync_retries", "Calls retried", ["service"], registry=own)
         self._call_seconds = Histogram(
             "segsync_call_seconds", "Time of a call", ["service"], buckets=CALL_SECONDS, registry=own
         )
         self._stage_seconds = Histogram(
             "segsync_stage_seconds",
-            "Time of a page from its listing until it is done (page), of an upsert until its outcome (confirm)",
+            "Time of a page from its listing until it is done (page), of an upsert until its result (confirm)",
             ["stage"],
             buckets=STAGE_SECONDS,
             registry=own,
@@ -86,26 +84,23 @@ class Metrics:
             "segsync_outcomes", "Profiles by outcome, as the summary adds them up", ["outcome"], registry=own
         )
         self._allowed = Gauge(
-            "segsync_calls_allowed_per_second", "Calls a second as configured", ["service"], registry=own
+            "segsync_calls_allowed_per_second", "Calls per second as configured", ["service"], registry=own
         )
         self._pace = Gauge(
-            "segsync_calls_pace_per_second", "Calls a second that may leave now", ["service"], registry=own
+            "segsync_calls_pace_per_second", "Calls per second that may leave now", ["service"], registry=own
         )
         self._left = Gauge("segsync_calls_left", "Calls left, as the service says", ["service", "method"], registry=own)
         self._concurrency = Gauge("segsync_concurrency", "Profiles read at a time", registry=own)
         self._under_way: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def watch(self, settings: Settings, counters: Counters) -> None:
-        """From now on the numbers of this counters are shown."""
+    def show(self, connectors: Sequence[Connector], counters: Counters) -> None:
+        """From now on the numbers of these counters are shown, and the limits of these connectors."""
         for outcome in Outcomes.__struct_fields__:
             self._outcomes.labels(outcome).set_function(partial(_number_of, counters, outcome))
-        for service, allowed in (
-            ("Segment", settings.segment_requests_per_second),
-            ("Voucherify", settings.voucherify_requests_per_minute / 60),
-        ):
-            self._allowed.labels(service).set(allowed)
-            self._pace.labels(service).set(allowed)
-        self._concurrency.set(settings.concurrency or crew.FIRST)
+        for connector in connectors:
+            if connector.limit:
+                self._allowed.labels(connector.name).set(connector.limit.per_second)
+                self._pace.labels(connector.name).set(connector.limit.per_second)
 
     def on_event(self, event: Event) -> None:
         """Count an event."""
@@ -168,14 +163,14 @@ def serving(host: str, port: int) -> Iterator[Metrics]:
     """Metrics that are served at http://host:port/metrics. Raises `SettingsError` where they cannot be."""
     metrics = Metrics()
     try:
-        # Looked at first: some Pythons let a second program share the port, and each scrape would meet either.
+        # Tried first: some Pythons let a second program share the port, and each scrape would reach either.
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
         server, thread = start_http_server(port, addr=host, registry=metrics.registry)
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise SettingsError(
-            [f"--metrics-port {port} on {host} cannot be used: {why}. Choose another, or another --metrics-host"]
+            [f"--metrics-port {port} on {host} cannot be used: {reason}. Choose another, or another --metrics-host"]
         ) from None
     try:
         yield metrics

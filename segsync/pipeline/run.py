@@ -16,7 +16,8 @@ from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
-from segsync.models import FIRST_OFFSET, Plan
+from segsync.models import FIRST_OFFSET, Connector, Plan
+from segsync.monitor.log import Log
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
 from segsync.report.counters import Counters, measured
@@ -49,9 +50,9 @@ async def run_import(
     again that the ledger knows as rejected, and no others. `confirm` reads what became of the customers that
     Voucherify accepted. A `ledger` of None is a temporary one: then nothing can be resumed later.
 
-    `on_event` is called with every event of `segsync.models`. Setting `stop` ends the import early: what is under
-    way is finished and sent. The files that name profiles without identifier, rejected ones and warnings are
-    written into `directory`; None writes no files.
+    `on_event` is called with every event of `segsync.events`; the logger `segsync` gets the log. Setting `stop` ends
+    the import early: what is under way is finished and sent. The files that name profiles without identifier, rejected
+    ones and warnings are written into `directory`; None writes no files.
 
     What stops the import is in the report's `error` and not raised, because what was reached until then
     counts too. Raises `SettingsError` for a `limit` below 1 or an `offset` that cannot be one, `LedgerError` and
@@ -64,35 +65,55 @@ async def run_import(
     with open_ledger(settings, ledger, source, sink) as opened:
         plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
         plan = plan or plan_new(opened, str(offset))
-        counters = Counters(plan.offset, plan.before)
+        counters, stop = Counters(plan.offset, plan.before), stop or asyncio.Event()
         confirm = confirm and (sink is None or isinstance(sink, Results))
-        with measured(counters):
-            state, error = await run_plan(
-                settings,
-                plan,
-                counters,
-                source=source,
-                sink=sink,
-                ledger=opened,
-                limit=plan.left_of(limit),
-                confirm=confirm,
-                on_event=on_event,
-                stop=stop,
-                directory=directory,
-            )
-        return await read_report(counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm)
+        log = Log(
+            plan,
+            counters,
+            _connectors(settings, source, sink),
+            stop=stop,
+            batch_size=settings.batch_size,
+            ledger=ledger,
+            limit=limit,
+            confirms=confirm,
+            has_lists=directory is not None,
+        )
+
+        def observe(event: Event) -> None:
+            log.on_event(event)
+            on_event(event)
+
+        with log.running():
+            with measured(counters):
+                state, error = await run_plan(
+                    settings,
+                    plan,
+                    counters,
+                    source=source,
+                    sink=sink,
+                    ledger=opened,
+                    limit=plan.left_of(limit),
+                    confirm=confirm,
+                    on_event=observe,
+                    stop=stop,
+                    directory=directory,
+                )
+            report = await read_report(counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm)
+            log.ended(report)
+        return report
 
 
 def open_ledger(
     settings: Settings, path: Path | None, source: Source | None = None, sink: Sink | None = None
 ) -> Ledger:
     """The ledger at `path`, for imports from this source into this sink; those of the settings for None."""
-    source_of_settings, sink_of_settings = describe(settings)
-    return Ledger(
-        path,
-        owner=sink.about if sink else sink_of_settings,
-        source=source.about if source else source_of_settings,
-    )
+    about_source, about_sink = _connectors(settings, source, sink)
+    return Ledger(path, owner=about_sink, source=about_source)
+
+
+def _connectors(settings: Settings, source: Source | None, sink: Sink | None) -> tuple[Connector, Connector]:
+    about_source, about_sink = describe(settings)
+    return source.about if source else about_source, sink.about if sink else about_sink
 
 
 async def run_plan(

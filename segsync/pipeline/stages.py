@@ -139,6 +139,7 @@ class Pipeline:
     async def _read(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             lister = group.create_task(self._list(pages))
+            self._on_event(ConcurrencyChanged(self._controller.size))
             self._hire(group)
             stopper = group.create_task(self._stop_when(stop, lister))
             finder = group.create_task(self._find_concurrency(group)) if self._finds_concurrency else None

@@ -34,7 +34,7 @@ MOST_BUCKETS = 240
 
 
 class Throughput(Struct, frozen=True):
-    """Profiles read from Segment in each stretch of `bucket_seconds`, from the start of the process on.
+    """Profiles that were read in each stretch of `bucket_seconds`, from the start of the process on.
 
     A profile without identifier counts, one that could not be read does not. The last stretch may be shorter.
     """
@@ -68,7 +68,7 @@ NOTHING_BEFORE = Outcomes()
 
 
 class ServiceCounters:
-    """The calls to one service: all of them, those that were repeats, and the 429s among their answers."""
+    """The calls to one service: all of them, the retries, and how many were answered 429."""
 
     __slots__ = ("calls", "rate_limited", "retries")
 
@@ -77,10 +77,11 @@ class ServiceCounters:
 
 
 class Counters:
-    """Counts the events of an import. `resume_offset` is where it can go on; None at the end of the space.
+    """Counts the events of an import. `resume_offset` is where it can resume; None at the end of the space.
 
-    `before` are the outcomes of earlier processes of the same import, and `waiting` the customers that are read and not
-    sent yet. `began_at` and `seconds` are this process's, and so are the calls and what was left out.
+    `before` are the outcomes of earlier processes of the same import, `waiting` the customers that are read and not
+    sent yet, `services` the calls by the name of the service. `began_at` and `seconds` are this process's, and so are
+    the calls and what was left out.
     """
 
     def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
@@ -103,7 +104,7 @@ class Counters:
         self.read = done.done - done.without_identifier
         self.waiting = 0
 
-    def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch an event
+    def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch per event
         match event:
             case CallAnswered(service, status):
                 calls = self.services[service]
@@ -142,7 +143,7 @@ class Counters:
 
     @property
     def profiles_read(self) -> int:
-        """The profiles that were read from Segment, those without identifier included."""
+        """The profiles that were read, with or without an identifier."""
         return self.read + self.without_identifier
 
     @property

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -69,28 +70,28 @@ def test_every_line_on_stderr_is_json_through_faults_and_an_interruption_and_a_r
         stdout, _ = running.communicate(timeout=PATIENCE_SECONDS)
     first = Run(running.returncode, stdout, stderr.read_text(encoding="utf-8"))
     assert first.code == 130
-    told = records(first.stderr)
-    events = {line["event"] for line in told}
-    assert {"run_started", "call_retried", "trait_left_out", "stopping", "run_ended", "said"} <= events
+    lines = records(first.stderr)
+    events = {line["event"] for line in lines}
+    assert {"run_started", "call_retried", "trait_left_out", "stopping", "summary", "message"} <= events
     assert {"page_listed", "batch_sent"} <= events or not verbose
-    answered = [line for line in told if line["event"] == "call_retried" and "status" in line]
+    answered = [line for line in lines if line["event"] == "call_retried" and "status" in line]
     assert all(re.fullmatch(r"req-\w+", line["request_id"]) for line in answered)
     assert len(answered) > 3 or not verbose
-    [last] = [line for line in told if line["event"] == "run_ended"]
+    [last] = [line for line in lines if line["event"] == "summary"]
     assert last["state"] == "interrupted"
-    assert last["counts"]["pending"] == first.row("Pending")
-    [way_on] = [line["message"] for line in told if "--resume" in line["message"]]
+    assert last["outcomes"]["pending"] == first.row("Pending")
+    [way_on] = [line["message"] for line in lines if "--resume" in line["message"]]
     assert way_on.endswith(" ".join(("--resume", *flags)))
 
     second = segsync("--resume", *flags, sandbox=sandbox)
     again = records(second.stderr)
     assert second.code == 3
     assert sandbox.verdict().is_right
-    runs = [next(line["run"] for line in lines if line["event"] == "run_started") for lines in (told, again)]
+    runs = [next(line["run"] for line in each if line["event"] == "run_started") for each in (lines, again)]
     assert runs[0].split("-")[0] == runs[1].split("-")[0] == "1", "the same run of the ledger"
     assert runs[0] != runs[1], "another process"
-    [last] = [line for line in again if line["event"] == "run_ended"]
-    assert last["counts"]["confirmed"] == second.row("Customers confirmed")
+    [last] = [line for line in again if line["event"] == "summary"]
+    assert last["outcomes"]["confirmed"] == second.row("Customers confirmed")
 
 
 def test_what_is_refused_is_json_too(segsync: Segsync) -> None:
@@ -107,7 +108,7 @@ def test_a_log_file_has_every_line_of_every_run(segsync: Segsync, start_sandbox:
         run = segsync("--offset", "0", "--limit", limit, "--quiet", "--log-file", "run.log", sandbox=sandbox)
         assert run.code == 0
     lines = segsync.lines("run.log")
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (INFO|WARNING) ", line) for line in lines)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (INFO|WARNING) +", line) for line in lines)
     assert sum("begins: new run" in line for line in lines) == 2
     assert re.search(r"done after \d:\d\d:\d\d", lines[-1])
     assert "200 of 200 profiles done" in lines[-1]
@@ -173,7 +174,7 @@ def test_the_display_fits_a_narrow_window_and_says_how_long_an_outage_lasts(
         dimensions=(30, columns),
     )
     terminal.expect(r"[1-9]\d?% of 5,000")
-    terminal.expect(r"0:0\d:\d\d left")
+    terminal.expect(r"ETA 0:0\d:\d\d")
     sandbox.set_faults(segment=Faults(server_error=1.0))
     terminal.expect(r"Segment answers 50\d, retrying,.{1,20}?[1-9]\d* s so far")  # in a narrow window on two lines
     sandbox.set_faults(segment=Faults())
@@ -186,7 +187,7 @@ def test_the_display_fits_a_narrow_window_and_says_how_long_an_outage_lasts(
 
 
 @pytest.mark.parametrize(("flags", "total"), [((), "3,000"), (("--profiles", "4000"), "4,000")])
-def test_a_resume_has_a_bar_without_being_told_again_how_many_profiles_there_are(
+def test_a_resume_has_a_progress_bar_without_another_profiles_flag(
     segsync: Segsync, start_sandbox: StartSandbox, flags: tuple[str, ...], total: str
 ) -> None:
     sandbox = start_sandbox(fast(3000))
@@ -201,7 +202,7 @@ def test_a_resume_has_a_bar_without_being_told_again_how_many_profiles_there_are
         timeout=PATIENCE_SECONDS,
     )
     terminal.expect(rf"([6-9]|[1-9]\d)% of {total}")
-    terminal.expect(r"0:0\d:\d\d left")
+    terminal.expect(r"ETA 0:\d\d:\d\d")
     terminal.sendintr()
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
@@ -244,8 +245,42 @@ def test_a_log_of_json_in_a_file_leaves_the_terminal_its_display(segsync: Segsyn
     output = str(terminal.before)
     terminal.close()
     assert terminal.exitstatus == 0
-    assert "Segment space" in output
+    assert "Profiles read" in output
     assert '"event"' not in output
     assert [line["event"] for line in records(Path(segsync.directory, "run.log").read_text(encoding="utf-8"))][-1] == (
-        "run_ended"
+        "summary"
     )
+
+
+PROGRAM = """
+import asyncio, logging, sys
+from segsync import Settings, run_import
+
+if "configured" in sys.argv:
+    logging.basicConfig(level=logging.INFO)
+asyncio.run(run_import(Settings.load()))
+"""
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_a_program_has_the_log_where_it_configures_logging_and_no_output_where_it_does_not(
+    segsync: Segsync, start_sandbox: StartSandbox, is_configured: bool
+) -> None:
+    sandbox = start_sandbox(fast(600, missing=0.02, latency_ms=5.0))
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *(["configured"] if is_configured else [])],
+        cwd=segsync.directory,
+        env=segsync.environment(sandbox, SEGMENT_REQUESTS_PER_SECOND="100"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == ""
+    lines = run.stderr.splitlines()
+    if not is_configured:
+        assert lines == [], "not even warnings, although some profiles were rejected"
+        return
+    assert re.match(r"INFO:segsync:segsync \S+ begins: new run 1-", lines[0])
+    assert any(re.match(r"INFO:segsync:\d+ profiles read \(", line) for line in lines)
+    assert any(line.startswith("WARNING:segsync:Rejected: ") for line in lines)
+    assert re.match(r"INFO:segsync:done after 0:00:\d\d: 600 of 600 profiles done", lines[-1])

@@ -17,13 +17,15 @@ from segsync.events import (
     ReadingEnded,
     Throttled,
 )
-from segsync.monitor.activity import READING, REPLAYING, STOPPING, WAITING_FOR_RESULTS, Activity
+from segsync.models import Connector
+from segsync.monitor.activity import READING, REPLAYING, RETRYING, STOPPING, Activity
 from tests.conftest import run_virtual
+from tests.unit.monitor.connectors import CONNECTORS
 
 
 def words_after(scenario: Callable[[Activity], Awaitable[None]]) -> str:
     async def main() -> str:
-        activity = Activity()
+        activity = Activity(CONNECTORS)
         await asyncio.sleep(100)
         await scenario(activity)
         return activity.words()
@@ -35,19 +37,38 @@ def failed(service: str = "Segment", status: int | None = 503, elapsed_seconds: 
     return CallRetried(service, "trouble", 1, 2.0, elapsed_seconds, status)
 
 
-def test_at_first_it_reads_and_in_the_end_it_hears_of_outcomes() -> None:
+def test_at_first_it_reads_and_at_the_end_it_waits_for_results() -> None:
     async def until_all_is_sent(activity: Activity) -> None:
         assert activity.words() == READING
         activity.on_event(ReadingEnded(3))
-        assert activity.words() == WAITING_FOR_RESULTS
+        assert activity.words() == "waiting for Voucherify's results"
         activity.on_event(PageReplayed(100, is_retry=False))
         assert activity.words() == REPLAYING
         activity.on_event(ReadingEnded(1))
 
-    assert words_after(until_all_is_sent) == WAITING_FOR_RESULTS
+    assert words_after(until_all_is_sent) == "waiting for Voucherify's results"
 
 
-def test_an_outage_is_told_with_its_status_and_for_how_long() -> None:
+def test_a_retry_reads_the_profiles_that_were_rejected() -> None:
+    async def retry(activity: Activity) -> None:
+        activity.on_event(PageReplayed(100, is_retry=True))
+
+    assert words_after(retry) == RETRYING
+
+
+def test_the_services_are_those_of_the_connectors() -> None:
+    async def another_sink(_activity: Activity) -> None:
+        activity = Activity((CONNECTORS[0], Connector("Table", identity="customers")))
+        activity.on_event(ReadingEnded(3))
+        assert activity.words() == "waiting for Table's results"
+        assert activity.words(held_up=5) == "sending to Table: 5 customers wait"
+        activity.on_event(PaceChanged("Table", 2.0, 4.0))
+        assert activity.words() == "slowed down to 2.0 calls per second: others use Table too"
+
+    words_after(another_sink)
+
+
+def test_an_outage_has_its_status_and_how_long_it_lasts() -> None:
     async def forty_seconds(activity: Activity) -> None:
         for second in range(40):
             activity.on_event(CallAnswered("Segment", 503, 0.1))
@@ -57,12 +78,12 @@ def test_an_outage_is_told_with_its_status_and_for_how_long() -> None:
     assert words_after(forty_seconds) == "Segment answers 503, retrying, 40 s so far"
 
 
-@pytest.mark.parametrize(("status", "says"), [(None, "does not answer"), (429, "answers 429"), (500, "answers 500")])
-def test_a_service_that_does_not_answer_is_told_as_such(status: int | None, says: str) -> None:
+@pytest.mark.parametrize(("status", "answer"), [(None, "does not answer"), (429, "answers 429"), (500, "answers 500")])
+def test_a_service_that_does_not_answer_is_named(status: int | None, answer: str) -> None:
     async def once(activity: Activity) -> None:
         activity.on_event(failed(status=status, elapsed_seconds=7))
 
-    assert words_after(once) == f"Segment {says}, retrying, 7 s so far"
+    assert words_after(once) == f"Segment {answer}, retrying, 7 s so far"
 
 
 def test_it_stays_an_outage_while_a_try_hangs_and_has_passed_with_the_first_good_answer() -> None:
@@ -79,7 +100,7 @@ def test_it_stays_an_outage_while_a_try_hangs_and_has_passed_with_the_first_good
     assert words_after(hanging) == READING
 
 
-def test_one_call_that_fails_for_long_is_no_outage_of_the_service() -> None:
+def test_one_call_that_fails_for_long_is_not_an_outage_of_the_service() -> None:
     async def one_of_many(activity: Activity) -> None:
         await asyncio.sleep(60)
         activity.on_event(CallAnswered("Segment", 200, 0.1))
@@ -97,7 +118,7 @@ def test_the_longest_outage_counts() -> None:
     assert words_after(both) == "Voucherify answers 502, retrying, 9 s so far"
 
 
-def test_a_pause_that_was_asked_for_is_told_with_its_end_and_no_longer() -> None:
+def test_a_pause_that_was_asked_for_is_shown_with_its_end_and_no_longer() -> None:
     async def a_minute(activity: Activity) -> None:
         activity.on_event(failed(elapsed_seconds=5))
         activity.on_event(Throttled("Voucherify", 60.0))
@@ -108,16 +129,15 @@ def test_a_pause_that_was_asked_for_is_told_with_its_end_and_no_longer() -> None
     assert words_after(a_minute) == READING
 
 
-def test_others_who_use_the_space_are_told_of_while_they_do() -> None:
+def test_others_who_use_a_service_are_named_while_they_do() -> None:
     async def slowed(activity: Activity) -> None:
         activity.on_event(PaceChanged("Segment", 61.23, 100.0))
-        assert activity.words() == "slowed down to 61.2 of 100 calls a second: others use the Segment space too"
+        assert activity.words() == "slowed down to 61.2 of 100 calls per second: others use Segment too"
         activity.on_event(PaceChanged("Segment", 100.0, 100.0))
         assert activity.words() == READING
-        activity.on_event(PaceChanged("Voucherify", 10.0, 20.0))
+        activity.on_event(PaceChanged("Voucherify", 1.0, 100 / 60))
 
-    said = words_after(slowed)
-    assert said == "slowed down to 600 of 1,200 calls a minute: others use the Voucherify project too"
+    assert words_after(slowed) == "slowed down to 60.0 of 100 calls per minute: others use Voucherify too"
 
 
 def test_that_it_stops_is_more_important_than_all_else() -> None:
@@ -128,9 +148,9 @@ def test_that_it_stops_is_more_important_than_all_else() -> None:
     assert words_after(stopping) == STOPPING
 
 
-def test_the_calls_left_are_what_was_said_last_by_method() -> None:
+def test_the_calls_left_are_the_latest_by_method() -> None:
     async def main() -> Activity:
-        activity = Activity()
+        activity = Activity(CONNECTORS)
         for left in (57, 56):
             activity.on_event(CallsLeft("Voucherify", "POST", left, 100))
         activity.on_event(CallsLeft("Voucherify", "GET", 99, None))

@@ -1,4 +1,4 @@
-"""The live display at a terminal: drawn in place, with other lines above it, and wiped in the end."""
+"""The live display at a terminal: drawn in place, with other lines above it, and wiped at the end."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from segsync.events import (
     ActionEnded,
     BatchSent,
     Event,
+    OnEvent,
     PageDone,
     PageListed,
     ProfileRead,
@@ -27,32 +28,26 @@ from segsync.monitor.activity import Activity
 from segsync.monitor.display import Display
 from segsync.monitor.progress import ProgressMeter
 from segsync.report.counters import Counters
-from segsync.settings import Settings
 from tests.conftest import run_virtual
+from tests.unit.monitor.connectors import CONNECTORS
 
-SETTINGS = Settings(
-    segment_access_token="token",
-    segment_space_id="spa_1",
-    voucherify_application_id="id",
-    voucherify_secret_key="key",
-)
-Tell = Callable[[Event], None]
-Scenario = Callable[[Tell, Console], Awaitable[None]]
+Scenario = Callable[[OnEvent, Console], Awaitable[None]]
 
 
 def written(scenario: Scenario, width: int = 100) -> str:
-    """All that is written to a terminal while `scenario` tells its events."""
+    """All that is written to a terminal while `scenario` emits its events."""
     console = Console(file=StringIO(), width=width, height=40, force_terminal=True, color_system=None)
 
     async def main() -> None:
-        counters, activity = Counters("0"), Activity()
-        with Display(SETTINGS, counters, activity, ProgressMeter(counters, 1000, SETTINGS), console):
+        counters, activity = Counters("0"), Activity(CONNECTORS)
+        meter = ProgressMeter(counters, 1000, CONNECTORS, batch_size=100)
+        with Display(CONNECTORS, counters, activity, meter, console).running():
 
-            def tell(event: Event) -> None:
+            def emit(event: Event) -> None:
                 counters.count(event)
                 activity.on_event(event)
 
-            await scenario(tell, console)
+            await scenario(emit, console)
 
     run_virtual(main())
     assert isinstance(console.file, StringIO)
@@ -68,38 +63,38 @@ def sent(customers: int) -> BatchSent:
     return BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", f"u{each}") for each in range(customers)))
 
 
-async def an_import(tell: Tell, _console: Console) -> None:
-    tell(PageListed("0", 200))
+async def an_import(emit: OnEvent, _console: Console) -> None:
+    emit(PageListed("0", 200))
     for _ in range(200):
-        tell(ProfileRead("use_1"))
+        emit(ProfileRead("use_1"))
     await asyncio.sleep(1)
-    tell(sent(100))
-    tell(sent(100))
-    tell(PageDone(1, "0", "[/b]:key:", Outcomes(sent=200)))
+    emit(sent(100))
+    emit(sent(100))
+    emit(PageDone(1, "0", "[/b]:key:", Outcomes(sent=200)))
     await asyncio.sleep(1)
-    tell(ReadingEnded(2))
+    emit(ReadingEnded(2))
     await asyncio.sleep(1)
-    tell(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
-    tell(ActionEnded("aa_1", 100, 99, 1))
+    emit(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
+    emit(ActionEnded("aa_1", 100, 99, 1))
     await asyncio.sleep(1)
-    tell(Throttled("Voucherify", 60.0))
-    tell(ActionEnded("aa_2", 100, 100))
+    emit(Throttled("Voucherify", 60.0))
+    emit(ActionEnded("aa_2", 100, 100))
     await asyncio.sleep(1)
 
 
-def test_it_keeps_up_with_the_numbers_and_the_state() -> None:
+def test_it_keeps_up_with_the_numbers_and_the_activity() -> None:
     lines = written(an_import).splitlines()
     sents = [int(match[1]) for line in lines if (match := re.match(r"Customers sent +(\d+)", line))]
     assert [*dict.fromkeys(sents)] == [0, 200, 199]
     confirmed = [int(match[1]) for line in lines if (match := re.match(r"  confirmed +(\d+)", line))]
     assert [*dict.fromkeys(confirmed)] == [0, 99, 199]
-    states = [match[1][:12] for line in lines if (match := re.match(r"0:00:\d\d  (.+)", line))]
-    assert [*dict.fromkeys(states)] == ["reading prof", "hearing from", "waiting for "]
+    activities = [match[1][:24] for line in lines if (match := re.match(r"0:00:\d\d  (.+)", line))]
+    assert [*dict.fromkeys(activities)] == ["reading profiles", "waiting for Voucherify's", "waiting for Voucherify u"]
 
 
 @pytest.mark.parametrize("width", [40, 100])
 def test_lines_of_others_stand_above_it(width: int) -> None:
-    async def scenario(_tell: Tell, console: Console) -> None:
+    async def scenario(_emit: OnEvent, console: Console) -> None:
         await asyncio.sleep(1)
         console.print("a line of the log")
         await asyncio.sleep(1)
@@ -111,7 +106,7 @@ def test_lines_of_others_stand_above_it(width: int) -> None:
 
 
 def test_what_a_window_broke_as_it_became_narrower_is_wiped() -> None:
-    async def scenario(_tell: Tell, console: Console) -> None:
+    async def scenario(_emit: OnEvent, console: Console) -> None:
         await asyncio.sleep(1)
         console.print("narrower now")
         console.width = 40
@@ -128,7 +123,7 @@ def _plain(text: str) -> list[str]:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text).splitlines()
 
 
-def test_in_the_end_nothing_of_it_is_left() -> None:
+def test_at_the_end_nothing_of_it_is_left() -> None:
     text = written(an_import)
     *_, last = text.split("Offset so far")
     assert last.count("\x1b[1A") >= 10, "the cursor is back where the display began"

@@ -1,8 +1,9 @@
-"""What the log tells while an import runs: rates, retries and rejections told sparingly, as text and as JSON."""
+"""What is logged while an import runs: rates, retries and rejections sparingly, as text and as JSON."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,6 +25,7 @@ from segsync.events import (
     CallsLeft,
     ConcurrencyChanged,
     Event,
+    OnEvent,
     PaceChanged,
     PageDone,
     PageListed,
@@ -38,31 +40,22 @@ from segsync.events import (
 )
 from segsync.mapping.metadata import MISSING, UNDEFINED
 from segsync.models import Outcomes, Plan, Rejection
-from segsync.monitor.activity import Activity
 from segsync.monitor.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
-from segsync.monitor.log_handlers import ConsoleWriter, FileWriter, JsonWriter, Writer
-from segsync.monitor.progress import ProgressMeter
+from segsync.monitor.log_handlers import ConsoleHandler, JsonHandler, LogFile, logging_to
 from segsync.report.counters import NOTHING_BEFORE, Counters
 from segsync.report.import_report import make_report
 from segsync.report.profile_lists import REJECTED, WARNINGS
-from segsync.settings import Settings
 from tests.conftest import run_virtual
+from tests.unit.monitor.connectors import connectors
 
 THE_END = StopError("the sky fell")
-SETTINGS = Settings(
-    segment_access_token="token",
-    segment_space_id="spa_1",
-    voucherify_application_id="id",
-    voucherify_secret_key="key",
-    voucherify_requests_per_minute=2000,
-)
-Tell = Callable[[Event], None]
-Scenario = Callable[[Tell], Awaitable[None]]
+CONNECTORS = connectors(voucherify_per_minute=2000)
+Scenario = Callable[[OnEvent], Awaitable[None]]
 
 
 def logged(
     scenario: Scenario,
-    writer: Writer,
+    handler: logging.Handler,
     *,
     verbose: bool = False,
     before: Outcomes = NOTHING_BEFORE,
@@ -70,42 +63,52 @@ def logged(
     is_dry_run: bool = False,
     error: SegsyncError = THE_END,
 ) -> None:
-    """Have a log write what `scenario` tells, until `error` ends it."""
+    """Have the events of `scenario` logged, until `error` ends it."""
 
     async def main() -> None:
-        counters, activity = Counters("0", before), Activity()
-        plan = Plan("new", (3,), 3, "0", before)
-        meter = ProgressMeter(counters, total, SETTINGS)
-        with Log(SETTINGS, plan, counters, activity, meter, [writer], verbose=verbose, is_dry_run=is_dry_run) as log:
+        counters, stop = Counters("0", before), asyncio.Event()
+        log = Log(
+            Plan("new", (3,), 3, "0", before),
+            counters,
+            CONNECTORS,
+            stop=stop,
+            batch_size=100,
+            ledger=Path("segsync.db"),
+            profiles=total,
+            is_dry_run=is_dry_run,
+            has_lists=not is_dry_run,
+        )
 
-            def tell(event: Event) -> None:
-                counters.count(event)
-                activity.on_event(event)
-                log.on_event(event)
+        def emit(event: Event) -> None:
+            counters.count(event)
+            log.on_event(event)
 
-            await scenario(tell)
-            log.is_stopping()
+        with log.running():
+            await scenario(emit)
+            stop.set()
+            await asyncio.sleep(0)
             log.ended(make_report(counters, state="stopped", error=error, is_confirmed=True))
 
-    run_virtual(main())
+    with logging_to([handler], logging.DEBUG if verbose else logging.INFO):
+        run_virtual(main())
 
 
 def shown(
     scenario: Scenario,
     *,
-    is_quiet: bool = False,
     verbose: bool = False,
     before: Outcomes = NOTHING_BEFORE,
     total: int | None = None,
     is_dry_run: bool = False,
 ) -> list[str]:
-    """The lines of text on a console, without the one that says at the end that the import is asked to stop."""
+    """The lines of text on a console, between the first and the two at the end: of stopping, and the summary."""
     console = Console(file=StringIO(), width=300, color_system=None)
-    writer = ConsoleWriter(console, tells_progress=not is_quiet)
-    logged(scenario, writer, verbose=verbose, before=before, total=total, is_dry_run=is_dry_run)
+    logged(scenario, ConsoleHandler(console), verbose=verbose, before=before, total=total, is_dry_run=is_dry_run)
     assert isinstance(console.file, StringIO)
-    *lines, stopping = console.file.getvalue().splitlines()
+    first, *lines, stopping, summary = console.file.getvalue().splitlines()
+    assert "begins: new run 3-" in first
     assert "Stopping: what is under way" in stopping
+    assert "stopped after 0:00:01" in summary
     return lines
 
 
@@ -114,7 +117,7 @@ def records(
 ) -> list[dict[str, Any]]:
     """The lines of JSON."""
     stream = StringIO()
-    logged(scenario, JsonWriter(stream, tells_progress=True), verbose=verbose, total=total, error=error)
+    logged(scenario, JsonHandler(stream), verbose=verbose, total=total, error=error)
     return [msgspec.json.decode(line, type=dict[str, Any]) for line in stream.getvalue().splitlines()]
 
 
@@ -122,41 +125,42 @@ def sent(customers: int) -> BatchSent:
     return BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", f"u{each}") for each in range(customers)))
 
 
-async def twenty_profiles_a_second(tell: Tell) -> None:
+async def twenty_profiles_a_second(emit: OnEvent) -> None:
     """For 32 seconds; every tenth has no identifier, every second a batch of 18 is sent."""
-    tell(PageListed("0", 1000))
+    emit(PageListed("0", 1000))
     await asyncio.sleep(LINE_SECONDS / 10)
     for _ in range(32):
         for number in range(20):
-            tell(CallAnswered("Segment", 200, 0.1))
+            emit(CallAnswered("Segment", 200, 0.1))
             if number % 10 == 0:
-                tell(ProfileWithoutIdentifier("use_1"))
+                emit(ProfileWithoutIdentifier("use_1"))
             else:
-                tell(CallAnswered("Segment", 200, 0.1))
-                tell(ProfileRead("use_1"))
-        tell(CallAnswered("Voucherify", 202, 0.1))
-        tell(sent(18))
+                emit(CallAnswered("Segment", 200, 0.1))
+                emit(ProfileRead("use_1"))
+        emit(CallAnswered("Voucherify", 202, 0.1))
+        emit(sent(18))
         await asyncio.sleep(1)
 
 
 # --- log lines ------------------------------------------------------------------------------------------------
 
 
-def test_a_line_every_few_seconds_tells_how_far_it_is_and_how_fast() -> None:
+def test_a_line_every_few_seconds_has_how_far_it_is_and_how_fast() -> None:
     lines = shown(twenty_profiles_a_second)
     assert len(lines) == 32 // LINE_SECONDS
     assert re.match(
         r"\d\d:\d\d:\d\d 600 profiles read \(20/s\), 540 customers sent, 0 of them confirmed, 60 without identifier, ",
         lines[-1],
     )
-    assert "0 rejected; Segment 38.0 calls/s of 100, Voucherify 60/min of 2000; 0 retries, 0 x 429" in lines[-1]
+    rates = "Segment 38.0 of 100 calls per second, Voucherify 60.0 of 2,000 calls per minute"
+    assert f"0 rejected; {rates}; 0 retries, 0 x 429" in lines[-1]
 
 
-def test_a_line_tells_where_a_resume_would_begin_for_as_long_as_there_is_such_a_place() -> None:
-    async def scenario(tell: Tell) -> None:
+def test_a_line_has_the_offset_of_a_resume_for_as_long_as_there_is_one() -> None:
+    async def scenario(emit: OnEvent) -> None:
         await asyncio.sleep(LINE_SECONDS + 1)
         for next_cursor in ("100", "[/b]", None):
-            tell(PageDone(1, "0", next_cursor, Outcomes(sent=100)))
+            emit(PageDone(1, "0", next_cursor, Outcomes(sent=100)))
             await asyncio.sleep(LINE_SECONDS)
 
     lines = shown(scenario)
@@ -165,77 +169,67 @@ def test_a_line_tells_where_a_resume_would_begin_for_as_long_as_there_is_such_a_
 
 
 def test_the_rates_are_those_of_the_last_seconds_not_of_the_whole_run() -> None:
-    async def scenario(tell: Tell) -> None:
-        await twenty_profiles_a_second(tell)
+    async def scenario(emit: OnEvent) -> None:
+        await twenty_profiles_a_second(emit)
         await asyncio.sleep(20)
 
     lines = shown(scenario)
     assert "640 profiles read (0/s)" in lines[-1]
-    assert "Segment 0.0 calls/s of 100, Voucherify 0/min" in lines[-1]
+    assert "Segment 0.0 of 100 calls per second, Voucherify 0.0 of 2,000" in lines[-1]
 
 
-def test_a_quiet_run_says_nothing_but_problems() -> None:
-    async def scenario(tell: Tell) -> None:
-        await twenty_profiles_a_second(tell)
-        tell(ProfileRejected(Rejection("use_9", None, "read", "answered 404"), 1))
-
-    [line] = shown(scenario, is_quiet=True)
-    assert line.endswith("Rejected: use_9 (read): answered 404")
+# --- the results of the customers -------------------------------------------------------------------------------
 
 
-# --- what becomes of the customers ------------------------------------------------------------------------------
-
-
-async def all_sent_and_then_heard_of(tell: Tell) -> None:
-    """After 6 seconds all is sent, after 12 the first outcomes are there, after 18 the last."""
-    tell(PageListed("0", 200))
+async def all_sent_and_then_confirmed(emit: OnEvent) -> None:
+    """After 6 seconds all is sent, after 12 the first results are there, after 18 the last."""
+    emit(PageListed("0", 200))
     for _ in range(200):
-        tell(ProfileRead("use_1"))
-    tell(sent(100))
-    tell(sent(100))
+        emit(ProfileRead("use_1"))
+    emit(sent(100))
+    emit(sent(100))
     await asyncio.sleep(6)
-    tell(ReadingEnded(2))
+    emit(ReadingEnded(2))
     await asyncio.sleep(6)
-    tell(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
-    tell(ActionEnded("aa_1", 100, 99, 1))
+    emit(ProfileRejected(Rejection("use_1", "u1", "confirm", "invalid_customer"), 1))
+    emit(ActionEnded("aa_1", 100, 99, 1))
     await asyncio.sleep(6)
-    tell(ActionEnded("aa_2", 100, 100))
+    emit(ActionEnded("aa_2", 100, 100))
     await asyncio.sleep(6)
 
 
-def test_a_line_tells_how_many_of_the_customers_sent_are_confirmed() -> None:
-    lines = [line for line in shown(all_sent_and_then_heard_of) if "profiles read" in line]
-    told = [
+def test_a_line_has_how_many_of_the_customers_sent_are_confirmed() -> None:
+    lines = [line for line in shown(all_sent_and_then_confirmed) if "profiles read" in line]
+    numbers = [
         re.search(r"(\d+) customers sent, (\d+) of them confirmed, 0 without identifier, (\d+) rej", line)
         for line in lines
     ]
-    assert [match.groups() for match in told if match] == [
+    assert [match.groups() for match in numbers if match] == [
         *[("200", "0", "0")] * 2,
         *[("199", "99", "1")],
         *[("199", "199", "1")],
     ]
 
 
-def test_it_is_said_once_that_all_is_sent_and_what_is_waited_for() -> None:
-    told = [line for line in shown(all_sent_and_then_heard_of) if "All is sent" in line]
-    assert len(told) == 1
-    assert told[0].endswith("All is sent. Waiting for the outcome of 2 bulk upserts")
+def test_it_is_logged_once_that_all_is_sent_and_what_is_waited_for() -> None:
+    [line] = [line for line in shown(all_sent_and_then_confirmed) if "All is sent" in line]
+    assert line.endswith("All is sent. Waiting for the results of 2 bulk upserts")
 
 
-def test_nothing_is_said_of_outcomes_where_none_is_waited_for() -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(ReadingEnded(0))
+def test_nothing_is_logged_of_results_where_none_is_waited_for() -> None:
+    async def scenario(emit: OnEvent) -> None:
+        emit(ReadingEnded(0))
         await asyncio.sleep(1)
 
     assert shown(scenario) == []
 
 
 def test_a_resumed_import_shows_all_of_it_and_the_pace_of_this_process() -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(PageListed("900", 100))
+    async def scenario(emit: OnEvent) -> None:
+        emit(PageListed("900", 100))
         for _ in range(12):
-            tell(ProfileRead("use_1"))
-            tell(sent(1))
+            emit(ProfileRead("use_1"))
+            emit(sent(1))
             await asyncio.sleep(1)
 
     before = Outcomes(confirmed=500, sent=300, without_identifier=100)
@@ -243,33 +237,31 @@ def test_a_resumed_import_shows_all_of_it_and_the_pace_of_this_process() -> None
     assert re.search(r"910 profiles read \(1/s\), 810 customers sent, 500 of them confirmed, 100 without", lines[-1])
 
 
-async def an_upsert_that_failed_is_taken_again(tell: Tell) -> None:
-    tell(PageListed("0", 100))
-    tell(sent(100))
+async def an_upsert_that_failed_is_replayed(emit: OnEvent) -> None:
+    emit(PageListed("0", 100))
+    emit(sent(100))
     await asyncio.sleep(LINE_SECONDS)
-    tell(ActionEnded("aa_1", 100, 0))
+    emit(ActionEnded("aa_1", 100, 0))
     await asyncio.sleep(LINE_SECONDS)
-    await a_page_is_taken_again(tell, is_retry=False)
+    await a_page_is_replayed(emit, is_retry=False)
 
 
-async def a_page_is_taken_again(tell: Tell, *, is_retry: bool = True) -> None:
+async def a_page_is_replayed(emit: OnEvent, *, is_retry: bool = True) -> None:
     await asyncio.sleep(1)
-    tell(PageReplayed(100, is_retry=is_retry))
+    emit(PageReplayed(100, is_retry=is_retry))
     await asyncio.sleep(2 * LINE_SECONDS)
-    tell(sent(100))
+    emit(sent(100))
     await asyncio.sleep(LINE_SECONDS)
 
 
 @pytest.mark.parametrize(
     ("scenario", "before"),
     [
-        (an_upsert_that_failed_is_taken_again, NOTHING_BEFORE),
-        (a_page_is_taken_again, Outcomes(confirmed=800, rejected=200)),
+        (an_upsert_that_failed_is_replayed, NOTHING_BEFORE),
+        (a_page_is_replayed, Outcomes(confirmed=800, rejected=200)),
     ],
 )
-def test_no_pace_is_negative_where_profiles_are_taken_again(
-    scenario: Callable[[Tell], Awaitable[None]], before: Outcomes
-) -> None:
+def test_no_pace_is_negative_where_profiles_are_replayed(scenario: Scenario, before: Outcomes) -> None:
     lines = shown(scenario, before=before)
     paces = [match[1] for line in lines if (match := re.search(r"profiles read \((.*?)/s\)", line))]
     assert len(paces) >= 3
@@ -279,16 +271,16 @@ def test_no_pace_is_negative_where_profiles_are_taken_again(
 # --- retries, rejections, warnings ----------------------------------------------------------------------------
 
 
-async def an_outage_of_a_minute(tell: Tell) -> None:
-    """Sixteen workers try again every second."""
+async def an_outage_of_a_minute(emit: OnEvent) -> None:
+    """Sixteen workers retry every second."""
     for second in range(60):
         for attempt in range(16):
-            tell(CallAnswered("Segment", 429, 0.1))
-            tell(CallRetried("Segment", "Segment answered 429", attempt, 1.0, float(second)))
+            emit(CallAnswered("Segment", 429, 0.1))
+            emit(CallRetried("Segment", "Segment answered 429", attempt, 1.0, float(second)))
         await asyncio.sleep(1)
 
 
-def test_an_outage_is_told_now_and_then_and_not_recited() -> None:
+def test_an_outage_is_logged_now_and_then_and_not_recited() -> None:
     lines = [line for line in shown(an_outage_of_a_minute) if "attempt" in line]
     assert len(lines) == 60 // LINE_SECONDS
     assert lines[0].endswith("Segment answered 429; attempt 1 in 1.0 s, 0 s so far")
@@ -296,50 +288,50 @@ def test_an_outage_is_told_now_and_then_and_not_recited() -> None:
 
 
 def test_the_trouble_of_one_service_does_not_hide_that_of_the_other() -> None:
-    async def scenario(tell: Tell) -> None:
+    async def scenario(emit: OnEvent) -> None:
         for service in ("Segment", "Voucherify") * 2:
-            tell(CallRetried(service, f"{service} answered 503", 1, 2.0, 0.5))
-            tell(Throttled(service, 60.0))
+            emit(CallRetried(service, f"{service} answered 503", 1, 2.0, 0.5))
+            emit(Throttled(service, 60.0))
 
-    told = [line.split(" ", 1)[1] for line in shown(scenario)]
-    assert [line[: line.index("answered" if "answered" in line else "asks") - 1] for line in told] == [
+    lines = [line.split(" ", 1)[1] for line in shown(scenario)]
+    assert [line[: line.index("answered" if "answered" in line else "asks") - 1] for line in lines] == [
         *("Segment", "Segment", "Voucherify", "Voucherify")
     ]
 
 
-@pytest.mark.parametrize(("later", "told"), [(120.0, 2), (2.5, 1)])
-def test_a_longer_pause_behind_a_short_one_is_told_and_one_that_ends_as_the_first_is_not(
-    later: float, told: int
+@pytest.mark.parametrize(("later", "lines"), [(120.0, 2), (2.5, 1)])
+def test_a_longer_pause_behind_a_short_one_is_logged_and_one_that_ends_as_the_first_is_not(
+    later: float, lines: int
 ) -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(Throttled("Voucherify", 2.0))
+    async def scenario(emit: OnEvent) -> None:
+        emit(Throttled("Voucherify", 2.0))
         await asyncio.sleep(1)
         for _ in range(16):
-            tell(Throttled("Voucherify", later))
+            emit(Throttled("Voucherify", later))
 
-    assert sum("asks to wait until" in line for line in shown(scenario)) == told
+    assert sum("asks to wait until" in line for line in shown(scenario)) == lines
 
 
 def test_retries_and_429s_are_counted_in_the_log_lines() -> None:
     assert "960 retries, 960 x 429" in [line for line in shown(an_outage_of_a_minute) if "profiles read" in line][-1]
 
 
-async def many_rejections_and_warnings(tell: Tell) -> None:
+async def many_rejections_and_warnings(emit: OnEvent) -> None:
     for number in range(50):
-        tell(ProfileRejected(Rejection(f"use_{number}", None, "upsert", "Voucherify answered 400"), 1))
-        tell(TraitLeftOut(f"use_{number}", "birthdate", "is not an ISO 8601 date"))
-        tell(TraitLeftOut(f"use_{number}", "name", "is a list, not text"))
+        emit(ProfileRejected(Rejection(f"use_{number}", None, "upsert", "Voucherify answered 400"), 1))
+        emit(TraitLeftOut(f"use_{number}", "birthdate", "is not an ISO 8601 date"))
+        emit(TraitLeftOut(f"use_{number}", "name", "is a list, not text"))
 
 
-def test_the_first_rejections_are_told_and_then_once_the_file_that_has_them_all() -> None:
+def test_the_first_rejections_are_logged_and_then_once_the_file_that_has_them_all() -> None:
     lines = shown(many_rejections_and_warnings)
-    told = [line for line in lines if "Rejected: " in line]
-    assert len(told) == REJECTIONS_SHOWN
-    assert "Rejected: use_0 (upsert): Voucherify answered 400" in told[0]
+    rejected = [line for line in lines if "Rejected: " in line]
+    assert len(rejected) == REJECTIONS_SHOWN
+    assert "Rejected: use_0 (upsert): Voucherify answered 400" in rejected[0]
     assert sum(REJECTED in line for line in lines) == 1
 
 
-def test_one_warning_a_trait_says_what_became_of_it_and_once_where_the_others_are() -> None:
+def test_one_warning_per_trait_has_its_consequence_and_once_where_the_others_are() -> None:
     lines = shown(many_rejections_and_warnings)
     birthdate, name = (line for line in lines if "Warning: " in line)
     assert re.search("use_0.* birthdate is not an ISO 8601 date.* sent as null", birthdate)
@@ -347,10 +339,10 @@ def test_one_warning_a_trait_says_what_became_of_it_and_once_where_the_others_ar
     assert sum(WARNINGS in line for line in lines) == 1
 
 
-async def metadata_of_hundreds_of_keys(tell: Tell) -> None:
+async def metadata_of_hundreds_of_keys(emit: OnEvent) -> None:
     for key in range(200):
-        tell(TraitLeftOut("use_1", f"metadata.key_{key}", UNDEFINED))
-    tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
+        emit(TraitLeftOut("use_1", f"metadata.key_{key}", UNDEFINED))
+    emit(TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"))
 
 
 def test_hundreds_of_keys_leave_a_terminal_readable_and_each_is_in_the_log() -> None:
@@ -359,23 +351,23 @@ def test_hundreds_of_keys_leave_a_terminal_readable_and_each_is_in_the_log() -> 
     assert lines[-2].endswith(f"More of these are in {WARNINGS}")
     assert "birthdate" in lines[-1], "another problem"
     assert len(lines) == WARNINGS_SHOWN + 2
-    told = [line["trait"] for line in records(metadata_of_hundreds_of_keys) if line["event"] == "trait_left_out"]
-    assert told == [*(f"metadata.key_{key}" for key in range(200)), "birthdate"]
+    traits = [line["trait"] for line in records(metadata_of_hundreds_of_keys) if line["event"] == "trait_left_out"]
+    assert traits == [*(f"metadata.key_{key}" for key in range(200)), "birthdate"]
     assert sum("Warning: " in line for line in shown(metadata_of_hundreds_of_keys, verbose=True)) == 201
 
 
 def test_what_the_schema_requires_and_nobody_has_is_not_left_out() -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(TraitLeftOut("use_1", "metadata.e", MISSING))
+    async def scenario(emit: OnEvent) -> None:
+        emit(TraitLeftOut("use_1", "metadata.e", MISSING))
 
     [line] = shown(scenario)
-    assert line.endswith("(told once): sent without it, so Voucherify may refuse the customer")
+    assert line.endswith(f"{MISSING}: sent without it, so Voucherify may refuse the customer")
 
 
 def test_a_dry_run_never_says_that_it_sent_customers() -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(PageListed("0", 15))
-        tell(sent(15))
+    async def scenario(emit: OnEvent) -> None:
+        emit(PageListed("0", 15))
+        emit(sent(15))
         await asyncio.sleep(LINE_SECONDS + 1)
 
     lines = shown(scenario, verbose=True, is_dry_run=True)
@@ -383,26 +375,26 @@ def test_a_dry_run_never_says_that_it_sent_customers() -> None:
     assert [line for line in lines if re.search("Sent|customers sent", line)] == []
 
 
-def test_a_verbose_run_tells_of_every_one() -> None:
+def test_a_verbose_run_logs_every_one() -> None:
     assert sum("Rejected" in line for line in shown(many_rejections_and_warnings, verbose=True)) == 50
     assert sum("Warning" in line for line in shown(many_rejections_and_warnings, verbose=True)) == 100
     assert sum("attempt" in line for line in shown(an_outage_of_a_minute, verbose=True)) == 16 * 60
 
 
 def test_what_a_service_says_is_shown_as_it_is_and_not_as_markup() -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(ProfileRejected(Rejection("use_[/red]", None, "read", "[bold]no[/nothing]"), 1))
+    async def scenario(emit: OnEvent) -> None:
+        emit(ProfileRejected(Rejection("use_[/red]", None, "read", "[bold]no[/nothing]"), 1))
 
     assert shown(scenario)[0].endswith("use_[/red] (read): [bold]no[/nothing]")
 
 
-def test_others_who_use_the_space_are_told_of_once_and_when_they_have_gone() -> None:
-    async def scenario(tell: Tell) -> None:
+def test_others_who_use_the_space_are_logged_once_and_when_they_have_gone() -> None:
+    async def scenario(emit: OnEvent) -> None:
         for rate in (60.0, 61.0, 62.0, 100.0):
-            tell(PaceChanged("Segment", rate, 100.0))
+            emit(PaceChanged("Segment", rate, 100.0))
 
     assert [line.split(" ", 1)[1] for line in shown(scenario)] == [
-        "Segment: slowed down to 60.0 of 100 calls a second: others use the Segment space too",
+        "Segment: slowed down to 60.0 of 100 calls per second: others use Segment too",
         "Segment: back at full rate",
     ]
     assert len(shown(scenario, verbose=True)) == 4
@@ -411,19 +403,19 @@ def test_others_who_use_the_space_are_told_of_once_and_when_they_have_gone() -> 
 # --- how far it is ----------------------------------------------------------------------------------------------
 
 
-def test_with_a_total_the_line_says_how_much_is_done_and_how_long_the_rest_takes() -> None:
+def test_with_a_total_the_line_has_the_share_and_the_eta() -> None:
     lines = shown(twenty_profiles_a_second, total=1000)
-    assert re.search(r"; 50% of 1,000 done, 0:00:2\d left; offset 0$", lines[4])
+    assert re.search(r"; 50% of 1,000 done, ETA 0:00:2\d; offset 0$", lines[4])
 
 
-def test_more_profiles_than_were_said_are_told_as_such() -> None:
+def test_more_profiles_than_expected_are_named() -> None:
     line = shown(twenty_profiles_a_second, total=500)[-1]
-    assert "x 429; more than the 500 that were said; offset 0" in line
+    assert "x 429; more profiles than --profiles 500; offset 0" in line
 
 
-def test_where_only_outcomes_are_left_the_line_says_how_many_of_the_customers_are_confirmed() -> None:
-    async def scenario(tell: Tell) -> None:
-        await all_sent_and_then_heard_of(tell)
+def test_where_only_results_are_left_the_line_says_how_many_of_the_customers_are_confirmed() -> None:
+    async def scenario(emit: OnEvent) -> None:
+        await all_sent_and_then_confirmed(emit)
         await asyncio.sleep(LINE_SECONDS)
 
     lines = [line for line in shown(scenario, total=200) if "profiles read" in line]
@@ -431,9 +423,9 @@ def test_where_only_outcomes_are_left_the_line_says_how_many_of_the_customers_ar
 
 
 def test_the_line_says_what_goes_on_where_that_is_not_plain_reading() -> None:
-    async def scenario(tell: Tell) -> None:
+    async def scenario(emit: OnEvent) -> None:
         await asyncio.sleep(LINE_SECONDS + 1)
-        tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 4.0, 503))
+        emit(CallRetried("Segment", "Segment answered 503", 1, 2.0, 4.0, 503))
         await asyncio.sleep(LINE_SECONDS)
 
     plain, outage = (line for line in shown(scenario) if "profiles read" in line)
@@ -454,15 +446,15 @@ def far_west(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system's clock cannot be moved")
 @pytest.mark.usefixtures("far_west")
 def test_moments_are_those_of_the_reader_at_a_terminal_and_utc_in_what_is_stamped_with_utc(tmp_path: Path) -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(Throttled("Voucherify", 3000.0))
+    async def scenario(emit: OnEvent) -> None:
+        emit(Throttled("Voucherify", 3000.0))
         await asyncio.sleep(LINE_SECONDS + 1)
 
     def clock(moment: datetime) -> str:
         return f"{moment:%H:%M}"
 
     before = datetime.now(UTC)
-    file = FileWriter(tmp_path / "run.log", "text", on_failure=print)
+    file = LogFile(tmp_path / "run.log", "text", on_failure=print)
     logged(scenario, file)
     terminal, json = shown(scenario), records(scenario)
     utc = {clock(at + timedelta(seconds=3000)) for at in (before, datetime.now(UTC))}
@@ -472,29 +464,29 @@ def test_moments_are_those_of_the_reader_at_a_terminal_and_utc_in_what_is_stampe
     in_json = [line["message"] for line in json if " until " in line["message"]]
     in_json += [line["activity"] for line in json if "activity" in line]
     for lines, ending, moments in ((in_file, r" UTC$", utc), (in_json, r" UTC$", utc), (terminal, "$", local)):
-        told = [match[1] for line in lines if (match := re.search(rf" until (\d\d:\d\d):\d\d{ending}", line))]
-        assert len(told) == len(lines) >= 2
-        assert {*told} <= moments
+        times = [match[1] for line in lines if (match := re.search(rf" until (\d\d:\d\d):\d\d{ending}", line))]
+        assert len(times) == len(lines) >= 2
+        assert {*times} <= moments
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
-async def everything(tell: Tell) -> None:
-    tell(PageListed("0", 100))
-    tell(CallAnswered("Segment", 503, 0.1))
-    tell(CallRetried("Segment", "Segment answered 503", 1, 2.0, 40.0, 503, "req-1"))
-    tell(Throttled("Voucherify", 60.0))
-    tell(PaceChanged("Segment", 50.0, 100.0))
-    tell(CallsLeft("Voucherify", "POST", 57, 100))
-    tell(ConcurrencyChanged(32))
-    tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
-    tell(ProfileRejected(Rejection("use_2", "secret@example.com", "read", "Segment answered 400", "req-2"), 1))
-    tell(sent(98))
-    tell(PageDone(1, "0", "100", Outcomes(sent=98, rejected=1)))
-    tell(ActionEnded("aa_1", 98, 98, request_id="req-3"))
-    tell(PageReplayed(5, is_retry=False))
-    tell(ReadingEnded(2))
+async def everything(emit: OnEvent) -> None:
+    emit(PageListed("0", 100))
+    emit(CallAnswered("Segment", 503, 0.1))
+    emit(CallRetried("Segment", "Segment answered 503", 1, 2.0, 40.0, 503, "req-1"))
+    emit(Throttled("Voucherify", 60.0))
+    emit(PaceChanged("Segment", 50.0, 100.0))
+    emit(CallsLeft("Voucherify", "POST", 57, 100))
+    emit(ConcurrencyChanged(32))
+    emit(TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"))
+    emit(ProfileRejected(Rejection("use_2", "secret@example.com", "read", "Segment answered 400", "req-2"), 1))
+    emit(sent(98))
+    emit(PageDone(1, "0", "100", Outcomes(sent=98, rejected=1)))
+    emit(ActionEnded("aa_1", 98, 98, request_id="req-3"))
+    emit(PageReplayed(5, is_retry=False))
+    emit(ReadingEnded(2))
     await asyncio.sleep(LINE_SECONDS + 1)
 
 
@@ -509,7 +501,7 @@ def test_every_line_of_json_says_when_what_how_bad_and_of_which_run() -> None:
     assert [line["event"] for line in lines] == [
         *("run_started", "page_listed", "call_retried", "throttled", "pace_changed", "concurrency_changed"),
         *("trait_left_out", "profile_rejected", "batch_sent", "page_done", "action_ended", "page_replayed"),
-        *("reading_ended", "progress", "stopping", "run_ended"),
+        *("reading_ended", "progress", "stopping", "summary"),
     ]
 
 
@@ -518,15 +510,53 @@ def test_lines_of_json_have_fields_for_what_the_words_say() -> None:
     retried, rejected, progress = lines["call_retried"], lines["profile_rejected"], lines["progress"]
     assert (retried["service"], retried["status"], retried["request_id"]) == ("Segment", 503, "req-1")
     assert (rejected["stage"], rejected["segment_id"], rejected["request_id"]) == ("read", "use_2", "req-2")
-    assert progress["counts"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "pending": 1}
+    assert progress["outcomes"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "pending": 1}
     assert lines["action_ended"]["request_id"] == "req-3"
     assert progress["activity"].startswith("waiting for Voucherify until ")
     assert (progress["offset"], progress["total"], progress["calls_left"]) == ("100", 1000, {"Voucherify POST": 57})
     assert [lines[name]["stage"] for name in ("page_listed", "batch_sent", "action_ended")] == [
         *("list", "upsert", "confirm")
     ]
-    assert (lines["run_ended"]["state"], lines["run_ended"]["error"]) == ("stopped", "the sky fell")
-    assert lines["run_ended"]["level"] == "error"
+
+
+def test_the_first_record_says_what_is_imported_from_where_and_how_fast_it_may_be() -> None:
+    [first, *_] = records(everything)
+    assert {name: first.get(name) for name in ("kind", "space", "host", "ledger", "offset", "limit")} == {
+        "kind": "new",
+        "space": "spa_1",
+        "host": "https://api.voucherify.io",
+        "ledger": "segsync.db",
+        "offset": "0",
+        "limit": None,
+    }
+    assert first["calls_allowed_per_second"] == {"Segment": 100, "Voucherify": 33.33}
+
+
+def test_the_last_record_is_a_summary_with_the_numbers() -> None:
+    [*_, last] = records(everything)
+    assert (last["event"], last["level"], last["state"], last["error"]) == (
+        "summary",
+        "error",
+        "stopped",
+        "the sky fell",
+    )
+    assert last["outcomes"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "pending": 1}
+    assert (last["offset"], last["seconds"], last["warnings"]) == ("100", 1.0, 1)
+    assert (last["calls"]["Segment"], last["retries"], last["rate_limited"]) == (1, 1, 0)
+
+
+def test_rates_are_by_service_and_per_second() -> None:
+    [*_, last] = [line for line in records(twenty_profiles_a_second) if line["event"] == "progress"]
+    assert (last["profiles_per_second"], last["calls_per_second"]) == (20.0, {"Segment": 38.0, "Voucherify": 1.0})
+    assert last["calls"] == {"Segment": 1140, "Voucherify": 30}
+
+
+def test_what_only_a_verbose_log_has_is_at_level_debug() -> None:
+    def repeated(lines: list[dict[str, Any]]) -> set[str]:
+        return {line["level"] for line in lines if line["event"] == "call_retried"}
+
+    assert repeated(records(an_outage_of_a_minute)) == {"warning"}
+    assert repeated(records(an_outage_of_a_minute, verbose=True)) == {"warning", "debug"}
 
 
 def test_the_end_of_a_run_says_which_call_ended_it() -> None:
@@ -547,8 +577,8 @@ def test_no_source_id_is_in_any_line() -> None:
 
 
 def test_no_cursor_breaks_a_line() -> None:
-    async def scenario(tell: Tell) -> None:
-        tell(PageDone(1, "0", 'a"b\n\ud800\x1b[31m', Outcomes(sent=1)))
+    async def scenario(emit: OnEvent) -> None:
+        emit(PageDone(1, "0", 'a"b\n\ud800\x1b[31m', Outcomes(sent=1)))
         await asyncio.sleep(LINE_SECONDS + 1)
 
-    assert [line["event"] for line in records(scenario)] == ["run_started", "progress", "stopping", "run_ended"]
+    assert [line["event"] for line in records(scenario)] == ["run_started", "progress", "stopping", "summary"]

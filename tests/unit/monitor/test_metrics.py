@@ -1,11 +1,12 @@
-"""What Prometheus is told: counters and histograms by stage, service and status, over HTTP on this machine alone."""
+"""What Prometheus scrapes: counters and histograms by stage, service and status, over HTTP on this machine alone."""
 
 from __future__ import annotations
 
-import re
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -31,14 +32,8 @@ from segsync.events import (
 from segsync.models import Outcomes, Rejection
 from segsync.monitor.metrics import MOST_UNDER_WAY, Metrics, serving
 from segsync.report.counters import Counters
-from segsync.settings import Settings
+from tests.unit.monitor.connectors import CONNECTORS
 
-SETTINGS = Settings(
-    segment_access_token="token",
-    segment_space_id="spa_1",
-    voucherify_application_id="id",
-    voucherify_secret_key="key",
-)
 EVENTS: tuple[Event, ...] = (
     PageListed("0", 4),
     CallAnswered("Segment", 200, 0.03),
@@ -78,17 +73,17 @@ def scraped(port: int, host: str = "127.0.0.1") -> dict[str, float]:
 
 def counted(metrics: Metrics) -> None:
     counters = Counters("0")
-    metrics.watch(SETTINGS, counters)
+    metrics.show(CONNECTORS, counters)
     for event in EVENTS:
         counters.count(event)
         metrics.on_event(event)
 
 
-def test_a_scrape_tells_of_calls_profiles_stages_and_budgets() -> None:
+def test_a_scrape_has_calls_profiles_stages_and_limits() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
-        told = scraped(port)
+        samples = scraped(port)
     expected = {
         "segsync_calls_total Segment 200": 1,
         "segsync_calls_total Segment 503": 1,
@@ -113,19 +108,19 @@ def test_a_scrape_tells_of_calls_profiles_stages_and_budgets() -> None:
         "segsync_calls_pace_per_second Segment": 61,
         "segsync_concurrency": 64,
     }
-    assert {name: told.get(name) for name in expected} == expected
+    assert {name: samples.get(name) for name in expected} == expected
 
 
 def test_the_outcomes_are_those_of_the_summary_and_add_up() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
-        told = scraped(port)
-    outcomes = {name.split()[1]: value for name, value in told.items() if name.startswith("segsync_outcomes ")}
+        samples = scraped(port)
+    outcomes = {name.split()[1]: value for name, value in samples.items() if name.startswith("segsync_outcomes ")}
     assert outcomes == {"confirmed": 1, "sent": 0, "without_identifier": 1, "rejected": 2, "pending": 0}
 
 
-def test_no_id_and_no_address_is_in_what_is_told() -> None:
+def test_no_id_and_no_address_is_in_a_scrape() -> None:
     port = free_port()
     with serving("127.0.0.1", port) as metrics:
         counted(metrics)
@@ -134,7 +129,7 @@ def test_no_id_and_no_address_is_in_what_is_told() -> None:
     assert not [secret for secret in ("use_", "aa_1", "spa_1", "token", "u2") if secret in text]
 
 
-def test_upserts_whose_outcome_nobody_reads_do_not_fill_the_memory() -> None:
+def test_upserts_whose_result_nobody_reads_do_not_fill_the_memory() -> None:
     metrics = Metrics()
     for number in range(MOST_UNDER_WAY + 10):
         metrics.on_event(BatchSent(f"aa_{number}", ()))
@@ -168,7 +163,12 @@ def test_a_host_that_is_not_ours_is_named() -> None:
         pass
 
 
-def test_without_the_extra_it_is_said_how_to_get_it() -> None:
-    code = "import sys; sys.modules['prometheus_client'] = None; import segsync.monitor.metrics"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert re.search(r"needs the extra 'metrics': .*python.* -m pip install 'segsync\[metrics\]'", ended.stderr)
+@pytest.mark.parametrize("is_roundabout", [False, True], ids=["plain", "with .."])
+def test_without_the_extra_the_message_has_the_command_that_installs_it(is_roundabout: bool) -> None:
+    python = Path(os.path.normpath(sys.executable))
+    called = python.parent / ".." / python.parent.name / python.name if is_roundabout else python
+    code = f"import sys; sys.executable = {str(called)!r}; sys.modules['prometheus_client'] = None"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{code}; import segsync.monitor.metrics"], capture_output=True, text=True, check=False
+    )
+    assert f"needs the extra 'metrics': {python} -m pip install 'segsync[metrics]'" in ended.stderr

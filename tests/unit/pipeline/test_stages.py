@@ -124,7 +124,7 @@ def test_more_profiles_are_read_at_a_time_while_much_of_what_is_allowed_is_unuse
     job.source.usage = usage
     job.run()
     assert 95 <= job.source.most_under_way <= 130, "1,000 reads a second of a tenth of a second each"
-    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)][:1] == [64]
+    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)][:2] == [16, 64]
     assert job.counters.sent == 20_000
 
 
@@ -133,7 +133,7 @@ def test_when_fewer_are_read_at_a_time_again_nobody_is_lost() -> None:
     looks = iter([Usage(100.0, 0.1), None, Usage(100.0, 0.1)])
     job.source.usage = lambda: next(looks, Usage(100.0, 1.0))
     job.run()
-    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)] == [64, 16]
+    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)] == [16, 64, 16]
     assert max(job.source.levels) == 64
     assert max(job.source.levels[2000:]) == 16
     assert sorted(job.sink.received) == sorted(f"user-{index}" for index in range(3000))
@@ -145,7 +145,7 @@ def test_the_last_profiles_are_no_reason_to_read_more_at_a_time() -> None:
     source.usage = lambda: Usage(1.0, 0.01) if source.reads == 300 else None
     job = Import(source, MemorySink(), concurrency=None)
     job.run()
-    assert not [event for event in job.events if isinstance(event, ConcurrencyChanged)]
+    assert [event.profiles for event in job.events if isinstance(event, ConcurrencyChanged)] == [16]
 
 
 def test_a_sink_that_stands_still_stops_the_reading_instead_of_filling_memory() -> None:

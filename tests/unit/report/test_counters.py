@@ -55,7 +55,7 @@ def test_an_import_begins_with_nothing() -> None:
     assert (counters.offset, counters.resume_offset) == ("0", "0")
 
 
-def test_a_resumed_import_begins_with_what_became_of_the_profiles_before_it() -> None:
+def test_a_resumed_import_begins_with_the_outcomes_before_it() -> None:
     counters = counted(before=BEFORE, offset="1000")
     assert counters.outcomes == counters.checkpointed == counters.before == BEFORE
     assert counters.outcomes.profiles == 1000
@@ -115,7 +115,7 @@ def test_upserts_of_earlier_processes_can_end_in_this_one() -> None:
     assert counters.outcomes == Outcomes(confirmed=799, without_identifier=100, rejected=21, pending=80)
 
 
-def test_customers_of_an_upsert_that_failed_are_to_do_until_they_are_sent_again() -> None:
+def test_customers_of_an_upsert_that_failed_are_pending_until_they_are_replayed() -> None:
     counters = counted(PageListed("0", 100), sent(100), ActionEnded("aa_1", 100, 0))
     assert counters.outcomes == Outcomes(pending=100)
     counters.count(PageReplayed(100, is_retry=False))
@@ -128,7 +128,7 @@ def test_customers_of_an_upsert_that_failed_are_to_do_until_they_are_sent_again(
     assert counters.outcomes == Outcomes(confirmed=98, rejected=1, without_identifier=1)
 
 
-def test_rejected_profiles_that_are_taken_again_are_to_do_until_they_meet_another_outcome() -> None:
+def test_rejected_profiles_that_are_retried_are_pending_until_they_have_another_outcome() -> None:
     before = Outcomes(confirmed=900, rejected=100)
     counters = counted(PageReplayed(60, is_retry=True), before=before, offset=None)
     assert counters.outcomes == Outcomes(confirmed=900, rejected=40, pending=60)
@@ -147,7 +147,7 @@ def test_no_number_is_negative_where_the_end_of_an_upsert_is_unknown() -> None:
 
 @dataclass
 class Model:
-    """Profiles, each with one outcome at a time, and the events that give them others."""
+    """Profiles, each with one outcome at a time, and the events of what happens to them."""
 
     before: Outcomes
     listed: int = field(init=False)

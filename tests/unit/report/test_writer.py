@@ -58,7 +58,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(builtins, "__import__", without_it)
     assert problems(ReportFiles(report=tmp_path / "report.html")) == (
         "--report needs jinja2, which is not installed. To install it: "
-        f"{sys.executable} -m pip install 'segsync[report]'",
+        f"{os.path.normpath(sys.executable)} -m pip install 'segsync[report]'",
     )
     check_outputs(ReportFiles(summary_json=tmp_path / "summary.json"))
 
