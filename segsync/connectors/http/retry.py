@@ -1,4 +1,4 @@
-"""Tries a failed call again: when, how often, and when to give it up."""
+"""Retries a failed call: exponential backoff with jitter, for a limited time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from segsync.events import CallRetried, OnEvent
 
 T = TypeVar("T")
 
-FOR_EVER_SECONDS = 1e9
+LONGEST_SHOWN_WAIT_SECONDS = 1e9
+"""A longer wait is shown as longer than this."""
 
 BACKOFF_START_SECONDS = 0.5
 
 BACKOFF_MAX_SECONDS = 30.0
 
 LONGEST_ANNOUNCED_WAIT_SECONDS = 3700.0
-"""Voucherify's longest rate window is an hour (sandbox projects). A longer wait is a plan that is used up."""
+"""The longest wait that is honored. Voucherify's longest rate window is an hour; a longer wait is a used-up plan."""
 
 
 class Retries:
-    """The patience with one service."""
+    """The retries of calls to one service."""
 
     def __init__(self, service: str, on_event: OnEvent, random: Random) -> None:
         self._service = service
@@ -42,10 +43,10 @@ class Retries:
         patience_seconds: float,
         last_answer_at: Callable[[], float],
     ) -> T:
-        """Full-jitter exponential back-off, never earlier than the service asked for, with a last try at the end.
+        """Exponential backoff with full jitter, never earlier than the service asked for, with a last try at the end.
 
-        `first` is what the call failed with, and counts as the first attempt; `last_answer_at` tells when the
-        service last answered any call well. Raises the last `TransientError` when the time is up.
+        `first` is what the call failed with, and counts as the first attempt; `last_answer_at` is when the
+        service last answered any call with success. Raises the last `TransientError` when the time is up.
         """
         failed_at = self._clock()
         deadline = failed_at + patience_seconds
@@ -66,14 +67,14 @@ class Retries:
             if now >= deadline or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
                 return True
             if now + announced > deadline:
-                # The service says when. To wait that long is no outage: the patience begins again after it, once.
+                # The service says when. Such a wait is not an outage: the time for retries begins anew after it, once.
                 if has_waited_longer:
                     return True
                 has_waited_longer = True
                 deadline = now + announced + patience_seconds
             return False
 
-        def tell(state: tenacity.RetryCallState) -> None:
+        def report(state: tenacity.RetryCallState) -> None:
             error = _error_of(state)
             self._on_event(
                 CallRetried(
@@ -89,7 +90,7 @@ class Retries:
 
         async def attempt() -> T:
             nonlocal pending
-            if pending is not None:  # the call that failed before we came here counts as the first attempt
+            if pending is not None:  # the call that failed before counts as the first attempt
                 error, pending = pending, None
                 raise error
             tries.append(self._clock())
@@ -99,7 +100,7 @@ class Retries:
             retry=tenacity.retry_if_exception_type(TransientError),
             wait=wait,
             stop=is_out_of_time,
-            before_sleep=tell,
+            before_sleep=report,
             reraise=True,
         )
         try:
@@ -110,7 +111,7 @@ class Retries:
         raise TransientError(
             f"{last.message}; given up after {self._clock() - failed_at:.0f} s and "
             f"{retrying.statistics['attempt_number']} attempts"
-            + (f", since it asks to wait {_said(asked)}" if asked > LONGEST_ANNOUNCED_WAIT_SECONDS else ""),
+            + (f", since it asks to wait {_shown(asked)}" if asked > LONGEST_ANNOUNCED_WAIT_SECONDS else ""),
             service=last.service,
             status=last.status,
             request_id=last.request_id,
@@ -120,12 +121,13 @@ class Retries:
         )
 
 
-def _said(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds < FOR_EVER_SECONDS else "for ever"
+def _shown(seconds: float) -> str:
+    longer = "more than " if seconds > LONGEST_SHOWN_WAIT_SECONDS else ""
+    return f"{longer}{min(seconds, LONGEST_SHOWN_WAIT_SECONDS):,.0f} s"
 
 
 def _error_of(state: tenacity.RetryCallState) -> TransientError:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, TransientError):
-        raise TypeError(f"only a TransientError is tried again, not {error!r}")
+        raise TypeError(f"only a TransientError is retried, not {error!r}")
     return error

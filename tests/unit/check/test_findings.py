@@ -77,7 +77,7 @@ def test_a_trait_that_says_otherwise_than_the_external_id_is_a_warning() -> None
 
 
 def test_traits_that_cannot_be_used_and_bad_birthdates_are_warnings_of_their_own() -> None:
-    warnings = [TraitWarning("birthdate", "is no ISO 8601 date", 4), TraitWarning("name", "is a list, not text", 2)]
+    warnings = [TraitWarning("birthdate", "is not an ISO 8601 date", 4), TraitWarning("name", "is a list, not text", 2)]
     findings = told(warnings=warnings, bad_birthdates=4)
     assert states(findings) == {"traits": "warning", "birthdates": "warning"}
     assert "name is a list, not text (2)" in findings["traits"].detail

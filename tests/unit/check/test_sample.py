@@ -47,7 +47,7 @@ def test_traits_and_warnings_are_those_of_the_customers() -> None:
     )
     assert sample.traits == {"name": 3, "birthdate": 3, "metadata": 1}
     assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
-    assert TraitWarning("birthdate", "is no ISO 8601 date", 2) in sample.warnings
+    assert TraitWarning("birthdate", "is not an ISO 8601 date", 2) in sample.warnings
     assert TraitWarning("name", "is a list, not text", 1) in sample.warnings
     assert list(map(metadata_of, customers)) == [{"plan": "pro"}, {}, {}]
 

@@ -1,4 +1,4 @@
-"""The sink of a dry run, and what is said of one."""
+"""The sink of a dry run, and what is printed about one."""
 
 from __future__ import annotations
 
@@ -88,16 +88,16 @@ def test_a_file_that_will_not_do_is_known_by_its_name(tmp_path: Path, name: str,
     assert (problem_with(tmp_path / name) is None) == (problem == "")
 
 
-def test_what_is_said_names_the_file_and_that_nothing_was_sent(tmp_path: Path) -> None:
+def test_the_summary_names_the_file_and_that_nothing_was_sent(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     with output_at(path) as output:
         assert output is not None
         output.add(b'[{"source_id":"1","metadata":{"two words":1}}]')
-    said = [line.plain for line in what_it_means(report(), path, output)]
-    assert len(said) == 3
-    assert "holds what would be sent: 1 customers. It is personal data" in said[0]
-    assert "two words" in said[1]
-    assert said[2].startswith("Nothing was sent to Voucherify")
+    lines = [line.plain for line in what_it_means(report(), path, output)]
+    assert len(lines) == 3
+    assert "holds what would be sent: 1 customers. It is personal data" in lines[0]
+    assert "two words" in lines[1]
+    assert lines[2].startswith("Nothing was sent to Voucherify")
 
 
 def test_one_that_stopped_says_why_and_that_there_is_no_way_to_resume_it() -> None:

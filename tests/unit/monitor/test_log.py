@@ -350,7 +350,7 @@ def test_one_warning_a_trait_says_what_became_of_it_and_once_where_the_others_ar
 async def metadata_of_hundreds_of_keys(tell: Tell) -> None:
     for key in range(200):
         tell(TraitLeftOut("use_1", f"metadata.key_{key}", UNDEFINED))
-    tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
+    tell(TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"))
 
 
 def test_hundreds_of_keys_leave_a_terminal_readable_and_each_is_in_the_log() -> None:
@@ -369,7 +369,7 @@ def test_what_the_schema_requires_and_nobody_has_is_not_left_out() -> None:
         tell(TraitLeftOut("use_1", "metadata.e", MISSING))
 
     [line] = shown(scenario)
-    assert line.endswith("(told once): sent without it, so Voucherify may refuse the customer")
+    assert line.endswith("(reported once): sent without it, so Voucherify may refuse the customer")
 
 
 def test_a_dry_run_never_says_that_it_sent_customers() -> None:
@@ -488,7 +488,7 @@ async def everything(tell: Tell) -> None:
     tell(PaceChanged("Segment", 50.0, 100.0))
     tell(CallsLeft("Voucherify", "POST", 57, 100))
     tell(ConcurrencyChanged(32))
-    tell(TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"))
+    tell(TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"))
     tell(ProfileRejected(Rejection("use_2", "secret@example.com", "read", "Segment answered 400", "req-2"), 1))
     tell(sent(98))
     tell(PageDone(1, "0", "100", Outcomes(sent=98, rejected=1)))

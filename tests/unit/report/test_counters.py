@@ -280,8 +280,8 @@ def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> N
         CallAnswered("Segment", None, 0.1),
         CallRetried("Segment", "429", 1, 1.0, 0.0),
         CallAnswered("Voucherify", 202, 0.1),
-        TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
-        TraitLeftOut("use_2", "birthdate", "is no ISO 8601 date"),
+        TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"),
+        TraitLeftOut("use_2", "birthdate", "is not an ISO 8601 date"),
         TraitLeftOut("use_2", "name", "is a list, not text"),
     )
     segment, voucherify = counters.services["Segment"], counters.services["Voucherify"]

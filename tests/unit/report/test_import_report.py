@@ -56,7 +56,7 @@ STOPPED = counted(
         ),
         ProfileWithoutIdentifier("use_1"),
         ProfileRejected(Rejection("use_1", "u1", "read", "answered 404", "req_1"), 1),
-        TraitLeftOut("use_1", "birthdate", "is no ISO 8601 date"),
+        TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"),
         sent(98, "aa_1"),
         PageDone(1, "0", "100", Outcomes(sent=98, without_identifier=1, rejected=1)),
         sent(40, "aa_2"),  # of the page that is not settled
