@@ -8,7 +8,10 @@ at its own limit), they do not stay.
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import AsyncGenerator, Callable
+from time import process_time
 
 from segsync.models import Usage
 
@@ -26,6 +29,12 @@ at most four times as many."""
 WORTH = 0.3
 """More workers stay if they bring this share of what they could bring at best."""
 
+LOOK_SECONDS = 0.25
+"""How often it is judged how many there should be."""
+
+BUSY = 0.7
+"""Share of a processor: where this much is used, it is not the latency that holds the reading up."""
+
 CONTENT_SECONDS = 30.0
 """How long no more workers are tried after some brought nothing."""
 
@@ -38,6 +47,27 @@ class ConcurrencyController:
         self._most = most
         self._before: tuple[int, Usage] | None = None
         self._settled_at = self._content_until = -math.inf
+
+    async def sizes(
+        self, usage: Callable[[], Usage | None], can_use_more: Callable[[], bool]
+    ) -> AsyncGenerator[int, None]:
+        """Each new size, for as long as it is asked for the next one.
+
+        `usage` is that of the workers since its last call; `can_use_more` is whether there is more to read, and room
+        for what more workers would bring.
+        """
+        clock = asyncio.get_running_loop().time
+        looked_at, worked = clock(), process_time()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            used = usage()
+            is_busy = process_time() - worked > BUSY * (clock() - looked_at)
+            looked_at, worked = clock(), process_time()
+            if used is None or is_busy or not can_use_more():
+                continue
+            before = self.size
+            if self.judge(used, clock()) != before:
+                yield self.size
 
     def judge(self, usage: Usage, now: float) -> int:
         """The number of workers there should be, given the usage of `size` workers until `now` (seconds)."""

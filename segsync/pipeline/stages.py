@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from time import process_time
 from typing import Final, Literal
 
 import msgspec
@@ -44,12 +43,6 @@ BATCHES_WAITING = 8
 
 PROFILES_WAITING = 200
 """How many listed profiles wait for a worker."""
-
-CONCURRENCY_SECONDS = 0.25
-"""How often it is decided how many profiles are read at a time."""
-
-BUSY = 0.7
-"""Share of a processor: where this much is used, it is not the latency that holds the reading up."""
 
 IDLE_FLUSH_SECONDS = 10.0
 """A batch that is not full is sent when no customer came for this long, so that it does not wait out an outage."""
@@ -158,19 +151,12 @@ class Pipeline:
             worker.add_done_callback(self._workers.discard)
 
     async def _find_concurrency(self, group: asyncio.TaskGroup) -> None:
-        clock = asyncio.get_running_loop().time
-        looked_at, worked = clock(), process_time()
-        while True:
-            await asyncio.sleep(CONCURRENCY_SECONDS)
-            usage = self._source.usage()
-            is_busy = process_time() - worked > BUSY * (clock() - looked_at)
-            looked_at, worked = clock(), process_time()
-            # More workers help only where there is more to read, time for it, and room for what they bring.
-            if usage is None or is_busy or self._listed.empty() or self._customers.full():
-                continue
-            before = self._controller.size
-            if self._controller.judge(usage, clock()) != before:
-                self._on_event(ConcurrencyChanged(self._controller.size))
+        def can_use_more() -> bool:
+            return not self._listed.empty() and not self._customers.full()
+
+        async with aclosing(self._controller.sizes(self._source.usage, can_use_more)) as sizes:
+            async for size in sizes:
+                self._on_event(ConcurrencyChanged(size))
                 self._hire(group)
 
     async def _stop_when(self, stop: asyncio.Event, lister: asyncio.Task[None]) -> None:

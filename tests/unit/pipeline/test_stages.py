@@ -12,7 +12,8 @@ from segsync.events import BatchSent, ConcurrencyChanged, Event, PageDone, Profi
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Usage, WithoutIdentifier
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
-from segsync.pipeline.stages import CONCURRENCY_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
+from segsync.pipeline.concurrency import LOOK_SECONDS
+from segsync.pipeline.stages import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.support.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
 
@@ -119,7 +120,7 @@ def test_more_profiles_are_read_at_a_time_while_much_of_what_is_allowed_is_unuse
     def usage() -> Usage:
         nonlocal reads_before
         reads, reads_before = job.source.reads - reads_before, job.source.reads
-        return Usage(reads / CONCURRENCY_SECONDS, reads / (1000 * CONCURRENCY_SECONDS))
+        return Usage(reads / LOOK_SECONDS, reads / (1000 * LOOK_SECONDS))
 
     job.source.usage = usage
     job.run()
