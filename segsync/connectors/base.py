@@ -1,4 +1,4 @@
-"""What a source of profiles, a sink of customers and the results of a sink promise."""
+"""Protocols: what a source of profiles and a sink of customers promise."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Source(Protocol):
         """
 
     async def answers(self) -> bool:
-        """Whether the source answers at all, asked when a profile has been tried for long enough."""
+        """Whether the source answers at all; asked when the retries of one profile have run out."""
 
     def usage(self) -> Usage | None:
-        """How much of the reading that it allows was done since this was last told; None where that tells nothing."""
+        """How much of its limit was used since the last call of this; None where that is not known, or says nothing."""
 
 
 class Sink(Protocol):
@@ -40,28 +40,28 @@ class Sink(Protocol):
     max_body_bytes: int
 
     async def upsert(self, body: bytes) -> str:
-        """Send a JSON array of customers; an id of the action. Raises `CallError` classes."""
+        """Send a JSON array of customers; the id of the bulk upsert. Raises `CallError` classes."""
 
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-"""A larger bulk request is answered 413."""
+"""The largest bulk upsert: a larger one is answered 413."""
 
 LISTED_ACTIONS = 100
 """A listing of async actions has the status of at most this many, the newest ones."""
 
 ENDED = frozenset({"DONE", "FAILED"})
-"""Statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
+"""The statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
 
 
 class RefusedCustomer(Struct, frozen=True):
-    """A customer that an async action did not write, and Voucherify's reason, redacted."""
+    """A customer that an async action did not write, and the reason, redacted."""
 
     source_id: str
     reason: str
 
 
 class UpsertResult(Struct, frozen=True):
-    """How an async action stands. `failed_count` is None where it does not say; `refused` may be shorter than that.
+    """How an async action stands. `refused` may name fewer customers than `failed_count`; None is a count not given.
 
     `reports` are URLs of CSV files that name all customers that were refused.
     """
@@ -86,7 +86,7 @@ def result_calls(upserts: int) -> int:
 
 @runtime_checkable
 class Results(Protocol):
-    """A sink that tells the results of its bulk upserts. The methods raise `CallError` classes."""
+    """A sink that knows the results of its bulk upserts. The methods raise `CallError` classes."""
 
     about: Connector
 

@@ -2,7 +2,7 @@
 
 The file holds the customers as they would be sent, as NDJSON or in the columns of Voucherify's CSV import.
 
-It holds personal data, so it is readable by its owner alone, and one that is there already is not replaced.
+It holds personal data, so only its owner may read it, and a file that exists is not replaced.
 
 The CSV columns are those of Voucherify, "Import and Update Customers using CSV"; a column of another name becomes
 metadata of that name. Its page "Data import" says how values are written: lists with commas, no nested metadata, no
@@ -48,7 +48,7 @@ class DryRunSink:
 
 
 def problem_with(path: Path) -> str | None:
-    """Why no dry run can go into this file, where that is so."""
+    """Why a dry run cannot write this file; None where it can."""
     if not kind_of(path):
         return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}"
     return f"--output {path} exists already: remove it, or choose another name" if path.exists() else None
@@ -56,9 +56,9 @@ def problem_with(path: Path) -> str | None:
 
 @contextmanager
 def output_at(path: Path | None) -> Iterator[Output | None]:
-    """The file at `path`, finished in the end.
+    """The file at `path`, finished when the context is left.
 
-    Raises `SettingsError` where it exists or cannot be made, in the end `OutputError` where it cannot be written.
+    Raises `SettingsError` where it exists or cannot be made, and on leaving `OutputError` where it cannot be written.
     """
     kind = kind_of(path) if path else None
     if path is None or kind is None:
@@ -73,7 +73,7 @@ NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
 CSV_SUFFIX: Final = ".csv"
 
 MOST_IMPORTED_BYTES: Final = 10_000_000
-"""A larger CSV file is not taken by Voucherify's import (Voucherify, "Data import")."""
+"""The largest CSV file of Voucherify's import (Voucherify, "Data import")."""
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "Source_id": ("source_id",),
@@ -101,13 +101,13 @@ _CUSTOMER = msgspec.json.Decoder(dict[str, Any])
 
 
 class Output(Protocol):
-    """Where the customers of a dry run go. `customers` is how many went there, `notes` what to know of the file."""
+    """A file for the customers of a dry run. `customers` is how many it has, `notes` what to know of it."""
 
     customers: int
     notes: list[str]
 
     def add(self, body: bytes) -> None:
-        """Take the customers of a request body. Raises `OutputError`."""
+        """Write the customers of a request body. Raises `OutputError`."""
 
     def __enter__(self) -> Self: ...
 
@@ -117,16 +117,15 @@ class Output(Protocol):
 
 
 def kind_of(path: Path) -> type[NdjsonOutput] | type[CsvOutput] | None:
-    """What the name of a file asks for; None where that is neither."""
+    """The kind of output for the suffix of a path; None where it is neither."""
     suffix = path.suffix.lower()
     return NdjsonOutput if suffix in NDJSON_SUFFIXES else CsvOutput if suffix == CSV_SUFFIX else None
 
 
 class NdjsonOutput:
-    """A customer a line, exactly as it would be in the request.
+    """One customer per line, exactly as it would be in the request.
 
-    Entering raises `SettingsError` where the file exists or cannot be made; leaving it removes a file that nobody is
-    in.
+    Entering raises `SettingsError` where the file exists or cannot be made; leaving removes a file without customers.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,8 +154,8 @@ class NdjsonOutput:
 class CsvOutput:
     """Voucherify's import columns, then one for each metadata key that a customer has.
 
-    Which keys there are is known in the end, so customers wait in a nameless file beside it until then. Entering
-    raises as `NdjsonOutput` does, leaving `OutputError`. `notes` tell what the import would not take as it is.
+    All keys are known only at the end, so customers wait in a nameless file beside it until then. Entering
+    raises as `NdjsonOutput` does, leaving `OutputError`. `notes` say what the import would not take as it is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -226,7 +225,7 @@ class CsvOutput:
     def _make_notes(self, size: int) -> None:
         if self._no_columns:
             self.notes.append(
-                f"Metadata that is left out, since it can be no column (white space, or the name of one of "
+                f"Metadata that is left out, since it cannot be a column (white space, or the name of one of "
                 f"Voucherify's own): {_named(self._no_columns)}"
             )
         if self._beyond_csv:
@@ -236,7 +235,7 @@ class CsvOutput:
             )
         if size > MOST_IMPORTED_BYTES:
             self.notes.append(
-                f"{size:,} bytes: Voucherify's CSV import takes {MOST_IMPORTED_BYTES:,} a file, so it has to be split"
+                f"{size:,} bytes: Voucherify's CSV import takes {MOST_IMPORTED_BYTES:,} per file, so it has to be split"
             )
 
 
@@ -258,7 +257,7 @@ def _at(customer: Mapping[str, Any], where: Sequence[str]) -> object:
 
 
 def _cell(value: object) -> str:
-    """A value as Voucherify's import reads it; nothing where there is none."""
+    """A value as Voucherify's import reads it; empty for None."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -275,7 +274,7 @@ def _named(keys: Iterable[str]) -> str:
 
 
 def _made(path: Path) -> int:
-    """A file that was not there before, open to nobody else."""
+    """The descriptor of a new file that only its owner may read."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -80,12 +80,11 @@ def headers(access_token: str) -> Mapping[str, str]:
 
 
 class SegmentSource:
-    """A Segment space as a source of profiles.
+    """A Segment space as a source of profiles, on pages of ids.
 
     `identifier_type` is the external id that makes a customer; `traits` are the ones that the mapping
     reads, None for all of them. They are asked for by name, which saves calls, but a server that returns more is
-    understood.
-    With `traits_first` the identifier is the trait of that name, and only where there is none the external id.
+    understood. With `traits_first` the identifier is the trait of that name, or else the external id.
     """
 
     def __init__(
@@ -127,7 +126,7 @@ class SegmentSource:
             try:
                 page = Page(cursor, segment_ids, trail.after(answer.cursor))
             except AnswerError:
-                # Who is on this page is known all the same; a resume has to begin with it again.
+                # The profiles of this page are known all the same; a resume has to begin with it again.
                 yield Page(cursor, segment_ids if left is None else segment_ids[:left], cursor)
                 raise
             if left is not None:
@@ -139,7 +138,7 @@ class SegmentSource:
             cursor = page.next_cursor
 
     async def answers(self) -> bool:
-        """Whether Segment answers at all: asked when one profile has failed for as long as there is patience."""
+        """Whether Segment answers at all; asked when the retries of one profile have run out."""
         try:
             await self._call("GET", f"{self._profiles}?limit=1&next=0", _PROFILES, retry_seconds=PROBE_SECONDS)
         except TransientError:
@@ -244,7 +243,7 @@ def read_calls(
 
 
 def as_source_id(value: object) -> str | None:
-    """The value of an external id: text, though a number can be said as text. A blank one would name many customers."""
+    """The value of an external id as text, None for a blank one, which would name many customers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and not value.isspace() else None
@@ -267,7 +266,7 @@ def _at(target: str, cursor: str) -> str:
 
 
 class _Trail:
-    """Follows the cursors of one listing to its end, and notices when it has none.
+    """Follows the cursors of one listing to its end, and notices a listing that never ends.
 
     A cursor that comes back is found in constant memory, however long the listing (Brent's algorithm).
     """
@@ -280,15 +279,15 @@ class _Trail:
     def after(self, cursor: _Cursor | None) -> str | None:
         """The next cursor, None at the end.
 
-        Raises `AnswerError` where there should be more but no way to it, since ending there would lose
-        the rest in silence, and where the cursor repeats, since that would never end.
+        Raises `AnswerError` where there is more but no cursor, since ending there would lose the rest in
+        silence, and where the cursor repeats, since that would never end.
         """
         if cursor is None:
             return None
         following = "" if cursor.next is None else str(cursor.next)
         if not following:
             if cursor.has_more:
-                raise AnswerError(f"Segment says that {self._listing} goes on, but not where", service=SERVICE)
+                raise AnswerError(f"Segment returned has_more without a cursor for {self._listing}", service=SERVICE)
             return None
         if following in (self._current, self._anchor):
             if cursor.has_more is False:

@@ -1,4 +1,4 @@
-"""The Voucherify API: bulk upserts of customers, and what became of them.
+"""The Voucherify API: bulk upserts of customers, their results, and the metadata schema.
 
 Facts are from Voucherify's OpenAPI and its pages "Import and Update Customers", "Async Action Object" and "Limits":
 https://docs.voucherify.io/api-reference/customers/import-and-update-customers-asynchronously
@@ -47,9 +47,9 @@ class WriteCalls(Struct, frozen=True):
 
 
 class Reason(Protocol):
-    """Makes one redacted line of what a service said; `hidden` is known to be personal."""
+    """Makes one redacted line of the fields of an error; `hidden` is known to be personal."""
 
-    def __call__(self, *said: object, hidden: str) -> str: ...
+    def __call__(self, *fields: object, hidden: str) -> str: ...
 
 
 class _Accepted(Struct):
@@ -79,7 +79,7 @@ class _Action(Struct):
 
 
 class _Definition(Struct):
-    """A `Definition` as it is told: null is what goes without saying."""
+    """A `Definition` as the API writes it, where null means the default."""
 
     type: str | None = None
     array: bool | None = None
@@ -87,7 +87,7 @@ class _Definition(Struct):
     deleted: bool | None = None
 
     def defined(self) -> Definition:
-        return Definition(**{name: said for name, said in structs.asdict(self).items() if said is not None})
+        return Definition(**{name: value for name, value in structs.asdict(self).items() if value is not None})
 
 
 class _Schema(Struct):
@@ -109,7 +109,7 @@ _SCHEMA = msgspec.json.Decoder(_Schema)
 
 
 def headers(application_id: str, secret_key: str) -> Mapping[str, str]:
-    """The two headers that Voucherify knows a project's server by."""
+    """The headers that authenticate a project, and the content type."""
     return {"X-App-Id": application_id, "X-App-Token": secret_key, "Content-Type": "application/json"}
 
 
@@ -125,9 +125,9 @@ class VoucherifySink:
         self._reason = client.reason
 
     async def upsert(self, body: bytes) -> str:
-        """Queue the upsert of a JSON array of customers; the id of the async action that will do it.
+        """Queue the upsert of a JSON array of customers; the id of its async action.
 
-        Sending a customer twice is harmless: unknown ones are created, known ones updated, by `source_id`.
+        It is idempotent: by `source_id`, unknown customers are created and known ones updated.
         Raises `RefusedError` (400: a customer that is not valid, 413: too large), and what `ApiClient.call` raises.
         """
         try:
@@ -142,7 +142,7 @@ class VoucherifySink:
                 request_id=error.request_id,
             ) from None
         if not answers.identifier(answer.async_action_id):
-            raise AnswerError("Voucherify accepted customers, but the id of the async action is none", service=SERVICE)
+            raise AnswerError("Voucherify accepted customers, but the response has no async action id", service=SERVICE)
         return answer.async_action_id
 
     async def metadata_schema(self) -> MetadataSchema:
@@ -196,7 +196,7 @@ class VoucherifySink:
 
 
 def write_calls(customers: int, *, batch_size: int) -> WriteCalls:
-    """The calls for so many customers."""
+    """The calls for `customers` of them."""
     upserts = math.ceil(customers / batch_size)
     return WriteCalls(upserts, result_calls(upserts))
 
@@ -218,17 +218,17 @@ def refused_in_report(content: bytes, reason: Reason | None = None) -> list[Refu
     refused = []
     for row in named:
         source_id = next((row[column] for column in _SOURCE_ID_COLUMNS if row.get(column)), None)
-        said = [row[column] for column in _REASON_COLUMNS if row.get(column)]
+        reasons = [row[column] for column in _REASON_COLUMNS if row.get(column)]
         status = row.get("status", row.get("result"))
-        is_refused = bool(said) or not has_reasons if status is None else status.strip().upper() in _FAILED
+        is_refused = bool(reasons) or not has_reasons if status is None else status.strip().upper() in _FAILED
         if source_id and is_refused:
-            refused.append(_refused(source_id, said, reason or _without_credentials))
+            refused.append(_refused(source_id, reasons, reason or _without_credentials))
     return refused
 
 
-def _without_credentials(*said: object, hidden: str) -> str:
-    return answers.reason(*said, hidden=(hidden,))
+def _without_credentials(*fields: object, hidden: str) -> str:
+    return answers.reason(*fields, hidden=(hidden,))
 
 
-def _refused(source_id: str, said: Iterable[object], reason: Reason) -> RefusedCustomer:
-    return RefusedCustomer(source_id, reason(*said, hidden=source_id) or "Voucherify gives no reason")
+def _refused(source_id: str, fields: Iterable[object], reason: Reason) -> RefusedCustomer:
+    return RefusedCustomer(source_id, reason(*fields, hidden=source_id) or "Voucherify gives no reason")

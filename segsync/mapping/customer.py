@@ -2,7 +2,7 @@
 
 The rules are those of the Node script that segsync replaces (voucherifyio/segmentio-initial-sync), with one
 difference: what a profile does not have is left out instead of sent as null, so that an upsert never
-wipes what Voucherify knows already. An empty string counts as "does not have" too.
+overwrites what Voucherify has already. An empty string counts as missing too.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ MAPPED_TRAITS: Final = (
     *(trait for names in ADDRESS_TRAITS.values() for trait in names),
     "metadata",
 )
-"""Every trait that a rule reads: what is asked of Segment, and nothing more."""
+"""Every trait that a rule reads; only these are asked of Segment."""
 
 _PARTS_OF_NAME: Final = frozenset(trait for names in NAME_PARTS for trait in names)
 
 _PARTS_OF_ADDRESS: Final = frozenset(trait for names in ADDRESS_TRAITS.values() for trait in names)
 
 Warn = Callable[[str, str], None]
-"""Told of a trait that was left out: its name, and what was wrong with it (never its value)."""
+"""Called for a trait that is left out: with its name, and what is wrong with it (never its value)."""
 
 MetadataOf = Callable[[Mapping[str, Any], Warn], dict[str, Any] | None]
-"""Makes the metadata of a customer from a profile's traits, None for none; what is left out is told."""
+"""Makes the metadata of a customer from the traits of a profile, or None; warns of what it leaves out."""
 
 _ISO_8601: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:T(?:[01]\d|2[0-3])(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",
@@ -69,7 +69,7 @@ def metadata_trait(traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | No
 def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata_trait) -> Customer:
     """The customer that this profile becomes.
 
-    Raises nothing but what `metadata_of` does, whatever the traits hold.
+    Whatever the traits hold, it raises only what `metadata_of` raises.
     """
     traits = profile.traits
     metadata = metadata_of(traits, warn)
@@ -87,7 +87,7 @@ def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata
 
 
 def _text(traits: Mapping[str, Any], names: tuple[str, ...], warn: Warn, prefix: str = "") -> str | UnsetType:
-    """The first of these traits that can be said as a string."""
+    """The first of these traits that can be converted to a string."""
     for name in names:
         value = traits.get(name)
         if value is None or value == "":  # most often: a profile has few of these traits
@@ -103,7 +103,7 @@ def _text(traits: Mapping[str, Any], names: tuple[str, ...], warn: Warn, prefix:
 
 
 def as_text(value: object) -> str | None:
-    """What can be said as a string is; None for what cannot."""
+    """A value as a string; None where it cannot be converted to one."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -150,7 +150,7 @@ def _birthdate(value: object, warn: Warn) -> str | UnsetType | None:
 
 
 def is_iso_8601(value: object) -> TypeGuard[str]:
-    """Whether this is an ISO 8601 date, alone or with a time, of a day that the calendar has."""
+    """Whether this is an ISO 8601 date of a day that exists, alone or with a time."""
     if not isinstance(value, str) or not _ISO_8601.fullmatch(value):
         return False
     try:

@@ -1,7 +1,7 @@
 """A customer's metadata: the trait `metadata`, those that METADATA_TRAITS names, and what the schema makes of both.
 
 METADATA_TRAITS: `plan,ltv=lifetime_value` names two traits, the second under another key; `*` stands for all that no
-other rule uses. Pure: no I/O. The rules remember which keys they have told of, so they are made once for an import.
+other rule uses. Pure: no I/O. The rules remember which keys they have reported, so they are made once per import.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from segsync.mapping.metadata_schema import UNFIT, Definition, MetadataSchema, f
 
 ALL_OTHERS = "*"
 
-_HOW = "must be names of traits parted by commas, key=trait for another key in Voucherify, * for all others"
+_HOW = "must be names of traits separated by commas, key=trait for another key in Voucherify, * for all others"
 
 
 @dataclass(frozen=True, slots=True)
 class TraitChoice:
-    """`named` holds a (key in metadata, trait) for each that is named; `takes_others` says that `*` is among them."""
+    """METADATA_TRAITS: `named` holds (key in metadata, trait) pairs, `takes_others` says that `*` is among them."""
 
     named: tuple[tuple[str, str], ...] = ()
     takes_others: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The choice that a user wrote. Raises ValueError with what is allowed."""
+        """The choice in a user's text. Raises ValueError with what is allowed."""
         named: dict[str, str] = {}
         takes_others = False
         for part in text.split(",") if text.strip() else ():
@@ -61,33 +61,33 @@ class TraitChoice:
         return frozenset(trait for _, trait in self.named)
 
     def beside(self, mapped: Sequence[str]) -> tuple[str, ...] | None:
-        """The traits to read where the mapping reads these: the named ones as well; None for all that there are."""
+        """The traits to read for a mapping that reads `mapped`: the named ones as well; None for all."""
         return None if self.takes_others else tuple(dict.fromkeys([*mapped, *(trait for _, trait in self.named)]))
 
 
-UNDEFINED: Final = "is not defined in Voucherify's metadata schema (told once)"
+UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
 
-MISSING: Final = "has no value, though Voucherify's metadata schema requires one (told once)"
+MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"
 
-MOST_KEYS_TOLD: Final = 1000
-"""A schema has a hundred keys. Where keys are data, memory must not grow with them."""
+MOST_KEYS_NAMED: Final = 1000
+"""The most keys that are called by their names: where keys are data, memory must not grow with them."""
 
 NOT_PLAIN: Final = "…"
-"""Stands for every key that is not."""
+"""Stands for every key that is not plain."""
 
 _NO_VALUE: Final = (None, "")
 
 _PLAIN_KEY: Final = re.compile(r"(?!(?:\D*\d){5})(?!\d)[\w$][\w$.: -]{0,63}")
-"""What a key looks like that somebody chose for it. An e-mail address or a number may be a person's."""
+"""A key that somebody chose as a name. An e-mail address or a number may be a person's."""
 
 
 def metadata_rules(
     choice: TraitChoice, undefined: str, schema: MetadataSchema | None, *, used: Collection[str]
 ) -> MetadataOf:
-    """What makes metadata, in the least work: most imports name no traits and have nothing defined.
+    """The rules that make metadata, with the least work: most imports name no traits and have nothing defined.
 
-    `choice` is METADATA_TRAITS, `undefined` METADATA_UNDEFINED, `used` the traits that other rules read. A `schema` of
-    None is one that is not known: then nothing is checked.
+    `choice` is METADATA_TRAITS, `undefined` METADATA_UNDEFINED, `used` the traits that other rules read. Without a
+    `schema` nothing is checked.
     """
     gathered = _Gathered(choice, used) if choice else metadata_trait
     definitions = {key: each for key, each in schema.properties.items() if not each.deleted} if schema else {}
@@ -98,7 +98,7 @@ def metadata_rules(
 
 
 def is_plain(key: object) -> bool:
-    """Whether a key can be told as it is: somebody chose it, and it is nobody's address or number."""
+    """Whether a key can be shown as it is: somebody chose it, and it is nobody's address or number."""
     return isinstance(key, str) and _PLAIN_KEY.fullmatch(key) is not None
 
 
@@ -126,7 +126,7 @@ class _Gathered:
 
 
 class _Fitted:
-    """Metadata that is fitted to the schema; what cannot be is sent, left out, or the end of the profile."""
+    """Metadata that is converted to the schema's types; what cannot be is sent, left out, or rejects the profile."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class _Fitted:
         self._sends_unfit = undefined == "send"
         self._rejects = undefined == "reject"
         self._names: dict[str, str] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     def __call__(self, traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
         """Raises `MappingError` where what does not fit is to be rejected."""
@@ -155,15 +155,15 @@ class _Fitted:
                 if self._sends_undefined:
                     fitted[key] = value
                 else:
-                    self._leave_out(key, UNDEFINED, warn, is_told_once=True)
+                    self._leave_out(key, UNDEFINED, warn, is_reported_once=True)
             elif value is None:
-                fitted[key] = None  # no value, and that fits every type
-            elif value != "" or definition.type == "string":  # an empty text is no value of another type
+                fitted[key] = None  # null fits every type
+            elif value != "" or definition.type == "string":  # an empty string is missing where another type is defined
                 self._fit(key, value, definition, fitted, warn)
         for key in self._required:
             if fitted.get(key) is None:
-                self._leave_out(key, MISSING, warn, is_told_once=True)
-        # Where all was left out, there is nothing to send: an empty object might wipe what is there.
+                self._leave_out(key, MISSING, warn, is_reported_once=True)
+        # Where all was left out, nothing is sent: an empty object might overwrite what is there.
         return (fitted or None) if metadata else metadata
 
     def _fit(self, key: str, value: Any, definition: Definition, fitted: dict[str, Any], warn: Warn) -> None:
@@ -175,22 +175,22 @@ class _Fitted:
         else:
             self._leave_out(key, misfit(value, definition), warn)
 
-    def _leave_out(self, key: str, problem: str, warn: Warn, *, is_told_once: bool = False) -> None:
+    def _leave_out(self, key: str, problem: str, warn: Warn, *, is_reported_once: bool = False) -> None:
         name = self._name(key)
         if self._rejects:
-            raise MappingError(f"{name} {problem.removesuffix(' (told once)')}, and METADATA_UNDEFINED is reject")
-        if is_told_once:
-            if (name, problem) in self._told:
+            raise MappingError(f"{name} {problem.removesuffix(' (reported once)')}, and METADATA_UNDEFINED is reject")
+        if is_reported_once:
+            if (name, problem) in self._reported:
                 return
-            self._told.add((name, problem))
+            self._reported.add((name, problem))
         warn(name, problem)
 
     def _name(self, key: str) -> str:
-        """What to call a key: as it is, unless it may be personal."""
+        """The name of a key in messages: as it is, unless it may be personal."""
         name = self._names.get(key)
         if name is None:
-            told = is_plain(key) and len(self._names) < MOST_KEYS_TOLD
-            name = f"metadata.{key if told else NOT_PLAIN}"
-            if told:
+            is_named = is_plain(key) and len(self._names) < MOST_KEYS_NAMED
+            name = f"metadata.{key if is_named else NOT_PLAIN}"
+            if is_named:
                 self._names[key] = name
         return name

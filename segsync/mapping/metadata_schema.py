@@ -1,4 +1,4 @@
-"""Voucherify's metadata schema for customers, and a value as the schema wants it, where that takes no guess.
+"""Voucherify's metadata schema for customers, and the conversion of values to its types, where that takes no guess.
 
 Voucherify, "Metadata" and "Get Metadata Schema": with `allow_defined_only` only defined metadata is accepted; what is
 defined has to match its type either way. Types and forms are those of the first page.
@@ -21,7 +21,7 @@ from segsync.mapping.customer import as_text, is_iso_8601, kind
 
 
 class Definition(Struct, frozen=True):
-    """What one key may hold: values of `type`, or a list of them with `array`; a customer lacks it only if `optional`.
+    """What one key may hold: values of `type`, or a list of them with `array`; only an `optional` one may be missing.
 
     `type` is Voucherify's name of it: string, number, boolean, date (`YYYY-MM-DD`), datetime, geopoint, image_url,
     object.
@@ -41,12 +41,12 @@ class MetadataSchema(Struct, frozen=True):
 
 
 UNFIT: Final = object()
-"""What comes out for a value that cannot safely be said as what is defined."""
+"""The result for a value that cannot safely be converted to the defined type."""
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 _SAFE_DIGITS: Final = 15
-"""A number in JSON is a double to most who read it: so many digits of it are sure to stay as they are."""
+"""The digits of a number that are safe: most readers of JSON make it a double."""
 
 _TIMESTAMP: Final = re.compile(r"[^T]+T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -54,7 +54,7 @@ _PLACE: Final = re.compile(r"\s*(-?\d{1,3}(?:\.\d+)?)\s*,\s*(-?\d{1,3}(?:\.\d+)?
 
 
 def fit(value: Any, definition: Definition) -> Any:
-    """The value as the definition wants it, or `UNFIT`. Never raises; to fit again changes nothing.
+    """The value converted to its defined type, or `UNFIT`. Never raises; idempotent.
 
     A single value becomes a list where a list is wanted. Types that segsync does not know take everything.
     """
@@ -72,7 +72,7 @@ def misfit(value: object, definition: Definition) -> str:
     """What is wrong with a value that does not fit, without the value."""
     wanted, _ = _TYPES[definition.type]
     some = "with something " if definition.array and isinstance(value, list) else ""
-    return f"is {kind(value)} {some}that cannot be said as {wanted}"
+    return f"is {kind(value)} {some}that cannot be converted to {wanted}"
 
 
 def _text(value: object) -> Any:
@@ -92,7 +92,7 @@ def _number(value: object) -> Any:
 
 
 def _number_in(match: re.Match[str]) -> Any:
-    """The number that a text says, if nothing is lost on the way."""
+    """The number in a text, if it is exact."""
     text = match.group()
     mantissa, _, exponent = text.lower().partition("e")
     digits = re.sub(r"\D", "", mantissa).lstrip("0")
@@ -114,7 +114,7 @@ def _date(value: object) -> Any:
 
 
 def _timestamp(value: object) -> Any:
-    """A day is its midnight, and a time without a zone is one in UTC, as Voucherify and Segment write theirs."""
+    """A time stamp. A day means its midnight; a time without a zone is in UTC, as both services write it."""
     if not is_iso_8601(value):
         return UNFIT
     if _TIMESTAMP.fullmatch(value):
@@ -154,4 +154,4 @@ _TYPES: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
     "image_url": ("a URL", _url),
     "object": ("an object", _object),
 }
-"""By Voucherify's name of the type: ours, and what fits a single value."""
+"""By Voucherify's name of a type: our words for it, and what converts a single value."""

@@ -1,4 +1,4 @@
-"""Customers → batches: pure, no I/O, so that its promises can be tested on any order of arrivals."""
+"""Collects customers into batches: pure, no I/O, so that it can be tested with any order of arrivals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segsync.pipeline.checkpoint import OpenPage
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A customer on its way into a batch: encoded, with what is needed to tell its outcome."""
+    """A customer on its way into a batch: encoded, with what its outcome needs."""
 
     page: OpenPage
     segment_id: str
@@ -36,7 +36,7 @@ class Batch:
 class BatchBuilder:
     """Collects customers into batches of exactly `size`, fewer only where `max_bytes` demands it.
 
-    A customer whose source id is in the open batch already waits for the next one; no more than `size` wait.
+    A customer whose source id is in the open batch already waits for the next one; at most `size` wait.
     """
 
     def __init__(self, size: int, max_bytes: int) -> None:
@@ -55,7 +55,7 @@ class BatchBuilder:
         return not self._items
 
     def add(self, item: Item) -> list[Batch]:
-        """Take one customer; the batches that are complete with it."""
+        """Add one customer; returns the batches that it completes."""
         batches: list[Batch] = []
         while item.source_id not in self._source_ids and not self._fits(item):
             batches += self._close()  # which opens the next with what was held: that may leave no room either
@@ -73,7 +73,7 @@ class BatchBuilder:
         return not self._items or self._body_bytes + len(item.encoded) + 1 <= self._max_bytes
 
     def flush(self) -> list[Batch]:
-        """All that is left, in batches as full as can be."""
+        """The customers that are left, in batches as full as possible."""
         batches: list[Batch] = []
         while self._items:
             batches += self._close()

@@ -1,7 +1,7 @@
-"""Which pages are done: each profile's outcome is marked here, and pages settle in the order of the listing.
+"""The checkpoint: which pages are done, from the outcome of each profile.
 
-The resume point only ever moves behind the truth. A page is settled when each of its profiles has met its
-outcome, and every page before it is settled too; so a crash at any moment repeats a little and skips nothing.
+A page is done when each of its profiles has its outcome, and every page before it is done too. The resume point is
+the first page that is not, so a crash at any moment repeats a little and skips nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from segsync.events import OnEvent, PageDone
 from segsync.models import Outcomes, Page
 
 MAX_OPEN_PAGES = 1000
-"""How far reading may run ahead of the oldest unsettled page, so that one profile that is tried again for
-minutes holds up nobody, and memory has a bound."""
+"""How far reading may run ahead of the oldest open page, so that one profile whose call is retried for minutes holds
+up no others, and memory has a bound."""
 
 
 class OpenPage:
-    """A page some of whose profiles are still on their way."""
+    """A page some of whose profiles have no outcome yet."""
 
     __slots__ = ("cursor", "next_cursor", "number", "pending", "rejected", "sent", "without_identifier")
 
@@ -31,7 +31,7 @@ class OpenPage:
 
 
 class Checkpoint:
-    """The open pages, oldest first; tells `PageDone` as they settle."""
+    """The open pages, oldest first; emits `PageDone` when one is done, in the order of the listing."""
 
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
@@ -51,30 +51,30 @@ class Checkpoint:
         if len(self._pages) >= MAX_OPEN_PAGES:
             self._room.clear()
         if opened.pending == 0:
-            self._settle()
+            self._close_done_pages()
         return opened
 
     def sent(self, page: OpenPage) -> None:
         """A customer of this page was accepted by the sink."""
         page.sent += 1
-        self._has_its_outcome(page)
+        self._count_outcome(page)
 
     def without_identifier(self, page: OpenPage) -> None:
         """A profile of this page has no identifier, and is not sent."""
         page.without_identifier += 1
-        self._has_its_outcome(page)
+        self._count_outcome(page)
 
     def rejected(self, page: OpenPage) -> None:
         """A profile of this page will not become a customer."""
         page.rejected += 1
-        self._has_its_outcome(page)
+        self._count_outcome(page)
 
-    def _has_its_outcome(self, page: OpenPage) -> None:
+    def _count_outcome(self, page: OpenPage) -> None:
         page.pending -= 1
         if page.pending == 0:
-            self._settle()
+            self._close_done_pages()
 
-    def _settle(self) -> None:
+    def _close_done_pages(self) -> None:
         while self._pages and self._pages[0].pending == 0:
             page = self._pages.popleft()
             outcomes = Outcomes(sent=page.sent, without_identifier=page.without_identifier, rejected=page.rejected)

@@ -27,7 +27,12 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
     schema: MetadataSchema | None = None
     if schemas is None:
         if undefined in NEED_THE_SCHEMA:
-            raise SettingsError([f"METADATA_UNDEFINED={undefined} needs a metadata schema, and this sink has none"])
+            raise SettingsError(
+                [
+                    f"METADATA_UNDEFINED={undefined} needs a metadata schema, and this sink has none: "
+                    "use another one, or set METADATA_UNDEFINED=send"
+                ]
+            )
         return unfitted_metadata(settings)
     try:
         schema = await schemas.metadata_schema()

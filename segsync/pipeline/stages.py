@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from time import process_time
 from typing import Final, Literal
 
 import msgspec
@@ -38,27 +37,22 @@ from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_work
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16
-"""So many uploads of two seconds each keep up with 800 customers a second; an idle uploader costs nothing."""
+"""Sixteen uploads of two seconds each keep up with 800 customers per second; an idle uploader costs nothing."""
 
 BATCHES_WAITING = 8
 
 PROFILES_WAITING = 200
 """How many listed profiles wait for a worker."""
 
-CREW_SECONDS = 0.25
-
-BUSY = 0.7
-"""Share of a processor: where so much of it is used, it is not the latency that holds the reading up."""
-
 IDLE_FLUSH_SECONDS = 10.0
-"""A batch that is not full is sent when no customer came for this long: what was read does not wait out an outage."""
+"""A batch that is not full is sent when no customer came for this long, so that it does not wait out an outage."""
 
 FLUSH: Final = "flush"
-"""In the queue of customers: send what there is, though it fills no batch."""
+"""In the queue of customers: send what there is, though it does not fill a batch."""
 
 REJECTED_IN_A_ROW = 25
-"""So many refusals with no success between them are no accident of single profiles: the import stops
-instead of rejecting the whole space one by one."""
+"""This many rejections with no success between them open the circuit breaker: the import stops instead of rejecting
+the whole space one by one."""
 
 Listed = str | Profile | WithoutIdentifier
 """A profile of a page: its id, which has to be read, or the whole of it."""
@@ -67,7 +61,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Pipeline:
-    """One import, from `source` to `sink`.
+    """The stages of one import, from `source` to `sink`, with bounded queues between them.
 
     `to_customer` maps a profile; `concurrency` is how many profiles are read at a time (None: as many as the
     latency asks for), `batch_size` how many customers go in one upsert. `rejected_in_a_row` profiles with no success
@@ -96,7 +90,7 @@ class Pipeline:
         self._rejected_in_a_row = rejected_in_a_row
         self._checkpoint = Checkpoint(on_event)
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
-        # None in a queue: there is no more.
+        # None in a queue marks its end.
         self._listed: asyncio.Queue[tuple[OpenPage, Listed] | None] = asyncio.Queue(PROFILES_WAITING)
         self._customers: asyncio.Queue[Item | Literal["flush"] | None] = asyncio.Queue(batch_size)
         self._taken = 0  # customers that have reached the batcher
@@ -123,7 +117,7 @@ class Pipeline:
                     self._read_error = self._read_error or first_of(errors)
                 if (task := asyncio.current_task()) and task.cancelling():
                     # The writing has failed too, or all was cancelled, while the reading was already failing: the
-                    # inner group reports its own errors alone, and nobody is left to take what is put now.
+                    # inner group reports only its own errors, and nothing takes what is put into the queue now.
                     raise asyncio.CancelledError
                 await self._customers.put(None)
         except BaseExceptionGroup as errors:
@@ -145,7 +139,7 @@ class Pipeline:
             finder = group.create_task(self._find_concurrency(group)) if self._finds_concurrency else None
             await asyncio.wait({lister})
             if finder:
-                finder.cancel()  # the last profiles are no reason to read more at a time
+                finder.cancel()  # the last profiles are not a reason to read more at a time
             await self._listed.put(None)
             while self._workers:
                 await asyncio.wait(self._workers)
@@ -158,19 +152,12 @@ class Pipeline:
             worker.add_done_callback(self._workers.discard)
 
     async def _find_concurrency(self, group: asyncio.TaskGroup) -> None:
-        clock = asyncio.get_running_loop().time
-        looked_at, worked = clock(), process_time()
-        while True:
-            await asyncio.sleep(CREW_SECONDS)
-            usage = self._source.usage()
-            is_busy = process_time() - worked > BUSY * (clock() - looked_at)
-            looked_at, worked = clock(), process_time()
-            # More workers help only where there is more to read, time for it, and room for what they bring.
-            if usage is None or is_busy or self._listed.empty() or self._customers.full():
-                continue
-            before = self._controller.size
-            if self._controller.judge(usage, clock()) != before:
-                self._on_event(ConcurrencyChanged(self._controller.size))
+        def can_use_more() -> bool:
+            return not self._listed.empty() and not self._customers.full()
+
+        async with aclosing(self._controller.sizes(self._source.usage, can_use_more)) as sizes:
+            async for size in sizes:
+                self._on_event(ConcurrencyChanged(size))
                 self._hire(group)
 
     async def _stop_when(self, stop: asyncio.Event, lister: asyncio.Task[None]) -> None:
@@ -198,7 +185,7 @@ class Pipeline:
                 return
             if not self._stopping:
                 await self._process(*entry)
-        # One too many: it goes at once, so that those who look next do not go as well.
+        # One worker too many: it leaves at once, so that the next one that looks does not leave as well.
         if worker := asyncio.current_task():
             self._workers.discard(worker)
 
@@ -232,7 +219,7 @@ class Pipeline:
         self, page: OpenPage, segment_id: str, error: RefusedError | AnswerError | TransientError
     ) -> None:
         if isinstance(error, TransientError) and not await self._source.answers():
-            raise error  # it is not this profile: the source is away
+            raise error  # not this profile fails, but the source
         rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
         if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
             self._reject(page, rejection)
@@ -241,7 +228,7 @@ class Pipeline:
             self._stop_if_open("read")
 
     def _encode(self, profile: Profile) -> bytes | Rejection:
-        """The customer as JSON, or why there is none."""
+        """The customer as JSON, or the rejection of the profile."""
 
         def warn(trait: str, problem: str) -> None:
             self._on_event(TraitLeftOut(profile.segment_id, trait, problem))
@@ -251,7 +238,7 @@ class Pipeline:
         except MappingError as error:
             reason = str(error)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            reason = f"cannot be said in JSON: {type(error).__name__}"
+            reason = f"cannot be written in JSON: {type(error).__name__}"
         else:
             if len(encoded) + 2 <= self._sink.max_body_bytes:
                 return encoded
@@ -307,7 +294,7 @@ class Pipeline:
                 await self._batches.put(None)
 
     async def _remind_of_idle_batches(self) -> None:
-        """In a task of its own: a timer for each customer would cost more than to batch it."""
+        """Flush a batch that stays idle. One task does: a timer per customer would cost more than to batch it."""
         clock = asyncio.get_running_loop().time
         seen, since = self._taken, clock()
         while True:
@@ -338,7 +325,7 @@ class Pipeline:
             is_about_these = error.others_succeed if isinstance(error, TransientError) else error.status in (400, 413)
             if not is_about_these:
                 raise
-            if len(batch.items) > 1:  # one bad customer costs one customer: halve until it stands alone
+            if len(batch.items) > 1:  # one bad customer costs one customer: halve until it is alone
                 for half in batch.halves():
                     await self._upload(half)
                 return

@@ -134,7 +134,7 @@ def test_values_arrive_as_the_schema_has_them_and_what_cannot_be_is_told(
     assert assert_all_arrived(sandbox, metadata_of) > 50
     lists = [profile for profile, _ in expected_customers(sandbox) if profile.traits.get("computed_trait_1") == [1]]
     assert warned.count("metadata.plan") == len(lists) > 0
-    assert "metadata.plan is a list that cannot be said as text: left out" in run.stderr
+    assert "metadata.plan is a list that cannot be converted to text: left out" in run.stderr
     assert run.row("Warnings") == len(warned)
 
 

@@ -18,17 +18,17 @@ STRICT = MetadataSchema({"plan": Definition()}, allow_defined_only=True)
 async def test_the_schema_is_read_once_and_what_it_does_not_define_is_told_once(world: World) -> None:
     world.source.traits = {"metadata": {"plan": 7, "shoe_size": 42}}
     world.voucherify.schema = STRICT
-    world.voucherify.verdict = Fragile(5)  # some are taken again, by another pipeline
+    world.voucherify.verdict = Fragile(5)  # some are replayed, by another pipeline
     report = await world.run()
     assert world.voucherify.schema_calls == 1
     assert report.warnings == {"metadata.shoe_size": 1}
     assert report.outcomes == Outcomes(confirmed=299, rejected=1)
     assert (world.directory / WARNINGS).read_text().splitlines()[1:] == [
-        ",".join(("0", "metadata.shoe_size", "is not defined in Voucherify's metadata schema (told once)"))
+        ",".join(("0", "metadata.shoe_size", "is not defined in Voucherify's metadata schema (reported once)"))
     ]
 
 
-async def test_who_is_rejected_for_metadata_is_taken_again_when_the_schema_is_mended(world: World) -> None:
+async def test_who_is_rejected_for_metadata_is_retried_when_the_schema_is_fixed(world: World) -> None:
     async def some_wear_shoes(segment_id: str) -> Profile:
         metadata = {"shoe_size": 42} if int(segment_id) % 10 == 0 else {}
         return Profile(segment_id, f"user-{segment_id}", {"metadata": metadata})
@@ -55,7 +55,7 @@ async def test_a_schema_that_the_settings_need_and_that_cannot_be_read_stops_the
     assert (report.outcomes, world.source.reads, report.resume_offset) == (Outcomes(), 0, "0")
 
 
-async def test_a_schema_that_cannot_be_read_is_told_and_metadata_goes_as_it_is(world: World) -> None:
+async def test_a_schema_that_cannot_be_read_is_reported_and_metadata_goes_as_it_is(world: World) -> None:
     world.voucherify.schema = AccessError("refused", service="Voucherify", status=403)
     report = await world.run()
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))

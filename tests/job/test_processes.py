@@ -23,9 +23,7 @@ from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("seed", range(16))
-async def test_killed_again_and_again_it_is_resumed_until_everybody_has_has_its_outcome(
-    world: World, seed: int
-) -> None:
+async def test_killed_again_and_again_it_is_resumed_until_everybody_has_its_outcome(world: World, seed: int) -> None:
     random = Random(seed)
     bad = random.sample(range(300), 6)
     anonymous = set(random.sample(range(300), 60)) - set(bad)
@@ -143,7 +141,7 @@ async def test_when_voucherify_ends_nothing_any_more_each_process_says_so(world:
     assert world.status().error == str(report.error)
 
 
-async def test_when_every_upsert_fails_it_stops_and_a_resume_takes_them_again(world: World) -> None:
+async def test_when_every_upsert_fails_it_stops_and_a_resume_replays_them(world: World) -> None:
     world.voucherify.verdict = lambda _ids: failed()
     report = await world.run(settings={"batch_size": 5})
     assert report.state == "stopped"
@@ -155,7 +153,7 @@ async def test_when_every_upsert_fails_it_stops_and_a_resume_takes_them_again(wo
     assert world.voucherify.written == users(*range(300))
 
 
-async def test_when_every_customer_is_refused_it_stops_and_a_resume_takes_them_again(world: World) -> None:
+async def test_when_every_customer_is_refused_it_stops_and_a_resume_replays_them(world: World) -> None:
     world.voucherify.verdict = lambda ids: done(len(ids), ids)
     report = await world.run()
     assert report.state == "stopped"
@@ -190,7 +188,7 @@ async def test_after_a_finished_import_a_resume_does_nothing(world: World) -> No
     assert (world.source.reads, len(world.voucherify.received), world.voucherify.calls) == (300, 300, [])
 
 
-async def test_an_import_at_an_offset_hears_of_the_upserts_of_the_one_before_and_takes_its_failed_ones_again(
+async def test_an_import_at_an_offset_reads_the_results_of_the_one_before_and_replays_its_failed_ones(
     world: World,
 ) -> None:
     world.voucherify.verdict = lambda _ids: not_ended()
@@ -211,7 +209,7 @@ async def test_an_import_at_an_offset_hears_of_the_upserts_of_the_one_before_and
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(world: World, seed: int) -> None:
-    """What it had sent beyond its settled pages FAILED, is taken again by the new one, and fails once more."""
+    """What it had sent beyond the pages that are done FAILED, is replayed by the new one, and fails once more."""
     world.source.seconds = lambda index: 0.05 if index == 15 else 0.0
 
     def verdict(ids: list[str]) -> UpsertResult:

@@ -1,4 +1,4 @@
-"""Whole imports with a ledger, from memory to memory: the rejected taken again."""
+"""Whole imports with a ledger, from memory to memory: the rejected are replayed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.ledgers import done, failed, not_ended
 from tests.support.memory import refused
 
 
-async def test_rejected_profiles_are_taken_again_and_nobody_else(world: World) -> None:
+async def test_rejected_profiles_are_replayed_and_nobody_else(world: World) -> None:
     world.source.source_id = lambda index: None if index == 100 else f"user-{index}"
     world.source.trouble = lambda index: refused(404) if index in (20, 77, 99) else None
     world.voucherify.trouble = lambda ids: refused(400) if "user-33" in ids else None

@@ -110,7 +110,7 @@ class World:
         return True
 
     def status(self, run: int = 0) -> RunStatus:
-        """Of the run before so many others."""
+        """The status of a run, counted from the newest one."""
         return read_status(self.ledger).runs[run]
 
     def rejected(self) -> dict[str, str]:

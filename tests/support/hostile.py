@@ -49,7 +49,8 @@ Trouble = Literal["none", "gone", "refused at once", "refused later"]
 class Someone:
     """A profile. `source_id` is any JSON value; without one the profile is anonymous.
 
-    Who is "gone" is listed and then answered 404; who is refused, at once or after a 202, is quoted in the reason.
+    A profile that is "gone" is listed and then answered 404; one that is refused, at once or after a 202, is quoted in
+    the reason.
     """
 
     segment_id: str
@@ -119,7 +120,7 @@ class Hostile:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same for a process of its own."""
+        """The same for another process."""
         return {
             "SEGMENT_ACCESS_TOKEN": ACCESS_TOKEN,
             "SEGMENT_SPACE_ID": SPACE_ID,
@@ -222,7 +223,7 @@ class Hostile:
 
 
 def _quoted(customer: dict[str, Any]) -> str:
-    """As a service says it that has not heard of redaction."""
+    """The error of a service that redacts nothing."""
     who = {name: customer[name] for name in TEXTS if name in customer}
     return f"The customer {json.dumps(who)} ({customer['source_id']}) was refused"
 

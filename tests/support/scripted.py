@@ -1,4 +1,4 @@
-"""A server that answers what a test tells it to, call by call."""
+"""A server that answers as a script says, call by call."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def hang_up(request: web.Request) -> web.StreamResponse:
 
 
 class Script:
-    """The answers to come, the last one for ever; and the calls that came."""
+    """The answers to come, of which the last is repeated; and the calls that came."""
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
@@ -96,7 +96,7 @@ class NoJitter(Random):
 
 
 @asynccontextmanager
-async def transport_at(
+async def client_at(
     url: str,
     *,
     retry_seconds: float = 60.0,
@@ -107,13 +107,13 @@ async def transport_at(
     random: Random | None = None,
     resolver: AbstractResolver | None = None,
 ) -> AsyncGenerator[ApiClient, None]:
-    """A transport to a server that does not wait between its tries, except where it is told to."""
+    """A client that does not wait between its tries, except where the server asks for it."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(resolver=resolver),
         timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        session._retry_connection = False  # as in the program: the transport counts its tries itself
+        session._retry_connection = False  # as in the program: the client counts its tries itself
         yield ApiClient(
             session,
             Connector(service, identity=identity, host=url, limit=CallLimit(UNLIMITED, "second")),
@@ -126,7 +126,7 @@ async def transport_at(
 
 
 @asynccontextmanager
-async def transport_to(
+async def client_to(
     script: Script,
     *,
     retry_seconds: float = 60.0,
@@ -136,10 +136,10 @@ async def transport_to(
     identity: str = "spa/1",
     random: Random | None = None,
 ) -> AsyncGenerator[ApiClient, None]:
-    """The same, to a scripted server of its own."""
+    """The same, with a scripted server."""
     async with (
         scripted_server(script) as url,
-        transport_at(
+        client_at(
             url,
             retry_seconds=retry_seconds,
             timeout_seconds=timeout_seconds,
@@ -147,9 +147,9 @@ async def transport_to(
             service=service,
             identity=identity,
             random=random,
-        ) as transport,
+        ) as client,
     ):
-        yield transport
+        yield client
 
 
 class _SilentResponse:
@@ -189,7 +189,7 @@ class SilentSession:
         self.calls.append((url.path, self._clock()))
         return _SilentResponse(*self.answer(url.path))
 
-    def transport(
+    def client(
         self, retry_seconds: float = 0, calls_per_second: float = UNLIMITED, random: Random | None = None
     ) -> ApiClient:
         return ApiClient(

@@ -120,7 +120,7 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
         ("SEGMENT_TRAITS_LIMIT", ["0", "201"], "a whole number from 1 to 200"),
         ("SEGSYNC_CONCURRENCY", ["0", "1001", "many"], "auto or a whole number from 1 to 1,000"),
         ("IDENTIFIER_LOOKUP", ["trait", "ids"], "one of external_ids, traits"),
-        ("METADATA_TRAITS", ["plan,", "ltv=", "*=plan"], "names of traits parted by commas"),
+        ("METADATA_TRAITS", ["plan,", "ltv=", "*=plan"], "names of traits separated by commas"),
         ("METADATA_TRAITS", ["plan,plan", "plan,plan=tier"], "each key once, but 'plan' is there twice"),
         ("METADATA_UNDEFINED", ["keep", "yes"], "one of auto, send, drop, reject"),
         ("SEGSYNC_BATCH_SIZE", ["0", "1001", "1e2"], "a whole number from 1 to 1,000"),

@@ -1,8 +1,7 @@
-"""One HTTP exchange: pace, call, decode, typed error; and tries again where that helps.
+"""A client of one API: rate limit, call, decoding, typed errors, and retries where they help.
 
-Both clients go through here and nothing else does, so this is the one place that knows about rate limits,
-retries and what a status means. The first try takes no detour through the retry machinery: most calls
-need none.
+Every call to a service goes through here, so this is the one place that knows about rate limits, retries and
+what a status means. The first try takes no detour through the retry machinery: most calls need none.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ from segsync.settings import is_this_machine
 T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""No answer that the two APIs document comes near this; a larger one is not read to its end."""
+"""The largest answer that is read to its end; no documented one comes near it."""
 
 LARGE_BODY_BYTES = 1 << 20
-"""aiohttp writes bytes at once and a stream in pieces: a larger body would hold up the loop."""
+"""A larger body is sent as a stream: aiohttp writes bytes at once, which would hold up the event loop."""
 
 DOWNLOAD_RETRY_SECONDS = 60.0
 
@@ -45,7 +44,7 @@ NO_LIMIT = CallLimit(1_000_000, "second")
 """A limit that is never reached, for a service that names none."""
 
 _ABOUT = re.compile("(?<=/segment_id:)[^/]+")
-"""Whom a call is about: that has no place in a message, as its query has none."""
+"""The profile that a call is about, which is left out of messages, as the query is."""
 
 _CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
@@ -53,7 +52,7 @@ _RETRIED_STATUSES = frozenset({408, 425, 429})
 
 
 class _Call(NamedTuple):
-    """Which call it was, in the words of a message: put together only where there is one."""
+    """A call as messages name it, put together only where there is a message."""
 
     method: str
     url: URL
@@ -108,9 +107,9 @@ class ApiClient:
     ) -> T:
         """The decoded answer of `method` on `target` (path and query, percent-encoded already).
 
-        `retry_seconds` is the patience with this call, where it is not the transport's own; one that is not
+        `retry_seconds` limits the retries of this call further than those of the client; one that is not
         urgent lets the others go first. Raises one of the `CallError` classes; `TransientError` only when the
-        tries have run out.
+        retries have run out.
         """
         try:
             return await self._try(method, target, answer, body, is_urgent=is_urgent)
@@ -121,10 +120,10 @@ class ApiClient:
         return await self._try_again(first, again, patience)
 
     async def download(self, url: str) -> bytes:
-        """The content of a file that an answer names, wherever that lies.
+        """The content of a file that an answer names, on any host.
 
         The credentials go to the API's own host and to no other. Raises `AnswerError` for a URL that is not
-        https, `RefusedError` where there is no such file, `TransientError` when the tries have run out.
+        https, `RefusedError` where there is no such file, `TransientError` when the retries have run out.
         """
         where = _file_url(url, self._base_url)
         if where is None:
@@ -157,7 +156,7 @@ class ApiClient:
         raise self._error(response, content, call)
 
     def _url(self, target: str) -> URL:
-        """Of parts that are known: a whole one would be taken apart again for every call."""
+        """The URL of a target, built of known parts: a whole one would be parsed for every call."""
         base, (path, _, query) = self._base_url, target.partition("?")
         return URL.build(
             scheme=base.scheme,
@@ -185,7 +184,7 @@ class ApiClient:
     async def _exchange(
         self, method: str, url: URL, headers: Mapping[str, str], call: object, body: bytes | None = None
     ) -> tuple[aiohttp.ClientResponse, bytes]:
-        """One HTTP exchange; `call` says in a message which it was."""
+        """One HTTP exchange; messages name it `call`."""
         started = self._clock()
         status: int | None = None
         try:
@@ -206,7 +205,7 @@ class ApiClient:
         raise failure  # out here, where nothing is chained to it: aiohttp's errors quote what was sent and answered
 
     def _failure(self, error: Exception, url: URL, call: object) -> CallError:
-        if isinstance(error, ValueError):  # the host is none; aiohttp finds that out late
+        if isinstance(error, ValueError):  # the host is not valid; aiohttp finds that out late
             return AnswerError(
                 f"{self.service} is at no address that can be called. Is the base URL right?", service=self.service
             )
@@ -260,12 +259,12 @@ class ApiClient:
             request_id=answers.request_id(response.headers),
         )
 
-    def reason(self, *said: object, hidden: str = "") -> str:
-        """What the service said in one or several fields of an error, as one line without what is personal or secret.
+    def reason(self, *fields: object, hidden: str = "") -> str:
+        """The fields of an error as one line, redacted.
 
-        `hidden` is known to be; so are the credentials, which a service may quote.
+        `hidden` is left out too, and so are the credentials, which a service may quote.
         """
-        return answers.reason(*said, hidden=(hidden, *self._secrets))
+        return answers.reason(*fields, hidden=(hidden, *self._secrets))
 
     def _error(self, response: aiohttp.ClientResponse, content: bytes, call: object) -> CallError:
         """The error that this status stands for."""
@@ -275,14 +274,14 @@ class ApiClient:
             "status": status,
             "request_id": answers.request_id(headers) or answers.error_request_id(content),
         }
-        said = answers.error_code(content)
-        message = f"{self.service} answered {status}{f' ({said})' if said else ''} to {call}"
+        code = answers.error_code(content)
+        message = f"{self.service} answered {status}{f' ({code})' if code else ''} to {call}"
         if status in (401, 403):
             return AccessError(f"{message}: it refuses {self._credentials}", **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
         if status in _RETRIED_STATUSES or status >= 500:
-            # `X-Rate-Limit-Retry` is on every answer of Voucherify's: it counts where the limit was reached.
+            # Some services send `X-Rate-Limit-Retry` with every answer: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
                 self.limiter.asked_to_wait(wait or 0.0)
@@ -294,7 +293,7 @@ class ApiClient:
 
 
 def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The credentials in headers, as they are there and, for HTTP Basic, as they are."""
+    """The credentials in headers, as they stand there and, for HTTP Basic, decoded too."""
     secrets: list[str] = []
     for name, value in headers.items():
         kind, _, encoded = value.rpartition(" ")

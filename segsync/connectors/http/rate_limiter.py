@@ -27,27 +27,27 @@ BRIEF_SECONDS = 1.0
 """A wait, and a time over which a service counts calls, of at most this length: the others need not stand still."""
 
 MARGIN, MOST_MARGIN = 0.01, 0.05
-"""Share of the allowed rate that is left unused, at 100 calls a second. With the carry below it, any second (or
-minute) holds no more than the allowed calls even where the network delivers some of them `MARGIN - CARRY_SECONDS`
-(6 ms of each second) closer together than they were sent. A longer stall means more refusals the more calls a second
-there are, so the share grows with the root of the rate: 3% at 1,000."""
+"""Share of the allowed rate that is left unused, at 100 calls per second. With the carry below it, any second (or
+minute) holds at most the allowed calls even where the network delivers some of them `MARGIN - CARRY_SECONDS`
+(6 ms of each second) closer together than they were sent. A longer stall means more refusals the more calls per
+second there are, so the share grows with the root of the rate: 3% at 1,000."""
 
 CARRY_SECONDS = 0.004
 """How late a timer may fire without a call being lost: an event loop's timers are about 1 ms late, more under load."""
 
 MANY_IN_LINE = 5
-"""As many calls wait for their turn where some nine in ten are taken."""
+"""With this many calls in line some nine in ten turns are taken."""
 
 TICK_SECONDS = 0.001
 """The shortest sleep: the carry makes up for what is too long."""
 
 GLANCE_SECONDS, LOOK_SECONDS, ENOUGH_CALLS = 0.25, 1.0, 50
-"""A glance shows that half of the allowance is not used; to tell more takes a longer look. Either wants so many calls
-allowed."""
+"""A glance shows that half of the allowance is unused; more than that takes a longer look. Either needs this many
+allowed calls."""
 
 
 def net_of_margin(calls_per_second: float) -> float:
-    """The calls that are made in a second where so many are allowed."""
+    """The calls per second that are made, of those that are allowed."""
     return calls_per_second * (1 - min(MARGIN * max(math.sqrt(calls_per_second / 100), 1), MOST_MARGIN))
 
 
@@ -87,7 +87,7 @@ class RateLimiter:
         return self._throttle.rate(self._clock())
 
     async def turn(self) -> float:
-        """Wait until the next call may go; when it does, on the event loop's clock."""
+        """Wait until the next call may leave; when it does, on the event loop's clock."""
         if self._is_free():
             await self._take()
             return self._leave(self._clock())
@@ -110,7 +110,7 @@ class RateLimiter:
         return self._leave(now)
 
     def _is_free(self) -> bool:
-        """Whether nobody waits and there is nothing to wait for."""
+        """Whether no call waits and there is nothing to wait for."""
         is_held_back = self._in_line or self._throttle.is_slowed or self._paused_until > self._clock()
         return not is_held_back and self._limiter.has_capacity()
 
@@ -120,16 +120,16 @@ class RateLimiter:
         return now
 
     async def spare_turn(self) -> float:
-        """Wait until a call may go and no other wants to; when it does."""
+        """Wait until a call may leave and no urgent one wants to; when it does."""
         while self._in_line:  # noqa: ASYNC110 - an event would cost every turn of the others something
             await asyncio.sleep(1 / self.current_calls_per_second)
         return await self.turn()
 
     def usage(self) -> Usage | None:
-        """How much of the allowance has been used since this was last told; None where it is too early to tell.
+        """How much of the allowance was used since the last usage; None where the time is too short to know.
 
-        It is also None where a service asked for a pause meanwhile, and where many stand in line: then it is not they
-        who leave turns unused, but late timers.
+        It is also None where a service asked for a pause meanwhile, and where many calls stand in line: then it is
+        late timers that leave turns unused.
         """
         now = self._clock()
         seconds = now - self._watched_since
@@ -207,12 +207,12 @@ class RateLimiter:
     async def _take_turn(self) -> None:
         # The limiter's own waiting sets timers to fractions of a millisecond. uvloop's have whole ones: they fire too
         # early, and it sets the next, as fast as the loop turns, until the time has come.
-        while not self._limiter.has_capacity():  # noqa: ASYNC110 - the time is known, and nobody else would say it
+        while not self._limiter.has_capacity():  # noqa: ASYNC110 - the time is known, and no event would come
             await asyncio.sleep(max(self._room_at - self._clock(), TICK_SECONDS))
         await self._take()
 
     async def _take(self) -> None:
-        """What there is room for."""
+        """Take a turn that the limiter has room for."""
         await self._limiter.acquire()
         self._room_at = max(self._room_at, self._clock() - CARRY_SECONDS) + 1 / self._pace
         self._taken += 1

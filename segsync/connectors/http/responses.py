@@ -1,4 +1,4 @@
-"""What an answer says beside its content: who to ask about it, what went wrong, when to come back."""
+"""Reads request ids, error codes and waits from the headers and errors of an answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segsync.redact import redacted
 _IDENTIFIER = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/=+-]{0,99}")
 
 MOST_DIGITS = 15
-"""No count of calls has more."""
+"""The most digits of a count of calls."""
 
 A_YEAR_SECONDS = 366 * 86_400.0
 
@@ -28,35 +28,35 @@ def request_id(headers: CIMultiDictProxy[str]) -> str | None:
 
 
 def error_code(content: bytes) -> str | None:
-    """What kind of error an error answer tells of: `key` of Voucherify's, `error.code` of Segment's."""
+    """The code of an error: `key` of Voucherify's, `error.code` of Segment's."""
     fields = _error_fields(content)
     return identifier(fields.get("key")) or identifier(fields.get("code"))
 
 
 def error_request_id(content: bytes) -> str | None:
-    """Voucherify's `request_id`, where no header says it."""
+    """Voucherify's `request_id` in an error, for an answer without such a header."""
     return identifier(_error_fields(content).get("request_id"))
 
 
 def error_texts(content: bytes) -> tuple[object, object]:
-    """What an error answer says about the reason, as it is: it can quote a customer."""
+    """The reason in an error, not redacted: it can quote a customer."""
     fields = _error_fields(content)
     return fields.get("message"), fields.get("details")
 
 
-def reason(*said: object, hidden: Iterable[str] = ()) -> str:
-    """What a service said in one or several fields of an error, as one redacted line; nothing `hidden` is in it."""
-    parts = dict.fromkeys(text.strip() for text in said if isinstance(text, str) and text.strip())
+def reason(*fields: object, hidden: Iterable[str] = ()) -> str:
+    """The fields of an error as one redacted line, without anything `hidden`."""
+    parts = dict.fromkeys(text.strip() for text in fields if isinstance(text, str) and text.strip())
     return redacted(": ".join(parts), *hidden)
 
 
 def identifier(value: object) -> str | None:
-    """A request id, an error code or the like, if it looks as one does: what else may come there may be personal."""
+    """A request id, an error code or the like; None for what looks like something else, since that may be personal."""
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
 
 
 def count(text: str) -> int | None:
-    """A whole number that is not negative, as headers say it; None for anything else."""
+    """A whole number that is not negative, from a header; None for anything else."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
@@ -71,7 +71,7 @@ def _error_fields(content: bytes) -> dict[str, object]:
 
 
 def spent_cycle(headers: CIMultiDictProxy[str]) -> str:
-    """What is used up when the plan's calls are, and until when, as far as the headers say so."""
+    """That the calls of the plan are used up, and until when, as far as the headers say so."""
     kinds = (headers.get("X-Rate-Limit-Type"), headers.get("X-Rate-Limit-Limit"))
     kind = ", ".join(filter(None, map(identifier, kinds)))
     used_up = f"the calls of the plan are used up for this cycle{f' ({kind})' if kind else ''}"
@@ -96,7 +96,7 @@ def retry_after_seconds(headers: CIMultiDictProxy[str]) -> float | None:
 
 
 def _seconds_until(unix_seconds: float | None, headers: CIMultiDictProxy[str]) -> float | None:
-    """Until a time of the service's clock, so compared with its `Date` and not with our clock."""
+    """The seconds until a time of the service's clock, so compared with its `Date` and not with our clock."""
     if unix_seconds is None:
         return None
     return max(unix_seconds - (_unix_seconds(headers.get("Date", "")) or time.time()), 0.0)

@@ -1,7 +1,7 @@
-"""How fast a service lets us call: learnt from the calls that it refuses.
+"""The rate that a service really allows, learned from the calls that it refuses.
 
 The configured rate is what a space is granted, and others may use some of that. What is left can be read off a
-refusal: a call that is refused by a limit of so many a second comes behind exactly that many which were not.
+refusal: a call that is refused by a limit per second comes behind exactly as many calls as the limit allows.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import math
 from collections import deque
 
 SLOWER = 0.98
-"""What is left of the rate, or of what a refusal shows to be allowed, after the refusal."""
+"""The share of the rate, or of what a refusal shows to be allowed, that is left after the refusal."""
 
 CAUTIOUS_SECONDS = 7.5
 
 CAUTIOUS_CALLS = 60
-"""So long after a refusal, and so many calls, the rate is where it was refused. It comes back with the cube of the
-time: near a limit it creeps, and where the limit has gone it is back within a minute, at 100 calls a second from a
-tenth too. Where so few calls may go that `CAUTIOUS_CALLS` take longer, so does that."""
+"""This long after a refusal the rate is back where it was refused, and full some time later: it grows with the cube of
+the time. Near a limit it creeps, and where the limit has gone it is back within a minute, at 100 calls per second from
+a tenth too. It takes longer where `CAUTIOUS_CALLS` take longer."""
 
 MANY, FEW = 0.10, 4
 """More than this share of refused calls, and more than a few, come from a limit, whatever was allowed before."""
@@ -33,14 +33,14 @@ LONGEST_PAUSE_SECONDS = 1.0
 A service that counts over longer than a second says itself when to come back."""
 
 LOWEST_SHARE, LOWEST = 0.02, 1.0
-"""The rate never falls below this share of the configured one, or a call a second where that is less."""
+"""The rate never falls below this share of the configured one, or one call per second where that is less."""
 
 MOST_REMEMBERED = 4_000
-"""Calls of one window. Where more are allowed than that, it is not the limit that holds us up."""
+"""The most calls of one window that are remembered: where more are allowed, the limit does not hold us up."""
 
 
 class Throttle:
-    """The rate at which calls may leave, `most` a second unless the service refuses some.
+    """The rate at which calls may leave, `most` per second unless the service refuses some.
 
     `window_seconds` is the time over which the service counts. Times are those of one clock, in seconds.
     """
@@ -62,7 +62,7 @@ class Throttle:
         return self._cut_at is not None
 
     def rate(self, now: float) -> float:
-        """Calls a second that may leave now."""
+        """The calls per second that may leave now."""
         if self._cut_at is None:
             return self._most
         steps = (now - self._cut_at) / max(CAUTIOUS_SECONDS, CAUTIOUS_CALLS / self._cut_to)
@@ -77,7 +77,7 @@ class Throttle:
         self._left.append(now)
 
     def refused(self, left_at: float, now: float) -> float:
-        """The call that left at `left_at` was one too many. For how many seconds nobody should call."""
+        """The call that left at `left_at` was one too many. The seconds for which no call should leave."""
         self._refused.append(left_at)
         rate, cut_at = self.rate(now), self._cut_at
         left, refused = (self._in_the_window_before(left_at, times) for times in (self._left, self._refused))

@@ -82,7 +82,7 @@ def test_csv_has_voucherifys_columns_and_one_for_each_metadata_key(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_csv_cannot_say_is_told(tmp_path: Path) -> None:
+def test_what_csv_cannot_hold_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     metadata = {"Email": "x", "two words": "y", "nested": {"a": 1}, "texts": ["a, b"], "plan": "pro"}
     with CsvOutput(path) as output:
@@ -96,11 +96,11 @@ def test_what_csv_cannot_say_is_told(tmp_path: Path) -> None:
     assert as_json.endswith(": nested, texts")
 
 
-def test_a_file_too_large_for_the_import_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_too_large_for_the_import_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segsync.connectors.file.MOST_IMPORTED_BYTES", 100)
     with CsvOutput(tmp_path / "c.csv") as output:
         output.add(body(ADA))
-    assert "takes 100 a file, so it has to be split" in output.notes[0]
+    assert "takes 100 per file, so it has to be split" in output.notes[0]
 
 
 @pytest.mark.parametrize("kind", [NdjsonOutput, CsvOutput])

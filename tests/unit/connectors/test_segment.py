@@ -1,4 +1,4 @@
-"""The Profile API's client: nothing is missed, and nothing goes on for ever."""
+"""The Profile API's client: nothing is missed, and nothing is endless."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from segsync.connectors.segment import SegmentSource
 from segsync.errors import AccessError, AnswerError
 from segsync.models import Page, Profile
-from tests.support.scripted import Script, answer, transport_to
+from tests.support.scripted import Script, answer, client_to
 
 END = {"next": "", "has_more": False, "limit": 100, "url": ""}
 
@@ -40,9 +40,9 @@ async def _source(
     traits_first: bool = False,
     traits: Collection[str] | None = ("name", "e mail"),
 ) -> AsyncGenerator[SegmentSource, None]:
-    async with transport_to(script) as transport:
+    async with client_to(script) as client:
         yield SegmentSource(
-            transport,
+            client,
             identifier_type=identifier,
             traits=traits,
             traits_first=traits_first,
@@ -77,7 +77,7 @@ async def test_pages_follow_the_cursor_until_there_is_none() -> None:
 
 
 @pytest.mark.parametrize("offset", ["400", "any/cursor"])
-async def test_it_begins_where_it_is_told(offset: str) -> None:
+async def test_it_begins_where_it_is_reported(offset: str) -> None:
     assert [page.cursor for page in await _pages(Script(_ids("a")), offset)] == [offset]
 
 
@@ -94,10 +94,10 @@ async def test_a_server_that_lists_more_than_asked_for_loses_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "message"),
     [
-        ([_ids("a", then={"next": "", "has_more": True})], "goes on, but not where"),
-        ([_ids("a", then={"next": None, "has_more": True})], "goes on, but not where"),
+        ([_ids("a", then={"next": "", "has_more": True})], "has_more without a cursor"),
+        ([_ids("a", then={"next": None, "has_more": True})], "has_more without a cursor"),
         ([_ids("a", then=_cursor("0"))], "repeats"),
         ([_ids("a", then=_cursor("1")), _ids("b", then=_cursor("1"))], "repeats"),
         ([_ids(x, then=_cursor(n)) for x, n in (("a", "1"), ("b", "2"), ("c", "3"), ("d", "1"))], "repeats"),
@@ -105,13 +105,13 @@ async def test_a_server_that_lists_more_than_asked_for_loses_nobody() -> None:
         ([answer({"data": [{"id": "x"}], "cursor": END})], r"`segment_id` - at `\$\.data"),
     ],
 )
-async def test_a_listing_that_leads_nowhere_is_an_error_not_an_early_end(answers: list[Any], said: str) -> None:
+async def test_a_listing_that_leads_nowhere_is_an_error_not_an_early_end(answers: list[Any], message: str) -> None:
     # After the last of the answers a circle begins again from the first.
-    with pytest.raises(AnswerError, match=said):
+    with pytest.raises(AnswerError, match=message):
         await _pages(Script(*answers * 4))
 
 
-async def test_who_is_on_a_page_whose_cursor_leads_nowhere_is_not_thrown_away() -> None:
+async def test_the_profiles_of_a_page_whose_cursor_leads_nowhere_are_not_thrown_away() -> None:
     async with _source(Script(_ids("a", "b", then={"next": "", "has_more": True}))) as source:
         pages = source.pages("0")
         assert await anext(pages) == Page("0", ("a", "b"), "0"), "a resume has to begin with this page again"
@@ -124,7 +124,7 @@ async def test_a_space_that_does_not_exist_is_named() -> None:
         await _pages(Script(answer({"error": {"code": "not_found"}}, 404)))
 
 
-async def test_an_offset_that_is_no_cursor_is_named() -> None:
+async def test_an_offset_that_is_not_a_cursor_is_named() -> None:
     with pytest.raises(AccessError, match="Is 'abc' an offset or cursor"):
         await _pages(Script(answer({"error": {"code": "validation_error"}}, 400)), offset="abc")
 
@@ -162,9 +162,9 @@ async def test_what_segment_says_about_other_external_ids_does_not_matter() -> N
 
 
 @pytest.mark.parametrize(("status", "is_there"), [(200, True), (503, False)])
-async def test_it_can_tell_whether_segment_answers_at_all(status: int, is_there: bool) -> None:
-    async with transport_to(Script(answer({"data": [], "cursor": END}, status)), retry_seconds=0.1) as transport:
-        source = SegmentSource(transport, identifier_type="user_id", traits=())
+async def test_it_finds_out_whether_segment_answers_at_all(status: int, is_there: bool) -> None:
+    async with client_to(Script(answer({"data": [], "cursor": END}, status)), retry_seconds=0.1) as client:
+        source = SegmentSource(client, identifier_type="user_id", traits=())
         assert await source.answers() is is_there
 
 
@@ -256,7 +256,7 @@ async def test_who_has_neither_trait_nor_external_id_has_no_identifier() -> None
     assert await _profile(Script(_traits(), _external()), identifier="email", traits_first=True) is None
 
 
-async def test_a_number_as_the_identifying_trait_is_said_as_text() -> None:
+async def test_a_number_as_the_identifying_trait_is_converted_to_text() -> None:
     profile = await _profile(Script(_traits(user_id=42)), traits_first=True)
     assert profile is not None
     assert profile.source_id == "42"

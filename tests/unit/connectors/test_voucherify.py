@@ -1,4 +1,4 @@
-"""The client of the bulk upserts, and of what becomes of them."""
+"""The client of bulk upserts and of their results."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from segsync.connectors.base import RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
-from tests.support.scripted import Answer, Script, answer, raw, scripted_server, transport_to
+from tests.support.scripted import Answer, Script, answer, client_to, raw, scripted_server
 
 
 async def test_an_upsert_is_one_post_of_the_customers_and_gives_its_action() -> None:
     script = Script(answer({"async_action_id": "aa_1", "anything": "else"}, 202))
-    async with transport_to(script, service="Voucherify") as transport:
-        assert await VoucherifySink(transport).upsert(b'[{"source_id":"ada"}]') == "aa_1"
+    async with client_to(script, service="Voucherify") as client:
+        assert await VoucherifySink(client).upsert(b'[{"source_id":"ada"}]') == "aa_1"
     assert script.calls == ["POST /v1/customers/bulk/async"]
     assert script.bodies == [b'[{"source_id":"ada"}]']
 
 
 @pytest.mark.parametrize(
-    ("refusal", "error", "said"),
+    ("refusal", "error", "message"),
     [
         (answer({"key": "invalid_customer"}, 400), RefusedError, "invalid_customer"),
         (answer({}, 413), RefusedError, "413"),
@@ -36,10 +36,12 @@ async def test_an_upsert_is_one_post_of_the_customers_and_gives_its_action() -> 
         (answer({"id": "aa_1"}, 202), AnswerError, "missing required field `async_action_id`"),
     ],
 )
-async def test_each_refusal_says_what_can_be_done_about_it(refusal: Answer, error: type[Exception], said: str) -> None:
-    async with transport_to(Script(refusal), service="Voucherify") as transport:
-        with pytest.raises(error, match=said):
-            await VoucherifySink(transport).upsert(b"[]")
+async def test_each_refusal_says_what_can_be_done_about_it(
+    refusal: Answer, error: type[Exception], message: str
+) -> None:
+    async with client_to(Script(refusal), service="Voucherify") as client:
+        with pytest.raises(error, match=message):
+            await VoucherifySink(client).upsert(b"[]")
 
 
 # --- the metadata schema --------------------------------------------------------------------------------------
@@ -78,8 +80,8 @@ async def test_a_project_without_a_schema_allows_everything(nothing: Answer) -> 
 @asynccontextmanager
 async def sink_of(*answers: Answer) -> AsyncGenerator[tuple[VoucherifySink, Script], None]:
     script = Script(*answers)
-    async with transport_to(script, service="Voucherify") as transport:
-        yield VoucherifySink(transport), script
+    async with client_to(script, service="Voucherify") as client:
+        yield VoucherifySink(client), script
 
 
 def action(status: str = "DONE", **fields: Any) -> dict[str, Any]:
@@ -93,7 +95,7 @@ async def outcome_of(fields: object) -> UpsertResult:
     return outcome
 
 
-async def test_one_call_tells_the_status_of_many_actions() -> None:
+async def test_one_call_shows_the_status_of_many_actions() -> None:
     fields = {"object": "list", "async_actions": [action(), action("IN_PROGRESS", id="aa_2"), {"status": "DONE"}]}
     async with sink_of(answer(fields)) as (sink, script):
         assert await sink.action_statuses() == {"aa_1": "DONE", "aa_2": "IN_PROGRESS"}
@@ -114,7 +116,7 @@ async def test_an_action_that_wrote_everybody() -> None:
     assert outcome == UpsertResult("DONE", True, 100, 0, (), (), "v-1")
 
 
-async def test_whom_an_action_refused_is_told_with_the_reason_but_nothing_of_the_customer() -> None:
+async def test_customers_that_an_action_refused_are_reported_with_the_reason_but_nothing_of_the_customer() -> None:
     errors = [
         {
             "source_id": "ada@example.com",
@@ -145,12 +147,12 @@ async def test_an_action_that_does_not_say_how_it_ended_is_not_taken_for_a_succe
     assert outcome == UpsertResult("DONE", False, None, None, (), (), "v-1")
 
 
-async def test_an_action_that_voucherify_does_not_know_is_no_error() -> None:
+async def test_an_action_that_voucherify_does_not_know_is_not_an_error() -> None:
     async with sink_of(answer({"key": "not_found"}, 404)) as (sink, _):
         assert await sink.upsert_result("aa_1") is None
 
 
-async def test_other_refusals_to_tell_of_an_action_are_errors() -> None:
+async def test_other_refusals_to_show_an_action_are_errors() -> None:
     async with sink_of(answer({"key": "no"}, 400)) as (sink, _):
         with pytest.raises(RefusedError):
             await sink.upsert_result("aa_1")
@@ -204,7 +206,7 @@ def test_the_column_of_the_ids_is_known_however_it_is_spelt(header: str) -> None
     assert refused_in(f"{header},name", "ada,Ada") == ["ada"]
 
 
-def test_the_reason_of_a_report_is_told_without_the_customer() -> None:
+def test_the_reason_of_a_report_is_reported_without_the_customer() -> None:
     report = b'source_id,status,key,details\nada@example.com,FAILED,invalid,"Customer ada@example.com, was refused"\n'
     [refused] = refused_in_report(report)
     assert refused.source_id == "ada@example.com"
@@ -219,11 +221,11 @@ def test_the_reason_of_a_report_is_told_without_the_customer() -> None:
         *(b"id,status\nada,FAILED\n", b'{"error": "gone"}'),
     ],
 )
-def test_what_is_no_report_names_nobody(content: bytes) -> None:
+def test_what_is_not_a_report_names_nobody(content: bytes) -> None:
     assert refused_in_report(content) == []
 
 
-def test_an_enormous_field_in_a_report_is_no_defect() -> None:
+def test_an_enormous_field_in_a_report_is_not_a_defect() -> None:
     report = b"source_id,status\n" + b"x" * 200_000 + b",FAILED\n"
     assert [each.source_id for each in refused_in_report(report)] in ([], ["x" * 200_000])
 

@@ -15,14 +15,14 @@ from segsync.connectors.base import RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.redact import MOST_CHARACTERS
-from tests.support.scripted import Script, answer, raw, transport_to
+from tests.support.scripted import Script, answer, client_to, raw
 
 NO_REASON = "Voucherify gives no reason"
 
 
 async def outcome_of(action: object, status: int = 200) -> UpsertResult | None:
-    async with transport_to(Script(answer(action, status)), service="Voucherify") as transport:
-        return await VoucherifySink(transport).upsert_result("aa_1")
+    async with client_to(Script(answer(action, status)), service="Voucherify") as client:
+        return await VoucherifySink(client).upsert_result("aa_1")
 
 
 # --- actions --------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ async def test_an_action_that_voucherify_does_not_know_has_no_outcome() -> None:
     assert await outcome_of({"code": 404, "key": "not_found"}, 404) is None
 
 
-async def test_other_refusals_are_told() -> None:
+async def test_other_refusals_are_reported() -> None:
     with pytest.raises(RefusedError):
         await outcome_of({"code": 400}, 400)
     with pytest.raises(AccessError):
@@ -141,12 +141,12 @@ async def test_an_action_of_another_shape_is_named_by_its_field(action: object, 
 
 async def test_the_id_of_an_action_is_one_part_of_the_path() -> None:
     script = Script(answer({"status": "DONE"}))
-    async with transport_to(script, service="Voucherify") as transport:
-        await VoucherifySink(transport).upsert_result("aa/../1?x=ż")
+    async with client_to(script, service="Voucherify") as client:
+        await VoucherifySink(client).upsert_result("aa/../1?x=ż")
     assert script.calls == ["GET /v1/async-actions/aa%2F..%2F1%3Fx%3D%C5%BC"]
 
 
-async def test_a_listing_tells_the_status_of_the_newest_actions() -> None:
+async def test_a_listing_shows_the_status_of_the_newest_actions() -> None:
     listed = {
         "object": "list",
         "async_actions": [
@@ -157,16 +157,16 @@ async def test_a_listing_tells_the_status_of_the_newest_actions() -> None:
         "has_more": True,
     }
     script = Script(answer(listed))
-    async with transport_to(script, service="Voucherify") as transport:
-        assert await VoucherifySink(transport).action_statuses() == {"aa_2": "IN_PROGRESS", "aa_1": "DONE"}
+    async with client_to(script, service="Voucherify") as client:
+        assert await VoucherifySink(client).action_statuses() == {"aa_2": "IN_PROGRESS", "aa_1": "DONE"}
     assert script.calls == ["GET /v1/async-actions?limit=100"]
 
 
 async def test_a_report_is_read_from_where_it_lies() -> None:
     script = Script(raw(b"source_id,status\nada,FAILED\nben,SUCCESS\n", "text/csv"))
-    async with transport_to(script, service="Voucherify") as transport:
-        url = f"{transport._base_url}/reports/1.csv"
-        assert await VoucherifySink(transport).reported(url) == [RefusedCustomer("ada", NO_REASON)]
+    async with client_to(script, service="Voucherify") as client:
+        url = f"{client._base_url}/reports/1.csv"
+        assert await VoucherifySink(client).reported(url) == [RefusedCustomer("ada", NO_REASON)]
 
 
 # --- reports --------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_an_id_may_have_commas_quotes_line_breaks_and_any_script() -> None:
         b'source_id,status\n"' + b"x" * 200_000 + b'",FAILED\n',
     ],
 )
-def test_what_is_no_report_names_nobody(content: bytes) -> None:
+def test_what_is_not_a_report_names_nobody(content: bytes) -> None:
     assert refused(content) == {}
 
 

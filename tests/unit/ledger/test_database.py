@@ -562,7 +562,7 @@ def test_a_source_id_is_known_again_but_not_kept(path: Path) -> None:
         run = begin(ledger)
         members = [Member(1, "use_1", ledger.digest(source_id))]
         ledger.read(lambda db: entries.add_batch(db, run, "aa_1", members, attempt=1, is_followed=True))
-        rejection = Rejection("use_2", source_id, "map", "cannot be said in JSON", None)
+        rejection = Rejection("use_2", source_id, "map", "cannot be written in JSON", None)
         ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
         seen = b"".join(each.read_bytes() for each in path.parent.iterdir())
     assert b"use_1" in seen

@@ -103,7 +103,7 @@ def mapped(traits: Json) -> tuple[Json, Warnings]:
             id="metadata",
         ),
         pytest.param({"metadata": {}}, {"metadata": {}}, id="empty metadata"),
-        # what can be said as a string is
+        # what can be converted to a string is
         pytest.param({"name": 7, "phone": 48123456789}, {"name": "7", "phone": "48123456789"}, id="whole numbers"),
         pytest.param({"phone": 48123456789.0, "name": 1.5}, {"phone": "48123456789", "name": "1.5"}, id="decimals"),
         pytest.param({"name": True, "email": False}, {"name": "true", "email": "false"}, id="true and false"),
@@ -123,16 +123,16 @@ def test_a_trait_that_is_null_or_empty_is_left_out_without_a_warning(trait: str,
 
 @pytest.mark.parametrize("wrong", [[], ["x"], {}, {"x": 1}])
 @pytest.mark.parametrize("trait", TEXT_TRAITS)
-def test_what_cannot_be_said_as_text_is_left_out_and_counted(trait: str, wrong: object) -> None:
-    customer, [(told, _)] = mapped({trait: wrong})
-    assert (customer, told) == (ALWAYS, trait)
+def test_what_cannot_be_converted_to_text_is_left_out_and_counted(trait: str, wrong: object) -> None:
+    customer, [(left_out, _)] = mapped({trait: wrong})
+    assert (customer, left_out) == (ALWAYS, trait)
 
 
 @pytest.mark.parametrize("wrong", [[], ["x"], 0, 7, 1.5, True, False, "x"])
 @pytest.mark.parametrize("trait", ["address", "metadata"])
 def test_what_should_be_an_object_and_is_not_is_left_out_and_counted(trait: str, wrong: object) -> None:
-    customer, [(told, _)] = mapped({trait: wrong})
-    assert (customer, told) == (ALWAYS, trait)
+    customer, [(left_out, _)] = mapped({trait: wrong})
+    assert (customer, left_out) == (ALWAYS, trait)
 
 
 def test_a_part_of_the_wrong_type_does_not_cost_the_parts_beside_it() -> None:
@@ -147,8 +147,8 @@ def test_a_part_of_the_wrong_type_does_not_cost_the_parts_beside_it() -> None:
 
 
 def test_an_address_of_the_wrong_type_leaves_the_flat_one_to_be_used() -> None:
-    customer, [(told, _)] = mapped({"address": ["Main 1"], "city": "C"})
-    assert (customer, told) == (ALWAYS | {"address": {"city": "C"}}, "address")
+    customer, [(left_out, _)] = mapped({"address": ["Main 1"], "city": "C"})
+    assert (customer, left_out) == (ALWAYS | {"address": {"city": "C"}}, "address")
 
 
 # --- birthdates -----------------------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ def test_an_iso_birthdate_is_sent_as_the_day_that_it_names(rest: str) -> None:
     ],
 )
 def test_any_other_birthdate_goes_as_null_with_a_warning(value: object) -> None:
-    customer, [(told, _)] = mapped({"birthdate": value})
-    assert (customer, told) == (ALWAYS | {"birthdate": None}, "birthdate")
+    customer, [(left_out, _)] = mapped({"birthdate": value})
+    assert (customer, left_out) == (ALWAYS | {"birthdate": None}, "birthdate")
 
 
 @UNHURRIED
@@ -258,7 +258,7 @@ ODD: dict[str, object] = {
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_even_what_is_no_json_does_not_raise(odd: object) -> None:
+def test_even_what_is_not_json_does_not_raise(odd: object) -> None:
     for trait in TRAIT_NAMES:
         to_customer(Profile("use_1", "u1", {trait: odd}), lambda *_: None)
         to_customer(Profile("use_1", "u1", {"address": {trait: odd}}), lambda *_: None)

@@ -1,4 +1,4 @@
-"""The rules of metadata: where it comes from, who wins, and what becomes of what the schema does not define."""
+"""The rules of metadata: where it comes from, who wins, and what happens to keys that the schema does not define."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from segsync.errors import MappingError
 from segsync.mapping.customer import metadata_trait
-from segsync.mapping.metadata import MISSING, MOST_KEYS_TOLD, UNDEFINED, TraitChoice, metadata_rules
+from segsync.mapping.metadata import MISSING, MOST_KEYS_NAMED, UNDEFINED, TraitChoice, metadata_rules
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.unit.mapping.test_metadata_schema import DEFINITIONS, JSON, matches
 
@@ -26,7 +26,7 @@ MARK = "‡"
 
 
 class Rules:
-    """The rules of an import, what they make of traits, and what they told."""
+    """The rules of an import, what they make of traits, and their warnings."""
 
     def __init__(
         self, traits: str = "", undefined: str = "auto", schema: MetadataSchema | None = OPEN, used: Any = USED
@@ -84,7 +84,7 @@ def test_what_is_named_wins_over_the_trait_metadata_and_that_over_the_star() -> 
     assert Rules("*,plan")(**traits) == {"plan": "named", "tier": "metadata"}
 
 
-def test_a_trait_metadata_that_is_no_object_costs_the_named_traits_nothing() -> None:
+def test_a_trait_metadata_that_is_not_an_object_costs_the_named_traits_nothing() -> None:
     rules = Rules("plan")
     assert rules(plan="pro", metadata="plan=pro") == {"plan": "pro"}
     assert rules.warnings == [("metadata", "is text, not an object")]
@@ -119,11 +119,11 @@ def test_keys_that_are_not_defined_go_where_the_setting_says(
     rules = Rules("shoe_size", undefined, schema)
     metadata = rules(shoe_size=42, metadata={"plan": "pro", "other": 1}) or {}
     assert {"shoe_size", "other"} & set(metadata) == ({"shoe_size", "other"} if is_sent else set())
-    told = [("metadata.other", UNDEFINED), ("metadata.shoe_size", UNDEFINED)]
-    assert [each for each in sorted(rules.warnings) if each[0] != "metadata.plan"] == ([] if is_sent else told)
+    expected = [("metadata.other", UNDEFINED), ("metadata.shoe_size", UNDEFINED)]
+    assert [each for each in sorted(rules.warnings) if each[0] != "metadata.plan"] == ([] if is_sent else expected)
 
 
-def test_a_key_that_is_not_defined_is_told_once_and_not_for_every_profile() -> None:
+def test_a_key_that_is_not_defined_is_reported_once_and_not_without_endy_profile() -> None:
     rules = Rules(schema=STRICT)
     for number in range(50):
         assert rules(metadata={"shoe_size": number, "plan": "pro"}) == {"plan": "pro"}
@@ -173,17 +173,17 @@ def test_a_value_that_cannot_be_fitted_goes_where_an_undefined_key_goes(
             "plan": "pro",
             **({"points": "many"} if is_sent else {}),
         }
-    told = ("metadata.points", "is text that cannot be said as a number")
-    assert rules.warnings == ([] if is_sent else [told, told]), "each of them is another profile to look at"
+    expected = ("metadata.points", "is text that cannot be converted to a number")
+    assert rules.warnings == ([] if is_sent else [expected, expected]), "each of them is another profile to look at"
 
 
 def test_a_value_that_cannot_be_fitted_can_be_the_end_of_the_profile() -> None:
     assert Rules("points", "reject").rejection(points="many") == (
-        "metadata.points is text that cannot be said as a number, and METADATA_UNDEFINED is reject"
+        "metadata.points is text that cannot be converted to a number, and METADATA_UNDEFINED is reject"
     )
 
 
-def test_an_empty_text_is_no_value_unless_it_is_to_be_text() -> None:
+def test_an_empty_text_is_missing_unless_text_is_defined() -> None:
     rules = Rules(undefined="reject")
     assert rules(metadata={"plan": "", "points": "", "since": ""}) == {"plan": ""}
 
@@ -198,7 +198,7 @@ REQUIRED = MetadataSchema({"plan": Definition(optional=False), "points": Definit
 
 
 @pytest.mark.parametrize("undefined", ["auto", "send", "drop"])
-def test_a_required_key_without_a_value_is_told_once_and_the_rest_is_sent(undefined: str) -> None:
+def test_a_required_key_without_a_value_is_reported_once_and_the_rest_is_sent(undefined: str) -> None:
     rules = Rules(undefined=undefined, schema=REQUIRED)
     for _ in range(2):
         assert rules(metadata={"plan": "pro"}) == {"plan": "pro"}
@@ -227,11 +227,11 @@ def test_where_the_schema_is_not_known_nothing_is_checked() -> None:
     assert rules.warnings == []
 
 
-# --- what is told ---------------------------------------------------------------------------------------------
+# --- names in warnings -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["shoe_size", "Favourite colour", "größe", "$browser", "a.b:c-d", "k" * 64])
-def test_a_key_is_told_as_it_is(key: str) -> None:
+def test_a_key_is_shown_as_it_is(key: str) -> None:
     rules = Rules(schema=STRICT)
     rules(metadata={key: 1})
     assert rules.warnings == [(f"metadata.{key}", UNDEFINED)]
@@ -250,10 +250,10 @@ def test_a_key_that_may_be_personal_is_not(key: str) -> None:
 
 def test_keys_that_are_data_do_not_fill_memory() -> None:
     rules = Rules(schema=STRICT)
-    for number in range(MOST_KEYS_TOLD + 100):
+    for number in range(MOST_KEYS_NAMED + 100):
         name = "".join(chr(ord("a") + int(digit)) for digit in str(number))
         rules(metadata={f"key_{name}": 1})
-    assert len(rules.warnings) == MOST_KEYS_TOLD + 1
+    assert len(rules.warnings) == MOST_KEYS_NAMED + 1
     assert rules.warnings[-1] == ("metadata.…", UNDEFINED)
 
 
@@ -290,7 +290,7 @@ def test_nothing_raises_and_what_comes_out_does_not_change_again(
 
 
 @given(st.dictionaries(KEYS, st.text().map(lambda text: MARK + text)), SCHEMAS)
-def test_what_is_told_shows_no_value(traits: Mapping[str, str], schema: MetadataSchema) -> None:
+def test_a_warning_shows_no_value(traits: Mapping[str, str], schema: MetadataSchema) -> None:
     rules = Rules("*", "drop", schema)
     rules(**traits)
     assert MARK not in str(rules.warnings)

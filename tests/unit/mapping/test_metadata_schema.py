@@ -38,7 +38,7 @@ DEFINITIONS = st.builds(Definition, st.sampled_from(TYPES), st.booleans())
 
 
 def is_of(value: Any, kind: str) -> bool:
-    """What Voucherify documents about a single value of a type, said again in other words."""
+    """What Voucherify documents about a single value of a type, written once more."""
     match kind:
         case "string" | "image_url":
             return isinstance(value, str)
@@ -97,7 +97,7 @@ def matches(value: Any, definition: Definition) -> bool:
         ("a type of next year", [1, "x"], [1, "x"]),
     ],
 )
-def test_what_can_be_said_as_the_type_is(kind: str, value: object, fitted: object) -> None:
+def test_what_can_be_converted_to_the_type_is(kind: str, value: object, fitted: object) -> None:
     assert json.dumps(fit(value, Definition(kind))) == json.dumps(fitted)
 
 
@@ -141,10 +141,10 @@ def test_what_comes_out_is_of_the_type_and_does_not_change_again(value: object, 
 
 
 @given(JSON, DEFINITIONS)
-def test_what_is_wrong_is_said_without_the_value(value: object, definition: Definition) -> None:
+def test_what_is_wrong_is_reported_without_the_value(value: object, definition: Definition) -> None:
     problem = misfit(f"‡{value}", definition)
     assert problem.startswith("is ")
     assert "‡" not in problem
     assert misfit([value], Definition("number", array=True)) == (
-        "is a list with something that cannot be said as a number"
+        "is a list with something that cannot be converted to a number"
     )

@@ -31,7 +31,9 @@ def test_traits_are_named_renamed_or_all(text: str, choice: TraitChoice) -> None
 
 @pytest.mark.parametrize("text", [",", "plan,", "a,,b", "=", "ltv=", "=ltv", "a=b=c", "*=a", "a=*", "a\nb"])
 def test_what_names_no_trait_is_refused_with_how_to_write_it(text: str) -> None:
-    with pytest.raises(ValueError, match=r"must be names of traits parted by commas, key=trait .+, \* for all others"):
+    with pytest.raises(
+        ValueError, match=r"must be names of traits separated by commas, key=trait .+, \* for all others"
+    ):
         TraitChoice.parse(text)
 
 

@@ -62,7 +62,7 @@ def test_it_grows_again_when_the_latency_does() -> None:
     assert 40 <= crew.size <= 50
 
 
-def test_an_outage_is_no_reason_to_try_more() -> None:
+def test_an_outage_is_not_a_reason_to_try_more() -> None:
     crew = ConcurrencyController()
     assert [crew.judge(Usage(0.0, 0.0), now) for now in range(60)] == [FIRST] * 60
 

@@ -93,15 +93,15 @@ async def test_the_identifier_is_used_where_it_is_read_from_the_traits(lookup: s
     ],
     ids=["401", "403", "400", "no schema"],
 )
-async def test_where_the_schema_alone_is_not_to_be_read_metadata_goes_as_it_is_and_that_is_told(
+async def test_where_the_schema_alone_is_not_to_be_read_metadata_goes_as_it_is_and_that_is_reported(
     undefined: str, error: CallError
 ) -> None:
     events = Events()
     settings = settings_of(metadata_undefined=undefined, metadata_traits="vip")
     rules = await read_metadata_rules(settings, Schemas(error), events.append)
     assert made_by(rules, vip=True, metadata={"points": "many"}) == {"vip": True, "points": "many"}
-    [told] = events.of(MetadataUnchecked)
-    assert "the metadata schema" in told.reason
+    [unchecked] = events.of(MetadataUnchecked)
+    assert "the metadata schema" in unchecked.reason
 
 
 @pytest.mark.parametrize("undefined", ["drop", "reject"])
@@ -117,14 +117,14 @@ async def test_settings_that_need_the_schema_stop_the_import_with_what_to_do(und
 
 
 @pytest.mark.parametrize("undefined", ["auto", "send", "drop", "reject"])
-async def test_credentials_that_open_nothing_at_all_are_told_as_such(undefined: str) -> None:
+async def test_credentials_that_open_nothing_at_all_are_reported_as_such(undefined: str) -> None:
     schemas = Schemas(access_error(401), other=access_error(401))
     with pytest.raises(AccessError, match="it refuses the key"):
         await read_metadata_rules(settings_of(metadata_undefined=undefined), schemas, Events().append)
 
 
 @pytest.mark.parametrize("error", [TransientError("503", service="V"), QuotaError("used up", service="V")])
-async def test_an_outage_is_no_reason_to_go_on_without_the_schema(error: CallError) -> None:
+async def test_an_outage_is_not_a_reason_to_go_on_without_the_schema(error: CallError) -> None:
     with pytest.raises(SegsyncError) as caught:
         await read_metadata_rules(settings_of(), Schemas(error), Events().append)
     assert caught.value is error

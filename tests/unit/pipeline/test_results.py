@@ -1,4 +1,4 @@
-"""What became of the customers that Voucherify accepted, from a Voucherify in memory and a real ledger."""
+"""The results of bulk upserts that Voucherify accepted, with a Voucherify in memory and a real ledger."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.support.ledgers import (
     outcomes_of,
     run_of,
 )
-from tests.support.scripted import Script, answer, transport_to
+from tests.support.scripted import Script, answer, client_to
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 class Scene:
-    """An import that sends a batch a page, and hears of the outcomes."""
+    """An import that sends a batch per page, and reads the results."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Scene:
         return list(ids)
 
     def send_again(self, result: Callable[[list[str]], UpsertResult | None]) -> None:
-        """What is to be taken again, in upserts that end so."""
+        """Replay what is pending, in upserts that end so."""
         batches = self.ledger.read(partial(entries.replays, since=0)).get(self.run, [])
         record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True).record
         for number, batch in enumerate(batches, 1):
@@ -138,7 +138,7 @@ class Scene:
 
     @property
     def outcomes(self) -> Outcomes:
-        """As the ledger has them, which is as the events tell."""
+        """As the ledger has them, which is as the events report."""
         outcomes = outcomes_of(self.ledger, self.run)
         assert outcomes == self.counters.outcomes
         return outcomes
@@ -231,7 +231,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("error", UNREADABLE, ids=lambda error: type(error).__name__)
-async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_taken_again_once(
+async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_replayed_once(
     scene: Scene, error: CallError
 ) -> None:
     ids = scene.send(100, None)
@@ -248,7 +248,7 @@ async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_taken_a
     assert error.message in scene.rejections[-1].reason
 
 
-async def test_what_is_taken_again_and_goes_through_then_is_confirmed(scene: Scene) -> None:
+async def test_what_is_replayed_and_goes_through_then_is_confirmed(scene: Scene) -> None:
     ids = scene.send(100, None)
     scene.voucherify.outcomes["aa_1"] = done(100, ids[:30], listed=10)
     await scene.follow()
@@ -287,9 +287,9 @@ async def test_an_error_about_somebody_else_does_not_hide_that_somebody_was_refu
 GONE = [(failed, "FAILED in Voucherify"), (lambda: None, "is not known to Voucherify")]
 
 
-@pytest.mark.parametrize(("result", "said"), GONE, ids=["FAILED", "404"])
+@pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
 async def test_an_action_that_came_to_nothing_is_repeated_once_and_its_customers_are_rejected_then(
-    scene: Scene, result: Callable[[], UpsertResult | None], said: str
+    scene: Scene, result: Callable[[], UpsertResult | None], reason: str
 ) -> None:
     ids = scene.send(5, result())
     await scene.follow()
@@ -298,18 +298,18 @@ async def test_an_action_that_came_to_nothing_is_repeated_once_and_its_customers
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=5)
     assert scene.rejections == [
-        Rejection(f"use_{each}", each, "confirm", f"the bulk upsert aa_2 {said}", "aa_2") for each in ids
+        Rejection(f"use_{each}", each, "confirm", f"the bulk upsert aa_2 {reason}", "aa_2") for each in ids
     ]
     assert scene.ledger.read(partial(entries.replays, since=0)) == {}
 
 
-@pytest.mark.parametrize(("result", "said"), GONE, ids=["FAILED", "404"])
-async def test_so_many_of_them_in_a_row_stop_the_import(
-    scene: Scene, result: Callable[[], UpsertResult | None], said: str
+@pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
+async def test_many_of_them_in_a_row_stop_the_import(
+    scene: Scene, result: Callable[[], UpsertResult | None], reason: str
 ) -> None:
     for _ in range(FAILED_IN_A_ROW + 5):
         scene.send(2, result())
-    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row failed \(the bulk upsert aa_25 {said}\)"):
+    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row failed \(the bulk upsert aa_25 {reason}\)"):
         await scene.follow()
     assert scene.outcomes == Outcomes(sent=10, pending=50)
     assert scene.rejections == []
@@ -339,7 +339,7 @@ async def test_what_failed_while_no_import_ran_does_not_stop_the_next_one(scene:
 async def test_three_batches_all_of_whose_customers_were_refused_stop_the_import_and_reject_nobody(
     scene: Scene,
 ) -> None:
-    """A metadata schema that lacks a property, say."""
+    """E.g. a metadata schema that lacks a property."""
     for _ in range(4):
         ids = scene.send(10, None)
         scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(10, ids)
@@ -387,7 +387,7 @@ async def test_a_few_customers_in_small_batches_stop_nothing(scene: Scene) -> No
     assert scene.outcomes == Outcomes(rejected=24)
 
 
-async def test_those_of_an_earlier_process_are_taken_again_since_the_schema_may_be_mended(scene: Scene) -> None:
+async def test_those_of_an_earlier_process_are_replayed_since_the_schema_may_be_fixed(scene: Scene) -> None:
     for _ in range(4):
         ids = scene.send(10, None)
         scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(10, ids)
@@ -482,7 +482,7 @@ async def test_one_or_two_are_asked_for_by_their_ids(scene: Scene) -> None:
     assert scene.voucherify.calls == ["aa_1", "aa_2"]
 
 
-async def test_of_many_a_listing_tells_which_have_ended(scene: Scene) -> None:
+async def test_of_many_a_listing_shows_which_have_ended(scene: Scene) -> None:
     for number in range(80):
         scene.send(1, done(1) if number % 2 else not_ended())
     following = asyncio.ensure_future(scene.follow())
@@ -497,7 +497,7 @@ async def test_of_many_a_listing_tells_which_have_ended(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("batches", [101, 150, 250])
-async def test_those_that_are_too_old_for_the_listing_are_found_and_told_once(scene: Scene, batches: int) -> None:
+async def test_those_that_are_too_old_for_the_listing_are_found_and_reported_once(scene: Scene, batches: int) -> None:
     for _ in range(batches):
         scene.send(2, done(2))
     await scene.follow()
@@ -548,7 +548,7 @@ async def test_outcomes_that_an_earlier_process_left_open_are_read(scene: Scene)
     assert scene.rejections == [Rejection(f"use_{ids[0]}", ids[0], "confirm", REASON, "req-outcome")]
 
 
-async def test_only_customers_that_still_count_are_told_of(ledger: Ledger) -> None:
+async def test_only_customers_that_still_count_are_reported(ledger: Ledger) -> None:
     """The others are on a page that the resumed import has sent once more."""
     scene = Scene(ledger)
     scene.send(3, done(3))
@@ -627,7 +627,7 @@ async def test_rejections_of_a_failed_upsert_name_the_source_ids_of_this_process
 # --- privacy --------------------------------------------------------------------------------------------------
 
 
-async def test_a_reason_that_quotes_the_customer_is_told_and_kept_without_it(ledger: Ledger) -> None:
+async def test_a_reason_that_quotes_the_customer_is_reported_and_kept_without_it(ledger: Ledger) -> None:
     source_id = "ada.lovelace@example.com"
     action = {
         "id": "aa_1",
@@ -646,8 +646,8 @@ async def test_a_reason_that_quotes_the_customer_is_told_and_kept_without_it(led
             ],
         },
     }
-    async with transport_to(Script(answer(action)), service="Voucherify") as transport:
-        scene = Scene(ledger, VoucherifySink(transport))
+    async with client_to(Script(answer(action)), service="Voucherify") as client:
+        scene = Scene(ledger, VoucherifySink(client))
         await scene.begin()
         scene.send([source_id, "ben@example.com"], None)
         await scene.follow()
@@ -657,6 +657,6 @@ async def test_a_reason_that_quotes_the_customer_is_told_and_kept_without_it(led
     assert "invalid_customer: Customer … was refused" in rejection.reason
     assert ledger.path is not None
     kept = b"".join(each.read_bytes() for each in ledger.path.parent.iterdir()).decode(errors="replace")
-    for said in (rejection.reason, kept.replace(f"use_{source_id}", "").replace("use_ben@example.com", "")):
+    for reason in (rejection.reason, kept.replace(f"use_{source_id}", "").replace("use_ben@example.com", "")):
         for secret in ("ada.lovelace", "example.com", "Lovelace", "7946", "countess"):
-            assert secret not in said
+            assert secret not in reason

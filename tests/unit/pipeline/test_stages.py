@@ -12,7 +12,8 @@ from segsync.events import BatchSent, ConcurrencyChanged, Event, PageDone, Profi
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Profile, Rejection, Usage, WithoutIdentifier
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
-from segsync.pipeline.stages import CREW_SECONDS, IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
+from segsync.pipeline.concurrency import LOOK_SECONDS
+from segsync.pipeline.stages import IDLE_FLUSH_SECONDS, REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.support.memory import READ_SECONDS, Import, MemorySink, MemorySource, refused
 
@@ -43,7 +44,7 @@ def test_an_empty_space_is_done_at_once() -> None:
     assert job.counters.outcomes.profiles == 0
 
 
-def test_profiles_without_identifier_are_not_sent_and_told() -> None:
+def test_profiles_without_identifier_are_not_sent_and_reported() -> None:
     source = MemorySource(500)
     source.source_id = lambda index: None if index % 5 else f"user-{index}"
     job = Import(source, MemorySink())
@@ -105,7 +106,7 @@ def test_slow_uploads_cost_no_read_throughput_while_the_queues_have_room() -> No
 
 
 @pytest.mark.parametrize("concurrency", [1, 8, 40])
-def test_a_concurrency_that_was_said_is_kept(concurrency: int) -> None:
+def test_a_configured_concurrency_is_kept(concurrency: int) -> None:
     job = Import(MemorySource(500), MemorySink(), concurrency=concurrency)
     job.source.usage = lambda: Usage(1.0, 0.01)
     job.run()
@@ -119,7 +120,7 @@ def test_more_profiles_are_read_at_a_time_while_much_of_what_is_allowed_is_unuse
     def usage() -> Usage:
         nonlocal reads_before
         reads, reads_before = job.source.reads - reads_before, job.source.reads
-        return Usage(reads / CREW_SECONDS, reads / (1000 * CREW_SECONDS))
+        return Usage(reads / LOOK_SECONDS, reads / (1000 * LOOK_SECONDS))
 
     job.source.usage = usage
     job.run()
@@ -268,7 +269,7 @@ def test_the_last_profile_of_a_space_can_fail_alone_too() -> None:
     assert (job.counters.sent, job.counters.rejected, job.counters.resume_offset) == (49, 1, None)
 
 
-def test_a_customer_that_the_sink_fails_on_for_ever_costs_just_itself_while_others_go_through() -> None:
+def test_a_customer_that_the_sink_fails_on_without_end_costs_just_itself_while_others_go_through() -> None:
     sink = MemorySink()
     alone = TransientError("500", service="Test", others_succeed=True)
     sink.trouble = lambda source_ids: alone if "user-42" in source_ids else None
@@ -412,10 +413,10 @@ def test_any_number_of_bad_neighbours_in_a_batch_cost_just_themselves(status: in
     assert job.counters.sent == 450
 
 
-# --- what is told of who was sent and who was rejected ----------------------------------------------------------
+# --- events of what was sent and what was rejected -------------------------------------------------------------
 
 
-def test_each_upsert_is_told_with_its_action_and_with_whose_customers_are_in_it() -> None:
+def test_each_upsert_is_reported_with_its_action_and_with_whose_customers_are_in_it() -> None:
     source = MemorySource(30, page_size=10)
     source.source_id = lambda index: f"user-{index}" if index % 3 else None
     job = Import(source, MemorySink(), batch_size=7)
@@ -430,14 +431,14 @@ def test_each_upsert_is_told_with_its_action_and_with_whose_customers_are_in_it(
     assert all(each.source_id.encode() in each.customer for each in profiles)
 
 
-def test_each_rejection_is_told_with_its_page() -> None:
+def test_each_rejection_is_reported_with_its_page() -> None:
     source, sink = MemorySource(40, page_size=10), MemorySink()
     source.trouble = lambda index: refused(404) if index in (3, 27) else None
     sink.trouble = lambda source_ids: refused(400) if "user-15" in source_ids else None
     job = Import(source, sink)
     job.run()
-    told = {e.rejection.segment_id: e.page for e in job.events if isinstance(e, ProfileRejected)}
-    assert told == {"3": 1, "15": 2, "27": 3}
+    pages = {e.rejection.segment_id: e.page for e in job.events if isinstance(e, ProfileRejected)}
+    assert pages == {"3": 1, "15": 2, "27": 3}
 
 
 def test_nobody_is_confirmed_by_an_upsert_that_was_accepted() -> None:
@@ -452,7 +453,7 @@ def _rejection_of(job: Import) -> Rejection:
 
 
 @pytest.mark.parametrize("source_id", ["ada@example.com", "+48 600 700 800", "ada", "Ada/Lovelace", 'a"da', "käufer 1"])
-def test_the_reason_of_a_customer_that_was_refused_alone_is_told_without_the_customer(source_id: str) -> None:
+def test_the_reason_of_a_customer_that_was_refused_alone_is_reported_without_the_customer(source_id: str) -> None:
     source, sink = MemorySource(5), MemorySink()
     source.source_id = lambda index: source_id if index == 2 else f"user-{index}"
     reason = f"property 'email' is invalid for {source_id}"
@@ -466,7 +467,7 @@ def test_the_reason_of_a_customer_that_was_refused_alone_is_told_without_the_cus
     assert rejection.source_id == source_id, "the list of the rejected ones has a column for it"
 
 
-def test_the_reason_of_a_customer_that_the_sink_fails_on_is_told_without_the_customer_too() -> None:
+def test_the_reason_of_a_customer_that_the_sink_fails_on_is_reported_without_the_customer_too() -> None:
     sink = MemorySink()
     alone = TransientError("answered 500: cannot write user-2; given up", service="Test", others_succeed=True)
     sink.trouble = lambda source_ids: alone if "user-2" in source_ids else None
@@ -476,7 +477,7 @@ def test_the_reason_of_a_customer_that_the_sink_fails_on_is_told_without_the_cus
     assert "answered 500" in _rejection_of(job).reason
 
 
-def test_what_stops_the_import_because_everybody_is_refused_tells_the_reason_without_the_customer() -> None:
+def test_what_stops_the_import_because_everybody_is_refused_gives_the_reason_without_the_customer() -> None:
     source, sink = MemorySource(1000), MemorySink()
     source.source_id = lambda index: f"ada{index}@example.com"
     sink.trouble = lambda source_ids: refused(400, f"metadata schema: {source_ids[0]} is not allowed")
@@ -489,7 +490,7 @@ def test_what_stops_the_import_because_everybody_is_refused_tells_the_reason_wit
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])
-def test_profiles_that_are_taken_again_may_all_be_refused_once_more(where: str) -> None:
+def test_profiles_that_are_replayed_may_all_be_refused_once_more(where: str) -> None:
     source, sink = MemorySource(4 * REJECTED_IN_A_ROW), MemorySink()
     if where == "source":
         source.trouble = lambda _index: refused(400)
@@ -501,7 +502,7 @@ def test_profiles_that_are_taken_again_may_all_be_refused_once_more(where: str) 
     assert job.counters.resume_offset is None
 
 
-def test_so_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_still() -> None:
+def test_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_still() -> None:
     source = MemorySource(MAX_OPEN_PAGES + 50, page_size=1)
     source.trouble = lambda _index: refused(400)
     job = Import(source, MemorySink(), rejected_in_a_row=None)
@@ -510,7 +511,7 @@ def test_so_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_s
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])
-def test_whoever_is_taken_again_while_the_service_is_away_is_not_rejected_for_that(where: str) -> None:
+def test_whoever_is_replayed_while_the_service_is_away_is_not_rejected_for_that(where: str) -> None:
     source, sink = MemorySource(300), MemorySink()
     away = TransientError("away", service="Test")
     if where == "source":

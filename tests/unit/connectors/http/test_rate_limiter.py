@@ -65,7 +65,7 @@ def test_waiting_for_a_turn_does_not_keep_the_loop_busy_where_timers_have_whole_
     assert clock.turns_of_the_loop <= 6 * len(times)
 
 
-def test_a_burst_after_an_idle_while_is_no_burst() -> None:
+def test_a_burst_after_an_idle_while_is_not_a_burst() -> None:
     async def run() -> list[float]:
         limiter = RateLimiter(100)
         await asyncio.sleep(60)
@@ -247,7 +247,7 @@ def test_usage_is_the_share_of_the_turns_that_were_taken(workers: int, share: fl
     assert usage.calls_per_second == pytest.approx(share * 99, abs=3)
 
 
-def test_where_many_stand_in_line_it_is_not_they_who_leave_turns_unused() -> None:
+def test_where_many_calls_stand_in_line_it_is_not_they_that_leave_turns_unused() -> None:
     async def run() -> Usage | None:
         limiter = RateLimiter(100)
         tasks = [asyncio.create_task(_times_of(limiter, 1000, workers=1)) for _ in range(16)]
@@ -260,7 +260,7 @@ def test_where_many_stand_in_line_it_is_not_they_who_leave_turns_unused() -> Non
     assert run_virtual(run(), lateness_seconds=0.03) is None
 
 
-def test_usage_begins_anew_when_it_was_told() -> None:
+def test_usage_begins_anew_when_it_was_read() -> None:
     async def run() -> tuple[Usage | None, Usage | None, Usage | None]:
         limiter = RateLimiter(100)
         busy = await _usage_of(limiter, 9, latency_seconds=0.1, seconds=5)
@@ -278,7 +278,7 @@ def test_usage_begins_anew_when_it_was_told() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.7])
-def test_it_takes_a_longer_look_to_tell_that_little_is_unused(seconds: float) -> None:
+def test_it_takes_a_longer_look_to_see_that_little_is_unused(seconds: float) -> None:
     async def run(workers: int) -> Usage | None:
         return await _usage_of(RateLimiter(1000), workers, latency_seconds=0.1, seconds=seconds)
 
@@ -286,7 +286,7 @@ def test_it_takes_a_longer_look_to_tell_that_little_is_unused(seconds: float) ->
     assert (run_virtual(run(10)) is not None) == (seconds > 0.25)
 
 
-def test_usage_tells_nothing_of_a_pause_however_often_it_is_asked() -> None:
+def test_usage_shows_nothing_of_a_pause_however_often_it_is_asked() -> None:
     async def run() -> tuple[list[Usage | None], Usage | None]:
         limiter = RateLimiter(100)
         limiter.pause(20)

@@ -1,4 +1,4 @@
-"""When a failed call is tried again, for how long, and what is said when it is given up. No wait takes time here."""
+"""When a failed call is retried, for how long, and the error when it is given up. No wait takes time here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def trouble(status: int = 503, wait: float | None = None, request_id: str | None
 
 
 class Trial:
-    """One call, begun at second 0, that fails with each of `failures` in turn, the last one for ever, or succeeds."""
+    """One call, begun at second 0, that fails with each of `failures` in turn, the last one always, or succeeds."""
 
     def __init__(
         self,
@@ -160,14 +160,19 @@ def test_the_hour_of_a_sandbox_project_is_waited_for() -> None:
     assert Trial(trouble(429, 3600), None, patience=60).waits == about([3600])
 
 
-def test_a_wait_that_no_rate_limit_explains_is_not_waited_for_and_said() -> None:
+def test_a_wait_that_no_rate_limit_explains_is_not_waited_for_and_reported() -> None:
     asked = LONGEST_ANNOUNCED_WAIT_SECONDS + 80_000
     trial = Trial(trouble(429, asked), None)
     assert trial.tried_at == [0.0]
     assert str(trial.gave_up).endswith("since it asks to wait 83,700 s")
 
 
-# --- what is tried again, and what is told --------------------------------------------------------------------
+def test_a_wait_of_absurd_length_is_reported_as_longer_than_a_number() -> None:
+    trial = Trial(trouble(429, 1e300), None)
+    assert str(trial.gave_up).endswith("since it asks to wait more than 1,000,000,000 s")
+
+
+# --- what is retried, and which events say so ------------------------------------------------------------------
 
 
 def test_only_trouble_that_may_pass_is_tried_again() -> None:
@@ -184,13 +189,13 @@ def test_a_defect_is_not_taken_for_trouble_that_may_pass() -> None:
     assert len(trial.tried_at) == 2
 
 
-def test_each_retry_is_told_with_its_reason_its_wait_and_how_long_it_has_been_so_far() -> None:
+def test_each_retry_is_reported_with_its_reason_its_wait_and_how_long_it_has_been_so_far() -> None:
     trial = Trial(trouble(), trouble(500), trouble(429, 7.0), None, random=Steady(2))
-    told = [
+    retries = [
         (event.service, event.reason, event.attempt, event.wait_seconds, event.elapsed_seconds)
         for event in trial.events.of(CallRetried)
     ]
-    assert told == [
+    assert retries == [
         ("Test", "Test answered 503", 1, 2.0, pytest.approx(0, abs=0.01)),
         ("Test", "Test answered 500", 2, 2.0, pytest.approx(2, abs=0.01)),
         ("Test", "Test answered 429", 3, 7.0, pytest.approx(4, abs=0.01)),

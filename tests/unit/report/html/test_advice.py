@@ -18,10 +18,10 @@ from segsync.report.html.advice import KINDS, STAGES, advised, kind_of, warning_
         ("read", "Segment answered 404 (not_found) to GET /v1/…: Profile was not found.", "No longer in Segment"),
         ("read", "Segment answered 503 to GET /v1/…", "Segment could not read them"),
         ("read", "Segment at https://x did not answer GET /v1/…: timed out", "Segment could not read them"),
-        ("read", "Segment says that a profile's traits goes on, but not where", "Segment's answer could not be used"),
-        ("map", "12,345,678 bytes, more than the 10,485,760 that a options may have", "Too large to send"),
+        ("read", "Segment returned has_more without a cursor for the list", "Segment's answer could not be used"),
+        ("map", "12,345,678 bytes, more than the 10,485,760 that a request may have", "Too large to send"),
         ("upsert", "Voucherify answered 413 to POST /v1/customers/bulk/async", "Too large to send"),
-        ("map", "cannot be said in JSON: RecursionError", "A value cannot be sent"),
+        ("map", "cannot be written in JSON: RecursionError", "A value cannot be sent"),
         (
             "confirm",
             "invalid_customer: 'metadata.tier' is not defined",
