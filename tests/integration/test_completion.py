@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import SEGSYNC
+from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC
 
 COMPLETE = """
 eval "$(segsync --show-completion bash)"
@@ -18,6 +18,9 @@ COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _segsync_completion segsync
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
+
+NAMED = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+"""The shell is the one that is named, not the one that the tests were started from: there need not be one."""
 
 
 def completed(words: str) -> list[str]:
@@ -31,7 +34,7 @@ def completed(words: str) -> list[str]:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     assert ended.stderr == ""
@@ -48,15 +51,17 @@ def test_a_shell_completes_flags_and_commands() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_completion_is_that_of_the_command_however_it_is_asked_for(shell: str) -> None:
     asked = [*SEGSYNC, "--show-completion", shell]
-    script = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
+    script = subprocess.run(
+        asked, env=NAMED, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    ).stdout
     assert "_SEGSYNC_COMPLETE" in script
     assert "python" not in script
 
 
 def test_completion_is_installed_where_the_shell_looks(tmp_path: Path) -> None:
     asked = [*SEGSYNC, "--install-completion", "bash"]
-    environment = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
-    ended = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    environment = {**NAMED, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    ended = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
     [script] = tmp_path.rglob("segsync.sh")
     assert "_SEGSYNC_COMPLETE" in script.read_text(encoding="utf-8")
     assert str(script) in (tmp_path / ".bashrc").read_text(encoding="utf-8")

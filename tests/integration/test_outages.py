@@ -10,7 +10,7 @@ from segsync.sandbox.options import Faults
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, ended, fast, moment, wait_until, wait_until_accepted
-from tests.integration.mendable import MendableSandbox
+from tests.integration.repairable import AN_HOUR, RepairableSandbox
 from tests.integration.truth import assert_files_tell, rejections, truth
 
 pytestmark = pytest.mark.slow
@@ -88,16 +88,17 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
     assert_files_tell(expected, segsync)
 
 
-def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    sandbox = start_sandbox(fast(200, action_seconds=3.0))
-    running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="60")
-    _wait_until_all_is_sent(sandbox)
-    _set(sandbox, "voucherify", AWAY)
-    before = _calls_to(sandbox, "voucherify")
-    wait_until(lambda: _calls_to(sandbox, "voucherify") >= before + 3)
-    _set(sandbox, "voucherify", BACK)
-    run = ended(running)
-    verdict = sandbox.verdict()
+def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsync) -> None:
+    with RepairableSandbox(fast(200, action_seconds=AN_HOUR)) as sandbox:
+        running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="60")
+        _wait_until_all_is_sent(sandbox)
+        _set(sandbox, "voucherify", AWAY)
+        before = _calls_to(sandbox, "voucherify")
+        wait_until(lambda: _calls_to(sandbox, "voucherify") >= before + 3)
+        sandbox.pass_time(AN_HOUR)
+        _set(sandbox, "voucherify", BACK)
+        run = ended(running)
+        verdict = sandbox.verdict()
     assert run.code == 0
     assert verdict.is_right
     assert verdict.accepted == verdict.expected
@@ -105,21 +106,22 @@ def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsyn
 
 
 def test_an_outage_while_only_outcomes_are_missing_that_lasts_stops_the_run_and_a_resume_hears_of_them(
-    segsync: Segsync, start_sandbox: StartSandbox
+    segsync: Segsync,
 ) -> None:
-    sandbox = start_sandbox(fast(200, action_seconds=3.0))
-    running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
-    customers = _wait_until_all_is_sent(sandbox)
-    _set(sandbox, "voucherify", AWAY)
-    stopped = ended(running)
-    assert stopped.code == 1
-    assert stopped.row("Customers sent") == customers
-    assert f"the results of {customers} customers are not read. To resume, run:" in stopped.stderr
-    assert "python -m segsync --resume\n" in stopped.stderr
+    with RepairableSandbox(fast(200, action_seconds=AN_HOUR)) as sandbox:
+        running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
+        customers = _wait_until_all_is_sent(sandbox)
+        _set(sandbox, "voucherify", AWAY)
+        stopped = ended(running)
+        assert stopped.code == 1
+        assert stopped.row("Customers sent") == customers
+        assert f"the results of {customers} customers are not read. To resume, run:" in stopped.stderr
+        assert "python -m segsync --resume\n" in stopped.stderr
 
-    _set(sandbox, "voucherify", BACK)
-    resumed = segsync("--resume", sandbox=sandbox)
-    verdict = sandbox.verdict()
+        sandbox.pass_time(AN_HOUR)
+        _set(sandbox, "voucherify", BACK)
+        resumed = segsync("--resume", sandbox=sandbox)
+        verdict = sandbox.verdict()
     assert resumed.code == 0
     assert verdict.is_right
     assert verdict.accepted == customers == verdict.expected
@@ -134,7 +136,7 @@ def _wait_until_all_is_sent(sandbox: SandboxProcess) -> int:
 
 
 def test_a_profile_that_fails_alone_is_rejected_and_the_run_goes_on(segsync: Segsync) -> None:
-    with MendableSandbox(fast(300)) as sandbox:
+    with RepairableSandbox(fast(300)) as sandbox:
         broken = sorted(truth(sandbox.options).customers)[100]
         sandbox.break_profile(broken)
         run = segsync(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="1")

@@ -11,10 +11,11 @@ import pytest
 
 from segsync.report.profile_lists import REJECTED
 from segsync.sandbox.options import SandboxOptions
+from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, calls, ended, fast, moment, wait_until, wait_until_accepted
-from tests.integration.mendable import MendableSandbox
+from tests.integration.repairable import AN_HOUR, RepairableSandbox
 from tests.integration.truth import assert_files_tell, rejections, truth
 
 pytestmark = pytest.mark.slow
@@ -23,13 +24,13 @@ REASON = "invalid_customer: Customer was refused"
 
 
 @pytest.fixture
-def start_mendable() -> Iterator[Callable[[SandboxOptions], MendableSandbox]]:
+def start_mendable() -> Iterator[Callable[[SandboxOptions], RepairableSandbox]]:
     """Starts sandboxes that end with the test."""
     with ExitStack() as stack:
-        yield lambda options: stack.enter_context(MendableSandbox(options))
+        yield lambda options: stack.enter_context(RepairableSandbox(options))
 
 
-StartMendable = Callable[[SandboxOptions], MendableSandbox]
+StartMendable = Callable[[SandboxOptions], RepairableSandbox]
 
 
 # --- refused after the 202 ------------------------------------------------------------------------------------
@@ -109,9 +110,14 @@ def test_where_nothing_fails_twice_everybody_is_confirmed(segsync: Segsync, star
 # --- late, or not at all ----------------------------------------------------------------------------------------
 
 
-def test_outcomes_that_come_late_are_waited_for(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    sandbox = start_sandbox(fast(300, action_seconds=3.0, refused_later=0.02))
-    run = segsync(sandbox=sandbox)
+def test_outcomes_that_come_late_are_waited_for(segsync: Segsync, start_mendable: StartMendable) -> None:
+    sandbox = start_mendable(fast(300, action_seconds=AN_HOUR, refused_later=0.02))
+    running = segsync.start(sandbox=sandbox)
+    wait_until(lambda: _is_all_listed(segsync))
+    looks = _looks(sandbox)
+    wait_until(lambda: _looks(sandbox) >= looks + 2)
+    sandbox.pass_time(AN_HOUR)
+    run = ended(running)
     assert run.code == 3
     seen = moment(sandbox)
     assert seen.pending_actions == 0, "it ended when all actions had"
@@ -120,13 +126,13 @@ def test_outcomes_that_come_late_are_waited_for(segsync: Segsync, start_sandbox:
     assert verdict.is_right
     assert run.row("Customers confirmed") == verdict.arrived
     assert run.row("Rejected") == verdict.refused > 0
-    assert seen.action_reads + seen.action_listings < 20, "it looks now and then"
+    assert _looks(sandbox) < 20, "it looks now and then"
 
 
 def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_sending_anything_again(
-    segsync: Segsync, start_sandbox: StartSandbox
+    segsync: Segsync, start_mendable: StartMendable
 ) -> None:
-    sandbox = start_sandbox(fast(300, action_seconds=3.0, refused_later=0.02))
+    sandbox = start_mendable(fast(300, action_seconds=AN_HOUR, refused_later=0.02))
     running = segsync.start(sandbox=sandbox)
     wait_until(lambda: _is_all_listed(segsync))
     running.kill()
@@ -139,6 +145,7 @@ def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_se
     assert status.runs[0].outcomes.confirmed == 0
     assert status.runs[0].open_upserts == 3
 
+    sandbox.pass_time(AN_HOUR)
     run = segsync("--resume", sandbox=sandbox)
     after = sandbox.verdict()
     assert run.code == 3
@@ -151,15 +158,21 @@ def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_se
     assert_files_tell(expected, segsync)
 
 
+def _looks(sandbox: SandboxProcess) -> int:
+    """How often somebody asked for outcomes."""
+    seen = moment(sandbox)
+    return seen.action_reads + seen.action_listings
+
+
 def _is_all_listed(segsync: Segsync) -> bool:
     runs = segsync.status().runs if (segsync.directory / "segsync.db").exists() else []
     return bool(runs) and runs[0].offset is None
 
 
 def test_ctrl_c_while_waiting_for_outcomes_leaves_them_to_the_resume(
-    segsync: Segsync, start_sandbox: StartSandbox
+    segsync: Segsync, start_mendable: StartMendable
 ) -> None:
-    sandbox = start_sandbox(fast(300, action_seconds=3.0))
+    sandbox = start_mendable(fast(300, action_seconds=AN_HOUR))
     running = segsync.start(sandbox=sandbox)
     wait_until(lambda: _is_all_listed(segsync))
     running.terminate()
@@ -170,6 +183,7 @@ def test_ctrl_c_while_waiting_for_outcomes_leaves_them_to_the_resume(
     assert interrupted.row("Customers confirmed") == 0
     assert f"the results of {customers} customers are not read. To resume, run:" in interrupted.stderr
     assert "python -m segsync --resume\n" in interrupted.stderr
+    sandbox.pass_time(AN_HOUR)
     resumed = segsync("--resume", sandbox=sandbox)
     assert resumed.code == 0
     assert resumed.row("Customers confirmed") == customers
@@ -277,12 +291,14 @@ def test_a_retry_that_is_killed_forgets_nobody(
 ) -> None:
     sandbox = start_mendable(fast(300, refused_later=0.2))
     assert segsync(sandbox=sandbox).code == 3
-    sandbox.mend(action_seconds=1.0)
-    running = segsync.start("--retry-rejected", "--batch-size", "20", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="50")
+    sandbox.mend(action_seconds=AN_HOUR)
+    running = segsync.start("--retry-rejected", "--batch-size", "20", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="20")
     wait_until(lambda: segsync.first_run().outcomes.sent > 0)
     running.kill()
     running.communicate()
     assert segsync.first_run().outcomes.rejected > 0
+    sandbox.mend()
+    sandbox.pass_time(AN_HOUR)
     assert [segsync(way_on, sandbox=sandbox).code for way_on in ways_on][1] == 0
     verdict = sandbox.verdict()
     assert verdict.is_right
@@ -295,7 +311,7 @@ def test_a_retry_that_is_interrupted_says_how_to_hear_the_rest(segsync: Segsync,
     sandbox = start_mendable(fast(300, refused_later=0.2))
     assert segsync(sandbox=sandbox).code == 3
     rejected = len(rejections(segsync))
-    sandbox.mend(action_seconds=2.0)
+    sandbox.mend(action_seconds=AN_HOUR)
     running = segsync.start("--retry-rejected", sandbox=sandbox)
     wait_until(lambda: moment(sandbox).pending_actions > 0)
     wait_until(lambda: segsync.first_run().outcomes.sent == rejected)
@@ -303,6 +319,7 @@ def test_a_retry_that_is_interrupted_says_how_to_hear_the_rest(segsync: Segsync,
     interrupted = ended(running)
     assert interrupted.code == 143
     [way_on] = re.findall(r"python -m segsync (--\S+)\n", interrupted.stderr)
+    sandbox.pass_time(AN_HOUR)
     assert segsync(way_on, sandbox=sandbox).code == 0
     outcomes = segsync.first_run().outcomes
     assert (outcomes.sent, outcomes.rejected) == (0, 0), f"{way_on} was said to be the way on"

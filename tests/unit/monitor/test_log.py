@@ -87,6 +87,7 @@ def logged(
             await scenario(emit)
             stop.set()
             await asyncio.sleep(0)
+            counters.seconds = 1.0
             log.ended(make_report(counters, state="stopped", error=error, is_confirmed=True))
 
     with logging_to([handler], logging.DEBUG if verbose else logging.INFO):

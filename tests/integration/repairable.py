@@ -18,8 +18,11 @@ from segsync.sandbox.server import serve
 
 T = TypeVar("T")
 
+AN_HOUR = 3600.0
+"""For actions that do not end before the test says so: `pass_time(AN_HOUR)`."""
 
-class MendableSandbox(SandboxProcess):
+
+class RepairableSandbox(SandboxProcess):
     """In a thread of this process, where it can be reached."""
 
     def __enter__(self) -> Self:
@@ -42,6 +45,12 @@ class MendableSandbox(SandboxProcess):
         """Refuse nobody from now on. What was refused before stays so: those actions have ended."""
         self.options = replace(self.options, refused_at_once=0.0, refused_later=0.0, action_seconds=action_seconds)
         self._sandbox.voucherify._options = self.options
+
+    def pass_time(self, seconds: float) -> None:
+        """Put the clock of Voucherify forward, by which its actions end."""
+        voucherify = self._sandbox.voucherify
+        clock = voucherify._clock
+        voucherify._clock = lambda: clock() + seconds
 
     def break_profile(self, segment_id: str) -> None:
         """Answer 503 to every call about this profile, and to no other."""
