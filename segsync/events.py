@@ -187,3 +187,13 @@ OnEvent = Callable[[Event], None]
 
 def ignore(_event: Event) -> None:
     """For callers that want no events."""
+
+
+def both(first: OnEvent, second: OnEvent) -> OnEvent:
+    """A callback that hands each event to two, one after the other."""
+
+    def on_event(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return on_event

@@ -1,6 +1,6 @@
-"""What an import does from its beginning to its end: list, send, hear what became of it, take again what failed.
+"""Carries a plan out, from its beginning to its end.
 
-the listing, or the rejected profiles  →  outcomes  →  the profiles of upserts that FAILED  →  outcomes
+the listing, or the rejected profiles  →  results  →  the profiles of upserts that FAILED  →  results
 """
 
 from __future__ import annotations
@@ -9,25 +9,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
+from segsync import events
 from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.errors import first_of
-from segsync.events import (
-    ActionEnded,
-    BatchSent,
-    Event,
-    OnEvent,
-    PageDone,
-    PageListed,
-    PageReplayed,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    ReadingEnded,
-    TraitLeftOut,
-)
-from segsync.ledger import batches as entries
-from segsync.ledger import recorder
+from segsync.events import Event, OnEvent
+from segsync.ledger import batches, recorder
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
@@ -40,16 +28,19 @@ from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
 
 _KEPT: Final = frozenset(
-    {PageListed, ProfileWithoutIdentifier, ProfileRejected, TraitLeftOut, BatchSent, PageDone, ActionEnded}
+    {
+        *(events.PageListed, events.PageDone, events.BatchSent, events.ActionEnded),
+        *(events.ProfileWithoutIdentifier, events.ProfileRejected, events.TraitLeftOut),
+    }
 )
-"""What the files and the ledger want to know of; the other events are many."""
+"""The events that the lists and the ledger need; the others are many."""
 
 
 class ImportJob:
     """Carries out a plan.
 
-    `schemas` says what customers' metadata may hold (None where nothing is known of that), `tell` gets the events of
-    the runs that the plan counts, and `confirm` says whether results are read, of a sink that has any.
+    `schemas` says what customers' metadata may hold, None where nothing is known of that. `on_event` gets the events
+    of the runs that the plan counts, and `confirm` says whether results are read, of a sink that has any.
     """
 
     def __init__(
@@ -62,8 +53,8 @@ class ImportJob:
         *,
         ledger: Ledger,
         confirm: bool,
-        tell: OnEvent,
-        files: ProfileLists | None,
+        on_event: OnEvent,
+        lists: ProfileLists | None,
         stop: asyncio.Event,
     ) -> None:
         self._settings = settings
@@ -72,8 +63,8 @@ class ImportJob:
         self._sink = sink
         self._schemas = schemas
         self._ledger = ledger
-        self._tell = tell
-        self._files = files
+        self._on_event = on_event
+        self._lists = lists
         self._stop = stop
         self._metadata_of: MetadataOf | None = None
         self._results: ResultReader | None = None
@@ -82,39 +73,38 @@ class ImportJob:
                 sink,
                 ledger,
                 since=plan.followed_since,
-                on_event_of=self._tell_result_of,
+                on_event_of=self._on_result_of,
                 patience_seconds=settings.confirm_seconds,
             )
-        self._confirm = self._results is not None
 
     async def run(self, limit: int | None) -> None:
-        """Do it all, or what can be done until `stop` is set. Raises the error that stopped it."""
-        plan, ledger = self._plan, self._ledger
+        """Do all of it, or what can be done until `stop` is set. Raises the error that stopped it."""
+        plan, ledger, is_followed = self._plan, self._ledger, self._results is not None
         if plan.kind == "retry":
             for run in plan.runs:
-                rejected = recorder.for_retry(ledger, run, is_followed=self._confirm)
-                await self._take(run, pages.of_rejected(ledger, run), rejected, is_retry=True)
+                record = recorder.for_retry(ledger, run, is_followed=is_followed)
+                await self._import(run, pages.of_rejected(ledger, run), record, "retry")
         elif plan.offset is not None:
             [run] = plan.runs
-            listed = recorder.for_listing(ledger, run, done_pages=plan.done_pages, is_followed=self._confirm)
-            await self._take(run, pages.listed(self._source, ledger, run, plan.offset, limit), listed, is_listing=True)
+            record = recorder.for_listing(ledger, run, done_pages=plan.done_pages, is_followed=is_followed)
+            await self._import(run, pages.listed(self._source, ledger, run, plan.offset, limit), record, "listing")
         else:
-            await self._read_results(_already())
-        for run, batches in (await ledger.ask(partial(entries.replays, since=plan.followed_since))).items():
-            again = recorder.for_replays(ledger, run, batches, is_followed=self._confirm)
-            await self._take(run, pages.of_batches(ledger, batches), again)
+            all_sent = asyncio.Event()
+            all_sent.set()
+            await self._read_results(all_sent)
+        for run, replayed in (await ledger.ask(partial(batches.replays, since=plan.followed_since))).items():
+            record = recorder.for_replays(ledger, run, replayed, is_followed=is_followed)
+            await self._import(run, pages.of_batches(ledger, replayed), record, "replay")
         await ledger.keep_up(0)
 
-    async def _take(
+    async def _import(
         self,
         run: int,
         from_pages: AsyncGenerator[Page, None],
         record: Recorder,
-        *,
-        is_listing: bool = False,
-        is_retry: bool = False,
+        kind: Literal["listing", "replay", "retry"],
     ) -> None:
-        """Take the profiles of these pages from source to sink, and hear what became of them."""
+        """Take the profiles of these pages from source to sink, and read the results of their upserts."""
         mapping = None if self._stop.is_set() else await self._mapping()
         if mapping is None or self._stop.is_set():
             return
@@ -125,21 +115,21 @@ class ImportJob:
             to_customer=mapping,
             concurrency=self._settings.concurrency,
             batch_size=self._settings.batch_size,
-            on_event=self._tell_of(run, record, is_listing=is_listing, is_retry=is_retry),
-            # Profiles that are taken again were chosen because they failed: that many do so once more says nothing.
-            rejected_in_a_row=REJECTED_IN_A_ROW if is_listing else None,
+            on_event=self._on_profiles_of(run, record, kind),
+            # Profiles that are replayed were chosen because they failed: many failures in a row say nothing new.
+            rejected_in_a_row=REJECTED_IN_A_ROW if kind == "listing" else None,
         )
         async with _task_group() as group:
-            hearing = group.create_task(self._read_results(all_sent))
+            results = group.create_task(self._read_results(all_sent))
             await pipeline.run(from_pages, self._stop)
             all_sent.set()
-            await hearing
+            await results
 
     async def _mapping(self) -> Callable[[Profile, Warn], Customer] | None:
         """The mapping of this import; None if it is asked to end before the metadata schema is read."""
         if self._metadata_of is None:
             async with _task_group() as group:
-                reading = group.create_task(read_metadata_rules(self._settings, self._schemas, self._tell))
+                reading = group.create_task(read_metadata_rules(self._settings, self._schemas, self._on_event))
                 stopping = group.create_task(self._stop.wait())
                 await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 reading.cancel()
@@ -151,56 +141,55 @@ class ImportJob:
 
     async def _read_results(self, all_sent: asyncio.Event) -> None:
         """Follow the upserts to their end, or until `stop` when all is sent: what is not read by then stays open."""
-        results = self._results
-        if results is None:
+        if self._results is None:
             return
 
         async def end_early(following: asyncio.Task[None]) -> None:
             await all_sent.wait()
-            batches, _ = await self._ledger.ask(partial(entries.count_open, since=self._plan.followed_since))
+            upserts, _ = await self._ledger.ask(partial(batches.count_open, since=self._plan.followed_since))
             if not self._stop.is_set():
-                self._tell(ReadingEnded(batches))
+                self._on_event(events.ReadingEnded(upserts))
             await self._stop.wait()
             following.cancel()
 
         async with _task_group() as group:
-            following = group.create_task(results.follow(all_sent))
+            following = group.create_task(self._results.follow(all_sent))
             ending = group.create_task(end_early(following))
             await asyncio.wait({following})
             ending.cancel()
 
-    def _tell_of(self, run: int, record: Recorder, *, is_listing: bool, is_retry: bool) -> OnEvent:
-        """What happens to the profiles of a run: into the files, then into the ledger, then to who watches."""
+    def _on_profiles_of(self, run: int, record: Recorder, kind: str) -> OnEvent:
+        """What happens to the profiles of a run goes into the lists, then into the ledger, then to the observer."""
         is_counted = run in self._plan.runs
 
-        def tell(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if type(event) in _KEPT:
-                if self._files:
-                    self._files.write(event)
+                if self._lists:
+                    self._lists.write(event)
                 record.record(event)
                 if self._results:
                     self._results.remember(event)
-            if not is_listing:
-                if isinstance(event, PageDone):
+            if kind != "listing":
+                if isinstance(event, events.PageDone):
                     return  # the page was counted when it was listed
-                if isinstance(event, PageListed):
-                    event = PageReplayed(event.profiles, is_retry)
+                if isinstance(event, events.PageListed):
+                    event = events.PageReplayed(event.profiles, is_retry=kind == "retry")
             if is_counted:
-                self._tell(event)
+                self._on_event(event)
 
-        return tell
+        return on_event
 
-    def _tell_result_of(self, run: int) -> OnEvent:
-        """What becomes of customers that were sent; the confirmation writes the ledger itself, after the files."""
+    def _on_result_of(self, run: int) -> OnEvent:
+        """A result goes into the lists and to the observer; whoever read it writes the ledger behind them."""
         is_counted = run in self._plan.runs
 
-        def tell(event: Event) -> None:
-            if self._files:
-                self._files.write(event)
+        def on_event(event: Event) -> None:
+            if self._lists:
+                self._lists.write(event)
             if is_counted:
-                self._tell(event)
+                self._on_event(event)
 
-        return tell
+        return on_event
 
 
 @asynccontextmanager
@@ -211,9 +200,3 @@ async def _task_group() -> AsyncGenerator[asyncio.TaskGroup, None]:
             yield group
     except BaseExceptionGroup as errors:
         raise first_of(errors) from None
-
-
-def _already() -> asyncio.Event:
-    event = asyncio.Event()
-    event.set()
-    return event

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from segsync.connectors.base import ENDED, RefusedCustomer, Results, UpsertResult
 from segsync.errors import AnswerError, RefusedError, StopError, TransientError
 from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected
-from segsync.ledger import batches as entries
+from segsync.ledger import batches
 from segsync.ledger.batches import LAST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
 from segsync.models import Rejection
@@ -100,17 +100,17 @@ class ResultReader:
         raise.
         """
         if self._sent_before is None:
-            self._sent_before = await self._ledger.ask(entries.newest_batch)
+            self._sent_before = await self._ledger.ask(batches.newest_batch)
         wait, ended_at = 0.0, self._clock()
         while True:
             is_all_sent = all_sent.is_set()  # before the look: what is sent during it is not in it
             if not is_all_sent:
                 ended_at = self._clock()
-            batches = await self._open_batches()
-            if not batches and is_all_sent:
+            open_batches = await self._open_batches()
+            if not open_batches and is_all_sent:
                 await self._release_refused()
                 return
-            if await self._look(batches):
+            if await self._look(open_batches):
                 wait, ended_at = 0.0, self._clock()
             elif is_all_sent and self._clock() - ended_at > self._patience_seconds:
                 raise await self._out_of_patience()
@@ -123,16 +123,16 @@ class ResultReader:
                         await all_sent.wait()
 
     async def _open_batches(self) -> list[OpenBatch]:
-        batches = await self._ledger.ask(lambda db: entries.open_upserts(db, self._since, BATCHES_IN_VIEW))
         held = {refused.batch.id for refused in self._refused.held}
-        return [batch for batch in batches if batch.id not in held]
+        found = await self._ledger.ask(lambda db: batches.open_upserts(db, self._since, BATCHES_IN_VIEW))
+        return [batch for batch in found if batch.id not in held]
 
-    async def _look(self, batches: Sequence[OpenBatch]) -> bool:
+    async def _look(self, open_batches: Sequence[OpenBatch]) -> bool:
         """Look at open batches; whether any of them has ended."""
-        statuses = await self._sink.action_statuses() if len(batches) > FEW_BATCHES else {}
+        statuses = await self._sink.action_statuses() if len(open_batches) > FEW_BATCHES else {}
         has_ended = False
         unlisted = []
-        for batch in batches:
+        for batch in open_batches:
             status = statuses.get(batch.action_id)
             if status is None:
                 unlisted.append(batch)
@@ -147,11 +147,11 @@ class ResultReader:
             has_ended |= len(await self._read_in_order(others)) < len(others)
         return has_ended
 
-    async def _read_in_order(self, batches: Sequence[OpenBatch]) -> Sequence[OpenBatch]:
+    async def _read_in_order(self, open_batches: Sequence[OpenBatch]) -> Sequence[OpenBatch]:
         """Read results until one has not ended; the batches that are left, itself the first of them."""
-        for number, batch in enumerate(batches):
+        for number, batch in enumerate(open_batches):
             if not await self._read(batch):
-                return batches[number:]
+                return open_batches[number:]
         return []
 
     async def _read(self, batch: OpenBatch) -> bool:
@@ -159,7 +159,7 @@ class ResultReader:
         result = await self._sink.upsert_result(batch.action_id)
         if result is not None and not result.has_ended:
             return False
-        members = await self._ledger.ask(partial(entries.members_of, batch=batch.id))
+        members = await self._ledger.ask(partial(batches.members_of, batch=batch.id))
         if result is None or result.status == "FAILED":
             state = f"is not known to {self._name}" if result is None else f"FAILED in {self._name}"
             await self._failed(batch, members, f"the bulk upsert {batch.action_id} {state}", result)
@@ -192,19 +192,11 @@ class ResultReader:
     async def _done(self, batch: OpenBatch, members: Sequence[Member], result: UpsertResult) -> None:
         refused, unnamed, problem = await self._refused_in(batch, result)
         reasons = {self._ledger.digest(each.source_id): each for each in refused}
+        request_id = result.request_id or batch.action_id
         rejections = [
-            (
-                member.page,
-                Rejection(
-                    member.segment_id,
-                    reasons[member.digest].source_id,
-                    "confirm",
-                    reasons[member.digest].reason,
-                    result.request_id or batch.action_id,
-                ),
-            )
+            (member.page, Rejection(member.segment_id, each.source_id, "confirm", each.reason, request_id))
             for member in members
-            if member.counts and member.digest in reasons
+            if member.counts and (each := reasons.get(member.digest))
         ]
         unnamed += len(reasons.keys() - {member.digest for member in members})
         if unnamed:
@@ -253,7 +245,7 @@ class ResultReader:
             return
         held = self._refused.release()
         for batch, _, request_id in held:
-            members = await self._ledger.ask(partial(entries.members_of, batch=batch.id))
+            members = await self._ledger.ask(partial(batches.members_of, batch=batch.id))
             await self._end(batch, [], [member for member in members if member.counts], request_id)
         _, last_rejection = refused.rejections[-1]
         raise StopError(
@@ -282,7 +274,7 @@ class ResultReader:
             on_event(ProfileRejected(rejection, page))
         confirmed = batch.customers - len(rejections) - len(replayed)
         on_event(ActionEnded(batch.action_id, batch.customers, confirmed, len(rejections), request_id))
-        await self._ledger.ask(lambda db: entries.end_batch(db, batch, rejections, replayed))
+        await self._ledger.ask(lambda db: batches.end_batch(db, batch, rejections, replayed))
         self._source_ids.pop(batch.action_id, None)
 
     def _rejections(
@@ -297,8 +289,8 @@ class ResultReader:
         ]
 
     async def _out_of_patience(self) -> StopError:
-        batches, customers = await self._ledger.ask(lambda db: entries.count_open(db, self._since))
+        upserts, customers = await self._ledger.ask(partial(batches.count_open, since=self._since))
         return StopError(
-            f"{self._name} has ended none of {batches} bulk upserts ({customers} customers) for "
+            f"{self._name} has ended none of {upserts} bulk upserts ({customers} customers) for "
             f"{self._patience_seconds:.0f} s. Their results are read when the import is resumed"
         )

@@ -1,18 +1,18 @@
-"""Puts an import together: the two services, the ledger, the files, and what is told of it in the end."""
+"""Puts an import together: connectors, ledger, lists, log and report."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
-from segsync.events import Event, OnEvent, ignore
-from segsync.ledger import runs as accounts
+from segsync.events import OnEvent, both, ignore
+from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
@@ -41,27 +41,18 @@ async def run_import(
     stop: asyncio.Event | None = None,
     directory: Path | None = None,
 ) -> ImportReport:
-    """Import the profiles of a Segment space into Voucherify; what became of each is in the report.
+    """Import the profiles of a Segment space into Voucherify; the report says what they came to.
 
-    A `source` or a `sink` of one's own takes the place of Segment, or of Voucherify.
-    `offset` is where to begin: a number of profiles to skip, or any cursor that Segment gave; `limit` is the
-    number of profiles to import at most, in all of an import that is resumed. `resume` goes on where the last import
-    on the `ledger` stood, and begins at `offset` if there was none; `retry_rejected` takes the profiles through
-    again that the ledger knows as rejected, and no others. `confirm` reads what became of the customers that
-    Voucherify accepted. A `ledger` of None is a temporary one: then nothing can be resumed later.
-
-    `on_event` is called with every event of `segsync.events`; the logger `segsync` gets the log. Setting `stop` ends
-    the import early: what is under way is finished and sent. The files that name profiles without identifier, rejected
-    ones and warnings are written into `directory`; None writes no files.
-
-    What stops the import is in the report's `error` and not raised, because what was reached until then
-    counts too. Raises `SettingsError` for a `limit` below 1 or an `offset` that cannot be one, `LedgerError` and
-    `OutputError` for a ledger that cannot be used. Cancelling ends it at once.
+    A `source` or a `sink` of one's own takes the place of Segment, or of Voucherify. `offset` is where to begin: a
+    number of profiles to skip, or any cursor of the source; `limit` is the most profiles to import, in all of an import
+    that is resumed. `resume` continues the last import on the `ledger`, and begins at `offset` if there was none;
+    `retry_rejected` retries the profiles that the ledger has as rejected. `confirm` reads the results of the bulk
+    upserts. Without a `ledger` there is a temporary one. Setting `stop`, or cancelling, ends the import early. The
+    lists of profiles that need a look go into `directory`; None writes none. `on_event` gets every event of
+    `segsync.events`, and the logger `segsync` the log. What stops the import is the report's `error`. Raises
+    `SettingsError`, `LedgerError` and `OutputError` for arguments, credentials or a ledger that cannot be used.
     """
-    if limit is not None and limit < 1:
-        raise SettingsError([f"limit={limit} must be 1 or more"])
-    if not str(offset).isprintable():
-        raise SettingsError([f"offset={offset!r} must be a number or a cursor of Segment's"])
+    _check(offset, limit)
     with open_ledger(settings, ledger, source, sink) as opened:
         plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
         plan = plan or plan_new(opened, str(offset))
@@ -78,11 +69,6 @@ async def run_import(
             confirms=confirm,
             has_lists=directory is not None,
         )
-
-        def observe(event: Event) -> None:
-            log.on_event(event)
-            on_event(event)
-
         with log.running():
             with measured(counters):
                 state, error = await run_plan(
@@ -94,13 +80,20 @@ async def run_import(
                     ledger=opened,
                     limit=plan.left_of(limit),
                     confirm=confirm,
-                    on_event=observe,
+                    on_event=both(log.on_event, on_event),
                     stop=stop,
                     directory=directory,
                 )
             report = await read_report(counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm)
             log.ended(report)
         return report
+
+
+def _check(offset: str | int, limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise SettingsError([f"limit={limit} must be 1 or more"])
+    if not str(offset).isprintable():
+        raise SettingsError([f"offset={offset!r} must be a number or a cursor"])
 
 
 def open_ledger(
@@ -127,77 +120,60 @@ async def run_plan(
     limit: int | None,
     confirm: bool,
     on_event: OnEvent,
-    stop: asyncio.Event | None,
+    stop: asyncio.Event,
     directory: Path | None,
     dry_run: Sink | None = None,
 ) -> tuple[EndState, SegsyncError | None]:
-    """Carry out a plan, and say how that ended: `run_import`, for a caller that makes the report from the counters.
-
-    `limit` is what is left of it; `dry_run` takes the customers instead of the sink, whose schema still counts.
-    """
-    stop = stop or asyncio.Event()
-    confirm = confirm and (sink is None or isinstance(sink, Results))
+    """Carry out a plan, and return how that ended. `dry_run` takes the customers instead of the sink."""
     state: EndState = "done"
     failure: SegsyncError | None = None
-
-    def tell(event: Event) -> None:
-        counters.count(event)
-        on_event(event)
-
+    observe = both(counters.count, on_event)
     try:
-        with _files(directory, plan) as files:
-            rejected = await ledger.ask(accounts.rejected_now)
-            if files and plan.kind != "new" and plan.followed_since:
-                files.keep_rejected(rejected)  # without those whose page comes again, or who were sent before a crash
-            async with connect(settings, tell, source, sink) as (from_source, to_sink):
-                job = ImportJob(
-                    settings,
-                    plan,
-                    from_source,
-                    dry_run or to_sink,
-                    to_sink if isinstance(to_sink, Schemas) else None,
-                    ledger=ledger,
-                    confirm=confirm,
-                    tell=tell,
-                    files=files,
-                    stop=stop,
-                )
-                # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
-                await asyncio.ensure_future(job.run(limit))
+        async with (
+            _lists(plan, ledger, directory) as lists,
+            connect(settings, observe, source, sink) as (from_source, to_sink),
+        ):
+            schemas = to_sink if isinstance(to_sink, Schemas) else None
+            job = ImportJob(
+                settings,
+                plan,
+                from_source,
+                dry_run or to_sink,
+                schemas,
+                ledger=ledger,
+                confirm=confirm,
+                on_event=observe,
+                lists=lists,
+                stop=stop,
+            )
+            # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
+            await asyncio.ensure_future(job.run(limit))
             if plan.kind != "retry" and not stop.is_set():
                 _account_for_all(counters)
-            if files and plan.kind == "new" and plan.followed_since < min(plan.runs):
-                files.tidy_rejected()  # who was on the last pages of the run before has been rejected by both, maybe
-            if files and plan.kind == "retry":
-                files.drop_rejected(rejected - await ledger.ask(accounts.rejected_now))
     except SegsyncError as error:
         state, failure = "stopped", error
     except asyncio.CancelledError:
         _queue_end(ledger, plan, "interrupted", None)
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, how far the import came must still be told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the report says how far the import came
         state, failure = "stopped", defect(error)
-    is_anything_left = (
-        counters.resume_offset is not None or counters.outcomes.pending or (confirm and counters.outcomes.sent)
-    )
-    if stop.is_set() and is_anything_left:
+    outcomes, has_more = counters.outcomes, counters.resume_offset is not None
+    if stop.is_set() and (has_more or outcomes.pending or (confirm and outcomes.sent)):
         state = "interrupted"
     try:
-        _queue_end(
-            ledger, plan, "limited" if state == "done" and counters.resume_offset is not None else state, failure
-        )
+        _queue_end(ledger, plan, "limited" if state == "done" and has_more else state, failure)
         await ledger.keep_up(0)
     except SegsyncError as error:
         state, failure = "stopped", failure or error
-    if plan.kind != "retry" and (kept := ledger.salvage(partial(accounts.one_run, run=plan.runs[0]))):
-        counters.resume_offset = kept.offset  # behind what was reached, as far as it was written down
+    if plan.kind != "retry" and (kept := ledger.salvage(partial(runs.one_run, run=plan.runs[0]))):
+        counters.resume_offset = kept.offset  # before what was reached, as far as it was written
     return state, failure
 
 
 async def read_report(
     counters: Counters,
     ledger: Ledger,
-    runs: Collection[int],
+    of_runs: Collection[int],
     *,
     state: EndState,
     error: SegsyncError | None,
@@ -205,43 +181,50 @@ async def read_report(
     is_dry_run: bool = False,
     most_ids: int = 0,
 ) -> ImportReport:
-    """`make_report` with the rejections of these runs, up to `most_ids` segment ids of each group."""
+    """The report of an import that ended so, with up to `most_ids` segment ids of each group of rejections."""
+    rejections = await read_groups(ledger, of_runs, most_ids=most_ids)
     return make_report(
-        counters,
-        state=state,
-        error=error,
-        is_confirmed=is_confirmed,
-        is_dry_run=is_dry_run,
-        rejections=await read_groups(ledger, runs, most_ids=most_ids),
+        counters, state=state, error=error, is_confirmed=is_confirmed, is_dry_run=is_dry_run, rejections=rejections
     )
 
 
 def tidy_rejected(ledger: Ledger, directory: Path) -> None:
-    """Take those off the list of rejected profiles whom the ledger knows to be sent: a crash may have left them there.
+    """Remove profiles from the list of rejected ones that the ledger knows to be sent: a crash may have left them.
 
-    What the list holds of imports that the ledger does not know stays.
+    Those of imports that the ledger does not know stay.
     """
-    if ledger.read(accounts.first_current_run):
-        with ProfileLists(directory, begins_anew=False) as files:
-            files.keep_rejected(ledger.read(accounts.rejected_now))
+    if ledger.read(runs.first_current_run):
+        with ProfileLists(directory, begins_anew=False) as lists:
+            lists.keep_rejected(ledger.read(runs.rejected_now))
 
 
-def _files(directory: Path | None, plan: Plan) -> AbstractContextManager[ProfileLists | None]:
+@asynccontextmanager
+async def _lists(plan: Plan, ledger: Ledger, directory: Path | None) -> AsyncGenerator[ProfileLists | None, None]:
+    """The lists of profiles that a plan writes; None without a directory."""
     if directory is None:
-        return nullcontext()
-    return ProfileLists(directory, begins_anew=plan.begins_anew, may_repeat=plan.kind == "retry")
+        yield None
+        return
+    with ProfileLists(directory, begins_anew=plan.begins_anew, may_repeat=plan.kind == "retry") as lists:
+        rejected = await ledger.ask(runs.rejected_now)
+        if plan.kind != "new" and plan.followed_since:
+            lists.keep_rejected(rejected)  # without profiles whose page is repeated, or that were sent before a crash
+        yield lists
+        if plan.kind == "new" and plan.followed_since < min(plan.runs):
+            lists.tidy_rejected()  # profiles on the last pages of the run before may have been rejected by both
+        if plan.kind == "retry":
+            lists.drop_rejected(rejected - await ledger.ask(runs.rejected_now))
 
 
 def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None) -> None:
-    """Have the ledger say how the run ended. A retry changes nothing about how far its runs came."""
+    """Write how the run ended. A retry changes nothing about how far its runs came."""
     for run in () if plan.kind == "retry" else plan.runs:
-        ledger.write(partial(accounts.end_run, run=run, state=state, error=None if failure is None else str(failure)))
+        ledger.write(partial(runs.end_run, run=run, state=state, error=None if failure is None else str(failure)))
 
 
 def _account_for_all(counters: Counters) -> None:
-    """Raises `StopError` where an import that came to its end has left profiles without a outcome."""
+    """Raise `StopError` where an import that is through with its pages has left profiles without an outcome."""
     if forgotten := counters.outcomes.pending:
         raise StopError(
-            f"Profiles that were listed and then forgotten: {forgotten:,}. This is a defect: please report it. "
-            "A resume takes them again"
+            f"Profiles that were listed and have no outcome: {forgotten:,}. This is a defect: please report it. "
+            "A resume imports them"
         )

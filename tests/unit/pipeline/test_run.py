@@ -146,7 +146,7 @@ async def test_a_profile_that_met_no_outcome_is_never_called_done(
         patched.setattr(Pipeline, "_process", forget_one)
         report = await run_import(settings, ledger=tmp_path / "a.db")
     assert report.state == "stopped"
-    assert "Profiles that were listed and then forgotten: 1" in str(report.error)
+    assert "Profiles that were listed and have no outcome: 1" in str(report.error)
     assert report.resume_offset == "100"
     resumed = await run_import(settings, ledger=tmp_path / "a.db", resume=True)
     assert resumed.state == "done"
