@@ -42,18 +42,6 @@ class PageKey(int):
     def retry(cls) -> Self:
         return cls(0)
 
-    @property
-    def is_listed(self) -> bool:
-        return self > 0
-
-    @property
-    def is_retry(self) -> bool:
-        return self == 0
-
-    @property
-    def replayed_batch(self) -> int:
-        return -self
-
 
 class Member(Struct, frozen=True, array_like=True):
     """A profile of a batch, with the digests of its source id and of its customer.
@@ -112,7 +100,7 @@ def add_batch(
             _encode(members) if is_followed else None,
         ),
     )
-    forget_rejections(db, run, [member.segment_id for member in members if PageKey(member.page).is_retry])
+    forget_rejections(db, run, [member.segment_id for member in members if member.page == PageKey.retry()])
     if not is_followed:
         save_profiles(db, [member.row(ProfileOutcome.SENT) for member in members])
 

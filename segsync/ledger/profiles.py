@@ -39,20 +39,19 @@ class Warned(NamedTuple):
     problem: str
 
 
+FORGET_REJECTED = (
+    f"DELETE FROM profiles WHERE outcome = {ProfileOutcome.REJECTED:d} AND segment_id IN "  # noqa: S608 - a number
+    "(SELECT segment_id FROM rejections WHERE run = ? AND page = ?)"
+)
+"""Removes the rows of profiles that were rejected on this page of a run: they are read again."""
+
+
 def save_profiles(db: Connection, rows: Iterable[ProfileRow]) -> None:
     """Write what these profiles came to, in place of what they had come to before."""
     db.executemany(
         "INSERT INTO profiles (segment_id, outcome, source, content) VALUES (?, ?, ?, ?) ON CONFLICT (segment_id) "
         "DO UPDATE SET outcome = excluded.outcome, source = excluded.source, content = excluded.content",
         sorted(rows),  # neighbours are on the same page of the file
-    )
-
-
-def forget_rejected(db: Connection, segment_ids: Iterable[str]) -> None:
-    """Remove the rows of these profiles, where they are rejected: they are read again."""
-    db.executemany(
-        f"DELETE FROM profiles WHERE segment_id = ? AND outcome = {ProfileOutcome.REJECTED:d}",  # noqa: S608 - a number
-        [(segment_id,) for segment_id in segment_ids],
     )
 
 

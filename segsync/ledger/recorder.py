@@ -47,7 +47,7 @@ class Recorder:
                 self._warnings.append(Warned(segment_id, trait, problem))
             case ProfileWithoutIdentifier(segment_id):
                 self._rows.append(ProfileRow(segment_id, ProfileOutcome.WITHOUT_IDENTIFIER))
-                if self._key(1).is_retry:
+                if self._key(1) == PageKey.retry():
                     self._write(partial(batches.lost_its_identifier, run=run, segment_id=segment_id))
             case ProfileRejected(rejection, page):
                 source = None if rejection.source_id is None else self._ledger.digest(rejection.source_id)
@@ -66,12 +66,12 @@ class Recorder:
                 )
             case PageDone(number, _, next_cursor, outcomes):
                 key = self._key(number)
-                if key.is_listed:
+                if key > 0:
                     self._write(
                         partial(batches.finish_page, run=run, number=key, next_cursor=next_cursor, outcomes=outcomes)
                     )
-                elif not key.is_retry:
-                    self._write(partial(batches.end_replay, run=run, batch=key.replayed_batch, outcomes=outcomes))
+                elif key < 0:
+                    self._write(partial(batches.end_replay, run=run, batch=-key, outcomes=outcomes))
 
     def _write(self, change: Change) -> None:
         if self._rows or self._warnings:

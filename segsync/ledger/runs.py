@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from segsync.ledger.batches import Member, change_batch, close_batch, finish_page, members_in, one, spread_in
 from segsync.ledger.database import now
-from segsync.ledger.profiles import forget_rejected
+from segsync.ledger.profiles import FORGET_REJECTED
 from segsync.models import FIRST_OFFSET, Connector, Outcomes
 
 State = Literal["running", "done", "limited", "interrupted", "stopped"]
@@ -25,7 +25,10 @@ State = Literal["running", "done", "limited", "interrupted", "stopped"]
 
 
 class Run(Struct, frozen=True):
-    """How far a run came: `offset` is where it continues, None at the end of the source."""
+    """How far a run came: `offset` is where it continues, None at the end of the source.
+
+    `expected` is how many profiles it will have, None where nobody said so.
+    """
 
     id: int
     began_at: str
@@ -33,6 +36,7 @@ class Run(Struct, frozen=True):
     state: State
     error: str | None
     source: Connector
+    expected: int | None
     first_offset: str
     offset: str | None
     done_pages: int
@@ -94,19 +98,14 @@ def _keep_pages(db: Connection, run: int, is_kept: Callable[[int], bool]) -> Non
     for batch, state, spread, members in _batches_partly_counted(db, run):
         kept = {page: count for page, count in spread_in(spread).items() if is_kept(page)}
         if kept or state == "replay":
-            change_batch(
-                db,
-                batch,
-                state,
-                kept,
-                [_with_counts(each, is_kept) for each in members_in(members)] if members else None,
-            )
+            kept_members = [_with_counts(each, is_kept) for each in members_in(members)] if members else None
+            change_batch(db, batch, state, kept, kept_members)
         else:
             close_batch(db, batch)
-    for page, segment_id in db.execute("SELECT page, segment_id FROM rejections WHERE run = ?", (run,)).fetchall():
-        if not is_kept(page):
-            db.execute("DELETE FROM rejections WHERE run = ? AND segment_id = ? AND page = ?", (run, segment_id, page))
-            forget_rejected(db, [segment_id])
+    pages = db.execute("SELECT DISTINCT page FROM rejections WHERE run = ?", (run,)).fetchall()
+    dropped = [(run, page) for (page,) in pages if not is_kept(page)]
+    db.executemany(FORGET_REJECTED, dropped)
+    db.executemany("DELETE FROM rejections WHERE run = ? AND page = ?", dropped)
 
 
 def has_listed(db: Connection, run: int) -> None:
@@ -119,13 +118,8 @@ def expect(db: Connection, run: int, profiles: int) -> None:
     db.execute("UPDATE runs SET expected = ? WHERE id = ?", (profiles, run))
 
 
-def expected(db: Connection, run: int) -> int | None:
-    """How many profiles this run will have; None where nobody knows."""
-    [(profiles,)] = db.execute("SELECT expected FROM runs WHERE id = ?", (run,)).fetchall()
-    return profiles  # type: ignore[no-any-return]
-
-
 def end_run(db: Connection, run: int, state: State, error: str | None) -> None:
+    """A run has ended so; `error` is what stopped it."""
     db.execute("UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ?", (state, now(), error, run))
 
 
@@ -136,37 +130,31 @@ def runs(db: Connection, most: int = -1) -> list[Run]:
 
 
 def one_run(db: Connection, run: int) -> Run:
-    [(began_at, ended_at, state, error, *origin, first, listed)] = db.execute(
-        "SELECT began_at, ended_at, state, error, source_name, source_identity, first_cursor, has_listed "
-        "FROM runs WHERE id = ?",
+    """A run as it stands."""
+    [(began_at, ended_at, state, error, expected, first, listed, opened, replays, *source)] = db.execute(
+        "SELECT began_at, ended_at, state, error, expected, first_cursor, has_listed, "
+        "(SELECT count(*) FROM batches WHERE run = runs.id AND state = 'open'), "
+        "(SELECT count(*) FROM batches WHERE run = runs.id AND state = 'replay'), "
+        "source_name, source_identity FROM runs WHERE id = ?",
         (run,),
     ).fetchall()
-    last = db.execute(
-        "SELECT number, next_cursor FROM pages WHERE run = ? ORDER BY number DESC LIMIT 1", (run,)
-    ).fetchone()
-    done_pages, offset = last or (0, first)
-    states = Counter(
-        dict(
-            db.execute(
-                "SELECT state, count(*) FROM batches WHERE run = ? AND state IN ('open', 'replay') GROUP BY state",
-                (run,),
-            ).fetchall()
-        )
-    )
+    last = db.execute("SELECT number, next_cursor FROM pages WHERE run = ? ORDER BY number DESC LIMIT 1", (run,))
+    done_pages, offset = last.fetchone() or (0, first)
     return Run(
         id=run,
         began_at=began_at,
         ended_at=ended_at,
         state=state,
         error=error,
-        source=Connector(*origin),
+        source=Connector(*source),
+        expected=expected,
         first_offset=first,
         offset=offset,
         done_pages=done_pages,
         has_listed=bool(listed or done_pages),
         outcomes=_outcomes(db, run),
-        open_upserts=states["open"],
-        replays=states["replay"],
+        open_upserts=opened,
+        replays=replays,
     )
 
 
@@ -195,13 +183,12 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
     )
     by_page = db.execute("SELECT page, count(*) FROM rejections WHERE run = ? GROUP BY page", (run,))
     rejected = sum(count for page, count in by_page if is_done(page))
-    customers: Counter[str] = Counter()
-    for state, count in db.execute(
+    by_state = db.execute(
         "SELECT state, sum(customers) FROM batches WHERE run = ? AND state IN ('open', 'unread', 'replay') "
         "GROUP BY state",
         (run,),
-    ):
-        customers[state] += count
+    )
+    customers = Counter(dict(by_state.fetchall()))
     for _, state, spread, _ in _batches_partly_counted(db, run):
         customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_done(page))
     sent, pending = customers["open"] + customers["unread"], customers["replay"]

@@ -129,5 +129,5 @@ def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_wor
         done_pages=run.done_pages,
         begins_anew=begins_anew,
         has_work=has_work,
-        expected=ledger.read(partial(runs.expected, run=run.id)),
+        expected=run.expected,
     )

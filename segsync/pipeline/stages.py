@@ -15,19 +15,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from segsync import events
 from segsync.connectors.base import Sink, Source
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
-from segsync.events import (
-    BatchSent,
-    ConcurrencyChanged,
-    OnEvent,
-    PageListed,
-    ProfileRead,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    SentProfile,
-    TraitLeftOut,
-)
+from segsync.events import OnEvent
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Page, Profile, Rejection, Stage, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
@@ -133,7 +124,7 @@ class Pipeline:
     async def _read(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             lister = group.create_task(self._list(pages))
-            self._on_event(ConcurrencyChanged(self._controller.size))
+            self._on_event(events.ConcurrencyChanged(self._controller.size))
             self._hire(group)
             stopper = group.create_task(self._stop_when(stop, lister))
             finder = group.create_task(self._find_concurrency(group)) if self._finds_concurrency else None
@@ -157,7 +148,7 @@ class Pipeline:
 
         async with aclosing(self._controller.sizes(self._source.usage, can_use_more)) as sizes:
             async for size in sizes:
-                self._on_event(ConcurrencyChanged(size))
+                self._on_event(events.ConcurrencyChanged(size))
                 self._hire(group)
 
     async def _stop_when(self, stop: asyncio.Event, lister: asyncio.Task[None]) -> None:
@@ -170,7 +161,7 @@ class Pipeline:
             try:
                 async for page in pages:
                     await self._checkpoint.room()
-                    self._on_event(PageListed(page.cursor, len(page.profiles)))
+                    self._on_event(events.PageListed(page.cursor, len(page.profiles)))
                     opened = self._checkpoint.open(page)
                     for listed in page.profiles:
                         await self._listed.put((opened, listed))
@@ -203,13 +194,13 @@ class Pipeline:
             segment_id = listed.segment_id
             profile = listed if isinstance(listed, Profile) else None
         if profile is None:
-            self._on_event(ProfileWithoutIdentifier(segment_id))
+            self._on_event(events.ProfileWithoutIdentifier(segment_id))
             self._checkpoint.without_identifier(page)
             return
         encoded = self._encode(profile)
         if isinstance(encoded, bytes):
             self._release("map")
-            self._on_event(ProfileRead(segment_id))
+            self._on_event(events.ProfileRead(segment_id))
             await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
         else:
             self._hold(page, encoded)
@@ -231,7 +222,7 @@ class Pipeline:
         """The customer as JSON, or the rejection of the profile."""
 
         def warn(trait: str, problem: str) -> None:
-            self._on_event(TraitLeftOut(profile.segment_id, trait, problem))
+            self._on_event(events.TraitLeftOut(profile.segment_id, trait, problem))
 
         try:
             encoded = _ENCODER.encode(self._to_customer(profile, warn))
@@ -248,7 +239,7 @@ class Pipeline:
     # --- rejecting ----------------------------------------------------------------------------------------
 
     def _reject(self, page: OpenPage, rejection: Rejection) -> None:
-        self._on_event(ProfileRejected(rejection, page.number))
+        self._on_event(events.ProfileRejected(rejection, page.number))
         self._checkpoint.rejected(page)
 
     def _hold(self, page: OpenPage, rejection: Rejection) -> None:
@@ -337,9 +328,9 @@ class Pipeline:
                 self._stop_if_open("upsert")
             return
         self._upserts += 1
-        sent = tuple(
-            [SentProfile(item.page.number, item.segment_id, item.source_id, item.encoded) for item in batch.items]
-        )
-        self._on_event(BatchSent(action_id, sent))
+        sent = [
+            events.SentProfile(item.page.number, item.segment_id, item.source_id, item.encoded) for item in batch.items
+        ]
+        self._on_event(events.BatchSent(action_id, tuple(sent)))
         for item in batch.items:
             self._checkpoint.sent(item.page)

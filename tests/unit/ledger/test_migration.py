@@ -86,9 +86,9 @@ def test_the_very_first_ledgers_did_not_know_how_many_profiles_there_would_be(pa
         db.execute("ALTER TABLE runs DROP COLUMN expected")
         db.commit()
     with open_ledger(path) as ledger:
-        assert ledger.read(partial(runs.expected, run=1)) is None
+        assert ledger.read(partial(runs.one_run, run=1)).expected is None
         ledger.read(partial(runs.expect, run=1, profiles=300))
-        assert ledger.read(partial(runs.expected, run=1)) == 300
+        assert ledger.read(partial(runs.one_run, run=1)).expected == 300
 
 
 def test_a_reader_sees_it_migrated_and_changes_nothing(path: Path) -> None:
