@@ -176,7 +176,7 @@ def test_a_resume_does_not_forget_what_was_rejected_before_it(segsync: Segsync, 
     assert segsync("--limit", "200", sandbox=sandbox).code == 3
     (segsync.directory / "profiles-without-identifier.txt").unlink()
     sound = start_sandbox(fast(400))
-    run = segsync("--offset", "200", sandbox=sound)
+    run = segsync("--offset", "200", sandbox=sound, VOUCHERIFY_BASE_URL=sandbox.url)
     assert run.row("Rejected") == 0
     assert run.code == 3
     assert "an earlier run rejected" in run.stderr
