@@ -8,6 +8,8 @@ from segsync.sandbox.options import Faults
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, fast
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_sandbox_flag_needs_no_account_and_ends_with_counts_that_match(segsync: Segsync) -> None:
     run = segsync("--sandbox")
@@ -51,7 +53,6 @@ def test_a_limit_imports_just_the_first_profiles_and_says_where_to_go_on(
     assert "--offset 250" in run.stderr
 
 
-@pytest.mark.slow
 def test_through_errors_cuts_and_time_outs_every_customer_arrives(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
@@ -85,7 +86,6 @@ def test_an_identifier_that_is_a_trait_costs_one_call_and_gives_the_same_custome
     assert verdict.segment_calls == pytest.approx(10 + 1000 + without_trait, abs=40)
 
 
-@pytest.mark.slow
 def test_the_latency_decides_how_many_profiles_are_read_at_a_time(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
@@ -96,7 +96,6 @@ def test_the_latency_decides_how_many_profiles_are_read_at_a_time(
     assert "Reading 64 profiles at a time" in run.stderr
 
 
-@pytest.mark.slow
 def test_a_strict_limit_is_used_and_hardly_ever_overrun(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(500, segment_requests_per_second=200, latency_ms=30.0))
     run = segsync(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="200")
@@ -106,7 +105,6 @@ def test_a_strict_limit_is_used_and_hardly_ever_overrun(segsync: Segsync, start_
     assert verdict.segment_rate_limited <= 0.02 * verdict.segment_calls
 
 
-@pytest.mark.slow
 def test_a_true_limit_below_the_configured_one_is_learnt(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(400, anonymous=0.0, latency_ms=20.0, segment_requests_per_second=100))
     run = segsync(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="400")
@@ -178,7 +176,7 @@ def test_a_resume_does_not_forget_what_was_rejected_before_it(segsync: Segsync, 
     assert segsync("--limit", "200", sandbox=sandbox).code == 3
     (segsync.directory / "profiles-without-identifier.txt").unlink()
     sound = start_sandbox(fast(400))
-    run = segsync("--offset", "200", sandbox=sound)
+    run = segsync("--offset", "200", sandbox=sound, VOUCHERIFY_BASE_URL=sandbox.url)
     assert run.row("Rejected") == 0
     assert run.code == 3
     assert "an earlier run rejected" in run.stderr

@@ -125,25 +125,29 @@ def test_a_log_file_that_cannot_be_written_stops_the_run_before_anything_is_call
     assert sandbox.verdict().segment_calls == 0
 
 
+def metrics_at(port: int) -> dict[str, float]:
+    """Our numbers, by name and labels."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        found = re.findall(r"^(segsync_\S+) (\S+)$", answer.read().decode(), re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
 def test_metrics_are_served_while_it_runs_and_no_longer(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox, port = start_sandbox(fast(3000, latency_ms=5.0)), free_port()
-    url = f"http://127.0.0.1:{port}/metrics"
     running = segsync.start("--metrics-port", str(port), sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="700")
     wait_until_accepted(sandbox, 200)
-    with urlopen(url) as answer:
-        text = answer.read().decode()
-    numbers = dict(re.findall(r"^(segsync_\S+) (\S+)$", text, re.MULTILINE))
-    assert float(numbers['segsync_calls_total{service="Segment",status="200"}']) > 300
-    assert float(numbers['segsync_call_seconds_count{service="Voucherify"}']) >= 2
-    assert float(numbers['segsync_profiles_total{outcome="sent"}']) >= 200
-    outcomes = [float(value) for name, value in numbers.items() if name.startswith("segsync_outcomes{")]
-    listed = float(numbers['segsync_stage_profiles_total{stage="list"}'])
+    wait_until(lambda: metrics_at(port)['segsync_profiles_total{outcome="sent"}'] >= 200)
+    numbers = metrics_at(port)
+    assert numbers['segsync_calls_total{service="Segment",status="200"}'] > 300
+    assert numbers['segsync_call_seconds_count{service="Voucherify"}'] >= 2
+    outcomes = [value for name, value in numbers.items() if name.startswith("segsync_outcomes{")]
+    listed = numbers['segsync_stage_profiles_total{stage="list"}']
     assert len(outcomes) == 5
     assert sum(outcomes) == pytest.approx(listed, abs=100)  # a page may have been listed in between
     running.send_signal(signal.SIGINT)
     assert ended(running).code == 130
     with pytest.raises(URLError):
-        urlopen(url)
+        metrics_at(port)
 
 
 def test_a_metrics_port_that_is_taken_stops_the_run_before_anything_is_called(

@@ -14,6 +14,8 @@ from tests.integration.hostile.imported import DEEP, LISTING, OUTCOME, PERSONAL,
 from tests.support.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
 from tests.support.scripted import Answer, answer, raw
 
+pytestmark = pytest.mark.slow
+
 ESCAPE = "\x1b]0;pwned\x07\x1b[31m"
 
 
