@@ -14,9 +14,9 @@ import pytest
 
 from segsync.errors import SegsyncError, StopError
 from segsync.models import NextStep, Outcomes, RejectionGroup
-from segsync.report.counters import Throughput
+from segsync.report.counters import ServiceCalls, Throughput
 from segsync.report.html.page import MOST_WARNINGS, Named, render
-from segsync.report.import_report import ImportReport, ServiceCalls
+from segsync.report.import_report import ImportReport
 from segsync.settings import Settings
 
 SECRETS: dict[str, Any] = {
