@@ -30,7 +30,7 @@ class Throughput(Struct, frozen=True):
 
 
 class Buckets:
-    """Collects a `Throughput` of at most `MOST_BUCKETS` buckets: when there would be more, each becomes twice as wide."""
+    """Collects a `Throughput`: when there would be more than `MOST_BUCKETS`, each bucket becomes twice as wide."""
 
     def __init__(self) -> None:
         self._seconds = SAMPLE_SECONDS
