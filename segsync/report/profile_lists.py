@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from functools import lru_cache
 from hashlib import blake2b
-from io import StringIO
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -119,9 +118,10 @@ class _List:
         if row[: self._key] in self._seen:
             return
         with writing(self._path):
-            if self._is_empty and self._header:
-                self._file.write(_csv_line(self._header))
-            self._file.write(_csv_line(row) if self._header else f"{row[0]}\n")
+            if self._header:
+                _write_csv(self._file, [self._header, row] if self._is_empty else [row])
+            else:
+                self._file.write(f"{row[0]}\n")
         self._is_empty = False
 
     def keep(self, is_kept: Callable[[str], bool]) -> None:
@@ -134,7 +134,7 @@ class _List:
                 rows = [row for line in old if (row := _row(line))][1:]
             last = {row[0]: row for row in rows if is_kept(row[0])}
             with _opened(new, os.O_TRUNC) as file:
-                file.writelines(map(_csv_line, [self._header, *last.values()] if last else ()))
+                _write_csv(file, [self._header, *last.values()] if last else [])
             new.replace(self._path)
             self._file.close()
             self._file = _opened(self._path, os.O_APPEND)
@@ -182,10 +182,8 @@ def _row(line: str) -> list[str]:
         return line.rstrip("\r\n").split(",")
 
 
-def _csv_line(row: Sequence[str]) -> str:
-    line = StringIO()
-    csv.writer(line, lineterminator="\n").writerow(row)
-    return line.getvalue()
+def _write_csv(file: TextIO, rows: Iterable[Sequence[str]]) -> None:
+    csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 @lru_cache(maxsize=256)  # traits, problems and reasons come again and again

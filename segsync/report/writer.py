@@ -137,16 +137,14 @@ def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
 def _page(options: ImportOptions, report: ImportReport, steps: Sequence[NextStep]) -> bytes:
     from segsync.report.html.page import render  # noqa: PLC0415 - needs an extra, and takes long to import
 
-    most = options.outputs.report_ids
-    warnings, warned = _warned(options.directory / WARNINGS, most)
-    html = render(
-        structs.replace(report, warnings=warnings),
-        options.settings,
-        steps=steps,
-        without_identifier=[*islice(_lines(options.directory / WITHOUT_IDENTIFIER), most)],
-        warned=warned,
-    )
-    return html.encode("utf-8", "replace")
+    ids: list[str] = []
+    warned: dict[str, list[str]] = {}
+    if not report.is_dry_run:  # which leaves no lists
+        ids = [*islice(_lines(options.directory / WITHOUT_IDENTIFIER), options.outputs.report_ids)]
+        warnings, warned = _warned(options.directory / WARNINGS, options.outputs.report_ids)
+        report = structs.replace(report, warnings=warnings)
+    page = render(report, options.settings, steps=steps, without_identifier=ids, warned=warned)
+    return page.encode("utf-8", "replace")
 
 
 def _warned(path: Path, most: int) -> tuple[dict[str, int], dict[str, list[str]]]:
