@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from segsync.events import Event
     from segsync.models import Outcomes, RejectionGroup
     from segsync.pipeline.run import run_import
-    from segsync.report.import_report import ImportReport, ServiceCalls
+    from segsync.report.counters import ServiceCalls
+    from segsync.report.import_report import ImportReport
     from segsync.settings import Settings
 
 __all__ = [

@@ -34,10 +34,7 @@ def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> 
 
 def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
     """These profiles are not rejected any more."""
-    db.executemany(
-        "DELETE FROM rejections WHERE run = ? AND segment_id = ?",
-        [(run, segment_id) for segment_id in segment_ids],
-    )
+    db.executemany("DELETE FROM rejections WHERE run = ? AND segment_id = ?", [(run, each) for each in segment_ids])
 
 
 def runs_with_rejections(db: Connection, since: int) -> list[int]:
@@ -59,7 +56,7 @@ def rejected_profiles(db: Connection, run: int, after: str | None, most: int) ->
 
 
 MOST_GROUPS = 100
-"""The most groups by reason: the rejections beyond them are one more group for each stage."""
+"""The most groups by reason: the rejections beyond them are one more group for each stage, `OTHERS`."""
 
 OTHERS = "other reasons"
 

@@ -10,33 +10,19 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from segsync.events import (
-    ActionEnded,
-    BatchSent,
-    CallAnswered,
-    CallRetried,
-    Event,
-    PageDone,
-    PageListed,
-    PageReplayed,
-    ProfileRead,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    TraitLeftOut,
-)
+from segsync import events
 from segsync.models import Outcomes
 
 SAMPLE_SECONDS = 1.0
-"""How often the profiles read so far are looked at: nothing is done for each of them."""
+"""How often the number of profiles read is looked at."""
 
 MOST_BUCKETS = 240
-"""The most stretches that a throughput has: beyond them they become longer."""
 
 
 class Throughput(Struct, frozen=True):
-    """Profiles that were read in each stretch of `bucket_seconds`, from the start of the process on.
+    """Profiles that were read in each bucket of `bucket_seconds`, from the start of the process on.
 
-    A profile without identifier counts, one that could not be read does not. The last stretch may be shorter.
+    A profile without identifier counts, one that could not be read does not. The last bucket may be shorter.
     """
 
     bucket_seconds: float = SAMPLE_SECONDS
@@ -44,7 +30,7 @@ class Throughput(Struct, frozen=True):
 
 
 class Buckets:
-    """Collects a `Throughput`: when there are too many buckets, each becomes twice as wide."""
+    """Collects a `Throughput`: when there would be more than `MOST_BUCKETS`, each bucket becomes twice as wide."""
 
     def __init__(self) -> None:
         self._seconds = SAMPLE_SECONDS
@@ -54,8 +40,7 @@ class Buckets:
         """Count profiles at this time since the start."""
         while (number := int(at_seconds / self._seconds)) >= MOST_BUCKETS:
             self._seconds *= 2
-            pairs = range(0, len(self._profiles), 2)
-            self._profiles = [sum(self._profiles[start : start + 2]) for start in pairs]
+            self._profiles = [sum(self._profiles[at : at + 2]) for at in range(0, len(self._profiles), 2)]
         self._profiles += [0] * (number + 1 - len(self._profiles))
         self._profiles[number] += profiles
 
@@ -67,28 +52,26 @@ class Buckets:
 NOTHING_BEFORE = Outcomes()
 
 
-class ServiceCounters:
-    """The calls to one service: all of them, the retries, and how many were answered 429."""
+class ServiceCalls(Struct):
+    """Calls to one service: `calls` is all of them, `retries` those that repeated a failed one."""
 
-    __slots__ = ("calls", "rate_limited", "retries")
-
-    def __init__(self) -> None:
-        self.calls = self.retries = self.rate_limited = 0
+    calls: int = 0
+    retries: int = 0
+    rate_limited: int = 0
 
 
 class Counters:
     """Counts the events of an import. `resume_offset` is where it can resume; None at the end of the space.
 
     `before` are the outcomes of earlier processes of the same import, `waiting` the customers that are read and not
-    sent yet, `services` the calls by the name of the service. `began_at` and `seconds` are this process's, and so are
-    the calls and what was left out.
+    sent yet. Times, `services` (calls by the name of the service) and `left_out` are those of this process.
     """
 
     def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
         self.offset = offset
         self.before = before
         self.left_out: Counter[str] = Counter()
-        self.services: defaultdict[str, ServiceCounters] = defaultdict(ServiceCounters)
+        self.services: defaultdict[str, ServiceCalls] = defaultdict(ServiceCalls)
         self.buckets = Buckets()
         self.began_at: datetime | None = None
         self.seconds = 0.0
@@ -104,41 +87,41 @@ class Counters:
         self.read = done.done - done.without_identifier
         self.waiting = 0
 
-    def count(self, event: Event) -> None:  # noqa: PLR0912 - a branch per event
+    def count(self, event: events.Event) -> None:  # noqa: PLR0912 - a branch per event
         match event:
-            case CallAnswered(service, status):
+            case events.CallAnswered(service, status):
                 calls = self.services[service]
                 calls.calls += 1
                 if status == 429:
                     calls.rate_limited += 1
-            case ProfileRead():
+            case events.ProfileRead():
                 self.read += 1
                 self.waiting += 1
-            case TraitLeftOut(_, trait):
+            case events.TraitLeftOut(_, trait):
                 self.left_out[trait] += 1
-            case ProfileWithoutIdentifier():
+            case events.ProfileWithoutIdentifier():
                 self.without_identifier += 1
-            case BatchSent(_, profiles):
+            case events.BatchSent(_, profiles):
                 self.sent += len(profiles)
                 self.waiting -= len(profiles)
-            case ActionEnded(_, customers, confirmed, rejected):
+            case events.ActionEnded(_, customers, confirmed, rejected):
                 self.sent -= customers - rejected
                 self.confirmed += confirmed
-            case PageListed(_, profiles):
+            case events.PageListed(_, profiles):
                 self.listed += profiles
-            case PageReplayed(profiles, is_retry):
+            case events.PageReplayed(profiles, is_retry):
                 if is_retry:
                     self.rejected -= profiles
-            case PageDone(_, _, next_cursor, outcomes):
+            case events.PageDone(_, _, next_cursor, outcomes):
                 self.resume_offset = next_cursor
                 self.checkpointed += outcomes
-            case ProfileRejected(rejection):
+            case events.ProfileRejected(rejection):
                 self.rejected += 1
                 if rejection.stage == "confirm":
                     self.sent -= 1
                 elif rejection.stage == "upsert":
                     self.waiting -= 1
-            case CallRetried(service):
+            case events.CallRetried(service):
                 self.services[service].retries += 1
 
     @property
@@ -149,18 +132,13 @@ class Counters:
     @property
     def outcomes(self) -> Outcomes:
         """The outcomes of the profiles listed so far."""
-        known = Outcomes(
-            confirmed=self.confirmed,
-            sent=self.sent,
-            without_identifier=self.without_identifier,
-            rejected=self.rejected,
-        )
-        return known + Outcomes(pending=self.listed - known.done)
+        counted = (self.confirmed, self.sent, self.without_identifier, self.rejected)
+        return Outcomes(*counted, pending=self.listed - sum(counted))
 
 
 @contextmanager
 def measured(counters: Counters) -> Iterator[None]:
-    """Measure the time of an import while this is open, and look once a second at how many profiles are read by now."""
+    """Measure the time of an import and its throughput while this is open."""
     loop = asyncio.get_running_loop()
     started = looked = loop.time()
     earlier, before = counters.seconds, counters.profiles_read

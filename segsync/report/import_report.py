@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -10,17 +11,9 @@ from msgspec import Struct
 
 from segsync.errors import SegsyncError
 from segsync.models import Outcomes, RejectionGroup
-from segsync.report.counters import Counters, Throughput
+from segsync.report.counters import Counters, ServiceCalls, Throughput
 
 EndState = Literal["done", "interrupted", "stopped"]
-
-
-class ServiceCalls(Struct, frozen=True):
-    """Calls to one service: `calls` is all of them, `retries` those that repeated a failed one."""
-
-    calls: int = 0
-    retries: int = 0
-    rate_limited: int = 0
 
 
 class ImportReport(Struct, frozen=True):
@@ -28,15 +21,13 @@ class ImportReport(Struct, frozen=True):
 
     `state` is "done", "interrupted" (it was asked to stop) or "stopped" (by `error`). `outcomes` add up to the profiles
     listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed` says whether
-    Voucherify's results were read. `offset` is where this process began to list and `resume_offset` where the next one
-    goes on, None where nothing is left to list. `checkpointed` are the outcomes of the profiles before it, each as it
-    was when its page was done: results that came later are in `outcomes` alone. `warnings` counts by trait what was
-    left out of customers; a resume counts again what it repeats. In a dry run, "sent" is what would be sent.
+    Voucherify's results were read. In a dry run, "sent" is what would be sent. `offset` is where this process began to
+    list and `resume_offset` where the next one goes on, None where nothing is left to list. `checkpointed` are the
+    outcomes of the profiles before it, as they were when their pages were done. `warnings` counts by trait what this
+    process left out of customers. `rejections` groups the rejected profiles by reason, the largest group first.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
-    that nobody sets. Where the process had nothing to do, that is 0, and the times are those of the run that did it
-    all. `throughput` is how many profiles the process read when. `rejections` groups the rejected profiles by reason,
-    the largest group first; they add up to `outcomes.rejected`, earlier processes' included.
+    that nobody sets. One that had nothing to do has 0 seconds, and the times of the run that did it all.
     """
 
     state: EndState
@@ -91,10 +82,7 @@ def make_report(
         offset=counters.offset,
         resume_offset=counters.resume_offset,
         seconds=counters.seconds,
-        calls={
-            name: ServiceCalls(service.calls, service.retries, service.rate_limited)
-            for name, service in sorted(counters.services.items())
-        },
+        calls={name: copy(calls) for name, calls in sorted(counters.services.items())},
         warnings=dict(counters.left_out.most_common()),
         is_dry_run=is_dry_run,
         began_at=counters.began_at.isoformat(timespec="seconds") if counters.began_at else None,

@@ -8,20 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from functools import lru_cache
 from hashlib import blake2b
-from io import StringIO
 from pathlib import Path
 from typing import Self, TextIO
 
-from segsync.events import (
-    ActionEnded,
-    Event,
-    PageDone,
-    PageListed,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    TraitLeftOut,
-)
+from msgspec import structs
+
+from segsync import events
 from segsync.formatting import printable
+from segsync.models import Rejection
 from segsync.runtime import open_private, writing
 
 WITHOUT_IDENTIFIER = "profiles-without-identifier.txt"
@@ -48,45 +42,34 @@ class ProfileLists:
         with ExitStack() as stack:
 
             def opened(name: str, *header: str, key: int = 1, may_repeat: bool = False) -> _List:
-                return stack.enter_context(
-                    closing(_List(directory / name, header=header, key=key, may_repeat=may_repeat))
-                )
+                return stack.enter_context(closing(_List(directory / name, header, key, may_repeat=may_repeat)))
 
             self._without_identifier = opened(WITHOUT_IDENTIFIER)
-            self._rejected = opened(
-                REJECTED, "segment_id", "source_id", "stage", "reason", "request_id", may_repeat=may_repeat
-            )
-            self._warnings = opened(WARNINGS, "segment_id", "trait", "problem", key=2)
+            self._rejected = opened(REJECTED, *Rejection.__struct_fields__, may_repeat=may_repeat)
+            self._warnings = opened(WARNINGS, *events.TraitLeftOut.__struct_fields__, key=2)
             self._all = (self._without_identifier, self._rejected, self._warnings)
             self._close = stack.pop_all().close
 
-    def write(self, event: Event) -> None:
+    def write(self, event: events.Event) -> None:
         """Take an event of the import."""
         match event:
-            case PageListed() if self._is_to_begin_anew:
+            case events.PageListed() if self._is_to_begin_anew:
                 self._is_to_begin_anew = False
                 for each in self._all:
                     each.clear()
-            case ProfileWithoutIdentifier(segment_id):
+            case events.ProfileWithoutIdentifier(segment_id):
                 self._without_identifier.add(segment_id)
-            case ProfileRejected(rejected):
-                self._rejected.add(
-                    rejected.segment_id,
-                    rejected.source_id or "",
-                    rejected.stage,
-                    rejected.reason,
-                    rejected.request_id or "",
-                )
-            case TraitLeftOut(segment_id, trait, problem):
+            case events.ProfileRejected(rejection):
+                self._rejected.add(*(value or "" for value in structs.astuple(rejection)))
+            case events.TraitLeftOut(segment_id, trait, problem):
                 self._warnings.add(segment_id, trait, problem)
-            case PageDone() | ActionEnded():
+            case events.PageDone() | events.ActionEnded():
                 for each in self._all:
                     each.flush()
 
     def keep_rejected(self, segment_ids: Iterable[str]) -> None:
         """Leave just these profiles in the list of rejected ones, each with its last row."""
-        kept = set(map(_one_line, segment_ids))
-        self._rejected.keep(kept.__contains__)
+        self._rejected.keep(set(map(_one_line, segment_ids)).__contains__)
 
     def tidy_rejected(self) -> None:
         """Leave one row for each rejected profile: its last one."""
@@ -105,15 +88,16 @@ class ProfileLists:
 
 
 class _List:
-    """One file: a value per line, or CSV with a `header`, whose first `key` columns tell rows apart.
+    """One file: a value per line, or CSV with a `header`.
 
-    A row that was there at the beginning is not added once more, unless rows `may_repeat`.
+    Rows with the same first `key` columns are the same: one that was there at the beginning is not added once more,
+    unless rows `may_repeat`.
     """
 
     REMEMBERED_BYTES = 1 << 20
     """A resume repeats only the last pages of the import before it, so only rows at the end of a file can repeat."""
 
-    def __init__(self, path: Path, *, header: tuple[str, ...], key: int, may_repeat: bool) -> None:
+    def __init__(self, path: Path, header: tuple[str, ...], key: int, *, may_repeat: bool) -> None:
         self._path = path
         self._header = header
         self._key = key
@@ -130,13 +114,14 @@ class _List:
         self._is_empty = True
 
     def add(self, *row: str) -> None:
-        row = tuple(_one_line(value) for value in row)
+        row = tuple(map(_one_line, row))
         if row[: self._key] in self._seen:
             return
         with writing(self._path):
-            if self._is_empty and self._header:
-                self._file.write(_csv_line(self._header))
-            self._file.write(_csv_line(row) if self._header else f"{row[0]}\n")
+            if self._header:
+                _write_csv(self._file, [self._header, row] if self._is_empty else [row])
+            else:
+                self._file.write(f"{row[0]}\n")
         self._is_empty = False
 
     def keep(self, is_kept: Callable[[str], bool]) -> None:
@@ -149,7 +134,7 @@ class _List:
                 rows = [row for line in old if (row := _row(line))][1:]
             last = {row[0]: row for row in rows if is_kept(row[0])}
             with _opened(new, os.O_TRUNC) as file:
-                file.writelines(map(_csv_line, [self._header, *last.values()] if last else ()))
+                _write_csv(file, [self._header, *last.values()] if last else [])
             new.replace(self._path)
             self._file.close()
             self._file = _opened(self._path, os.O_APPEND)
@@ -197,10 +182,8 @@ def _row(line: str) -> list[str]:
         return line.rstrip("\r\n").split(",")
 
 
-def _csv_line(row: Sequence[str]) -> str:
-    line = StringIO()
-    csv.writer(line, lineterminator="\n").writerow(row)
-    return line.getvalue()
+def _write_csv(file: TextIO, rows: Iterable[Sequence[str]]) -> None:
+    csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 @lru_cache(maxsize=256)  # traits, problems and reasons come again and again

@@ -1,39 +1,4 @@
-"""`--summary-json`: the report of an import for programs. An `ImportReport` as JSON, with what follows from it.
-
-======================================  =====================================================================
-field                                   what it is
-======================================  =====================================================================
-`format`                                2; raised when a field changes its meaning or goes
-`segsync`                               the version that wrote this
-`state`                                 "done", "interrupted" (Ctrl-C, SIGTERM) or "stopped" (by `error`)
-`exit_code`                             the exit code of the process
-`error`                                 null, or `kind` (a class of `segsync.errors`), `message` and, of a call
-                                        that failed, `service`, `status`, `request_id`
-`profiles`                              listed, those of earlier processes of the same import included; they are
-                                        the sum of `outcomes`
-`outcomes`                              `confirmed`, `sent` (accepted, result not read), `without_identifier`,
-                                        `rejected`, `pending`
-`before`                                the share of `outcomes` that earlier processes of the same import had
-`checkpointed`                          the outcomes of the profiles before `resume_offset`, each as it was when
-                                        its page was done: results that came later are in `outcomes` alone
-`is_confirmed`                          whether results were read: false with `--no-confirm`
-`is_dry_run`                            with `--dry-run`: `sent` is what would be sent
-`offset`                                where this process began to list
-`resume_offset`                         where the next one goes on; null where nothing is left to list
-`next_command`                          the command that does what is left, null where nothing is
-`began_at`, `ended_at`                  of this process, UTC; of the last run where this one had nothing to do
-`seconds`                               the time that this process took; 0 where it had nothing to do
-`seconds_per_100_profiles`,             of this process, null where there were none
-`seconds_per_100_customers`
-`calls`                                 by service: `calls`, `retries` (of these), `rate_limited` (answered 429)
-`warnings`                              by trait: how often it was left out of a customer
-`throughput`                            `profiles` read from Segment in each stretch of `bucket_seconds`
-`rejections`                            rejected profiles by `stage` and `reason`, the most frequent first:
-                                        `profiles` is how many, `segment_ids` names the first with `--report-ids`
-======================================  =====================================================================
-
-Every file has all of these fields; a later format may add some.
-"""
+"""`--summary-json`: an `ImportReport` as JSON, with what follows from it. The operator's guide describes each field."""
 
 from __future__ import annotations
 
@@ -46,6 +11,7 @@ from segsync.errors import CallError, SegsyncError
 from segsync.report.import_report import ImportReport
 
 FORMAT: Final = 2
+"""It is raised when a field changes its meaning or goes; fields may be added."""
 
 
 def encode(report: ImportReport, *, exit_code: int, next_command: str | None) -> bytes:

@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import NamedTemporaryFile
+from typing import IO
 
 from msgspec import structs
 from rich.console import Console
@@ -20,9 +21,9 @@ from segsync.errors import OutputError, SettingsError, defect, how_to_install
 from segsync.formatting import printable
 from segsync.models import NextStep
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
-from segsync.report import summary_json
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.summary_json import encode
 from segsync.runtime import cannot_write, to_standard_output, writing
 
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -38,7 +39,7 @@ def check_outputs(wanted: ReportFiles) -> None:
             how = how_to_install("report")
             problems.append(f"--report needs {error.name}, which is not installed. To install it: {how}")
     for flag, path in (("--report", wanted.report), ("--summary-json", wanted.summary_json)):
-        if path and not (path is wanted.summary_json and wanted.use_standard_output):
+        if path and str(path) != STANDARD_OUTPUT:
             try:
                 _try(path)
             except OSError as error:
@@ -63,45 +64,41 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    name: str | None = None
+    new: str | None = None
     try:
-        descriptor, name = _new_file_beside(path)
-        with os.fdopen(descriptor, "wb") as file:
+        with _new_file_beside(path, delete=False) as file:
+            new = file.name
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            shutil.copymode(path, name)
-        os.replace(name, path)  # noqa: PTH105 - both are names
+            shutil.copymode(path, new)
+        os.replace(new, path)  # noqa: PTH105 - both are names
     except OSError as error:
         if not _may_be_written_in_place(path, error):
             raise
         path.write_bytes(content)
     finally:
-        if name:
-            Path(name).unlink(missing_ok=True)
+        if new:
+            Path(new).unlink(missing_ok=True)
 
 
 def _try(path: Path) -> None:
     """Raises `OSError` where `write` would."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not _is_file(path):
-        return
-    path = path.resolve()
-    try:
-        descriptor, name = _new_file_beside(path)
-    except OSError as error:
-        if not _may_be_written_in_place(path, error):
-            raise
-    else:
-        os.close(descriptor)
-        Path(name).unlink()
+    if _is_file(path):
+        path = path.resolve()
+        try:
+            _new_file_beside(path, delete=True).close()
+        except OSError as error:
+            if not _may_be_written_in_place(path, error):
+                raise
 
 
-def _new_file_beside(path: Path) -> tuple[int, str]:
-    """The descriptor and the name of a new file that takes the place of `path` later: its owner alone may read it."""
-    return mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def _new_file_beside(path: Path, *, delete: bool) -> IO[bytes]:
+    """A new file that takes the place of `path` later: its owner alone may read it."""
+    return NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent, delete=delete)
 
 
 def _may_be_written_in_place(path: Path, error: OSError) -> bool:
@@ -117,14 +114,12 @@ def leave(
     options: ImportOptions, report: ImportReport, exit_code: int, console: Console, *, steps: Sequence[NextStep]
 ) -> None:
     """Write what was asked for. A file that cannot be written is named, and changes nothing about the exit code."""
-    wanted = options.outputs
-    if wanted.summary_json:
+    summary_json, page = options.outputs.summary_json, options.outputs.report
+    if summary_json:
         next_command = next((step.command for step in steps if step.command), None)
-        _write(wanted.summary_json, lambda: _summary(report, exit_code, next_command), console)
-    if wanted.report:
-        is_written = _write(wanted.report, lambda: _page(options, report, steps), console)
-        if is_written and options.mode != "quiet":
-            console.print(Text(printable(f"Report: {wanted.report}")), soft_wrap=True)
+        _write(summary_json, lambda: encode(report, exit_code=exit_code, next_command=next_command), console)
+    if page and _write(page, lambda: _page(options, report, steps), console) and options.mode != "quiet":
+        console.print(Text(printable(f"Report: {page}")), soft_wrap=True)
 
 
 def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
@@ -139,25 +134,16 @@ def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
     return False
 
 
-def _summary(report: ImportReport, exit_code: int, next_command: str | None) -> bytes:
-    return summary_json.encode(report, exit_code=exit_code, next_command=next_command)
-
-
 def _page(options: ImportOptions, report: ImportReport, steps: Sequence[NextStep]) -> bytes:
-    from segsync.report.html.page import Named, render  # noqa: PLC0415 - needs an extra, and takes long to import
+    from segsync.report.html.page import render  # noqa: PLC0415 - needs an extra, and takes long to import
 
-    most = options.outputs.report_ids
-    warnings, warned = _warned(options.directory / WARNINGS, most)
-    named = Named(
-        without_identifier=[*islice(_lines(options.directory / WITHOUT_IDENTIFIER), most)],
-        warnings=warned,
-    )
-    page = render(
-        structs.replace(report, warnings=warnings),
-        options.settings,
-        steps=steps,
-        named=named if most else None,
-    )
+    ids: list[str] = []
+    warned: dict[str, list[str]] = {}
+    if not report.is_dry_run:  # which leaves no lists
+        ids = [*islice(_lines(options.directory / WITHOUT_IDENTIFIER), options.outputs.report_ids)]
+        warnings, warned = _warned(options.directory / WARNINGS, options.outputs.report_ids)
+        report = structs.replace(report, warnings=warnings)
+    page = render(report, options.settings, steps=steps, without_identifier=ids, warned=warned)
     return page.encode("utf-8", "replace")
 
 
@@ -168,11 +154,11 @@ def _warned(path: Path, most: int) -> tuple[dict[str, int], dict[str, list[str]]
     """
     counts = Counter[str]()
     named: defaultdict[str, list[str]] = defaultdict(list)
-    for row in islice(csv.reader(_lines(path)), 1, None):
-        if len(row) > 1:
-            counts[row[1]] += 1
-            if len(named[row[1]]) < most:
-                named[row[1]].append(row[0])
+    rows = islice(csv.reader(_lines(path)), 1, None)
+    for segment_id, trait in (row[:2] for row in rows if len(row) > 1):
+        counts[trait] += 1
+        if counts[trait] <= most:
+            named[trait].append(segment_id)
     return counts, named
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import groupby
+from typing import NamedTuple
 
 from segsync.models import RejectionGroup, Stage
 
 RETRY = "Then run segsync with --retry-rejected, which imports just these profiles."
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of rejection: where it happens (stages, words in the reason), its title, its meaning and how to fix it."""
+class Kind(NamedTuple):
+    """A kind of rejection: where it happens, a pattern for its reason, its title, its meaning and how to fix it."""
 
     stages: tuple[Stage, ...]
-    words: re.Pattern[str]
+    words: str
     title: str
     meaning: str
     fix: str
@@ -26,7 +25,7 @@ class Kind:
 KINDS = (
     Kind(
         ("read",),
-        re.compile(r"answered (404|410)", re.IGNORECASE),
+        r"answered (404|410)",
         "No longer in Segment",
         "Segment listed these profiles and then did not find them: they were deleted, or merged into another "
         "profile, while the import ran.",
@@ -35,7 +34,7 @@ KINDS = (
     ),
     Kind(
         ("read",),
-        re.compile(r"answered (429|5\d\d)|did not answer", re.IGNORECASE),
+        r"answered (429|5\d\d)|did not answer",
         "Segment could not read them",
         "Segment answered for other profiles, but gave errors for these until the time for retries was up.",
         "Run segsync with --retry-rejected an hour later. If they fail again, give Segment's support the request ids "
@@ -43,7 +42,7 @@ KINDS = (
     ),
     Kind(
         ("read",),
-        re.compile(""),
+        "",
         "Segment's answer could not be used",
         "Segment's answer for these profiles is not as its API describes it.",
         "Run segsync with --retry-rejected. If they fail again, give Segment's support the request ids in "
@@ -51,14 +50,14 @@ KINDS = (
     ),
     Kind(
         ("map", "upsert"),
-        re.compile(r"bytes, more than|answered 413|too large", re.IGNORECASE),
+        r"bytes, more than|answered 413|too large",
         "Too large to send",
         "One customer alone is larger than what Voucherify accepts in a request. It is nearly always the metadata.",
         f"Find the profiles of rejected-profiles.csv in Segment and shorten their long values. {RETRY}",
     ),
     Kind(
         ("map",),
-        re.compile(r"in JSON", re.IGNORECASE),
+        r"in JSON",
         "A value cannot be sent",
         "A value of the profile cannot be written in the format that Voucherify accepts: a damaged text, or a "
         "structure nested too deep.",
@@ -66,7 +65,7 @@ KINDS = (
     ),
     Kind(
         ("map", "upsert", "confirm"),
-        re.compile(r"metadata|schema|not defined|undefined", re.IGNORECASE),
+        r"metadata|schema|not defined|undefined",
         "Voucherify's metadata schema does not allow it",
         "The profile has metadata that Voucherify does not know for customers, or of another type than it expects.",
         "In Voucherify, under Project settings > Metadata schema > Customer, define what is missing or correct its "
@@ -74,7 +73,7 @@ KINDS = (
     ),
     Kind(
         ("confirm",),
-        re.compile(r"does not say which", re.IGNORECASE),
+        r"does not say which",
         "Voucherify refused some of a group without naming them",
         "Some of the customers that were sent together were refused. Nobody knows which, so all of them count as "
         "rejected here; some may be in Voucherify already.",
@@ -83,7 +82,7 @@ KINDS = (
     ),
     Kind(
         ("confirm",),
-        re.compile(r"the bulk upsert", re.IGNORECASE),
+        r"the bulk upsert",
         "The upload failed twice",
         "Voucherify accepted these customers, then failed to carry out the upload as a whole, also when they were sent "
         "once more.",
@@ -92,7 +91,7 @@ KINDS = (
     ),
     Kind(
         ("upsert",),
-        re.compile(r"answered (429|5\d\d)|did not answer", re.IGNORECASE),
+        r"answered (429|5\d\d)|did not answer",
         "Voucherify could not accept them",
         "Voucherify accepted other customers, but gave errors for these until the time for retries was up.",
         "Run segsync with --retry-rejected an hour later. If they fail again, give Voucherify's support the request "
@@ -100,14 +99,14 @@ KINDS = (
     ),
     Kind(
         ("upsert", "confirm"),
-        re.compile(""),
+        "",
         "Voucherify refused the customer",
         "Voucherify checked the customer and did not accept a value, e.g. an invalid e-mail address.",
         f"The words below are Voucherify's own. Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
     ),
     Kind(
         ("read", "map", "upsert", "confirm"),
-        re.compile(""),
+        "",
         "Could not be made a customer",
         "Something in these profiles could not be imported.",
         f"The words below name it. Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
@@ -122,12 +121,11 @@ STAGES: Mapping[Stage, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Advised:
+class Advised(NamedTuple):
     """Rejections of one kind, the most frequent reason first."""
 
     kind: Kind
-    groups: tuple[RejectionGroup, ...]
+    groups: list[RejectionGroup]
 
     @property
     def profiles(self) -> int:
@@ -136,20 +134,17 @@ class Advised:
 
 def kind_of(stage: Stage, reason: str) -> Kind:
     """The kind of a rejection; there is one for any."""
-    return next(kind for kind in KINDS if stage in kind.stages and kind.words.search(reason))
+    return next(kind for kind in KINDS if stage in kind.stages and re.search(kind.words, reason, re.IGNORECASE))
 
 
 def advised(rejections: Iterable[RejectionGroup]) -> list[Advised]:
     """The rejections by kind, the largest first."""
-
-    def place(group: RejectionGroup) -> int:
-        return KINDS.index(kind_of(group.stage, group.reason))
-
-    by_kind = groupby(sorted(rejections, key=place), key=place)
-    kinds = [
-        Advised(KINDS[number], tuple(sorted(groups, key=lambda group: -group.profiles))) for number, groups in by_kind
-    ]
-    return sorted(kinds, key=lambda each: -each.profiles)
+    by_kind: defaultdict[Kind, list[RejectionGroup]] = defaultdict(list)
+    for group in sorted(rejections, key=lambda group: -group.profiles):
+        by_kind[kind_of(group.stage, group.reason)].append(group)
+    return sorted(
+        (Advised(*each) for each in by_kind.items()), key=lambda each: (-each.profiles, KINDS.index(each.kind))
+    )
 
 
 def warning_meaning(trait: str) -> str:

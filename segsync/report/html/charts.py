@@ -1,9 +1,10 @@
-"""The numbers behind the two pictures of the report: where each line, mark and label lies. The template draws them."""
+"""The numbers behind the plot of the report: where each line, mark and label lies. The template draws it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsync.formatting import clock
@@ -25,15 +26,6 @@ LETTER = 8.0
 
 Stretch = tuple[float, float]
 """From when to when, in seconds since the start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arc:
-    """A part of the ring, in profiles: it begins behind `start` of them."""
-
-    colour: str
-    start: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +51,6 @@ class Plot:
     height: float = HEIGHT
     top: float = TOP
     bottom: float = BOTTOM
-
-
-def ring_arcs(counts: Mapping[str, int]) -> Iterator[Arc]:
-    """The parts of a ring of these (CSS colour name → profiles); none for a count of zero."""
-    start = 0
-    for colour, profiles in counts.items():
-        if profiles:
-            yield Arc(colour, start, profiles)
-        start += profiles
 
 
 def throughput_plot(throughput: Throughput, seconds: float, pauses: Sequence[Stretch], *, width: int) -> Plot:
@@ -111,22 +94,20 @@ def rates(throughput: Throughput, seconds: float) -> list[tuple[float, float]]:
 
 def standstills(throughput: Throughput, *, until_the_end: bool) -> list[Stretch]:
     """When nothing was read for `STANDSTILL_SECONDS` or more; at the end it counts only if there was more to read."""
-    width, found, start = throughput.bucket_seconds, [], None
-    for number, profiles in enumerate(throughput.profiles):
-        if profiles == 0 and start is None:
-            start = number * width
-        elif profiles and start is not None:
-            found.append((start, number * width))
-            start = None
-    if start is not None and until_the_end:
-        found.append((start, len(throughput.profiles) * width))
-    return [(start, end) for start, end in found if end - start >= STANDSTILL_SECONDS]
+    width, shape = throughput.bucket_seconds, _shape(throughput)
+    idle = re.finditer(" +", shape if until_the_end else shape.rstrip())
+    stretches = [(found.start() * width, found.end() * width) for found in idle]
+    return [(start, end) for start, end in stretches if end - start >= STANDSTILL_SECONDS]
 
 
 def reading_seconds(throughput: Throughput) -> float:
     """When the last profile had been read."""
-    busy = [number for number, profiles in enumerate(throughput.profiles, 1) if profiles]
-    return throughput.bucket_seconds * max(busy, default=0)
+    return throughput.bucket_seconds * len(_shape(throughput).rstrip())
+
+
+def _shape(throughput: Throughput) -> str:
+    """A character per bucket: a space where nothing was read."""
+    return "".join("x" if profiles else " " for profiles in throughput.profiles)
 
 
 def _round_times(seconds: float, most: int) -> range:

@@ -5,18 +5,19 @@ Its words are for the people who asked for the import, not for those who ran it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import chain
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from segsync.__about__ import __version__
 from segsync.formatting import clock, duration, printable, share
-from segsync.models import NextStep, Outcomes, Stage
-from segsync.report.html import charts, wording
-from segsync.report.html.advice import STAGES, Advised, advised, warning_meaning
-from segsync.report.import_report import ImportReport, ServiceCalls
+from segsync.models import NextStep
+from segsync.report.html import advice, charts, wording
+from segsync.report.import_report import ImportReport
 from segsync.settings import AUTO, Settings
 
 MOST_REASONS = 5
@@ -29,168 +30,87 @@ WIDTHS = {"wide": 860, "narrow": 330}
 """The widths of the plot, for a desk and for a phone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Segment ids that the page may show, since `--report-ids` asked for them."""
-
-    without_identifier: Sequence[str] = ()
-    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class OutcomeRow(NamedTuple):
     name: str
     meaning: str
     colour: str
     profiles: int
-    share: str
+    is_always_shown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    name: str
-    value: str
+def render(
+    report: ImportReport,
+    settings: Settings,
+    *,
+    steps: Sequence[NextStep],
+    without_identifier: Sequence[str] = (),
+    warned: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The page, as HTML. It names the profiles in `without_identifier`, in `warned` (by trait) and in the rejections.
 
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    trait: str
-    meaning: str
-    count: int
-    segment_ids: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A setting."""
-
-    variable: str
-    value: str
-    explanation: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What the template shows. Text in it is text: the template escapes it."""
-
-    state: str
-    state_words: str
-    headline: str
-    summary: str
-    space: str
-    voucherify: str
-    when: str
-    error: str
-    steps: Sequence[NextStep]
-    outcomes: Outcomes
-    outcome_rows: Sequence[Outcome]
-    imported_share: str
-    imported_words: str
-    arcs: Sequence[charts.Arc]
-    arcs_in_words: str
-    rejected: Sequence[Advised]
-    identifier: str
-    identifier_advice: str
-    without_identifier_ids: Sequence[str]
-    warnings: Sequence[Warned]
-    warnings_count: int
-    facts: Sequence[Fact]
-    plots: Mapping[str, charts.Plot]
-    pauses: str
-    tail: str
-    before: int
-    calls: Sequence[tuple[str, ServiceCalls]]
-    settings: Sequence[Shown]
-    names_profiles: bool
-    stages: Mapping[Stage, str] = field(default_factory=lambda: STAGES)
-    most_reasons: int = MOST_REASONS
-    version: str = __version__
-
-
-def render(report: ImportReport, settings: Settings, *, steps: Sequence[NextStep], named: Named | None = None) -> str:
-    """The page, as HTML."""
+    Text in what the template gets is text: the template escapes it.
+    """
+    warned = warned or {}
     loader = PackageLoader("segsync.report", "html")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    page = _page(report, settings, steps, named or Named())
-    return environment.get_template("report.html.j2").render(page=page)
-
-
-def _page(report: ImportReport, settings: Settings, steps: Sequence[NextStep], named: Named) -> Page:
-    outcomes, rows = report.outcomes, _outcome_rows(report)
-    plots, pauses = _plots(report)
-    has_done_something = report.seconds > 0
-    is_open_to_doubt = outcomes.rejected or not wording.imported(report)
-    return Page(
-        state="rejected" if report.state == "done" and is_open_to_doubt else report.state,
-        state_words=wording.state_words(report),
-        headline=wording.headline(report),
-        summary=wording.summary(report),
-        space=printable(settings.segment_space_id),
-        voucherify=urlsplit(settings.voucherify_url).hostname or "",
-        when=wording.when(report),
-        error=printable(str(report.error)) if report.error else "",
-        steps=steps or [wording.NOTHING_LEFT],
-        outcomes=outcomes,
-        outcome_rows=rows,
-        imported_share=share(wording.imported(report), outcomes.profiles),
-        imported_words=wording.imported_words(report),
-        arcs=[*charts.ring_arcs({row.colour: row.profiles for row in rows})],
-        arcs_in_words=", ".join(f"{row.name.lower()}: {row.profiles:,} ({row.share})" for row in rows if row.profiles),
-        rejected=advised(report.rejections),
+    named = chain(without_identifier, *warned.values(), *(group.segment_ids for group in report.rejections))
+    pauses = charts.standstills(report.throughput, until_the_end=report.state != "done")
+    is_in_doubt = report.outcomes.rejected or not wording.imported(report)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        outcomes=report.outcomes,
         identifier=settings.identifier_saved_as_source_id,
-        identifier_advice=wording.identifier_advice(outcomes),
-        without_identifier_ids=named.without_identifier,
-        warnings=_warnings(report.warnings, named),
-        warnings_count=sum(report.warnings.values()),
-        facts=_facts(report) if has_done_something else (),
-        plots=plots,
-        pauses=pauses,
+        steps=steps or [wording.NOTHING_LEFT],
+        wording=wording,
+        advice=advice,
+        share=share,
+        state="rejected" if report.state == "done" and is_in_doubt else report.state,
+        space=printable(settings.segment_space_id),
+        host=urlsplit(settings.voucherify_url).hostname or "",
+        error=printable(str(report.error)) if report.error else "",
+        rows=_outcome_rows(report),
+        most_reasons=MOST_REASONS,
+        without_identifier=without_identifier,
+        warnings=sorted(report.warnings.items(), key=lambda item: (-item[1], item[0]))[:MOST_WARNINGS],
+        warned=warned,
+        facts=[*_facts(report)],
+        plots=_plots(report, pauses),
+        pauses=_pauses_in_words(pauses),
         tail=_tail(report),
-        before=report.before.done,
-        calls=[*report.calls.items()],
         settings=_settings(settings),
-        names_profiles=bool(
-            named.without_identifier or named.warnings or any(group.segment_ids for group in report.rejections)
-        ),
+        names_profiles=any(named),
+        version=__version__,
     )
 
 
-def _outcome_rows(report: ImportReport) -> list[Outcome]:
+def _outcome_rows(report: ImportReport) -> list[OutcomeRow]:
     outcomes = report.outcomes
-    rows = (
-        ("Imported", "Voucherify has written these customers.", "confirmed", outcomes.confirmed, report.is_confirmed),
-        (
-            "Sent, not confirmed",
-            "Accepted by Voucherify; the result was not read.",
-            "sent",
-            outcomes.sent,
-            False,
+    without = outcomes.without_identifier
+    rows = [
+        OutcomeRow(
+            "Imported", "Voucherify has written these customers.", "confirmed", outcomes.confirmed, report.is_confirmed
         ),
-        (
+        OutcomeRow("Sent, not confirmed", "Accepted by Voucherify; the result was not read.", "sent", outcomes.sent),
+        OutcomeRow(
             "Without an identifier",
             "Nothing to know the customer by, so not sent.",
             "without-identifier",
-            outcomes.without_identifier,
+            without,
             True,
         ),
-        ("Rejected", "Not imported (see below).", "rejected", outcomes.rejected, True),
-        ("Pending", "Not finished when the run ended.", "pending", outcomes.pending, False),
-    )
-    return [
-        Outcome(name, meaning, colour, profiles, share(profiles, outcomes.profiles))
-        for name, meaning, colour, profiles, is_always_shown in rows
-        if profiles or is_always_shown
+        OutcomeRow("Rejected", "Not imported (see below).", "rejected", outcomes.rejected, True),
+        OutcomeRow("Pending", "Not finished when the run ended.", "pending", outcomes.pending),
     ]
+    return [row for row in rows if row.profiles or row.is_always_shown]
 
 
-def _plots(report: ImportReport) -> tuple[dict[str, charts.Plot], str]:
-    """The plot for a desk and for a phone, and in words when nothing moved."""
-    throughput, seconds = report.throughput, report.seconds
-    if seconds <= 0 or not any(throughput.profiles):
-        return {}, ""
-    pauses = charts.standstills(throughput, until_the_end=report.state != "done")
-    plots = {name: charts.throughput_plot(throughput, seconds, pauses, width=width) for name, width in WIDTHS.items()}
-    return plots, _pauses_in_words(pauses)
+def _plots(report: ImportReport, pauses: Sequence[charts.Stretch]) -> dict[str, charts.Plot]:
+    if report.seconds <= 0 or not any(report.throughput.profiles):
+        return {}
+    return {
+        name: charts.throughput_plot(report.throughput, report.seconds, pauses, width=width)
+        for name, width in WIDTHS.items()
+    }
 
 
 def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
@@ -209,28 +129,19 @@ def _tail(report: ImportReport) -> str:
     return f"All profiles were read after {clock(read)}. Voucherify needed the rest of the time to write the customers."
 
 
-def _facts(report: ImportReport) -> list[Fact]:
-    facts = [Fact("Time", duration(report.seconds))]
-    done = report.outcomes.done - report.before.done
-    if done > 0:
-        facts.append(Fact("Profiles per second", f"{done / report.seconds:,.1f}"))
-    if (seconds := report.seconds_per_100_customers) is not None:
-        facts.append(Fact("For 100 customers", f"{seconds:,.2f} s"))
-    return facts
+def _facts(report: ImportReport) -> Iterator[tuple[str, str]]:
+    if report.seconds > 0:
+        yield "Time", duration(report.seconds)
+        if (profiles := report.outcomes.done - report.before.done) > 0:
+            yield "Profiles per second", f"{profiles / report.seconds:,.1f}"
+        if (seconds := report.seconds_per_100_customers) is not None:
+            yield "For 100 customers", f"{seconds:,.2f} s"
 
 
-def _warnings(warnings: Mapping[str, int], named: Named) -> list[Warned]:
-    most_often = sorted(warnings.items(), key=lambda item: (-item[1], item[0]))
+def _settings(settings: Settings) -> list[tuple[str, str, str]]:
+    """Every setting with its value and what it is; for a secret only that it is set."""
     return [
-        Warned(trait, warning_meaning(trait), count, named.warnings.get(trait, ()))
-        for trait, count in most_often[:MOST_WARNINGS]
-    ]
-
-
-def _settings(settings: Settings) -> list[Shown]:
-    """Every setting; for a secret only that it is set."""
-    return [
-        Shown(
+        (
             entry.metadata["variable"],
             "set, not shown here" if entry.metadata["secret"] else _shown(getattr(settings, entry.name)),
             entry.metadata["explanation"],

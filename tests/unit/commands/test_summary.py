@@ -14,7 +14,8 @@ from segsync.commands.summary import summary
 from segsync.errors import StopError
 from segsync.formatting import duration
 from segsync.models import Outcomes
-from segsync.report.import_report import EndState, ImportReport, ServiceCalls
+from segsync.report.counters import ServiceCalls
+from segsync.report.import_report import EndState, ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 

@@ -222,20 +222,20 @@ class Model:
         self.failed.append(customers)
         return [ActionEnded(action_id, customers, 0)]
 
-    def takes_again_what_failed(self, _data: st.DataObject) -> list[Event]:
+    def replays_what_failed(self, _data: st.DataObject) -> list[Event]:
         if not self.failed:
             return []
         profiles = self.failed.pop()
         self.waiting += profiles
         return [PageReplayed(profiles, is_retry=False)]
 
-    def takes_again_what_was_rejected(self, data: st.DataObject) -> list[Event]:
+    def replays_what_was_rejected(self, data: st.DataObject) -> list[Event]:
         profiles = self.some(self.rejected, data)
         self.rejected -= profiles
         self.waiting += profiles
         return [PageReplayed(profiles, is_retry=True)]
 
-    def tells_something_else(self, _data: st.DataObject) -> list[Event]:
+    def emits_something_else(self, _data: st.DataObject) -> list[Event]:
         return [
             CallAnswered("Segment", 429, 0.1),
             CallRetried("Segment", "429", 1, 1.0, 0.0),
@@ -252,9 +252,9 @@ STEPS = (
     Model.finds_no_identifier,
     Model.ends,
     Model.fails,
-    Model.takes_again_what_failed,
-    Model.takes_again_what_was_rejected,
-    Model.tells_something_else,
+    Model.replays_what_failed,
+    Model.replays_what_was_rejected,
+    Model.emits_something_else,
 )
 FEW = st.integers(0, 5)
 

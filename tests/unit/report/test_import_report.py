@@ -22,8 +22,8 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.models import Outcomes, Rejection
-from segsync.report.counters import NOTHING_BEFORE, Counters
-from segsync.report.import_report import EndState, ImportReport, ServiceCalls, make_report
+from segsync.report.counters import NOTHING_BEFORE, Counters, ServiceCalls
+from segsync.report.import_report import EndState, ImportReport, make_report
 
 
 def sent(customers: int, action_id: str) -> BatchSent:

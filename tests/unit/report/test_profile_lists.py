@@ -132,7 +132,7 @@ def test_a_long_file_can_be_resumed_wherever_its_remembered_end_begins(tmp_path:
     assert (tmp_path / REJECTED).read_text(encoding="utf-8").count("use_0000007") == 1
 
 
-def test_no_file_is_left_by_a_run_that_has_nothing_to_say(tmp_path: Path) -> None:
+def test_no_file_is_left_by_a_run_that_has_nothing_to_list(tmp_path: Path) -> None:
     begin(tmp_path, DONE)
     go_on(tmp_path, DONE)
     assert list(tmp_path.iterdir()) == []
@@ -172,7 +172,7 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path: Path, formula: str) -> 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a first run makes tables of Unicode
 @given(st.text(st.characters(), min_size=1), st.text(st.characters()))
-def test_whatever_a_service_says_stays_on_its_line_and_in_its_column(segment_id: str, reason: str) -> None:
+def test_whatever_a_service_answers_stays_on_its_line_and_in_its_column(segment_id: str, reason: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         events = [ProfileWithoutIdentifier(segment_id), *about(1, reason)[1:]]

@@ -10,10 +10,10 @@ import pytest
 
 from segsync.errors import CallError, OutputError, QuotaError, SegsyncError, SettingsError
 from segsync.models import Outcomes, RejectionGroup
-from segsync.report import summary_json
-from segsync.report.counters import Throughput
-from segsync.report.import_report import ImportReport, ServiceCalls
+from segsync.report.counters import ServiceCalls, Throughput
+from segsync.report.import_report import ImportReport
 from segsync.report.summary_json import FORMAT, encode
+from tests.support import guides
 from tests.support.summaries import read_summary
 
 REPORT = ImportReport(
@@ -84,10 +84,9 @@ def test_everything_that_the_table_shows_is_in_it() -> None:
     assert (content["error"], content["resume_offset"]) == (None, REPORT.resume_offset)
 
 
-def test_every_field_is_documented_and_there_is_no_other() -> None:
-    assert summary_json.__doc__
-    table = "\n".join(line[:40] for line in summary_json.__doc__.splitlines() if line.startswith("`"))
-    assert set(re.findall(r"`(\w+)`", table)) == set(msgspec.json.decode(written()))
+def test_the_guide_describes_every_field_and_no_other() -> None:
+    [table] = re.findall(r"^\| `format`.*?\n\n", guides.OPERATORS, re.MULTILINE | re.DOTALL)
+    assert guides.named([cells[0] for cells in guides.rows(table)]) == set(msgspec.json.decode(written()))
 
 
 def test_it_ends_with_a_line_break_as_text_files_do() -> None:

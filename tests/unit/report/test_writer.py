@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from segsync.errors import OutputError, SettingsError
-from segsync.options import ReportFiles
-from segsync.report.writer import check_outputs, write
+from segsync.events import TraitLeftOut
+from segsync.options import ImportOptions, ReportFiles
+from segsync.report.counters import Counters
+from segsync.report.import_report import make_report
+from segsync.report.profile_lists import WARNINGS
+from segsync.report.writer import check_outputs, leave, write
+from tests.support.configured import settings
 
 
 def problems(wanted: ReportFiles) -> tuple[str, ...]:
@@ -121,3 +127,31 @@ def test_a_file_that_a_container_has_mounted_is_written_in_place(
 def test_standard_output_is_a_file_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     write(Path("-"), b"content")
     assert capfdbinary.readouterr().out == b"content"
+
+
+@pytest.mark.parametrize(("is_dry_run", "warnings"), [(False, 3), (True, 1)])
+def test_the_page_counts_the_warnings_of_the_whole_import_and_those_of_a_dry_run_alone(
+    tmp_path: Path, is_dry_run: bool, warnings: int
+) -> None:
+    rows = "".join(f"use_{number},birthdate,is not an ISO 8601 date\n" for number in range(3))
+    (tmp_path / WARNINGS).write_text(f"segment_id,trait,problem\n{rows}", encoding="utf-8")
+    page = tmp_path / "report.html"
+    options = ImportOptions(
+        settings=settings(),
+        ledger=tmp_path / "segsync.db",
+        offset=None,
+        limit=None,
+        mode="quiet",
+        verbose=False,
+        may_ask=False,
+        command=["segsync"],
+        directory=tmp_path,
+        outputs=ReportFiles(report=page, report_ids=2),
+    )
+    counters = Counters("0")
+    counters.count(TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"))
+    report = make_report(counters, state="done", error=None, is_confirmed=True, is_dry_run=is_dry_run)
+    leave(options, report, 0, Console(quiet=True), steps=[])
+    html = page.read_text(encoding="utf-8")
+    assert f"Warnings: {warnings}</h2>" in html
+    assert ("use_0" in html, "use_1" in html, "use_2" in html) == (not is_dry_run, not is_dry_run, False)

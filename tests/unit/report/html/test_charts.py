@@ -14,27 +14,12 @@ from segsync.report.html.charts import (
     BOTTOM,
     MOST_STEPS,
     TOP,
-    Arc,
     rates,
-    ring_arcs,
     standstills,
     throughput_plot,
 )
 
 THROUGHPUT = Throughput(1.0, (50, 60, 0, 0, 0, 0, 0, 0, 40, 10))
-
-
-def test_an_outcome_of_no_profile_has_no_part_of_the_ring() -> None:
-    counts = {"confirmed": 423, "sent": 0, "without-identifier": 77, "rejected": 1}
-    assert [*ring_arcs(counts)] == [
-        Arc("confirmed", 0, 423),
-        Arc("without-identifier", 423, 77),
-        Arc("rejected", 500, 1),
-    ]
-
-
-def test_one_outcome_for_all_is_a_whole_ring() -> None:
-    assert [*ring_arcs({"confirmed": 5, "rejected": 0})] == [Arc("confirmed", 0, 5)]
 
 
 def test_the_plot_is_described_in_numbers() -> None:

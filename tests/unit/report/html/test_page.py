@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -14,9 +14,9 @@ import pytest
 
 from segsync.errors import SegsyncError, StopError
 from segsync.models import NextStep, Outcomes, RejectionGroup
-from segsync.report.counters import Throughput
-from segsync.report.html.page import MOST_WARNINGS, Named, render
-from segsync.report.import_report import ImportReport, ServiceCalls
+from segsync.report.counters import ServiceCalls, Throughput
+from segsync.report.html.page import MOST_WARNINGS, render
+from segsync.report.import_report import ImportReport
 from segsync.settings import Settings
 
 SECRETS: dict[str, Any] = {
@@ -49,10 +49,12 @@ RETRY = [NextStep("After fixing the causes, run:", "python -m segsync --retry-re
 def page(
     steps: Sequence[NextStep] = RETRY,
     settings: Settings = SETTINGS,
-    named: Named | None = None,
+    without_identifier: Sequence[str] = (),
+    warned: Mapping[str, Sequence[str]] | None = None,
     **changes: object,
 ) -> str:
-    return render(msgspec.structs.replace(REPORT, **changes), settings, steps=steps, named=named)
+    report = msgspec.structs.replace(REPORT, **changes)
+    return render(report, settings, steps=steps, without_identifier=without_identifier, warned=warned)
 
 
 def words(html: str) -> str:
@@ -168,6 +170,19 @@ def test_the_ring_has_a_part_for_each_outcome_in_its_colour() -> None:
     assert [arc.get("stroke-dashoffset") for arc in arcs] == ["-0", "-4230", "-5000"]
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "lengths"),
+    [
+        (Outcomes(confirmed=423, without_identifier=77, rejected=1), ["423 501", "77 501", "1 501"]),
+        (Outcomes(confirmed=5), ["5 5"]),
+        (Outcomes(confirmed=3, rejected=1), ["3 4", "1 4"]),
+    ],
+)
+def test_an_outcome_of_no_profile_has_no_part_of_the_ring(outcomes: Outcomes, lengths: list[str]) -> None:
+    ring, *_ = pictures(page(outcomes=outcomes))
+    assert [arc.get("stroke-dasharray") for arc in ring.iter("circle")] == lengths
+
+
 def test_the_axes_of_the_plots_are_labelled_and_pauses_are_marked() -> None:
     for plot in pictures(page())[1:]:
         texts = [text.text for text in plot.iter("text")]
@@ -183,8 +198,7 @@ def test_a_run_that_did_nothing_shows_no_speed() -> None:
 
 def test_nobody_is_named_unless_asked() -> None:
     assert "It has no names, no ids of profiles and no secrets" in sentences(page())
-    named = Named(without_identifier=["use_anonymous"], warnings={"birthdate": ["use_ageless"]})
-    html = page(named=named, rejections=(NOT_FOUND,))
+    html = page(without_identifier=["use_anonymous"], warned={"birthdate": ["use_ageless"]}, rejections=(NOT_FOUND,))
     for segment_id in ("use_of_somebody", "use_anonymous", "use_ageless"):
         assert segment_id not in page()
         assert segment_id in html
@@ -236,7 +250,8 @@ def test_whatever_services_and_settings_hold_it_is_text(text: str) -> None:
         return page(
             [NextStep(text, f"segsync --offset {text}"), NextStep(text)],
             Settings(segment_space_id=f"spa {text}", identifier_saved_as_source_id=f"id {text}", **SECRETS),
-            Named([text], {"t": [text]}),
+            without_identifier=[text],
+            warned={"t": [text]},
             state="stopped",
             error=SegsyncError(text),
             resume_offset=text,
