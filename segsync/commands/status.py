@@ -76,7 +76,9 @@ def read_status(path: Path) -> Status:
     with reading(path) as db:
         runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
         since = accounts.first_current_run(db)
-        reasons = entries_rejections.groups(db, [run.id for run in runs if run.id >= since])[:REASONS_SHOWN]
+        reasons = entries_rejections.groups(db, [run.id for run in runs if run.id >= since], each_once=True)[
+            :REASONS_SHOWN
+        ]
         step = next_step_of_ledger(
             runs[0].state if runs else None, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)
         )

@@ -74,14 +74,19 @@ def same_for_all(reason: str) -> str:
     return _HIDDEN.sub("…", _NUMBER.sub("…", _ID.sub("…", reason)))
 
 
-def groups(db: Connection, runs: Collection[int], *, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
+def groups(
+    db: Connection, runs: Collection[int], *, most_ids: int = 0, each_once: bool = False
+) -> tuple[RejectionGroup, ...]:
     """The rejected profiles of these runs by stage and reason, the largest group first.
 
-    Reasons that differ in ids and numbers alone are one group. Each group has up to `most_ids` segment ids.
+    Reasons that differ in ids and numbers alone are one group. Each group has up to `most_ids` segment ids. A profile
+    that is rejected in two runs counts twice, as it does in their outcomes, unless it is to count `each_once`.
     """
+    profiles_of_reason = "count(DISTINCT segment_id)" if each_once else "count(*)"
     found: dict[tuple[Stage, str], RejectionGroup] = {}
     for stage, reason, profiles, ids in db.execute(
-        "SELECT stage, reason, count(*), json_group_array(segment_id) FILTER (WHERE place <= ?) FROM ("
+        f"SELECT stage, reason, {profiles_of_reason}, "  # noqa: S608 - one of two texts
+        "json_group_array(segment_id) FILTER (WHERE place <= ?) FROM ("
         "SELECT stage, reason, segment_id, dense_rank() OVER (PARTITION BY stage, reason ORDER BY segment_id) AS place "
         "FROM rejections WHERE run IN (SELECT value FROM json_each(?))"
         ") GROUP BY stage, reason ORDER BY 3 DESC, stage, reason",

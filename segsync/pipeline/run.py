@@ -209,10 +209,10 @@ async def _lists(plan: Plan, ledger: Ledger, directory: Path | None) -> AsyncGen
         if plan.kind != "new" and plan.followed_since:
             lists.keep_rejected(rejected)  # without profiles whose page is repeated, or that were sent before a crash
         yield lists
-        if plan.kind == "new" and plan.followed_since < min(plan.runs):
-            lists.tidy_rejected()  # profiles on the last pages of the run before may have been rejected by both
         if plan.kind == "retry":
             lists.drop_rejected(rejected - await ledger.ask(runs.rejected_now))
+        elif plan.kind == "new" and plan.followed_since < min(plan.runs):
+            lists.drop_rejected(())  # profiles on the last pages of the run before may be there twice
 
 
 def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None) -> None:

@@ -71,10 +71,6 @@ class ProfileLists:
         """Leave just these profiles in the list of rejected ones, each with its last row."""
         self._rejected.keep(set(map(_one_line, segment_ids)).__contains__)
 
-    def tidy_rejected(self) -> None:
-        """Leave one row for each rejected profile: its last one."""
-        self._rejected.keep(lambda _: True)
-
     def drop_rejected(self, segment_ids: Iterable[str]) -> None:
         """Take these profiles off the list of rejected ones."""
         dropped = set(map(_one_line, segment_ids))
