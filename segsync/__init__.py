@@ -15,6 +15,7 @@ from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
     from segsync import errors, events
+    from segsync.connectors.base import Sink, Source
     from segsync.errors import (
         AccessError,
         AnswerError,
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
         TransientError,
     )
     from segsync.events import Event
-    from segsync.models import Outcomes, RejectionGroup
+    from segsync.models import (
+        CallLimit,
+        Connector,
+        Outcomes,
+        Page,
+        Profile,
+        RejectionGroup,
+        Usage,
+        WithoutIdentifier,
+    )
     from segsync.pipeline.run import run_import
     from segsync.report.counters import ServiceCalls
     from segsync.report.import_report import ImportReport
@@ -39,11 +49,15 @@ __all__ = [
     "AccessError",
     "AnswerError",
     "CallError",
+    "CallLimit",
+    "Connector",
     "Event",
     "ImportReport",
     "LedgerError",
     "Outcomes",
     "OutputError",
+    "Page",
+    "Profile",
     "QuotaError",
     "RefusedError",
     "RejectionGroup",
@@ -51,8 +65,12 @@ __all__ = [
     "ServiceCalls",
     "Settings",
     "SettingsError",
+    "Sink",
+    "Source",
     "StopError",
     "TransientError",
+    "Usage",
+    "WithoutIdentifier",
     "__version__",
     "errors",
     "events",
@@ -60,7 +78,7 @@ __all__ = [
 ]
 
 _MODULES = ("errors", "events")
-_HOMES = ("errors", "events", "models", "settings", "report.import_report", "pipeline.run")
+_HOMES = ("errors", "events", "models", "connectors.base", "settings", "report.import_report", "pipeline.run")
 
 
 def __getattr__(name: str) -> object:

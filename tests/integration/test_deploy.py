@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from segsync.commands import next_steps as conclusion
+from segsync.commands import next_steps
 from tests.support.program import DEFAULTS, complaint
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ def test_the_job_ends_where_to_begin_again_cannot_help(job: Any, pod: Any, conta
     final, disruption = job["podFailurePolicy"]["rules"]
     assert final["action"] == "FailJob"
     assert final["onExitCodes"]["containerName"] == container["name"]
-    assert sorted(final["onExitCodes"]["values"]) == [conclusion.EXIT_USAGE, conclusion.EXIT_REJECTED]
+    assert sorted(final["onExitCodes"]["values"]) == [next_steps.EXIT_USAGE, next_steps.EXIT_REJECTED]
     assert disruption == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert pod["restartPolicy"] == "Never"  # Kubernetes allows no podFailurePolicy with OnFailure
     assert job["podReplacementPolicy"] == "Failed"

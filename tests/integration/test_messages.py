@@ -33,16 +33,16 @@ def parts(message: str) -> list[str]:
     return [words for words in re.split(r"\s*…\s*", message) if words and words != "and"]
 
 
-def said(node: ast.expr) -> str:
+def text_of(node: ast.expr) -> str:
     """A message as it stands in the source, with `…` for what is put in."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(said(value) for value in node.values)
+        return "".join(text_of(value) for value in node.values)
     if isinstance(node, ast.BinOp):
-        return said(node.left) + said(node.right)
+        return text_of(node.left) + text_of(node.right)
     if isinstance(node, ast.List):
-        return " ".join(map(said, node.elts))
+        return " ".join(map(text_of, node.elts))
     return "…"
 
 
@@ -51,11 +51,11 @@ def raised() -> Iterator[tuple[str, str]]:
     for path, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
-                yield f"{path}:{node.lineno}", said(node.args[0])
+                yield f"{path}:{node.lineno}", text_of(node.args[0])
 
 
 @pytest.mark.parametrize("messages", MESSAGES, ids=lambda messages: messages[0])
-def test_each_message_is_one_that_the_program_says(messages: list[str]) -> None:
+def test_each_message_is_one_of_the_program(messages: list[str]) -> None:
     source = "\n".join(SOURCES.values())
     for message in messages:
         assert parts(message)

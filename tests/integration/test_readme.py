@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -34,7 +35,7 @@ OTHER_PROGRAMS = {"docker", "kubectl", "uv", ".venv/bin/python", "python"}
 """Their flags are not ours to check."""
 
 FLAGS = {IMPORT: (guides.OPERATORS, "Flags"), "sandbox": (guides.CONTRIBUTING, "The sandbox")}
-"""The sections that have a table of a command's flags; those of other commands are told in the text."""
+"""The sections that have a table of a command's flags; those of other commands are in the text."""
 
 pages = pytest.mark.parametrize("page", guides.PAGES)
 
@@ -71,8 +72,8 @@ def test_the_example_file_has_every_setting() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_is_in_the_guides(command: str) -> None:
-    told = guides.section(*FLAGS[command]) if command in FLAGS else guides.ALL
-    assert flags_of(command) - {"--help"} <= flags_in(told)
+    section = guides.section(*FLAGS[command]) if command in FLAGS else guides.ALL
+    assert flags_of(command) - {"--help"} <= flags_in(section)
 
 
 @pages
@@ -133,38 +134,47 @@ def test_there_are_just_two_commands_to_start_with() -> None:
 
 
 def test_the_map_of_the_package_is_the_package() -> None:
-    table = guides.section(guides.CONTRIBUTING, "Where things live")
-    told = {code for cells in guides.rows(table) for code in guides.named(cells[:1])}
+    [tree] = guides.blocks(guides.section(guides.CONTRIBUTING, "Where things live"), "text")
     package = guides.ROOT / "segsync"
-    folders = {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert told == {path.name for path in package.iterdir() if path.is_file()} | folders
+    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    modules = {path for path in files if path.name != "__init__.py" or path.stat().st_size}
+    folders = {f"{path.parent.relative_to(guides.ROOT).as_posix()}/" for path in files}
+    assert guides.files_in(tree) == {path.relative_to(guides.ROOT).as_posix() for path in modules} | folders
 
 
 def test_every_event_and_every_field_of_the_report_that_is_named_exists() -> None:
-    told = guides.rows(guides.section(guides.EMBEDDING, "Events"))[1:]
-    assert {code for cells in told for code in guides.named(cells[:1])} == {
+    rows = guides.rows(guides.section(guides.EMBEDDING, "Events"))[1:]
+    assert {code for cells in rows for code in guides.named(cells[:1])} == {
         event.__name__ for event in get_args(events.Event)
     }
-    fields_told = [cells[:1] for cells in guides.rows(guides.section(guides.EMBEDDING, "The report"))[1:]]
-    assert all(hasattr(ImportReport, name) for cells in fields_told for name in guides.named(cells))
-    assert set(re.findall(r"from segsync import (.+)", guides.EMBEDDING)[0].split(", ")) <= set(segsync.__all__)
+    report = [cells[:1] for cells in guides.rows(guides.section(guides.EMBEDDING, "The report"))[1:]]
+    assert all(hasattr(ImportReport, name) for cells in report for name in guides.named(cells))
+
+
+@pages
+def test_examples_import_public_names_alone(page: str) -> None:
+    for example in guides.blocks(guides.PAGES[page], "python"):
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("segsync"):
+                assert node.module == "segsync"
+                assert {alias.name for alias in node.names} <= set(segsync.__all__)
 
 
 def test_the_check_that_is_shown_is_what_the_program_prints(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(SandboxOptions(latency_ms=1.0))
     run = segsync("check", "--profiles", "400000", sandbox=sandbox, **sandbox.connection, COLUMNS="80")
-    said = "".join(f"{line.rstrip()}\n" for line in run.stdout.splitlines())
+    printed = "".join(f"{line.rstrip()}\n" for line in run.stdout.splitlines())
     shown = guides.blocks(guides.section(guides.OPERATORS, "Look first, then rehearse"), "text")
-    assert [re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:38677", said)] == shown
+    assert [re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:38677", printed)] == shown
 
 
-def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    example, _ = guides.blocks(guides.EMBEDDING, "python")
+def test_the_example_for_other_programs_runs_and_is_logged(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+    example, logging, _ = guides.blocks(guides.EMBEDDING, "python")
     sandbox = start_sandbox(
         SandboxOptions(profiles=300, segment_requests_per_second=0, voucherify_requests_per_minute=0, latency_ms=1.0)
     )
     run = subprocess.run(
-        [sys.executable, "-c", example],
+        [sys.executable, "-c", logging + example],
         cwd=segsync.directory,
         env=segsync.environment(sandbox),
         capture_output=True,
@@ -174,11 +184,13 @@ def test_the_example_for_other_programs_runs(segsync: Segsync, start_sandbox: St
     assert run.returncode == 0, run.stderr
     assert "PageDone" in run.stdout
     assert re.search(r"^done Outcomes\(.+\) 100$", run.stdout, re.MULTILINE)
+    assert re.search(r"^INFO:segsync:segsync .+ begins: new run 1-", run.stderr, re.MULTILINE)
+    assert re.search(r"^INFO:segsync:done after .+: 100 of 100 profiles done$", run.stderr, re.MULTILINE)
     assert sandbox.verdict(last=100).is_right
 
 
 def test_the_example_of_a_source_and_a_sink_runs() -> None:
-    _, example = guides.blocks(guides.EMBEDDING, "python")
+    *_, example = guides.blocks(guides.EMBEDDING, "python")
     run = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == '[{"source_id":"u1","email":"ada@example.com","system_metadata":{"source":"segmentio"}}]\n'

@@ -45,3 +45,16 @@ def rows(table: str) -> list[list[str]]:
 def named(cells: list[str]) -> set[str]:
     """What stands between backticks in cells."""
     return {code for cell in cells for code in re.findall(r"`([^`]+)`", cell)}
+
+
+def files_in(tree: str) -> set[str]:
+    """The files and folders that a tree names, one per line, the folders with a `/` at the end."""
+    folders: dict[int, str] = {}
+    paths = set()
+    for line in filter(str.strip, tree.splitlines()):
+        depth, name = len(line) - len(line.lstrip()), line.split()[0]
+        path = "".join(folder for at, folder in sorted(folders.items()) if at < depth) + name
+        if name.endswith("/"):
+            folders = {at: folder for at, folder in folders.items() if at < depth} | {depth: name}
+        paths.add(path)
+    return paths
