@@ -6,7 +6,6 @@ https://www.twilio.com/docs/segment/unify/profile-api
 
 from __future__ import annotations
 
-import math
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -24,18 +23,6 @@ PROBE_SECONDS = 10.0
 
 EXTERNAL_IDS_PER_CALL = 25
 """The Profile API returns at most this many, whatever `limit` says."""
-
-
-class ReadCalls(msgspec.Struct, frozen=True):
-    """The calls that it takes to read profiles: to list them, to ask for external ids, and for traits."""
-
-    listing: int
-    external_ids: int
-    traits: int
-
-    @property
-    def total(self) -> int:
-        return self.listing + self.external_ids + self.traits
 
 
 class _Cursor(msgspec.Struct):
@@ -221,25 +208,6 @@ class SegmentSource:
             traits.update(answer.traits)
             cursor = trail.after(answer.cursor)
         return traits
-
-
-def read_calls(
-    profiles: int,
-    *,
-    customers: int,
-    with_identifier_trait: int,
-    trait_calls: float,
-    page_size: int,
-    traits_first: bool,
-) -> ReadCalls:
-    """The calls for `profiles`, of which `customers` have the identifier, some of them as a trait.
-
-    With `traits_first` all traits are read, and external ids of the profiles without that trait.
-    """
-    listing = math.ceil(profiles / page_size)
-    if traits_first:
-        return ReadCalls(listing, profiles - with_identifier_trait, round(profiles * trait_calls))
-    return ReadCalls(listing, profiles, round(customers * trait_calls))
 
 
 def as_source_id(value: object) -> str | None:

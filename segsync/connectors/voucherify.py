@@ -8,7 +8,6 @@ https://docs.voucherify.io/api-reference/async-actions/async-action-object
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, structs
 
-from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, RefusedCustomer, UpsertResult, result_calls
+from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, RefusedCustomer, UpsertResult
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.client import ApiClient
 from segsync.errors import AccessError, AnswerError, RefusedError
@@ -33,17 +32,6 @@ _FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
 _SOURCE_ID_COLUMNS = ("source_id", "sourceid", "customer_source_id")
 
 _REASON_COLUMNS = ("key", "message", "details", "error", "error_key", "error_message", "error_details", "reason")
-
-
-class WriteCalls(Struct, frozen=True):
-    """The calls that it takes to write customers: bulk upserts, and those that read their results."""
-
-    upserts: int
-    results: int
-
-    @property
-    def total(self) -> int:
-        return self.upserts + self.results
 
 
 class Reason(Protocol):
@@ -193,12 +181,6 @@ class VoucherifySink:
     async def reported(self, url: str) -> list[RefusedCustomer]:
         """The customers that a report file says were refused. Raises what `ApiClient.download` raises."""
         return refused_in_report(await self._download(url), self._reason)
-
-
-def write_calls(customers: int, *, batch_size: int) -> WriteCalls:
-    """The calls for `customers` of them."""
-    upserts = math.ceil(customers / batch_size)
-    return WriteCalls(upserts, result_calls(upserts))
 
 
 def refused_in_report(content: bytes, reason: Reason | None = None) -> list[RefusedCustomer]:
