@@ -14,7 +14,7 @@ from segsync.settings import Settings
 
 
 class Shares(Struct, frozen=True):
-    """What a sample shows of all profiles: the shares, 0 to 1, that carry the identifier, and that carry it as a trait.
+    """The shares of profiles, 0 to 1, that have the identifier, and that have it as a trait.
 
     `trait_calls` is how many calls it takes to read the traits of one.
     """
@@ -27,9 +27,8 @@ class Shares(Struct, frozen=True):
 class Estimate(Struct, frozen=True):
     """What it would take to import `profiles`, at the configured limits; `is_example` where their number is not known.
 
-    Segment: calls to list them, to ask for external ids, and for traits. Voucherify: bulk upserts, and calls that read
-    their results (none of these with `--no-confirm`). Seconds are those that the calls to one service take without
-    retries; `seconds` is the longer of the two, since they run side by side.
+    `result_calls` read the results of bulk upserts: none with `--no-confirm`. Seconds are those that the calls to one
+    service take without retries; `seconds` is the longer of the two, since they run side by side.
     """
 
     profiles: int

@@ -98,8 +98,7 @@ class SegmentSource:
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
         """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.
 
-        Raises `AccessError` where the space does not exist, `AnswerError` where the cursor leads nowhere
-        or in a circle, and what `ApiClient.call` raises.
+        Raises `AccessError` where the space does not exist, and `AnswerError` where a cursor leads nowhere.
         """
         trail = _Trail("the list of profiles", offset)
         left = limit
@@ -144,10 +143,9 @@ class SegmentSource:
     async def read(self, segment_id: str) -> Profile | None:
         """The profile with its identifier and the traits asked for, or None where it has no such identifier.
 
-        The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it
-        is a trait as well (`traits_first`), it is the others that cost one call.
-        Raises `RefusedError` (404: merged away or deleted since it was listed), `AnswerError`, and what
-        `ApiClient.call` raises.
+        The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it is a
+        trait as well (`traits_first`), it is the others that cost one call. Raises what `ApiClient.call` raises, with
+        404 where the profile was merged or deleted since it was listed, and `AnswerError` where a cursor leads nowhere.
         """
         path = self._path(segment_id)
         if self._traits_first:

@@ -1,7 +1,7 @@
 """A client of one API: rate limit, call, decoding, typed errors, and retries where they help.
 
-Every call to a service goes through here, so this is the one place that knows about rate limits, retries and
-what a status means. The first try takes no detour through the retry machinery: most calls need none.
+Every call to a service goes through here, so this is the one place that knows about rate limits, retries and what a
+status means. The first try takes no detour through the retry machinery: most calls need none.
 """
 
 from __future__ import annotations
@@ -48,8 +48,6 @@ _ABOUT = re.compile("(?<=/segment_id:)[^/]+")
 
 _CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
-_RETRIED_STATUSES = frozenset({408, 425, 429})
-
 _NO_ANSWER = (
     (TimeoutError, "no answer came in time"),
     (aiohttp.ClientConnectorDNSError, "its host name was not found. Is the network up, and the base URL right?"),
@@ -75,7 +73,7 @@ class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
     `about` and `credentials` name it and its settings in messages; `headers` go to its host alone, since redirects
-    are not followed.
+    are not followed. `secrets` are what no message may hold, since an answer may quote it.
     """
 
     def __init__(
@@ -116,9 +114,8 @@ class ApiClient:
     ) -> T:
         """The decoded answer of `method` on `target` (path and query, percent-encoded already).
 
-        `retry_seconds` limits the retries of this call further than those of the client; one that is not
-        urgent lets the others go first. Raises one of the `CallError` classes; `TransientError` only when the
-        retries have run out.
+        `retry_seconds` can only shorten the time for retries; one that is not urgent lets the others go first. Raises
+        one of the `CallError` classes; `TransientError` only when the retries have run out.
         """
         try:
             return await self._try(method, target, answer, body, is_urgent=is_urgent)
@@ -131,8 +128,8 @@ class ApiClient:
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, on any host.
 
-        The credentials go to the API's own host and to no other. Raises `AnswerError` for a URL that is not
-        https, `RefusedError` where there is no such file, `TransientError` when the retries have run out.
+        The credentials go to the API's own host alone. Raises `AnswerError` for a URL that is not https, `RefusedError`
+        where there is no such file, `TransientError` when the retries have run out.
         """
         where = _file_url(url, self._base_url)
         if where is None:
@@ -173,12 +170,11 @@ class ApiClient:
         response, content = await self._exchange("GET", url, headers, call)
         if 200 <= response.status < 300:
             return content
-        message = f"{url.host} answered {response.status} to {call} of {self._service}"
         if is_own and response.status == 429:
             self.limiter.refused(left_at, "GET", response.headers)
-        if response.status in _RETRIED_STATUSES or response.status >= 500:
-            raise TransientError(message, service=self._service, status=response.status)
-        raise RefusedError(message, service=self._service, status=response.status)
+        message = f"{url.host} answered {response.status} to {call} of {self._service}"
+        error = TransientError if _may_pass(response.status) else RefusedError
+        raise error(message, service=self._service, status=response.status)
 
     async def _exchange(
         self, method: str, url: URL, headers: Mapping[str, str], call: object, body: bytes | None = None
@@ -204,16 +200,13 @@ class ApiClient:
         raise failure  # out here, where nothing is chained to it: aiohttp's errors quote what was sent and answered
 
     def _failure(self, error: Exception, url: URL, call: object) -> CallError:
-        service = self._service
         if isinstance(error, ValueError):  # the host is not valid; aiohttp finds that out late
-            return AnswerError(
-                f"{service} is at no address that can be called. Is the base URL right?", service=service
-            )
-        problem = next(sentence for kind, sentence in _NO_ANSWER if isinstance(error, kind))
+            message = f"{self._service} is at no address that can be called. Is the base URL right?"
+            return AnswerError(message, service=self._service)
         cause = f" ({os.strerror(error.errno).lower()})" if isinstance(error, OSError) and error.errno else ""
-        return TransientError(
-            f"{service} at {url.origin()} did not answer {call}: {problem.format(cause=cause)}", service=service
-        )
+        problem = next(sentence for kind, sentence in _NO_ANSWER if isinstance(error, kind)).format(cause=cause)
+        message = f"{self._service} at {url.origin()} did not answer {call}: {problem}"
+        return TransientError(message, service=self._service)
 
     async def _read(self, response: aiohttp.ClientResponse, call: object) -> bytes:
         length = response.content_length
@@ -244,10 +237,8 @@ class ApiClient:
         raise self._unusable(response, f"{response.status} to {call} with {problem}")
 
     def _unusable(self, response: aiohttp.ClientResponse, problem: str) -> AnswerError:
-        request_id = answers.request_id(response.headers)
-        return AnswerError(
-            f"{self._service} answered {problem}", service=self._service, status=response.status, request_id=request_id
-        )
+        message, request_id = f"{self._service} answered {problem}", answers.request_id(response.headers)
+        return AnswerError(message, service=self._service, status=response.status, request_id=request_id)
 
     def _error(self, response: aiohttp.ClientResponse, content: bytes, call: object) -> CallError:
         """The error that this status stands for."""
@@ -260,7 +251,7 @@ class ApiClient:
             return AccessError(f"{message}: it refuses {self._credentials}", **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
-        if status in _RETRIED_STATUSES or status >= 500:
+        if _may_pass(status):
             # Some services send `X-Rate-Limit-Retry` with every answer: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
@@ -270,6 +261,10 @@ class ApiClient:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)
         reason = answers.reason(fields.get("message"), fields.get("details"), hidden=self.secrets)
         return RefusedError(f"{message}: {reason}" if reason else message, **where)
+
+
+def _may_pass(status: int) -> bool:
+    return status in (408, 425, 429) or status >= 500
 
 
 def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
