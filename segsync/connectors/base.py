@@ -21,16 +21,13 @@ class Source(Protocol):
         """Pages from `offset` on, at most `limit` profiles in all: ids to be read, or whole profiles."""
 
     async def read(self, segment_id: str) -> Profile | None:
-        """The profile, or None where it has no identifier.
-
-        A source of whole profiles is asked too: what is replayed comes by id.
-        """
+        """The profile, None where it has no identifier. Whole profiles are replayed by id too."""
 
     async def answers(self) -> bool:
         """Whether the source answers at all; asked when the retries of one profile have run out."""
 
     def usage(self) -> Usage | None:
-        """How much of its limit was used since the last call of this; None where that is not known, or says nothing."""
+        """How much of its limit was used since the last usage; None where that is not known, or shows nothing."""
 
 
 class Sink(Protocol):
@@ -47,7 +44,7 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """The largest bulk upsert: a larger one is answered 413."""
 
 LISTED_ACTIONS = 100
-"""A listing of async actions has the status of at most this many, the newest ones."""
+"""The most async actions in a listing, which are the newest."""
 
 ENDED = frozenset({"DONE", "FAILED"})
 """The statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
-from segsync.connectors import segment, voucherify
+from segsync.connectors.base import result_calls
 from segsync.connectors.factory import describe
 from segsync.connectors.http.rate_limiter import net_of_margin
 from segsync.models import Connector
@@ -12,7 +14,7 @@ from segsync.settings import Settings
 
 
 class Shares(Struct, frozen=True):
-    """What a sample shows of all profiles: the shares, 0 to 1, that carry the identifier, and that carry it as a trait.
+    """The shares of profiles, 0 to 1, that have the identifier, and that have it as a trait.
 
     `trait_calls` is how many calls it takes to read the traits of one.
     """
@@ -25,9 +27,8 @@ class Shares(Struct, frozen=True):
 class Estimate(Struct, frozen=True):
     """What it would take to import `profiles`, at the configured limits; `is_example` where their number is not known.
 
-    Segment: calls to list them, to ask for external ids, and for traits. Voucherify: bulk upserts, and calls that read
-    their results (none of these with `--no-confirm`). Seconds are those that the calls to one service take without
-    retries; `seconds` is the longer of the two, since they run side by side.
+    `result_calls` read the results of bulk upserts: none with `--no-confirm`. Seconds are those that the calls to one
+    service take without retries; `seconds` is the longer of the two, since they run side by side.
     """
 
     profiles: int
@@ -48,29 +49,28 @@ class Estimate(Struct, frozen=True):
 def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: bool = False) -> Estimate:
     """What `profiles` would take where all are as the sample is."""
     customers = round(profiles * shares.identifier)
-    read = segment.read_calls(
-        profiles,
-        customers=customers,
-        with_identifier_trait=round(profiles * shares.identifier_trait),
-        trait_calls=shares.trait_calls,
-        page_size=settings.segment_request_limit,
-        traits_first=settings.identifier_lookup == "traits",
-    )
-    written = voucherify.write_calls(customers, batch_size=settings.batch_size)
+    listing = math.ceil(profiles / settings.segment_request_limit)
+    if settings.identifier_lookup == "traits":
+        external_ids, traits = profiles - round(profiles * shares.identifier_trait), profiles * shares.trait_calls
+    else:
+        external_ids, traits = profiles, customers * shares.trait_calls
+    segment_calls = listing + external_ids + round(traits)
+    upserts = math.ceil(customers / settings.batch_size)
+    voucherify_calls = upserts + result_calls(upserts)
     source, sink = describe(settings)
-    segment_seconds, voucherify_seconds = _seconds(read.total, source), _seconds(written.total, sink)
+    segment_seconds, voucherify_seconds = _seconds(segment_calls, source), _seconds(voucherify_calls, sink)
     return Estimate(
         profiles=profiles,
         is_example=is_example,
         customers=customers,
-        listing_calls=read.listing,
-        external_ids_calls=read.external_ids,
-        traits_calls=read.traits,
-        segment_calls=read.total,
+        listing_calls=listing,
+        external_ids_calls=external_ids,
+        traits_calls=round(traits),
+        segment_calls=segment_calls,
         segment_seconds=segment_seconds,
-        upserts=written.upserts,
-        result_calls=written.results,
-        voucherify_calls=written.total,
+        upserts=upserts,
+        result_calls=result_calls(upserts),
+        voucherify_calls=voucherify_calls,
         voucherify_seconds=voucherify_seconds,
         seconds=max(segment_seconds, voucherify_seconds),
     )

@@ -26,19 +26,12 @@ SESSION_HEADERS: Final[Mapping[str, str]] = {
 
 def describe(settings: Settings) -> tuple[Connector, Connector]:
     """Who the source and the sink of these settings are, before there is a connection."""
-    source = Connector(
-        segment.SERVICE,
-        identity=settings.segment_space_id,
-        host=settings.segment_url,
-        limit=CallLimit(settings.segment_requests_per_second, "second"),
+    per_second = CallLimit(settings.segment_requests_per_second, "second")
+    per_minute = CallLimit(settings.voucherify_requests_per_minute, "minute")
+    return (
+        Connector(segment.SERVICE, settings.segment_space_id, settings.segment_url, per_second),
+        Connector(voucherify.SERVICE, settings.voucherify_application_id, settings.voucherify_url, per_minute),
     )
-    sink = Connector(
-        voucherify.SERVICE,
-        identity=settings.voucherify_application_id,
-        host=settings.voucherify_url,
-        limit=CallLimit(settings.voucherify_requests_per_minute, "minute"),
-    )
-    return source, sink
 
 
 @asynccontextmanager

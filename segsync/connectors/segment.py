@@ -6,7 +6,6 @@ https://www.twilio.com/docs/segment/unify/profile-api
 
 from __future__ import annotations
 
-import math
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -24,18 +23,6 @@ PROBE_SECONDS = 10.0
 
 EXTERNAL_IDS_PER_CALL = 25
 """The Profile API returns at most this many, whatever `limit` says."""
-
-
-class ReadCalls(msgspec.Struct, frozen=True):
-    """The calls that it takes to read profiles: to list them, to ask for external ids, and for traits."""
-
-    listing: int
-    external_ids: int
-    traits: int
-
-    @property
-    def total(self) -> int:
-        return self.listing + self.external_ids + self.traits
 
 
 class _Cursor(msgspec.Struct):
@@ -68,9 +55,7 @@ class _TraitsAnswer(msgspec.Struct):
 
 
 _PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
-
 _EXTERNAL_IDS = msgspec.json.Decoder(_ExternalIdsAnswer)
-
 _TRAITS = msgspec.json.Decoder(_TraitsAnswer)
 
 
@@ -82,9 +67,9 @@ def headers(access_token: str) -> Mapping[str, str]:
 class SegmentSource:
     """A Segment space as a source of profiles, on pages of ids.
 
-    `identifier_type` is the external id that makes a customer; `traits` are the ones that the mapping
-    reads, None for all of them. They are asked for by name, which saves calls, but a server that returns more is
-    understood. With `traits_first` the identifier is the trait of that name, or else the external id.
+    `identifier_type` is the external id that makes a customer; with `traits_first` the trait of that name comes before
+    it. `traits` are the ones that the mapping reads, None for all of them. They are asked for by name, which saves
+    calls, but a server that returns more is understood.
     """
 
     def __init__(
@@ -113,29 +98,25 @@ class SegmentSource:
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
         """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.
 
-        Raises `AccessError` where the space does not exist, `AnswerError` where the cursor leads nowhere
-        or in a circle, and what `ApiClient.call` raises.
+        Raises `AccessError` where the space does not exist, and `AnswerError` where a cursor leads nowhere.
         """
         trail = _Trail("the list of profiles", offset)
-        cursor: str | None = offset
         left = limit
-        while cursor is not None and left != 0:
+        while trail.cursor is not None and left != 0:
+            cursor = trail.cursor
             size = self._page_size if left is None else min(self._page_size, left)
             answer = await self._list(cursor, size, is_first=cursor == offset)
-            segment_ids = tuple(listed.segment_id for listed in answer.data)
+            listed = tuple(profile.segment_id for profile in answer.data)
+            repeated = Page(cursor, listed[:left], cursor)  # a resume has to begin with this page again
             try:
-                page = Page(cursor, segment_ids, trail.after(answer.cursor))
+                trail.follow(answer.cursor)
             except AnswerError:
-                # The profiles of this page are known all the same; a resume has to begin with it again.
-                yield Page(cursor, segment_ids if left is None else segment_ids[:left], cursor)
+                yield repeated  # its profiles are known all the same
                 raise
             if left is not None:
-                if len(page.profiles) > left:
-                    # More than was asked for: a resume has to begin with this page again.
-                    page = Page(cursor, page.profiles[:left], cursor)
-                left -= len(page.profiles)
-            yield page
-            cursor = page.next_cursor
+                left -= len(repeated.profiles)
+            is_cut = len(listed) > len(repeated.profiles)  # where Segment lists more than was asked for
+            yield repeated if is_cut else Page(cursor, listed, trail.cursor)
 
     async def answers(self) -> bool:
         """Whether Segment answers at all; asked when the retries of one profile have run out."""
@@ -156,20 +137,15 @@ class SegmentSource:
                 kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self.about.identity} in this SEGMENT_REGION?"
             elif is_first:
                 kind = AccessError  # the offset is the user's own
-            raise kind(
-                f"Segment answered {error.status} to the list of profiles. {hint}",
-                service=SERVICE,
-                status=error.status,
-                request_id=error.request_id,
-            ) from None
+            message = f"Segment answered {error.status} to the list of profiles. {hint}"
+            raise kind(message, service=SERVICE, status=error.status, request_id=error.request_id) from None
 
     async def read(self, segment_id: str) -> Profile | None:
         """The profile with its identifier and the traits asked for, or None where it has no such identifier.
 
-        The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it
-        is a trait as well (`traits_first`), it is the others that cost one call.
-        Raises `RefusedError` (404: merged away or deleted since it was listed), `AnswerError`, and what
-        `ApiClient.call` raises.
+        The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it is a
+        trait as well (`traits_first`), it is the others that cost one call. Raises what `ApiClient.call` raises, with
+        404 where the profile was merged or deleted since it was listed, and `AnswerError` where a cursor leads nowhere.
         """
         path = self._path(segment_id)
         if self._traits_first:
@@ -183,14 +159,13 @@ class SegmentSource:
 
     async def external_ids(self, segment_id: str) -> list[tuple[str, str]]:
         """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `read`."""
+        target = f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_PER_CALL}"
         trail = _Trail("a profile's external ids")
         found: list[tuple[str, str]] = []
-        cursor: str | None = ""
-        while cursor is not None:
-            target = _at(f"{self._path(segment_id)}/external_ids?limit={EXTERNAL_IDS_PER_CALL}", cursor)
-            answer = await self._call("GET", target, _EXTERNAL_IDS)
+        while trail.cursor is not None:
+            answer = await self._call("GET", trail.next(target), _EXTERNAL_IDS)
             found += _usable(answer.data)
-            cursor = trail.after(answer.cursor)
+            trail.follow(answer.cursor)
         return found
 
     async def traits(self, segment_id: str) -> dict[str, Any]:
@@ -202,44 +177,24 @@ class SegmentSource:
 
     async def _identifier(self, path: str) -> str | None:
         """The identifier among a profile's external ids, read no further than that."""
+        target = f"{path}/external_ids?{self._external_ids_query}"
         trail = _Trail("a profile's external ids")
-        cursor: str | None = ""
-        while cursor is not None:
-            target = _at(f"{path}/external_ids?{self._external_ids_query}", cursor)
-            answer = await self._call("GET", target, _EXTERNAL_IDS)
+        while trail.cursor is not None:
+            answer = await self._call("GET", trail.next(target), _EXTERNAL_IDS)
             if source_id := first_of_type(_usable(answer.data), self._identifier_type):
                 return source_id
-            cursor = trail.after(answer.cursor)
+            trail.follow(answer.cursor)
         return None
 
     async def _traits(self, path: str) -> dict[str, Any]:
+        target = f"{path}/traits?{self._traits_query}"
         trail = _Trail("a profile's traits")
         traits: dict[str, Any] = {}
-        cursor: str | None = ""
-        while cursor is not None:
-            answer = await self._call("GET", _at(f"{path}/traits?{self._traits_query}", cursor), _TRAITS)
+        while trail.cursor is not None:
+            answer = await self._call("GET", trail.next(target), _TRAITS)
             traits.update(answer.traits)
-            cursor = trail.after(answer.cursor)
+            trail.follow(answer.cursor)
         return traits
-
-
-def read_calls(
-    profiles: int,
-    *,
-    customers: int,
-    with_identifier_trait: int,
-    trait_calls: float,
-    page_size: int,
-    traits_first: bool,
-) -> ReadCalls:
-    """The calls for `profiles`, of which `customers` have the identifier, some of them as a trait.
-
-    With `traits_first` all traits are read, and external ids of the profiles without that trait.
-    """
-    listing = math.ceil(profiles / page_size)
-    if traits_first:
-        return ReadCalls(listing, profiles - with_identifier_trait, round(profiles * trait_calls))
-    return ReadCalls(listing, profiles, round(customers * trait_calls))
 
 
 def as_source_id(value: object) -> str | None:
@@ -261,42 +216,40 @@ def _usable(external_ids: Iterable[_ExternalId]) -> Iterator[tuple[str, str]]:
             yield each.type, value
 
 
-def _at(target: str, cursor: str) -> str:
-    return f"{target}&next={quote(cursor, safe='')}" if cursor else target
-
-
 class _Trail:
-    """Follows the cursors of one listing to its end, and notices a listing that never ends.
+    """Follows the cursors of one listing, `cursor` being the next one, None at the end.
 
-    A cursor that comes back is found in constant memory, however long the listing (Brent's algorithm).
+    A listing that never ends, since a cursor comes back, is found in constant memory, however long it is (Brent's
+    algorithm).
     """
 
     def __init__(self, listing: str, first: str = "") -> None:
+        self.cursor: str | None = first
         self._listing = listing
-        self._current = self._anchor = first
+        self._anchor = first
         self._steps_left = self._span = 1
 
-    def after(self, cursor: _Cursor | None) -> str | None:
-        """The next cursor, None at the end.
+    def next(self, target: str) -> str:
+        """The target of the next call."""
+        return f"{target}&next={quote(self.cursor, safe='')}" if self.cursor else target
+
+    def follow(self, cursor: _Cursor | None) -> None:
+        """Go on with what an answer says.
 
         Raises `AnswerError` where there is more but no cursor, since ending there would lose the rest in
         silence, and where the cursor repeats, since that would never end.
         """
-        if cursor is None:
-            return None
-        following = "" if cursor.next is None else str(cursor.next)
-        if not following:
-            if cursor.has_more:
-                raise AnswerError(f"Segment returned has_more without a cursor for {self._listing}", service=SERVICE)
-            return None
-        if following in (self._current, self._anchor):
-            if cursor.has_more is False:
-                return None
+        following = "" if cursor is None or cursor.next is None else str(cursor.next)
+        if following and following not in (self.cursor, self._anchor):
+            self.cursor = following
+            self._steps_left -= 1
+            if self._steps_left == 0:
+                self._span *= 2
+                self._steps_left, self._anchor = self._span, following
+            return
+        self.cursor = None
+        has_more = cursor and cursor.has_more
+        if following and has_more is not False:
             raise AnswerError(f"Segment's cursor for {self._listing} repeats: it would never end", service=SERVICE)
-        self._current = following
-        self._steps_left -= 1
-        if self._steps_left == 0:
-            self._span *= 2
-            self._steps_left = self._span
-            self._anchor = following
-        return following
+        if has_more and not following:
+            raise AnswerError(f"Segment returned has_more without a cursor for {self._listing}", service=SERVICE)

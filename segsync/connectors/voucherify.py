@@ -8,20 +8,21 @@ https://docs.voucherify.io/api-reference/async-actions/async-action-object
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct, structs
 
-from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, RefusedCustomer, UpsertResult, result_calls
+from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, RefusedCustomer, UpsertResult
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.client import ApiClient
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
+
+T = TypeVar("T")
 
 SERVICE = "Voucherify"
 
@@ -31,25 +32,7 @@ CALLS_PER_CYCLE = 100_000
 _FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
 
 _SOURCE_ID_COLUMNS = ("source_id", "sourceid", "customer_source_id")
-
 _REASON_COLUMNS = ("key", "message", "details", "error", "error_key", "error_message", "error_details", "reason")
-
-
-class WriteCalls(Struct, frozen=True):
-    """The calls that it takes to write customers: bulk upserts, and those that read their results."""
-
-    upserts: int
-    results: int
-
-    @property
-    def total(self) -> int:
-        return self.upserts + self.results
-
-
-class Reason(Protocol):
-    """Makes one redacted line of the fields of an error; `hidden` is known to be personal."""
-
-    def __call__(self, *fields: object, hidden: str) -> str: ...
 
 
 class _Accepted(Struct):
@@ -100,11 +83,8 @@ class _Actions(Struct):
 
 
 _ACCEPTED = msgspec.json.Decoder(_Accepted)
-
 _ACTION = msgspec.json.Decoder(_Action)
-
 _ACTIONS = msgspec.json.Decoder(_Actions)
-
 _SCHEMA = msgspec.json.Decoder(_Schema)
 
 
@@ -122,7 +102,7 @@ class VoucherifySink:
         self.about = client.about
         self._call = client.call
         self._download = client.download
-        self._reason = client.reason
+        self._secrets = client.secrets
 
     async def upsert(self, body: bytes) -> str:
         """Queue the upsert of a JSON array of customers; the id of its async action.
@@ -135,11 +115,9 @@ class VoucherifySink:
         except RefusedError as error:
             if error.status != 404:
                 raise
+            hint = "Is VOUCHERIFY_BASE_URL right?"
             raise AccessError(
-                f"{error.message}. Is VOUCHERIFY_BASE_URL right?",
-                service=SERVICE,
-                status=404,
-                request_id=error.request_id,
+                f"{error.message}. {hint}", service=SERVICE, status=404, request_id=error.request_id
             ) from None
         if not answers.identifier(answer.async_action_id):
             raise AnswerError("Voucherify accepted customers, but the response has no async action id", service=SERVICE)
@@ -150,12 +128,7 @@ class VoucherifySink:
 
         Raises what `ApiClient.call` raises.
         """
-        try:
-            schema = await self._call("GET", "/v1/metadata-schemas/customer", _SCHEMA)
-        except RefusedError as error:
-            if error.status != 404:
-                raise
-            return MetadataSchema()
+        schema = await self._get("/v1/metadata-schemas/customer", _SCHEMA) or _Schema()
         definitions = {key: each.defined() for key, each in (schema.properties or {}).items() if each}
         return MetadataSchema(definitions, bool(schema.allow_defined_only))
 
@@ -169,11 +142,8 @@ class VoucherifySink:
 
     async def upsert_result(self, action_id: str) -> UpsertResult | None:
         """How an async action stands; None where Voucherify does not know it."""
-        try:
-            action = await self._call("GET", f"/v1/async-actions/{quote(action_id, safe='')}", _ACTION, is_urgent=False)
-        except RefusedError as error:
-            if error.status != 404:
-                raise
+        action = await self._get(f"/v1/async-actions/{quote(action_id, safe='')}", _ACTION, is_urgent=False)
+        if action is None:
             return None
         result = action.result or _Result()
         return UpsertResult(
@@ -182,7 +152,7 @@ class VoucherifySink:
             done_count=result.done_count,
             failed_count=result.failed_count,
             refused=tuple(
-                _refused(error.source_id, (error.key, error.message, error.details), self._reason)
+                _refused(error.source_id, (error.key, error.message, error.details), self._secrets)
                 for error in result.errors or ()
                 if error.source_id
             ),
@@ -192,20 +162,24 @@ class VoucherifySink:
 
     async def reported(self, url: str) -> list[RefusedCustomer]:
         """The customers that a report file says were refused. Raises what `ApiClient.download` raises."""
-        return refused_in_report(await self._download(url), self._reason)
+        return refused_in_report(await self._download(url), self._secrets)
+
+    async def _get(self, target: str, answer: msgspec.json.Decoder[T], *, is_urgent: bool = True) -> T | None:
+        """The decoded answer; None for 404."""
+        try:
+            return await self._call("GET", target, answer, is_urgent=is_urgent)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            return None
 
 
-def write_calls(customers: int, *, batch_size: int) -> WriteCalls:
-    """The calls for `customers` of them."""
-    upserts = math.ceil(customers / batch_size)
-    return WriteCalls(upserts, result_calls(upserts))
-
-
-def refused_in_report(content: bytes, reason: Reason | None = None) -> list[RefusedCustomer]:
+def refused_in_report(content: bytes, secrets: Iterable[str] = ()) -> list[RefusedCustomer]:
     """The customers that a report (CSV with a header) says were refused.
 
     The columns are not documented, so they are known by their names: one has the source id; rows are of refused
-    customers if a status column says so, or, without one, if there is a reason in the row or in none at all.
+    customers if a status column says so, or, without one, if there is a reason in the row or in none at all. The
+    reasons do not quote `secrets`.
     """
     text = content.decode("utf-8-sig", errors="replace").replace("\0", "")
     rows = csv.reader(StringIO(text, newline=""))
@@ -222,13 +196,10 @@ def refused_in_report(content: bytes, reason: Reason | None = None) -> list[Refu
         status = row.get("status", row.get("result"))
         is_refused = bool(reasons) or not has_reasons if status is None else status.strip().upper() in _FAILED
         if source_id and is_refused:
-            refused.append(_refused(source_id, reasons, reason or _without_credentials))
+            refused.append(_refused(source_id, reasons, secrets))
     return refused
 
 
-def _without_credentials(*fields: object, hidden: str) -> str:
-    return answers.reason(*fields, hidden=(hidden,))
-
-
-def _refused(source_id: str, fields: Iterable[object], reason: Reason) -> RefusedCustomer:
-    return RefusedCustomer(source_id, reason(*fields, hidden=source_id) or "Voucherify gives no reason")
+def _refused(source_id: str, fields: Iterable[object], secrets: Iterable[str]) -> RefusedCustomer:
+    reason = answers.reason(*fields, hidden=(source_id, *secrets))
+    return RefusedCustomer(source_id, reason or "Voucherify gives no reason")

@@ -1,7 +1,7 @@
 """A client of one API: rate limit, call, decoding, typed errors, and retries where they help.
 
-Every call to a service goes through here, so this is the one place that knows about rate limits, retries and
-what a status means. The first try takes no detour through the retry machinery: most calls need none.
+Every call to a service goes through here, so this is the one place that knows about rate limits, retries and what a
+status means. The first try takes no detour through the retry machinery: most calls need none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import os
 import re
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
 from random import Random
@@ -48,7 +48,15 @@ _ABOUT = re.compile("(?<=/segment_id:)[^/]+")
 
 _CONTENT_TYPE = re.compile("[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
-_RETRIED_STATUSES = frozenset({408, 425, 429})
+_NO_ANSWER = (
+    (TimeoutError, "no answer came in time"),
+    (aiohttp.ClientConnectorDNSError, "its host name was not found. Is the network up, and the base URL right?"),
+    (aiohttp.ClientSSLError, "no trusted TLS connection could be made"),
+    (aiohttp.ClientConnectorError, "no connection{cause}. Is the network up, and the base URL right?"),
+    (aiohttp.ClientPayloadError, "the answer was cut off"),
+    (Exception, "the connection was cut"),
+)
+"""Why there was no answer, by the first class that an exception is of."""
 
 
 class _Call(NamedTuple):
@@ -65,7 +73,7 @@ class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
     `about` and `credentials` name it and its settings in messages; `headers` go to its host alone, since redirects
-    are not followed.
+    are not followed. `secrets` are what no message may hold, since an answer may quote it.
     """
 
     def __init__(
@@ -80,20 +88,19 @@ class ApiClient:
         random: Random | None = None,
     ) -> None:
         self.about = about
-        self.service = about.name
+        self.secrets = _secrets_in(headers)
+        self._service = about.name
         limit = about.limit or NO_LIMIT
         self.limiter = RateLimiter(limit.per_second, limit.window_seconds, service=about.name, on_event=on_event)
         self._session = session
         self._base_url = URL(about.host, encoded=True)
         self._base_path = self._base_url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
-        self._secrets = _secrets_in(headers)
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
-        self._retries = Retries(about.name, on_event, random or Random())
+        self._retries = Retries(on_event, random or Random())
         self._clock = asyncio.get_running_loop().time
-        self._answered_at = -math.inf
 
     async def call(
         self,
@@ -107,9 +114,8 @@ class ApiClient:
     ) -> T:
         """The decoded answer of `method` on `target` (path and query, percent-encoded already).
 
-        `retry_seconds` limits the retries of this call further than those of the client; one that is not
-        urgent lets the others go first. Raises one of the `CallError` classes; `TransientError` only when the
-        retries have run out.
+        `retry_seconds` can only shorten the time for retries; one that is not urgent lets the others go first. Raises
+        one of the `CallError` classes; `TransientError` only when the retries have run out.
         """
         try:
             return await self._try(method, target, answer, body, is_urgent=is_urgent)
@@ -117,28 +123,23 @@ class ApiClient:
             first = error
         again = partial(self._try, method, target, answer, body, is_urgent=is_urgent)
         patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
-        return await self._try_again(first, again, patience)
+        return await self._retries.again(first, again, patience)
 
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, on any host.
 
-        The credentials go to the API's own host and to no other. Raises `AnswerError` for a URL that is not
-        https, `RefusedError` where there is no such file, `TransientError` when the retries have run out.
+        The credentials go to the API's own host alone. Raises `AnswerError` for a URL that is not https, `RefusedError`
+        where there is no such file, `TransientError` when the retries have run out.
         """
         where = _file_url(url, self._base_url)
         if where is None:
-            raise AnswerError(f"{self.service} names a report file that is not at an https URL", service=self.service)
+            raise AnswerError(f"{self._service} names a report file that is not at an https URL", service=self._service)
         try:
             return await self._try_download(where)
         except TransientError as error:
             first = error
         patience = min(DOWNLOAD_RETRY_SECONDS, self._retry_seconds)
-        return await self._try_again(first, partial(self._try_download, where), patience)
-
-    async def _try_again(self, first: TransientError, call: Callable[[], Awaitable[T]], patience_seconds: float) -> T:
-        return await self._retries.again(
-            first, call, patience_seconds=patience_seconds, last_answer_at=lambda: self._answered_at
-        )
+        return await self._retries.again(first, partial(self._try_download, where), patience)
 
     async def _try(
         self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None, *, is_urgent: bool
@@ -148,7 +149,7 @@ class ApiClient:
         call = _Call(method, url)
         response, content = await self._exchange(method, url, self._headers, call, body)
         if 200 <= response.status < 300:
-            self._answered_at = left_at
+            self._retries.answered_at = left_at
             self.limiter.answered(method, response.headers)
             return self._decode(response, content, call, answer)
         if response.status == 429:
@@ -158,13 +159,8 @@ class ApiClient:
     def _url(self, target: str) -> URL:
         """The URL of a target, built of known parts: a whole one would be parsed for every call."""
         base, (path, _, query) = self._base_url, target.partition("?")
-        return URL.build(
-            scheme=base.scheme,
-            authority=base.raw_authority,
-            path=f"{self._base_path}{path}",
-            query_string=query,
-            encoded=True,
-        )
+        path = f"{self._base_path}{path}"
+        return URL.build(scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True)
 
     async def _try_download(self, url: URL) -> bytes:
         is_own = url.origin() == self._base_url.origin()
@@ -174,12 +170,11 @@ class ApiClient:
         response, content = await self._exchange("GET", url, headers, call)
         if 200 <= response.status < 300:
             return content
-        message = f"{url.host} answered {response.status} to {call} of {self.service}"
         if is_own and response.status == 429:
             self.limiter.refused(left_at, "GET", response.headers)
-        if response.status in _RETRIED_STATUSES or response.status >= 500:
-            raise TransientError(message, service=self.service, status=response.status)
-        raise RefusedError(message, service=self.service, status=response.status)
+        message = f"{url.host} answered {response.status} to {call} of {self._service}"
+        error = TransientError if _may_pass(response.status) else RefusedError
+        raise error(message, service=self._service, status=response.status)
 
     async def _exchange(
         self, method: str, url: URL, headers: Mapping[str, str], call: object, body: bytes | None = None
@@ -201,24 +196,17 @@ class ApiClient:
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             failure = self._failure(error, url, call)
         finally:
-            self._on_event(CallAnswered(self.service, status, self._clock() - started))
+            self._on_event(CallAnswered(self._service, status, self._clock() - started))
         raise failure  # out here, where nothing is chained to it: aiohttp's errors quote what was sent and answered
 
     def _failure(self, error: Exception, url: URL, call: object) -> CallError:
         if isinstance(error, ValueError):  # the host is not valid; aiohttp finds that out late
-            return AnswerError(
-                f"{self.service} is at no address that can be called. Is the base URL right?", service=self.service
-            )
-        problem = "the connection was cut"
-        if isinstance(error, TimeoutError):
-            problem = "no answer came in time"
-        elif isinstance(error, aiohttp.ClientConnectorError):
-            problem = _why_unreachable(error)
-        elif isinstance(error, aiohttp.ClientPayloadError):
-            problem = "the answer was cut off"
-        return TransientError(
-            f"{self.service} at {url.origin()} did not answer {call}: {problem}", service=self.service
-        )
+            message = f"{self._service} is at no address that can be called. Is the base URL right?"
+            return AnswerError(message, service=self._service)
+        cause = f" ({os.strerror(error.errno).lower()})" if isinstance(error, OSError) and error.errno else ""
+        problem = next(sentence for kind, sentence in _NO_ANSWER if isinstance(error, kind)).format(cause=cause)
+        message = f"{self._service} at {url.origin()} did not answer {call}: {problem}"
+        return TransientError(message, service=self._service)
 
     async def _read(self, response: aiohttp.ClientResponse, call: object) -> bytes:
         length = response.content_length
@@ -230,12 +218,7 @@ class ApiClient:
             size += len(chunk)
             if size > MAX_ANSWER_BYTES:
                 response.close()
-                raise AnswerError(
-                    f"{self.service} answered more than {MAX_ANSWER_BYTES:,} bytes to {call}",
-                    service=self.service,
-                    status=response.status,
-                    request_id=answers.request_id(response.headers),
-                )
+                raise self._unusable(response, f"more than {MAX_ANSWER_BYTES:,} bytes to {call}")
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -249,38 +232,26 @@ class ApiClient:
             problem = f"not what its API documents: {error if is_text else 'it is not UTF-8'}"
         kind = response.content_type
         if kind != "application/json":
-            problem = (
-                f"{kind if _CONTENT_TYPE.fullmatch(kind) else 'something'} instead of JSON. Is the base URL right?"
-            )
-        raise AnswerError(
-            f"{self.service} answered {response.status} to {call} with {problem}",
-            service=self.service,
-            status=response.status,
-            request_id=answers.request_id(response.headers),
-        )
+            shown = kind if _CONTENT_TYPE.fullmatch(kind) else "something"
+            problem = f"{shown} instead of JSON. Is the base URL right?"
+        raise self._unusable(response, f"{response.status} to {call} with {problem}")
 
-    def reason(self, *fields: object, hidden: str = "") -> str:
-        """The fields of an error as one line, redacted.
-
-        `hidden` is left out too, and so are the credentials, which a service may quote.
-        """
-        return answers.reason(*fields, hidden=(hidden, *self._secrets))
+    def _unusable(self, response: aiohttp.ClientResponse, problem: str) -> AnswerError:
+        message, request_id = f"{self._service} answered {problem}", answers.request_id(response.headers)
+        return AnswerError(message, service=self._service, status=response.status, request_id=request_id)
 
     def _error(self, response: aiohttp.ClientResponse, content: bytes, call: object) -> CallError:
         """The error that this status stands for."""
-        status, headers = response.status, response.headers
-        where: dict[str, Any] = {
-            "service": self.service,
-            "status": status,
-            "request_id": answers.request_id(headers) or answers.error_request_id(content),
-        }
-        code = answers.error_code(content)
-        message = f"{self.service} answered {status}{f' ({code})' if code else ''} to {call}"
+        status, headers, fields = response.status, response.headers, answers.error_fields(content)
+        request_id = answers.request_id(headers) or answers.identifier(fields.get("request_id"))
+        where: dict[str, Any] = {"service": self._service, "status": status, "request_id": request_id}
+        code = answers.identifier(fields.get("key")) or answers.identifier(fields.get("code"))
+        message = f"{self._service} answered {status}{f' ({code})' if code else ''} to {call}"
         if status in (401, 403):
             return AccessError(f"{message}: it refuses {self._credentials}", **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
-        if status in _RETRIED_STATUSES or status >= 500:
+        if _may_pass(status):
             # Some services send `X-Rate-Limit-Retry` with every answer: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
@@ -288,8 +259,12 @@ class ApiClient:
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)
-        reason = self.reason(*answers.error_texts(content))
+        reason = answers.reason(fields.get("message"), fields.get("details"), hidden=self.secrets)
         return RefusedError(f"{message}: {reason}" if reason else message, **where)
+
+
+def _may_pass(status: int) -> bool:
+    return status in (408, 425, 429) or status >= 500
 
 
 def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -311,19 +286,6 @@ def _file_url(url: str, base_url: URL) -> URL | None:
         host = where.host or ""
     except ValueError:
         return None
-    is_safe = where.scheme == "https" or (where.scheme == "http" and _is_here(where) and _is_here(base_url))
+    is_here = is_this_machine(host) and is_this_machine(base_url.host or "")
+    is_safe = where.scheme == "https" or (where.scheme == "http" and is_here)
     return where if is_safe and host and host.isprintable() else None
-
-
-def _is_here(url: URL) -> bool:
-    return is_this_machine(url.host or "")
-
-
-def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its host name was not found. Is the network up, and the base URL right?"
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-        return "no trusted TLS connection could be made"
-    if error.errno:
-        return f"no connection ({os.strerror(error.errno).lower()}). Is the network up, and the base URL right?"
-    return "no connection. Is the network up, and the base URL right?"

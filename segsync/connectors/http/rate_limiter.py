@@ -1,9 +1,9 @@
 """Spaces the calls to a service, and heeds what its answers say of its limits.
 
-Both services count calls in a sliding second or a minute, and answer 429 to one too many. A leaky bucket
-that lets the whole allowance go at once and drips more in the same second runs into that; one that holds
-a single call loses a little time with every timer that fires late. So the bucket here holds one call plus
-what a few milliseconds of lateness are worth: calls leave evenly, and a late one is caught up with.
+Both services count calls in a sliding second or a minute, and answer 429 to one too many. A leaky bucket that lets the
+whole allowance go at once and drips more in the same second runs into that; one that holds a single call loses a little
+time with every timer that fires late. So the bucket here holds one call plus what a few milliseconds of lateness are
+worth: calls leave evenly, and a late one is caught up with.
 """
 
 from __future__ import annotations
@@ -64,27 +64,20 @@ class RateLimiter:
     ) -> None:
         self._service = service
         self._on_event = on_event
-        self._reported_slow = False
-        self._reported_at = 0.0
-        self.calls_per_second = calls_per_second
-        self.window_seconds = window_seconds
+        self._reported_slow, self._reported_at = False, 0.0
+        self._calls_per_second = calls_per_second
+        self._window_seconds = window_seconds
         self._clock = asyncio.get_running_loop().time
-        pace = net_of_margin(calls_per_second)
-        capacity = 1 + CARRY_SECONDS * pace
-        self._limiter = AsyncLimiter(capacity, capacity / pace)
+        self._pace = net_of_margin(calls_per_second)
+        capacity = 1 + CARRY_SECONDS * self._pace
+        self._limiter = AsyncLimiter(capacity, capacity / self._pace)
         self._throttle = Throttle(calls_per_second, window_seconds)
         self._first_in_line = asyncio.Lock()
         self._room_at = 0.0  # when the limiter has room for one more
         self._owed_turns = 0.0
-        self._pace = pace
-        self._watch()
         self._paused_until = 0.0
         self._in_line = 0
-
-    @property
-    def current_calls_per_second(self) -> float:
-        """The rate at which calls leave now: the configured one, or less after a refusal."""
-        return self._throttle.rate(self._clock())
+        self._watch()
 
     async def turn(self) -> float:
         """Wait until the next call may leave; when it does, on the event loop's clock."""
@@ -122,14 +115,13 @@ class RateLimiter:
     async def spare_turn(self) -> float:
         """Wait until a call may leave and no urgent one wants to; when it does."""
         while self._in_line:  # noqa: ASYNC110 - an event would cost every turn of the others something
-            await asyncio.sleep(1 / self.current_calls_per_second)
+            await asyncio.sleep(1 / self._throttle.rate(self._clock()))
         return await self.turn()
 
     def usage(self) -> Usage | None:
         """How much of the allowance was used since the last usage; None where the time is too short to know.
 
-        It is also None where a service asked for a pause meanwhile, and where many calls stand in line: then it is
-        late timers that leave turns unused.
+        Also None where a service asked for a pause, and where many stand in line: then late timers leave turns unused.
         """
         now = self._clock()
         seconds = now - self._watched_since
@@ -151,11 +143,7 @@ class RateLimiter:
         """A call succeeded. Stop before the limit instead of at it, where the service says how many calls are left."""
         if self._reported_slow or self._throttle.is_slowed:
             self._report_pace()
-        remaining = headers.get("X-Rate-Limit-Remaining")
-        if remaining is None:
-            return
-        self._report_left(method, remaining, headers)
-        if remaining == "0":
+        if "X-Rate-Limit-Remaining" in headers and self._report_left(method, headers) == 0:
             self.pause(answers.limit_wait_seconds(headers) or 0.0)
 
     def refused(self, left_at: float, method: str, headers: CIMultiDictProxy[str]) -> None:
@@ -163,7 +151,7 @@ class RateLimiter:
         if seconds := self._throttle.refused(left_at, self._clock()):
             self._hold_for(seconds)
         self._report_pace()
-        self._report_left(method, headers.get("X-Rate-Limit-Remaining", ""), headers)
+        self._report_left(method, headers)
 
     def asked_to_wait(self, seconds: float) -> None:
         """The answer 429 says when to come back.
@@ -171,7 +159,7 @@ class RateLimiter:
         A second, of a service that counts by the second, is for this call alone: the others slow down, and were they to
         stand still for each call too many, half of a limit would go unused.
         """
-        if max(seconds, self.window_seconds) > BRIEF_SECONDS:
+        if max(seconds, self._window_seconds) > BRIEF_SECONDS:
             self.pause(seconds)
 
     def pause(self, seconds: float) -> None:
@@ -183,23 +171,25 @@ class RateLimiter:
     def _hold_for(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def _report_left(self, method: str, remaining: str, headers: CIMultiDictProxy[str]) -> None:
-        left = answers.count(remaining)
+    def _report_left(self, method: str, headers: CIMultiDictProxy[str]) -> int | None:
+        left = answers.count(headers.get("X-Rate-Limit-Remaining", ""))
         if left is not None:
             limit = answers.count(headers.get("X-Rate-Limit-Limit", ""))
             self._on_event(CallsLeft(self._service, method, left, limit))
+        return left
 
     def _report_pace(self) -> None:
-        rate = self.current_calls_per_second  # which notices that it is the full one again
-        is_slowed, now = self._throttle.is_slowed, self._clock()
+        now = self._clock()
+        rate = self._throttle.rate(now)  # which notices that it is the full one again
+        is_slowed = self._throttle.is_slowed
         is_news = is_slowed != self._reported_slow or now - self._reported_at >= REPORT_SECONDS
         if is_news and (is_slowed or self._reported_slow):
             self._reported_slow, self._reported_at = is_slowed, now
-            self._on_event(PaceChanged(self._service, rate, self.calls_per_second))
+            self._on_event(PaceChanged(self._service, rate, self._calls_per_second))
 
     async def _give_up_turns(self) -> None:
         """At half the rate every call gives up one turn for the one it takes, and so on."""
-        self._owed_turns += self.calls_per_second / self.current_calls_per_second - 1
+        self._owed_turns += self._calls_per_second / self._throttle.rate(self._clock()) - 1
         while self._owed_turns >= 1:
             self._owed_turns -= 1
             await self._take_turn()

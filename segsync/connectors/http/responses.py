@@ -27,23 +27,6 @@ def request_id(headers: CIMultiDictProxy[str]) -> str | None:
     return identifier(headers.get("Request-Id")) or identifier(headers.get("X-Request-Id"))
 
 
-def error_code(content: bytes) -> str | None:
-    """The code of an error: `key` of Voucherify's, `error.code` of Segment's."""
-    fields = _error_fields(content)
-    return identifier(fields.get("key")) or identifier(fields.get("code"))
-
-
-def error_request_id(content: bytes) -> str | None:
-    """Voucherify's `request_id` in an error, for an answer without such a header."""
-    return identifier(_error_fields(content).get("request_id"))
-
-
-def error_texts(content: bytes) -> tuple[object, object]:
-    """The reason in an error, not redacted: it can quote a customer."""
-    fields = _error_fields(content)
-    return fields.get("message"), fields.get("details")
-
-
 def reason(*fields: object, hidden: Iterable[str] = ()) -> str:
     """The fields of an error as one redacted line, without anything `hidden`."""
     parts = dict.fromkeys(text.strip() for text in fields if isinstance(text, str) and text.strip())
@@ -60,20 +43,25 @@ def count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
-def _error_fields(content: bytes) -> dict[str, object]:
+def error_fields(content: bytes) -> dict[str, object]:
+    """The fields of an error, not redacted: they can quote a customer.
+
+    `key` of Voucherify's or `code` of Segment's (in `error`) says which error it is; `message` and `details` say why;
+    `request_id` is Voucherify's, for an answer without such a header.
+    """
     try:
         fields = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
-    if isinstance(fields, dict) and isinstance(fields.get("error"), dict):
-        fields = fields["error"]
-    return fields if isinstance(fields, dict) else {}
+    if not isinstance(fields, dict):
+        return {}
+    return fields["error"] if isinstance(fields.get("error"), dict) else fields
 
 
 def spent_cycle(headers: CIMultiDictProxy[str]) -> str:
     """That the calls of the plan are used up, and until when, as far as the headers say so."""
-    kinds = (headers.get("X-Rate-Limit-Type"), headers.get("X-Rate-Limit-Limit"))
-    kind = ", ".join(filter(None, map(identifier, kinds)))
+    kinds = map(identifier, (headers.get("X-Rate-Limit-Type"), headers.get("X-Rate-Limit-Limit")))
+    kind = ", ".join(filter(None, kinds))
     used_up = f"the calls of the plan are used up for this cycle{f' ({kind})' if kind else ''}"
     wait = limit_wait_seconds(headers)
     if not wait or wait > A_YEAR_SECONDS:

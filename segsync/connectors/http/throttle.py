@@ -15,9 +15,8 @@ SLOWER = 0.98
 CAUTIOUS_SECONDS = 7.5
 
 CAUTIOUS_CALLS = 60
-"""This long after a refusal the rate is back where it was refused, and full some time later: it grows with the cube of
-the time. Near a limit it creeps, and where the limit has gone it is back within a minute, at 100 calls per second from
-a tenth too. It takes longer where `CAUTIOUS_CALLS` take longer."""
+"""After so many seconds, or the time of so many calls if longer, the rate is back where it was refused. It grows with the
+cube of the time: near a limit it creeps, and where the limit has gone it is back within a minute, from a tenth too."""
 
 MANY, FEW = 0.10, 4
 """More than this share of refused calls, and more than a few, come from a limit, whatever was allowed before."""

@@ -77,7 +77,7 @@ async def test_pages_follow_the_cursor_until_there_is_none() -> None:
 
 
 @pytest.mark.parametrize("offset", ["400", "any/cursor"])
-async def test_it_begins_where_it_is_reported(offset: str) -> None:
+async def test_it_begins_at_the_offset(offset: str) -> None:
     assert [page.cursor for page in await _pages(Script(_ids("a")), offset)] == [offset]
 
 

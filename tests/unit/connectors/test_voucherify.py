@@ -122,7 +122,7 @@ async def test_customers_that_an_action_refused_are_reported_with_the_reason_but
             "source_id": "ada@example.com",
             "key": "invalid",
             "message": "No",
-            "details": "ada@example.com is no customer",
+            "details": "ada@example.com is not a customer",
         },
         {"source_id": "grace", "message": "Customer grace was refused"},
         {"source_id": "mary"},

@@ -100,10 +100,11 @@ async def test_a_reason_of_another_shape_costs_the_reason_and_not_the_rejection(
 
 
 @pytest.mark.parametrize(
-    "said", ["Customer ada@example.com was refused", "phone +48 123 456 789 is taken", "name 'Ada Lovelace' is taken"]
+    "message",
+    ["Customer ada@example.com was refused", "phone +48 123 456 789 is taken", "name 'Ada Lovelace' is taken"],
 )
-async def test_a_reason_does_not_quote_the_customer(said: str) -> None:
-    error = {"source_id": "ada-1", "key": "invalid_customer", "message": said, "details": f"ada-1: {said}"}
+async def test_a_reason_does_not_quote_the_customer(message: str) -> None:
+    error = {"source_id": "ada-1", "key": "invalid_customer", "message": message, "details": f"ada-1: {message}"}
     outcome = await outcome_of({"status": "DONE", "result": {"errors": [error]}})
     assert outcome is not None
     [refused] = outcome.refused
@@ -125,7 +126,7 @@ async def test_other_refusals_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "said"),
+    ("action", "message"),
     [
         ({"id": "aa_1"}, "missing required field `status`"),
         ({"status": 3}, r"Expected `str`, got `int` - at `\$.status`"),
@@ -134,8 +135,8 @@ async def test_other_refusals_are_reported() -> None:
         ([], "Expected `object`, got `array`"),
     ],
 )
-async def test_an_action_of_another_shape_is_named_by_its_field(action: object, said: str) -> None:
-    with pytest.raises(AnswerError, match=said):
+async def test_an_action_of_another_shape_is_named_by_its_field(action: object, message: str) -> None:
+    with pytest.raises(AnswerError, match=message):
         await outcome_of(action)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 
@@ -20,8 +20,6 @@ from segsync.errors import RefusedError, TransientError
 from segsync.events import CallRetried
 from tests.conftest import run_virtual
 from tests.support.scripted import Events, NoJitter
-
-NEVER: Callable[[], float] = lambda: -math.inf  # noqa: E731
 
 
 class Longest(Random):
@@ -56,15 +54,15 @@ class Trial:
         *failures: Exception | None,
         patience: float = 60.0,
         random: Random | None = None,
-        last_answer_at: Callable[[], float] = NEVER,
+        answered_at: float = -math.inf,
     ) -> None:
         self.events = Events()
         self.tried_at = [0.0]
         self.error: Exception | None = None
         self._failures = list(failures)
-        run_virtual(self._run(patience, random or NoJitter(), last_answer_at))
+        run_virtual(self._run(patience, random or NoJitter(), answered_at))
 
-    async def _run(self, patience: float, random: Random, last_answer_at: Callable[[], float]) -> None:
+    async def _run(self, patience: float, random: Random, answered_at: float) -> None:
         clock = asyncio.get_running_loop().time
         first, *self._failures = self._failures
         assert isinstance(first, TransientError)
@@ -76,9 +74,10 @@ class Trial:
                 raise failure
             return "fine"
 
-        retries = Retries("Test", self.events.append, random)
+        retries = Retries(self.events.append, random)
+        retries.answered_at = answered_at
         try:
-            answer = await retries.again(first, call, patience_seconds=patience, last_answer_at=last_answer_at)
+            answer = await retries.again(first, call, patience)
             assert answer == "fine"
         except Exception as error:  # noqa: BLE001 - each test says which
             self.error = error
@@ -219,10 +218,10 @@ def test_the_last_error_is_the_one_that_is_raised_with_all_that_support_asks_for
     ids=["never", "before it all", "before the last try but one", "after it", "between the last two"],
 )
 def test_others_succeed_if_they_did_so_between_the_last_two_tries(answered_at: float, others_succeed: bool) -> None:
-    trial = Trial(trouble(), trouble(), patience=12, random=Steady(5), last_answer_at=lambda: answered_at)
+    trial = Trial(trouble(), trouble(), patience=12, random=Steady(5), answered_at=answered_at)
     assert trial.tried_at == about([0, 5, 10, 12])
     assert trial.gave_up.others_succeed is others_succeed
 
 
 def test_after_a_single_try_nothing_is_known_of_the_others() -> None:
-    assert not Trial(trouble(), None, patience=0, last_answer_at=lambda: 0.0).gave_up.others_succeed
+    assert not Trial(trouble(), None, patience=0, answered_at=0.0).gave_up.others_succeed

@@ -45,7 +45,7 @@ def _calls(
     by_chance: float = 0.0,
     counts_refused: bool = False,
 ) -> Calls:
-    """What becomes of the calls of that many workers to a service that allows `limit` of its clock in any second.
+    """The calls of that many workers to a service that allows `limit` of its clock in any second.
 
     A refused call is tried again after a while; `by_chance` is the share of calls that are refused for no reason.
     """
