@@ -1,7 +1,4 @@
-"""Reaches both services for a check: do they accept these credentials, and if not, does another region's host?
-
-It reads, and changes nothing there.
-"""
+"""Reaches both services for a check: do they accept these credentials, and if not, does another region's host?"""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -41,6 +38,16 @@ T = TypeVar("T")
 Call: TypeAlias = Callable[[SegmentSource, VoucherifySink], Awaitable[T]]
 """A question to one of the two services."""
 
+Hosts: TypeAlias = Mapping[str, Mapping[str, str]]
+
+VENDORS: Final[Hosts] = {"segment": SEGMENT_HOSTS, "voucherify": VOUCHERIFY_HOSTS}
+"""Each vendor's hosts by region. Credentials go to these or to a configured base URL, and nowhere else."""
+
+CREDENTIALS: Final = {
+    "segment": "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
+    "voucherify": "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
+}
+
 PATIENCE_SECONDS = 10.0
 """The longest time for which a failing call is retried: somebody waits for the check."""
 
@@ -50,32 +57,14 @@ _NOT_KNOWN_HERE = frozenset({401, 403, 404})
 """What a host answers to credentials, or a space, of another region."""
 
 
-class Hosts(Struct, frozen=True):
-    """The vendors' own hosts by region. Credentials go to these or to a configured base URL, and nowhere else."""
-
-    segment: Mapping[str, str]
-    voucherify: Mapping[str, str]
-
-
-VENDORS = Hosts(SEGMENT_HOSTS, VOUCHERIFY_HOSTS)
-
-
-class ReadSchema(Struct, frozen=True):
-    """What Voucherify allows as metadata. It is None where these credentials may not read it; `problem` says why."""
-
-    schema: MetadataSchema | None
-    problem: str = ""
-
-
 class _Service(Struct, frozen=True):
     """A service, and where the settings say that it is. `id` begins the names of these settings."""
 
-    id: Literal["segment", "voucherify"]
+    id: str
     name: str
     region: str
     base_url: str
     hosts: Mapping[str, str]
-    credentials: str
 
     @property
     def region_variable(self) -> str:
@@ -87,27 +76,17 @@ class _Service(Struct, frozen=True):
 
 
 class ServiceProbe:
-    """Asks both services that `settings` name. It raises no `SegsyncError`, but makes findings of them."""
+    """Asks both services that `settings` name, and changes nothing there. Each `SegsyncError` becomes a finding."""
 
     def __init__(self, settings: Settings, hosts: Hosts = VENDORS, on_event: OnEvent = ignore) -> None:
         self._settings = replace(settings, retry_seconds=min(settings.retry_seconds, PATIENCE_SECONDS))
         self._on_event = on_event
         source, sink = describe(settings)
         self._segment = _Service(
-            "segment",
-            source.name,
-            settings.segment_region,
-            settings.segment_base_url,
-            hosts.segment,
-            "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
+            "segment", source.name, settings.segment_region, settings.segment_base_url, hosts["segment"]
         )
         self._voucherify = _Service(
-            "voucherify",
-            sink.name,
-            settings.voucherify_region,
-            settings.voucherify_base_url,
-            hosts.voucherify,
-            "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
+            "voucherify", sink.name, settings.voucherify_region, settings.voucherify_base_url, hosts["voucherify"]
         )
 
     async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
@@ -116,55 +95,50 @@ class ServiceProbe:
         async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
             return await _read_all(source, await _listed(source, profiles), self._settings)
 
-        async def probe(source: SegmentSource, _sink: VoucherifySink) -> object:
-            return await _listed(source, 1)
+        return await self._ask(self._segment, read, probe=lambda source, _sink: _listed(source, 1))
 
-        return await self._ask(self._segment, read, probe)
-
-    async def schema(self) -> tuple[Finding, ReadSchema | None]:
-        """Whether Voucherify answers, and what it allows as metadata.
+    async def schema(self) -> tuple[Finding, MetadataSchema | str | None]:
+        """Whether Voucherify answers, and what it allows as metadata, or why these credentials may not read that.
 
         The listing of async actions comes first, since a project without a schema answers 404 to that, as a wrong
         host would.
         """
 
-        async def probe(_source: SegmentSource, sink: VoucherifySink) -> object:
-            return await sink.action_statuses()
-
-        async def read(source: SegmentSource, sink: VoucherifySink) -> ReadSchema:
-            await probe(source, sink)
+        async def read(_source: SegmentSource, sink: VoucherifySink) -> MetadataSchema | str:
+            await sink.action_statuses()
             try:
-                return ReadSchema(await sink.metadata_schema())
+                return await sink.metadata_schema()
             except (AccessError, RefusedError, AnswerError) as error:  # the ones that an import can go on with
-                return ReadSchema(None, why_unreadable(error))
+                return why_unreadable(error)
 
-        return await self._ask(self._voucherify, read, probe)
+        return await self._ask(self._voucherify, read, probe=lambda _source, sink: sink.action_statuses())
 
-    async def _ask(self, service: _Service, read: Call[T], probe: Call[object]) -> tuple[Finding, T | None]:
-        """What `read` gives at the configured host. Where that does not know us, another region is probed."""
+    async def _ask(self, service: _Service, read: Call[T], *, probe: Call[object]) -> tuple[Finding, T | None]:
+        """What `read` gives at the configured host. Where that does not know us, other regions are probed."""
         url = service.base_url or service.hosts[service.region]
         try:
             result = await self._call(service, url, read)
         except CallError as error:
-            if error.status in _NOT_KNOWN_HERE and not service.base_url:
-                region = await self._other_region(service, probe)
-                if region is not None:
-                    return _elsewhere(service, error, region), None
-            return finding(service.id, "failed", str(error), _fix(service, error)), None
+            detail, fix = str(error), _fix(service, error)
+            may_be_elsewhere = error.status in _NOT_KNOWN_HERE and not service.base_url
+            if may_be_elsewhere and (region := await self._other_region(service, probe)):
+                detail += f". But {service.hosts[region]} accepts these credentials"
+                fix = f"Set {service.region_variable}={region}."
+            return finding(service.id, "failed", detail, fix), None
         except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are still shown
             return finding(service.id, "failed", str(defect(error)), "Report it, please."), None
         setting = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
         return finding(service.id, "ok", f"credentials accepted by {url} ({setting})"), result
 
     async def _other_region(self, service: _Service, probe: Call[object]) -> str | None:
-        """The other region whose host accepts the credentials, None where there is none."""
+        """The other region whose host accepts the credentials. What is reported is the configured region's error."""
         for region, url in service.hosts.items():
             if region == service.region:
                 continue
             try:
                 await self._call(service, url, probe)
             except CallError:
-                continue  # not this one either; what is reported is the error of the configured region
+                continue
             return region
         return None
 
@@ -225,18 +199,12 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
     return ReadSample(profiles, dict(unreadable))
 
 
-def _elsewhere(service: _Service, error: CallError, region: str) -> Finding:
-    detail = f"{error}. But {service.hosts[region]} accepts these credentials"
-    return finding(service.id, "failed", detail, f"Set {service.region_variable}={region}.")
-
-
 def _fix(service: _Service, error: CallError) -> str:
-    """What to do about a failed call."""
     where = f"{service.region_variable} or {service.base_url_variable}"
     if isinstance(error, TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
         return "Check again then. An import would wait for it by itself."
     if error.status in (401, 403):
-        return f"Check {service.credentials}; then {where}."
+        return f"Check {CREDENTIALS[service.id]}; then {where}."
     if isinstance(error, QuotaError):
         return "Wait for the plan's next cycle, or raise the plan."
     if error.status == 404 or isinstance(error, AnswerError):
