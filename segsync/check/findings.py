@@ -59,7 +59,7 @@ def not_done(why: str, *abouts: str) -> list[Finding]:
 
 def complete(findings: Sequence[Finding], needs: str) -> list[Finding]:
     """These in the order of their ids. What there is no finding about was not looked at: that `needs` something."""
-    by_id = [[each for each in findings if each.id == about] or not_done(needs, about) for about in TITLES]
+    by_id = ([each for each in findings if each.id == about] or not_done(needs, about) for about in TITLES)
     return list(chain.from_iterable(by_id))
 
 

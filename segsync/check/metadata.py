@@ -13,10 +13,7 @@ from segsync.mapping.metadata_schema import Definition, MetadataSchema
 
 
 class WrongType(Struct, frozen=True):
-    """A key whose value does not convert to the type that the schema defines, and in how many customers.
-
-    `expected` and `found` are types by Voucherify's names.
-    """
+    """A key whose value is not of its defined type in so many `customers`. Types have Voucherify's names."""
 
     key: str
     customers: int

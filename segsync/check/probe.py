@@ -12,21 +12,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from segsync import errors
 from segsync.check.findings import Finding, finding
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors.factory import connect_services, describe
 from segsync.connectors.segment import SegmentSource, first_of_type
 from segsync.connectors.voucherify import VoucherifySink
-from segsync.errors import (
-    AccessError,
-    AnswerError,
-    CallError,
-    QuotaError,
-    RefusedError,
-    TransientError,
-    defect,
-    first_of,
-)
 from segsync.events import Event, OnEvent, Throttled, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
@@ -108,7 +99,7 @@ class ServiceProbe:
             await sink.action_statuses()
             try:
                 return await sink.metadata_schema()
-            except (AccessError, RefusedError, AnswerError) as error:  # the ones that an import can go on with
+            except (errors.AccessError, errors.RefusedError, errors.AnswerError) as error:  # an import goes on
                 return why_unreadable(error)
 
         return await self._ask(self._voucherify, read, probe=lambda _source, sink: sink.action_statuses())
@@ -118,7 +109,7 @@ class ServiceProbe:
         url = service.base_url or service.hosts[service.region]
         try:
             result = await self._call(service, url, read)
-        except CallError as error:
+        except errors.CallError as error:
             detail, fix = str(error), _fix(service, error)
             may_be_elsewhere = error.status in _NOT_KNOWN_HERE and not service.base_url
             if may_be_elsewhere and (region := await self._other_region(service, probe)):
@@ -126,7 +117,7 @@ class ServiceProbe:
                 fix = f"Set {service.region_variable}={region}."
             return finding(service.id, "failed", detail, fix), None
         except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are still shown
-            return finding(service.id, "failed", str(defect(error)), "Report it, please."), None
+            return finding(service.id, "failed", str(errors.defect(error)), "Report it, please."), None
         setting = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
         return finding(service.id, "ok", f"credentials accepted by {url} ({setting})"), result
 
@@ -137,7 +128,7 @@ class ServiceProbe:
                 continue
             try:
                 await self._call(service, url, probe)
-            except CallError:
+            except errors.CallError:
                 continue
             return region
         return None
@@ -162,7 +153,7 @@ class ServiceProbe:
             except TimeoutError:
                 until = datetime.now() + timedelta(seconds=asked_seconds)
                 message = f"{service.name} takes no more calls before {until:%H:%M:%S}"
-                raise TransientError(message, service=service.name, retry_after_seconds=asked_seconds) from None
+                raise errors.TransientError(message, service=service.name, retry_after_seconds=asked_seconds) from None
 
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:
@@ -183,8 +174,8 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
                 external_ids = await source.external_ids(segment_id)
                 needs_traits = traits_first or first_of_type(external_ids, identifier) is not None
                 traits = await source.traits(segment_id) if needs_traits else None
-            except (RefusedError, AnswerError, TransientError) as error:
-                if isinstance(error, TransientError) and not error.others_succeed:
+            except (errors.RefusedError, errors.AnswerError, errors.TransientError) as error:
+                if isinstance(error, errors.TransientError) and not error.others_succeed:
                     raise  # Segment is away, it is not this profile
                 unreadable[error.message] += 1
             else:
@@ -194,20 +185,20 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
         async with asyncio.TaskGroup() as group:
             for _ in range(READERS):
                 group.create_task(read())
-    except BaseExceptionGroup as errors:
-        raise first_of(errors) from None
+    except BaseExceptionGroup as group_error:
+        raise errors.first_of(group_error) from None
     return ReadSample(profiles, dict(unreadable))
 
 
-def _fix(service: _Service, error: CallError) -> str:
+def _fix(service: _Service, error: errors.CallError) -> str:
     where = f"{service.region_variable} or {service.base_url_variable}"
-    if isinstance(error, TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
+    if isinstance(error, errors.TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
         return "Check again then. An import would wait for it by itself."
     if error.status in (401, 403):
         return f"Check {CREDENTIALS[service.id]}; then {where}."
-    if isinstance(error, QuotaError):
+    if isinstance(error, errors.QuotaError):
         return "Wait for the plan's next cycle, or raise the plan."
-    if error.status == 404 or isinstance(error, AnswerError):
+    if error.status == 404 or isinstance(error, errors.AnswerError):
         space = "SEGMENT_SPACE_ID; then " if error.status == 404 and service.id == "segment" else ""
         return f"Check {space}{where}."
     if error.status is None:

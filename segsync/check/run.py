@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from segsync.check.findings import Finding, complete, finding, of_estimate, of_metadata, of_sample, of_unknown_schema
 from segsync.check.metadata import MetadataCheck, check_metadata
-from segsync.check.probe import VENDORS, Hosts, ServiceProbe
+from segsync.check.probe import ServiceProbe
 from segsync.check.sample import Sample, analyse
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.events import OnEvent, ignore
@@ -49,18 +49,10 @@ def report_of_settings(problems: Sequence[str]) -> CheckReport:
 
 
 async def run_check(
-    settings: Settings,
-    *,
-    sample: int = 100,
-    profiles: int | None = None,
-    hosts: Hosts = VENDORS,
-    on_event: OnEvent = ignore,
+    settings: Settings, *, sample: int = 100, profiles: int | None = None, on_event: OnEvent = ignore
 ) -> CheckReport:
-    """Look at a `sample` of profiles, and at what `profiles` would take; never raises `SegsyncError`.
-
-    Without `profiles` the estimate is an example.
-    """
-    probe = ServiceProbe(settings, hosts, on_event)
+    """Look at a `sample` of profiles, and at what `profiles`, or else an example, take. Raises no `SegsyncError`."""
+    probe = ServiceProbe(settings, on_event=on_event)
     (segment, read_sample), (voucherify, schema) = await asyncio.gather(probe.sample(sample), probe.schema())
     identifier, lookup = settings.identifier_saved_as_source_id, settings.identifier_lookup
     policy = settings.metadata_undefined
