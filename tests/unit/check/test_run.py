@@ -25,7 +25,7 @@ class FakeProbe:
     def __init__(self, sample: ReadSample | None, schema: MetadataSchema | str | None) -> None:
         self._sample, self._schema = sample, schema
 
-    def __call__(self, *_arguments: Any) -> FakeProbe:
+    def __call__(self, *_arguments: Any, **_options: Any) -> FakeProbe:
         return self
 
     async def sample(self, _profiles: int) -> tuple[Finding, ReadSample | None]:
