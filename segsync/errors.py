@@ -1,20 +1,5 @@
 """What can go wrong, sorted by how one recovers from it.
 
-========================  ===================================================================
-class                     way out
-========================  ===================================================================
-`SettingsError`           change a setting, start again
-`AccessError`             change a credential or the space id, then resume
-`QuotaError`              wait for the plan's next cycle or raise the plan, then resume
-`TransientError`          retry the same call; the client does, until its time is up
-`RefusedError`            this payload or profile will never pass; others may
-`MappingError`            this profile cannot become a customer as it is; others may
-`StopError`               look into the reason that it gives, then resume
-`OutputError`             make room or a place for the files, then resume
-`LedgerError`             use another ledger, or wait for the run that uses this one
-`AnswerError`             the service does not speak the API that segsync knows
-========================  ===================================================================
-
 Nothing in a message is personal or secret: no header, no query string, no request or answer body.
 """
 
@@ -50,10 +35,7 @@ class SegsyncError(Exception):
 
 
 class SettingsError(SegsyncError):
-    """One or more settings are missing or not allowed.
-
-    `problems` holds one sentence per problem, each naming its variable or flag.
-    """
+    """Settings are missing or not allowed. `problems` has a sentence for each, with its variable or flag: fix these."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -61,19 +43,19 @@ class SettingsError(SegsyncError):
 
 
 class MappingError(SegsyncError):
-    """The settings reject a profile. The message names what is wrong with it, and no value of it."""
+    """The settings reject this profile; others may pass. The message names what is wrong with it, and no value."""
 
 
 class StopError(SegsyncError):
-    """The import stopped for a reason that is not one service's answer alone."""
+    """The import stopped for a reason that is not one service's answer alone: look into it, then resume."""
 
 
 class OutputError(SegsyncError):
-    """A file that the import writes, its ledger or standard output could not be written."""
+    """A file, the ledger or standard output could not be written: make room or choose a place, then resume."""
 
 
 class LedgerError(SegsyncError):
-    """The ledger cannot be used: not made, not a ledger, damaged, in use, or of a newer segsync or another project."""
+    """The ledger cannot be used: in use, damaged, not a ledger, of another project or a newer segsync. Use another."""
 
 
 class CallError(SegsyncError):
@@ -95,19 +77,18 @@ class CallError(SegsyncError):
 
 
 class AccessError(CallError):
-    """A credential was refused, or what a setting or `--offset` names does not exist."""
+    """A credential was refused, or what a setting or `--offset` names does not exist: change that, then resume."""
 
 
 class QuotaError(CallError):
-    """The plan's calls are used up: a retry in some minutes will not help."""
+    """The plan's calls are used up: wait for its next cycle or raise the plan, then resume."""
 
 
 class TransientError(CallError):
-    """A failure worth a retry: a rate limit, a 5xx, a cut connection, a time-out.
+    """A failure worth a retry: a rate limit, a 5xx, a cut connection, a time-out. A caller gets it when tries ran out.
 
-    `retry_after_seconds` is how long the service asked to wait, None where it did not ask. When it is raised to a
-    caller the tries have run out. `others_succeed` is whether the same service answered other calls between the last
-    tries: then this call is broken, not the service.
+    `retry_after_seconds` is how long the service asked to wait, None where it did not ask. `others_succeed` is whether
+    the same service answered other calls between the last tries: then this call is broken, not the service.
     """
 
     def __init__(
@@ -126,11 +107,11 @@ class TransientError(CallError):
 
 
 class RefusedError(CallError):
-    """The service answered 4xx: it understood the call, and would answer the same again."""
+    """The service answered 4xx: this payload or profile will never pass; others may."""
 
 
 class AnswerError(CallError):
-    """An answer that is not what the API documents: HTML, cut JSON, a field of another type, a cursor that repeats."""
+    """An answer that the API does not document: HTML, cut JSON, a field of another type, a cursor that repeats."""
 
 
 E = TypeVar("E", bound=BaseException)

@@ -1,4 +1,4 @@
-"""What an import tells while it runs, in the order in which it happens. Plain data."""
+"""What happens during an import, as plain data, in the order in which it happens."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class PageListed(Struct, frozen=True):
 
 
 class PageReplayed(Struct, frozen=True):
-    """`profiles` of earlier pages are read once more: their upsert failed as a whole, or they `is_retry`."""
+    """`profiles` of earlier pages are replayed: their upsert failed as a whole, or they were rejected (`is_retry`)."""
 
     profiles: int
     is_retry: bool
 
 
 class ProfileWithoutIdentifier(Struct, frozen=True):
-    """The profile has no external id of the configured type, so there is nothing to send."""
+    """The profile has no external id of the configured type: nothing is sent."""
 
     segment_id: str
 
@@ -37,7 +37,7 @@ class ProfileRejected(Struct, frozen=True):
 
 
 class TraitLeftOut(Struct, frozen=True):
-    """The profile is sent, but not this trait; `problem` says what was wrong with it, without its value."""
+    """The profile is sent without this trait; `problem` says what is wrong with it, without its value."""
 
     segment_id: str
     trait: str
@@ -73,11 +73,7 @@ class BatchSent(Struct, frozen=True):
 
 
 class PageDone(Struct, frozen=True):
-    """Every profile up to the end of this page has its outcome; an import can resume from `next_cursor`.
-
-    Pages settle in the order in which they were listed, which is the order of their numbers, from 1 on.
-    `next_cursor` is None at the end of the space.
-    """
+    """All profiles up to the end of page `number` (from 1 on, in order) are done: a resume begins at `next_cursor`."""
 
     number: int
     cursor: str
@@ -86,16 +82,15 @@ class PageDone(Struct, frozen=True):
 
 
 class ReadingEnded(Struct, frozen=True):
-    """All profiles are read and sent; what is left is to hear what became of `open_upserts` async actions."""
+    """All profiles are read and sent; the results of `open_upserts` async actions are pending."""
 
     open_upserts: int
 
 
 class ActionEnded(Struct, frozen=True):
-    """Voucherify carried out an async action of `customers`: it wrote `confirmed` of them and `rejected` others.
+    """Voucherify carried out an async action of `customers`: it wrote `confirmed` and `rejected` others.
 
-    Each of these has been told as `ProfileRejected` before; the rest is taken again. `request_id` is what Voucherify's
-    support asks for, where it gave one.
+    A `ProfileRejected` came before for each of these; the rest is replayed. Support asks for the `request_id`, if any.
     """
 
     action_id: str
@@ -114,10 +109,7 @@ class CallAnswered(Struct, frozen=True):
 
 
 class CallRetried(Struct, frozen=True):
-    """A failed call will be tried again in `wait_seconds`; `elapsed_seconds` after its first failure.
-
-    `status` is None when no answer came.
-    """
+    """A call that failed first `elapsed_seconds` ago is retried in `wait_seconds`; `status` None: no answer came."""
 
     service: str
     reason: str
@@ -129,10 +121,7 @@ class CallRetried(Struct, frozen=True):
 
 
 class CallsLeft(Struct, frozen=True):
-    """An answer said how many calls of this method may still go in the service's current minute or hour, of `limit`.
-
-    Voucherify counts bulk upserts (POST) apart from reads (GET).
-    """
+    """The calls of a method left of `limit`, this minute or hour. Voucherify counts upserts (POST) and GETs apart."""
 
     service: str
     method: str
@@ -141,7 +130,7 @@ class CallsLeft(Struct, frozen=True):
 
 
 class PaceChanged(Struct, frozen=True):
-    """Calls leave at another rate, of the `allowed` one: a refusal slowed them down, or they are coming back up."""
+    """Calls leave at another rate, of the `allowed` one: a 429 slowed them down, or they speed up again."""
 
     service: str
     calls_per_second: float

@@ -1,65 +1,20 @@
-"""What flows through an import.
-
-page → profile → customer → batch → upsert. Everything here is plain data: no I/O, no behaviour.
-"""
+"""What flows through an import, as plain data: page → profile → customer, and what comes of it. No I/O."""
 
 from __future__ import annotations
 
+from operator import add
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
-
-
-class Plan(Struct, frozen=True):
-    """What to do for which runs of the ledger.
-
-    "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset`
-    is None; "retry" takes the rejected profiles of `runs` again. `before` is what became of the profiles of
-    these runs by now. Outcomes are read of all runs from `followed_since` on. `expected` is how many profiles there
-    will be, as an earlier process was told.
-    """
-
-    kind: Literal["new", "resume", "retry"]
-    runs: tuple[int, ...]
-    followed_since: int
-    offset: str | None
-    before: Outcomes
-    done_pages: int = 0
-    begins_anew: bool = False
-    has_work: bool = True
-    expected: int | None = None
-
-    def left_of(self, limit: int | None) -> int | None:
-        """What is left of a limit on profiles, which counts from the beginning of the run."""
-        return None if limit is None else max(limit - self.before.profiles, 0)
-
-
-class RejectionGroup(Struct, frozen=True):
-    """How many profiles were rejected at a stage for reasons that say the same.
-
-    `reason` is what was said, with "…" for ids and numbers in which the reasons differ. `segment_ids` names some of
-    the profiles where that was asked for.
-    """
-
-    stage: Stage
-    reason: str
-    profiles: int
-    segment_ids: tuple[str, ...] = ()
-
+from msgspec.structs import astuple
 
 FIRST_OFFSET = "0"
 """The cursor of a space's first page."""
 
 Stage = Literal["read", "map", "upsert", "confirm"]
-"""Where a profile was rejected: reading it from Segment, mapping it, upserting it into Voucherify, or in the
-outcome of an upsert that Voucherify had accepted."""
+"""Where a profile was rejected: read from the source, mapped, upserted, or in the result of an accepted upsert."""
 
-
-class NextStep(Struct, frozen=True):
-    """Something to do after a run, in words, and the command that does it, where there is one."""
-
-    words: str
-    command: str | None = None
+SYSTEM_METADATA = {"source": "segmentio"}
 
 
 class Profile(Struct, frozen=True):
@@ -71,7 +26,7 @@ class Profile(Struct, frozen=True):
 
 
 class WithoutIdentifier(Struct, frozen=True):
-    """A profile that has no identifier, so there is nothing to send."""
+    """A profile that has no identifier: nothing is sent."""
 
     segment_id: str
 
@@ -89,7 +44,7 @@ class Page(Struct, frozen=True):
 
 
 class Address(Struct, frozen=True, omit_defaults=True):
-    """A customer's postal address; what Segment does not have is UNSET and is not sent."""
+    """A customer's postal address; what the profile does not have is UNSET and is not sent."""
 
     city: str | UnsetType = UNSET
     state: str | UnsetType = UNSET
@@ -98,14 +53,11 @@ class Address(Struct, frozen=True, omit_defaults=True):
     postal_code: str | UnsetType = UNSET
 
 
-SYSTEM_METADATA = {"source": "segmentio"}
-
-
 class Customer(Struct, frozen=True, omit_defaults=True):
     """A customer as `POST /v1/customers/bulk/async` takes it (Voucherify, "Import and Update Customers").
 
-    UNSET attributes are left out of the request, so that an upsert does not wipe what Voucherify
-    already has. `birthdate` is `YYYY-MM-DD`, or None (sent as null) where Segment's value is no date.
+    UNSET attributes are left out of the request, so that an upsert never overwrites with them. `birthdate` is
+    `YYYY-MM-DD`, or None (sent as null) where the profile's value is not a date.
     """
 
     source_id: str
@@ -129,11 +81,19 @@ class Rejection(Struct, frozen=True):
     request_id: str | None = None
 
 
+class RejectionGroup(Struct, frozen=True):
+    """`profiles` were rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` are some of them."""
+
+    stage: Stage
+    reason: str
+    profiles: int
+    segment_ids: tuple[str, ...] = ()
+
+
 class Outcomes(Struct, frozen=True):
     """How many profiles have each outcome. They add up to the profiles listed.
 
-    A profile that was upserted is `confirmed` once Voucherify has said that it wrote the customer; until then,
-    or where nobody asks, it is `sent`.
+    A profile that was upserted is `confirmed` once its result says that the customer was written, `sent` until then.
     """
 
     confirmed: int = 0
@@ -143,13 +103,7 @@ class Outcomes(Struct, frozen=True):
     pending: int = 0
 
     def __add__(self, other: Outcomes) -> Outcomes:
-        return Outcomes(
-            self.confirmed + other.confirmed,
-            self.sent + other.sent,
-            self.without_identifier + other.without_identifier,
-            self.rejected + other.rejected,
-            self.pending + other.pending,
-        )
+        return Outcomes(*map(add, astuple(self), astuple(other)))
 
     @property
     def customers(self) -> int:
@@ -158,17 +112,47 @@ class Outcomes(Struct, frozen=True):
 
     @property
     def done(self) -> int:
-        """Those that have their outcomes."""
+        """Those that are not pending."""
         return self.customers + self.without_identifier + self.rejected
 
     @property
     def profiles(self) -> int:
-        """All of them, whatever became of each."""
+        """All of them."""
         return self.done + self.pending
 
 
+class Plan(Struct, frozen=True):
+    """What to do for which runs of the ledger.
+
+    "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset` is
+    None; "retry" replays the rejected profiles of `runs`. `before` are the outcomes of these runs so far. Results are
+    read for all runs from `followed_since` on. `expected` is the number of profiles that an earlier process was given.
+    """
+
+    kind: Literal["new", "resume", "retry"]
+    runs: tuple[int, ...]
+    followed_since: int
+    offset: str | None
+    before: Outcomes
+    done_pages: int = 0
+    begins_anew: bool = False
+    has_work: bool = True
+    expected: int | None = None
+
+    def left_of(self, limit: int | None) -> int | None:
+        """What is left of a limit on profiles, which counts from the beginning of the run."""
+        return None if limit is None else max(limit - self.before.profiles, 0)
+
+
+class NextStep(Struct, frozen=True):
+    """Something to do after a run, in words, and the command that does it, where there is one."""
+
+    words: str
+    command: str | None = None
+
+
 class CallLimit(Struct, frozen=True):
-    """How many calls a connector makes at most, and in what time."""
+    """How many calls a connector makes at most, per second or minute."""
 
     calls: float
     per: Literal["second", "minute"]

@@ -1,12 +1,10 @@
 """Hides what may be personal or secret in the words of a service.
 
-The reason that Voucherify or Segment gives for a refusal is worth showing, but may quote the customer. Only the text is
-known, so this is a filter by shape. It hides what looks personal or secret: e-mail addresses, phone numbers, dates and
-other long numbers, quoted text that is not plainly the name of a property, capitalised words in the middle of a
-sentence, words in other scripts, tokens, and exactly the strings that it is given. It does not recognise a name in
-lower case without quotes ("customer ada was refused"), a name that begins a sentence ("Ada gave no consent"), or a name
-in the place of a property's ("key 'ada'"). In doubt it hides, so a reason may lose a harmless word. A caller that knows
-what must not be shown gives it as a secret.
+The reason for a refusal is worth showing, but may quote the customer. This filter goes by shape: e-mail addresses,
+phone numbers, dates and other long numbers, quoted text that is not plainly the name of a property, capitalised words
+in the middle of a sentence, words in other scripts, tokens, and the secrets that it is given. In doubt it hides.
+It does not recognise a name in lower case without quotes ("customer ada was refused"), one that begins a sentence
+("Ada gave no consent"), or one in the place of a property's ("key 'ada'").
 """
 
 from __future__ import annotations
@@ -15,27 +13,19 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-MOST_CHARACTERS = 300
-"""The most characters of a redacted text."""
-
+MOST_CHARACTERS = 300  # the most of a redacted text
 _MOST_READ = 4000  # the most characters that are looked at, so that no text makes the rules slow
-
-_SHORT = 4  # a secret of so few characters is hidden only where it stands alone
-
-_LONG = 200
-
+_SHORT = 4  # a secret of so few characters, like the id "40", is hidden only where it stands alone, not in 400
+_LONG = 200  # the beginning of a longer secret is enough to know it by
 _MOST_PASSES = 20  # to hide one thing can show that its neighbour is to be hidden too, but not so often in a sentence
 
 _OWN_NAME = re.compile(  # Voucherify's attributes of a customer, and kinds of values
-    "source_id|name|email|phone|birthdate|description|city|state|line_1|line_2|country|postal_code|(?:system_)?metadata"
-    r"|(?:system_)?metadata[.\[].*|address(?:\.(?:city|state|line_1|line_2|country|postal_code))?"
+    r"source_id|name|email|phone|birthdate|description|address|(?:system_)?metadata(?:[.\[].*)?"
+    r"|(?:address\.)?(?:city|state|line_1|line_2|country|postal_code)"
     "|string|number|integer|boolean|object|array|date|null|true|false|int|float|str|bool"
 )
-
 _IDENTIFIER = re.compile(r"[^\w\s]([a-z][A-Za-z0-9_.\[\]-]{0,63})[\"'`“”«»‹›‘’]")
-
 _NOUN = "(?:property|properties|key|field|attribute|parameter|metadata|trait|column|type|schema)"
-
 _NOUN_BEFORE, _NOUN_AFTER = re.compile(rf"(?i)\b{_NOUN} \Z"), re.compile(rf"(?i) {_NOUN}\b")
 
 _PLAIN_WORDS = """
@@ -48,11 +38,8 @@ _PLAIN_WORDS = """
     nothing something what when if is must each every all invalid missing required duplicate unknown unexpected expected
     unsupported unauthorized forbidden found conflict bad
 """
-
 _PLAIN = frozenset(_PLAIN_WORDS.split())
-
 _WORD_PART = re.compile(r"[A-Z]{2,}(?![a-rt-z])|[A-Z]?[a-z]+")
-
 _SENTENCE = re.compile(  # how one begins: "Poison customer", but not "Ada", "Ada Lovelace", "Ada was", "Ada with"
     r"(?:\A|(?<=[a-z0-9)\]'\"][.!?] )|(?<=: )|(?<=\())[A-Z][a-z]+ "
     "(?!(?:is|was|are|were|be|been|has|had|have|do|does|did|can|cannot|could|must|should|will|would|may|might|needs"
@@ -60,7 +47,6 @@ _SENTENCE = re.compile(  # how one begins: "Poison customer", but not "Ada", "Ad
 )
 
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-
 _OBJECT_ID = (  # what support asks for: a prefix that we know, or any but those of keys before a random string
     rf"(?<![\w-])(?:(?:aa|ms|req|use|v)[_-](?:{_UUID}|[0-9A-Za-z]{{1,64}})"
     r"|(?!(?:sk|pk|rk|key|tok|token|pat|glpat|sgp|gh[a-z]|xox[a-z])[_-])[a-z]{1,5}[_-]"
@@ -76,11 +62,8 @@ _HIDDEN_WORD = re.compile(
 )
 
 _DAY = "[0-9]{1,2}(?:st|nd|rd|th)?"
-
 _MONTH = r"(?:(?i:(?:jan|feb|mar|apr|june?|july?|aug|sept?|oct|nov|dec)(?:r?uary|ch|il|ust|ember|ober)?)|May|MAY)\b\.?"
-
 _GAP = "(?:[ ()/_–—-]{0,3}|[.,…])"
-
 _QUOTES = (*zip('"`“”«»‹›', '"`””»«›‹', strict=True), ("„", "“”"))
 
 _Rule: TypeAlias = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -110,8 +93,7 @@ _RULES: tuple[_Rule, ...] = (
     (re.compile(r"(?<!\w)(?:'(?:\\.|.)*?(?:'(?!\w)|\Z)|[‘’‚].*?(?:[‘’](?!\w)|\Z))"), _quoted),
     # An e-mail address, also one with spaces in it, or a URL with user info.
     (re.compile(r"(?<!\S)([(\[<]{0,3})(?:\S*(?:@|%40)\S*|\S+ @ \S+)(?<![.,;:!?)>\]])"), r"\1…"),
-    # A URL's query and fragment carry values.
-    (re.compile(r"(?<=\S)([?#])[^\s…]\S*"), r"\1…"),
+    (re.compile(r"(?<=\S)([?#])[^\s…]\S*"), r"\1…"),  # a URL's query and fragment carry values
     # A credential follows its kind; but "bearer token" and "basic plan" are English.
     (re.compile(r"\b((?i:bearer) (?!(?i:token|auth)|…)|(?i:basic) (?=[^\s…]*[A-Z0-9=]))\S+"), r"\1…"),
     (re.compile(r"(?i)\b((?:password|passwd|secret|token|authorization|(?:api|access)[ _-]?key): ?)(?!…)\S+"), r"\1…"),
@@ -130,8 +112,7 @@ _RULES: tuple[_Rule, ...] = (
 def redacted(text: str, *secrets: str) -> str:
     """`text` as one printable line of at most `MOST_CHARACTERS`, with "…" for what may be personal or secret.
 
-    `secrets` are hidden wherever they are, in any case and encoding, very short ones where they stand alone. Never
-    raises; to redact again changes nothing.
+    `secrets` are hidden in any case and encoding, very short ones where they stand alone. Never raises; idempotent.
     """
     known = sorted(filter(None, map(_line, secrets)), key=len, reverse=True)
     rules = ((re.compile("|".join(map(_in_any_encoding, known)), re.IGNORECASE), "…"), *_RULES) if known else _RULES
@@ -167,8 +148,7 @@ def _in_any_encoding(secret: str) -> str:
         percent = "".join(f"%{byte:02x}" for byte in sign.encode())
         forms = {sign, f"\\{sign}", f"\\u{ord(sign):04x}", percent, "+" if sign == " " else sign} - {"\\"}
         pattern += sign if sign.isascii() and sign.isalnum() else f"(?:{'|'.join(map(re.escape, sorted(forms)))})"
-    if len(secret) > _LONG:  # its beginning is enough to know it by
+    if len(secret) > _LONG:
         return f"{_in_any_encoding(secret[:_LONG])}.*"
     anywhere = f"{re.escape(secret)}|{pattern}"
-    # A short one, for example the source id "40", would take a status like 400 apart.
     return anywhere if len(secret) > _SHORT else rf"(?<!\w)(?:{anywhere})(?!\w)"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -51,40 +52,38 @@ def finding(about: str, state: State, detail: str, fix: str = "") -> Finding:
     return Finding(about, TITLES[about], state, detail, fix)
 
 
-def not_done(about: str, why: str) -> Finding:
-    """The finding about something that was not looked at, since something else comes first."""
-    return finding(about, "not done", why)
+def not_done(why: str, *abouts: str) -> list[Finding]:
+    """The findings about what was not looked at, since something else comes first."""
+    return [finding(about, "not done", why) for about in abouts]
+
+
+def complete(findings: Sequence[Finding], needs: str) -> list[Finding]:
+    """These in the order of their ids. What there is no finding about was not looked at: that `needs` something."""
+    by_id = ([each for each in findings if each.id == about] or not_done(needs, about) for about in TITLES)
+    return list(chain.from_iterable(by_id))
 
 
 def of_sample(sample: Sample, identifier_type: str, *, traits_first: bool) -> list[Finding]:
     """Which profiles could be read, how many carry the identifier, and whether their traits can be used."""
     if not sample.read:
-        why = "no profile was read"
-        return [_read(sample), *(not_done(about, why) for about in ("identifier", "traits", "birthdates"))]
+        return [_read(sample), *not_done("no profile was read", "identifier", "traits", "birthdates")]
     findings = [_read(sample), _identifier(sample, identifier_type, traits_first=traits_first)]
     if not sample.customers:
-        why = "needs a profile with the identifier"
-        return [*findings, *(not_done(about, why) for about in ("traits", "birthdates"))]
+        return [*findings, *not_done("needs a profile with the identifier", "traits", "birthdates")]
     return [*findings, _traits(sample), _birthdates(sample)]
 
 
 def _read(sample: Sample) -> Finding:
     if not sample.profiles:
-        return finding(
-            "sample",
-            "warning",
-            "Segment lists no profiles in this space",
-            "Check SEGMENT_SPACE_ID if there should be some.",
-        )
+        fix = "Check SEGMENT_SPACE_ID if there should be some."
+        return finding("sample", "warning", "Segment lists no profiles in this space", fix)
+    detail = f"sampled {sample.profiles:,} (the most recently active)"
     if not sample.unreadable:
-        return finding("sample", "ok", f"sampled {sample.profiles:,} (the most recently active)")
+        return finding("sample", "ok", detail)
     reasons = "; ".join(f"{count:,} x {reason}" for reason, count in sample.unreadable.items())
-    return finding(
-        "sample",
-        "warning" if sample.read else "failed",
-        f"sampled {sample.profiles:,} (the most recently active), {sample.read:,} could be read; {reasons}",
-        "Nothing where they were deleted or merged meanwhile (404): an import rejects these, and no others.",
-    )
+    detail += f", {sample.read:,} could be read; {reasons}"
+    fix = "Nothing where they were deleted or merged meanwhile (404): an import rejects these, and no others."
+    return finding("sample", "warning" if sample.read else "failed", detail, fix)
 
 
 def _identifier(sample: Sample, identifier_type: str, *, traits_first: bool) -> Finding:
@@ -94,55 +93,38 @@ def _identifier(sample: Sample, identifier_type: str, *, traits_first: bool) -> 
         close = get_close_matches(identifier_type.lower(), [kind.lower() for kind in others], n=1, cutoff=0.7)
         meant = next((kind for kind in others if [kind.lower()] == close), None)
         hint = f"Did you mean '{meant}'? " if meant else ""
-        return finding(
-            "identifier",
-            "failed",
-            f"none of {sample.read:,} profiles carries '{identifier_type}'; {carried}",
-            f"{hint}Set IDENTIFIER_SAVED_AS_SOURCE_ID to the type that your customers are known by.",
-        )
+        detail = f"none of {sample.read:,} profiles carries '{identifier_type}'; {carried}"
+        fix = f"{hint}Set IDENTIFIER_SAVED_AS_SOURCE_ID to the type that your customers are known by."
+        return finding("identifier", "failed", detail, fix)
     detail = f"{sample.customers:,} of {sample.read:,} profiles carry '{identifier_type}'"
     if traits_first:
         detail += f", {sample.identifier_traits:,} as a trait"
-    if sample.differing:
-        return finding(
-            "identifier",
-            "warning",
-            f"{detail}, which differs from the first external id in {sample.differing:,}; {carried}",
-            "Decide which is right before the first import; IDENTIFIER_LOOKUP=external_ids takes the other.",
-        )
-    return finding("identifier", "ok", f"{detail}; {carried}")
+    if not sample.differing:
+        return finding("identifier", "ok", f"{detail}; {carried}")
+    detail += f", which differs from the first external id in {sample.differing:,}; {carried}"
+    fix = "Decide which is right before the first import; IDENTIFIER_LOOKUP=external_ids takes the other."
+    return finding("identifier", "warning", detail, fix)
 
 
 def _traits(sample: Sample) -> Finding:
     if not sample.traits:
-        return finding(
-            "traits",
-            "warning",
-            "no customer has any of the traits that are mapped",
-            "Customers would arrive with their source_id alone: check the names of your traits.",
-        )
-    has = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
+        fix = "Customers would arrive with their source_id alone: check the names of your traits."
+        return finding("traits", "warning", "no customer has any of the traits that are mapped", fix)
+    detail = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
     warnings = [warning for warning in sample.warnings if warning.trait != "birthdate"]
     if not warnings:
-        return finding("traits", "ok", has)
-    left_out = "; ".join(f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings[:MOST_NAMED])
-    return finding(
-        "traits",
-        "warning",
-        f"{has}. Left out: {left_out}{_more(warnings)}",
-        "Fix these in Segment, or import without them.",
-    )
+        return finding("traits", "ok", detail)
+    left_out = _named([f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings], "; ")
+    fix = "Fix these in Segment, or import without them."
+    return finding("traits", "warning", f"{detail}. Left out: {left_out}", fix)
 
 
 def _birthdates(sample: Sample) -> Finding:
     if not sample.bad_birthdates:
         return finding("birthdates", "ok", f"{sample.birthdates:,} seen, all are ISO 8601 dates")
-    return finding(
-        "birthdates",
-        "warning",
-        f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and sent as null",
-        "Write them as YYYY-MM-DD in Segment, or import without them.",
-    )
+    detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and sent as null"
+    fix = "Write them as YYYY-MM-DD in Segment, or import without them."
+    return finding("birthdates", "warning", detail, fix)
 
 
 REFUSALS: Final = {"send": "Voucherify refuses them", "reject": "an import rejects them"}
@@ -157,88 +139,70 @@ def of_metadata(check: MetadataCheck, policy: str) -> list[Finding]:
 
 def of_unknown_schema(problem: str, policy: str) -> list[Finding]:
     """The findings about metadata where Voucherify answers, but the schema cannot be read."""
-    about = "metadata-undefined"
     if policy in NEED_THE_SCHEMA:
-        needed = f"{problem}, which METADATA_UNDEFINED={policy} needs"
-        undefined = finding(about, "failed", needed, "Give the key that right, or set METADATA_UNDEFINED=send.")
+        state: State = "failed"
+        detail = f"{problem}, which METADATA_UNDEFINED={policy} needs"
+        fix = "Give the key that right, or set METADATA_UNDEFINED=send."
     else:
-        unchecked = f"{problem}: an import sends metadata as it is"
+        state, detail = "warning", f"{problem}: an import sends metadata as it is"
         fix = "Give the key that right to see here what Voucherify would refuse."
-        undefined = finding(about, "warning", unchecked, fix)
-    others = ("metadata-types", "metadata-required")
-    return [undefined, *(not_done(other, "needs the metadata schema") for other in others)]
+    others = not_done("needs the metadata schema", "metadata-types", "metadata-required")
+    return [finding("metadata-undefined", state, detail, fix), *others]
 
 
 def _undefined(check: MetadataCheck, policy: str, treatment: str) -> Finding:
     about, of_all = "metadata-undefined", f"of {check.customers:,} customers"
     if not check.undefined:
-        return finding(
-            about, "ok", f"none; {check.with_metadata:,} {of_all} have metadata, {check.defined:,} defined keys"
-        )
+        detail = f"none; {check.with_metadata:,} {of_all} have metadata, {check.defined:,} defined keys"
+        return finding(about, "ok", detail)
     keys = f"{_counted(check.undefined)}, {of_all}"
-    if check.allow_defined_only or policy in ("drop", "reject"):
-        why = "the schema allows only defined keys" if check.allow_defined_only else f"METADATA_UNDEFINED is {policy}"
-        return finding(
-            about,
-            "warning" if policy == "drop" else "failed",
-            f"{keys}: {treatment}, since {why}",
-            "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there."
-            + (" To do without them, set METADATA_UNDEFINED=drop." if policy != "drop" else ""),
-        )
-    return finding(
-        about,
-        "warning",
-        f"{keys}: accepted, since the schema allows it",
-        "Define those that segments or validation rules are to use, before the import: it sets their type.",
-    )
+    if not check.allow_defined_only and policy not in ("drop", "reject"):
+        fix = "Define those that segments or validation rules are to use, before the import: it sets their type."
+        return finding(about, "warning", f"{keys}: accepted, since the schema allows it", fix)
+    why = "the schema allows only defined keys" if check.allow_defined_only else f"METADATA_UNDEFINED is {policy}"
+    detail = f"{keys}: {treatment}, since {why}"
+    fix = "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there."
+    if policy == "drop":
+        return finding(about, "warning", detail, fix)
+    return finding(about, "failed", detail, f"{fix} To do without them, set METADATA_UNDEFINED=drop.")
 
 
 def _wrong_types(check: MetadataCheck, policy: str, treatment: str) -> Finding:
     if not check.wrong_types:
         return finding("metadata-types", "ok", "all values match or convert to the schema's types")
-    wrong = "; ".join(
+    wrong = [
         f"{each.key} is {' or '.join(each.found)}, not {each.expected} ({each.customers:,})"
-        for each in check.wrong_types[:MOST_NAMED]
-    )
-    more = _more(check.wrong_types)
-    return finding(
-        "metadata-types",
-        "failed" if policy in REFUSALS else "warning",
-        f"{wrong}{more}, of {check.customers:,} customers: {treatment}",
-        "Fix the values in Segment, or the type in Voucherify's schema.",
-    )
+        for each in check.wrong_types
+    ]
+    detail = f"{_named(wrong, '; ')}, of {check.customers:,} customers: {treatment}"
+    fix = "Fix the values in Segment, or the type in Voucherify's schema."
+    return finding("metadata-types", "failed" if policy in REFUSALS else "warning", detail, fix)
 
 
 def _missing(check: MetadataCheck) -> Finding:
     if not check.missing:
         return finding("metadata-required", "ok", "no required key is missing")
-    return finding(
-        "metadata-required",
-        "failed",
-        f"{_counted(check.missing)}, of {check.customers:,} customers, would have no value for it that fits",
-        "Make these keys optional in Voucherify's schema, or give every customer a value in Segment.",
-    )
+    detail = f"{_counted(check.missing)}, of {check.customers:,} customers, would have no value for it that fits"
+    fix = "Make these keys optional in Voucherify's schema, or give every customer a value in Segment."
+    return finding("metadata-required", "failed", detail, fix)
 
 
 def of_estimate(cost: Estimate) -> Finding:
     """Whether the plan's calls are enough. A long time alone is not a warning."""
-    calls = f"{cost.segment_calls:,} Segment calls and {cost.voucherify_calls:,} Voucherify calls"
-    detail = f"{cost.profiles:,} profiles: {calls}{' (an example: give your number with --profiles)' * cost.is_example}"
-    if cost.voucherify_calls > CALLS_PER_CYCLE:
-        return finding(
-            "estimate",
-            "warning",
-            detail,
-            f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm halves them.",
-        )
-    return finding("estimate", "ok", detail)
+    detail = (
+        f"{cost.profiles:,} profiles: {cost.segment_calls:,} Segment calls and {cost.voucherify_calls:,} Voucherify "
+        f"calls{' (an example: give your number with --profiles)' * cost.is_example}"
+    )
+    if cost.voucherify_calls <= CALLS_PER_CYCLE:
+        return finding("estimate", "ok", detail)
+    fix = f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm halves them."
+    return finding("estimate", "warning", detail, fix)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    named = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:MOST_NAMED])
-    return named + _more(counts)
+    return _named([f"{name} {count:,}" for name, count in counts.items()], ", ")
 
 
-def _more(all_of_them: Iterable[object]) -> str:
-    left = len(list(all_of_them)) - MOST_NAMED
-    return f" and {left:,} more" if left > 0 else ""
+def _named(names: Sequence[str], separator: str) -> str:
+    more = len(names) - MOST_NAMED
+    return separator.join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -13,10 +13,7 @@ from segsync.mapping.metadata_schema import Definition, MetadataSchema
 
 
 class WrongType(Struct, frozen=True):
-    """A key whose value does not convert to the type that the schema defines, and in how many customers.
-
-    `expected` and `found` are types by Voucherify's names.
-    """
+    """A key whose value is not of its defined type in so many `customers`. Types have Voucherify's names."""
 
     key: str
     customers: int
@@ -43,8 +40,7 @@ class MetadataCheck(Struct, frozen=True):
 def check_metadata(customers: Sequence[Mapping[str, Any]], schema: MetadataSchema, undefined: str) -> MetadataCheck:
     """Compare the metadata of these customers, empty for one without, with what the schema allows.
 
-    `undefined` is METADATA_UNDEFINED. With some of its values an import leaves out what does not fit; a required key
-    is missing then.
+    `undefined` is METADATA_UNDEFINED. Where an import leaves out what does not fit, a required key is missing then.
     """
     definitions = {key: definition for key, definition in schema.properties.items() if not definition.deleted}
     required = [key for key, definition in definitions.items() if not definition.optional]
@@ -58,26 +54,26 @@ def check_metadata(customers: Sequence[Mapping[str, Any]], schema: MetadataSchem
         for key in unfit:
             found[key][_kind(metadata[key])] += 1
         missing.update(key for key, each in problems.items() if MISSING in each and (leaves_out or key not in unfit))
-    wrong_types = [
-        WrongType(key, kinds.total(), expected(definitions[key]), [kind for kind, _ in kinds.most_common()])
-        for key, kinds in found.items()
-    ]
+    wrong_types = []
+    for key, kinds in sorted(found.items(), key=lambda item: item[1].total(), reverse=True):
+        expected = f"list of {definitions[key].type}" if definitions[key].array else definitions[key].type
+        wrong_types.append(WrongType(key, kinds.total(), expected, [kind for kind, _ in kinds.most_common()]))
     return MetadataCheck(
         customers=len(customers),
         with_metadata=sum(map(bool, customers)),
         defined=len(definitions),
         allow_defined_only=schema.allow_defined_only,
         undefined=dict(not_defined.most_common()),
-        wrong_types=sorted(wrong_types, key=lambda each: each.customers, reverse=True),
+        wrong_types=wrong_types,
         missing=dict(missing.most_common()),
     )
 
 
 def _problems(key: str, metadata: Mapping[str, Any], definition: Definition | None) -> dict[str, str]:
-    """The problems that an import reports about one key of a customer's metadata, each with the key as it is reported.
+    """What an import reports about one key of a customer's metadata: the key as it is reported, by the problem.
 
-    METADATA_UNDEFINED=drop reports everything and raises nothing. The rules are new for each customer, since they
-    report some problems only once.
+    METADATA_UNDEFINED=drop reports everything and raises nothing. The rules are new each time, since they report some
+    problems only once.
     """
     problems: dict[str, str] = {}
 
@@ -88,11 +84,6 @@ def _problems(key: str, metadata: Mapping[str, Any], definition: Definition | No
     rules = metadata_rules(TraitChoice(), "drop", schema, used=())
     rules({"metadata": {key: metadata[key]} if key in metadata else {}}, warn)
     return problems
-
-
-def expected(definition: Definition) -> str:
-    """What a definition wants, in words."""
-    return f"list of {definition.type}" if definition.array else definition.type
 
 
 def _kind(value: object) -> str:

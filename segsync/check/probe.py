@@ -1,7 +1,4 @@
-"""Reaches both services for a check: do they accept these credentials, and if not, does another region's host?
-
-It reads, and changes nothing there.
-"""
+"""Reaches both services for a check: do they accept these credentials, and if not, does another region's host?"""
 
 from __future__ import annotations
 
@@ -11,25 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from segsync import errors
 from segsync.check.findings import Finding, finding
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors.factory import connect_services, describe
 from segsync.connectors.segment import SegmentSource, first_of_type
 from segsync.connectors.voucherify import VoucherifySink
-from segsync.errors import (
-    AccessError,
-    AnswerError,
-    CallError,
-    QuotaError,
-    RefusedError,
-    TransientError,
-    defect,
-    first_of,
-)
 from segsync.events import Event, OnEvent, Throttled, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.models import FIRST_OFFSET
@@ -41,6 +29,16 @@ T = TypeVar("T")
 Call: TypeAlias = Callable[[SegmentSource, VoucherifySink], Awaitable[T]]
 """A question to one of the two services."""
 
+Hosts: TypeAlias = Mapping[str, Mapping[str, str]]
+
+VENDORS: Final[Hosts] = {"segment": SEGMENT_HOSTS, "voucherify": VOUCHERIFY_HOSTS}
+"""Each vendor's hosts by region. Credentials go to these or to a configured base URL, and nowhere else."""
+
+CREDENTIALS: Final = {
+    "segment": "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
+    "voucherify": "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
+}
+
 PATIENCE_SECONDS = 10.0
 """The longest time for which a failing call is retried: somebody waits for the check."""
 
@@ -50,32 +48,14 @@ _NOT_KNOWN_HERE = frozenset({401, 403, 404})
 """What a host answers to credentials, or a space, of another region."""
 
 
-class Hosts(Struct, frozen=True):
-    """The vendors' own hosts by region. Credentials go to these or to a configured base URL, and nowhere else."""
-
-    segment: Mapping[str, str]
-    voucherify: Mapping[str, str]
-
-
-VENDORS = Hosts(SEGMENT_HOSTS, VOUCHERIFY_HOSTS)
-
-
-class ReadSchema(Struct, frozen=True):
-    """What Voucherify allows as metadata. It is None where these credentials may not read it; `problem` says why."""
-
-    schema: MetadataSchema | None
-    problem: str = ""
-
-
 class _Service(Struct, frozen=True):
     """A service, and where the settings say that it is. `id` begins the names of these settings."""
 
-    id: Literal["segment", "voucherify"]
+    id: str
     name: str
     region: str
     base_url: str
     hosts: Mapping[str, str]
-    credentials: str
 
     @property
     def region_variable(self) -> str:
@@ -87,27 +67,17 @@ class _Service(Struct, frozen=True):
 
 
 class ServiceProbe:
-    """Asks both services that `settings` name. It raises no `SegsyncError`, but makes findings of them."""
+    """Asks both services that `settings` name, and changes nothing there. Each `SegsyncError` becomes a finding."""
 
     def __init__(self, settings: Settings, hosts: Hosts = VENDORS, on_event: OnEvent = ignore) -> None:
         self._settings = replace(settings, retry_seconds=min(settings.retry_seconds, PATIENCE_SECONDS))
         self._on_event = on_event
         source, sink = describe(settings)
         self._segment = _Service(
-            "segment",
-            source.name,
-            settings.segment_region,
-            settings.segment_base_url,
-            hosts.segment,
-            "SEGMENT_ACCESS_TOKEN: copy it again or make a new one, for this space",
+            "segment", source.name, settings.segment_region, settings.segment_base_url, hosts["segment"]
         )
         self._voucherify = _Service(
-            "voucherify",
-            sink.name,
-            settings.voucherify_region,
-            settings.voucherify_base_url,
-            hosts.voucherify,
-            "VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY: copy both again",
+            "voucherify", sink.name, settings.voucherify_region, settings.voucherify_base_url, hosts["voucherify"]
         )
 
     async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
@@ -116,55 +86,50 @@ class ServiceProbe:
         async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
             return await _read_all(source, await _listed(source, profiles), self._settings)
 
-        async def probe(source: SegmentSource, _sink: VoucherifySink) -> object:
-            return await _listed(source, 1)
+        return await self._ask(self._segment, read, probe=lambda source, _sink: _listed(source, 1))
 
-        return await self._ask(self._segment, read, probe)
-
-    async def schema(self) -> tuple[Finding, ReadSchema | None]:
-        """Whether Voucherify answers, and what it allows as metadata.
+    async def schema(self) -> tuple[Finding, MetadataSchema | str | None]:
+        """Whether Voucherify answers, and what it allows as metadata, or why these credentials may not read that.
 
         The listing of async actions comes first, since a project without a schema answers 404 to that, as a wrong
         host would.
         """
 
-        async def probe(_source: SegmentSource, sink: VoucherifySink) -> object:
-            return await sink.action_statuses()
-
-        async def read(source: SegmentSource, sink: VoucherifySink) -> ReadSchema:
-            await probe(source, sink)
+        async def read(_source: SegmentSource, sink: VoucherifySink) -> MetadataSchema | str:
+            await sink.action_statuses()
             try:
-                return ReadSchema(await sink.metadata_schema())
-            except (AccessError, RefusedError, AnswerError) as error:  # the ones that an import can go on with
-                return ReadSchema(None, why_unreadable(error))
+                return await sink.metadata_schema()
+            except (errors.AccessError, errors.RefusedError, errors.AnswerError) as error:  # an import goes on
+                return why_unreadable(error)
 
-        return await self._ask(self._voucherify, read, probe)
+        return await self._ask(self._voucherify, read, probe=lambda _source, sink: sink.action_statuses())
 
-    async def _ask(self, service: _Service, read: Call[T], probe: Call[object]) -> tuple[Finding, T | None]:
-        """What `read` gives at the configured host. Where that does not know us, another region is probed."""
+    async def _ask(self, service: _Service, read: Call[T], *, probe: Call[object]) -> tuple[Finding, T | None]:
+        """What `read` gives at the configured host. Where that does not know us, other regions are probed."""
         url = service.base_url or service.hosts[service.region]
         try:
             result = await self._call(service, url, read)
-        except CallError as error:
-            if error.status in _NOT_KNOWN_HERE and not service.base_url:
-                region = await self._other_region(service, probe)
-                if region is not None:
-                    return _elsewhere(service, error, region), None
-            return finding(service.id, "failed", str(error), _fix(service, error)), None
+        except errors.CallError as error:
+            detail, fix = str(error), _fix(service, error)
+            may_be_elsewhere = error.status in _NOT_KNOWN_HERE and not service.base_url
+            if may_be_elsewhere and (region := await self._other_region(service, probe)):
+                detail += f". But {service.hosts[region]} accepts these credentials"
+                fix = f"Set {service.region_variable}={region}."
+            return finding(service.id, "failed", detail, fix), None
         except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are still shown
-            return finding(service.id, "failed", str(defect(error)), "Report it, please."), None
+            return finding(service.id, "failed", str(errors.defect(error)), "Report it, please."), None
         setting = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
         return finding(service.id, "ok", f"credentials accepted by {url} ({setting})"), result
 
     async def _other_region(self, service: _Service, probe: Call[object]) -> str | None:
-        """The other region whose host accepts the credentials, None where there is none."""
+        """The other region whose host accepts the credentials. What is reported is the configured region's error."""
         for region, url in service.hosts.items():
             if region == service.region:
                 continue
             try:
                 await self._call(service, url, probe)
-            except CallError:
-                continue  # not this one either; what is reported is the error of the configured region
+            except errors.CallError:
+                continue
             return region
         return None
 
@@ -188,7 +153,7 @@ class ServiceProbe:
             except TimeoutError:
                 until = datetime.now() + timedelta(seconds=asked_seconds)
                 message = f"{service.name} takes no more calls before {until:%H:%M:%S}"
-                raise TransientError(message, service=service.name, retry_after_seconds=asked_seconds) from None
+                raise errors.TransientError(message, service=service.name, retry_after_seconds=asked_seconds) from None
 
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:
@@ -209,8 +174,8 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
                 external_ids = await source.external_ids(segment_id)
                 needs_traits = traits_first or first_of_type(external_ids, identifier) is not None
                 traits = await source.traits(segment_id) if needs_traits else None
-            except (RefusedError, AnswerError, TransientError) as error:
-                if isinstance(error, TransientError) and not error.others_succeed:
+            except (errors.RefusedError, errors.AnswerError, errors.TransientError) as error:
+                if isinstance(error, errors.TransientError) and not error.others_succeed:
                     raise  # Segment is away, it is not this profile
                 unreadable[error.message] += 1
             else:
@@ -220,26 +185,20 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
         async with asyncio.TaskGroup() as group:
             for _ in range(READERS):
                 group.create_task(read())
-    except BaseExceptionGroup as errors:
-        raise first_of(errors) from None
+    except BaseExceptionGroup as group_error:
+        raise errors.first_of(group_error) from None
     return ReadSample(profiles, dict(unreadable))
 
 
-def _elsewhere(service: _Service, error: CallError, region: str) -> Finding:
-    detail = f"{error}. But {service.hosts[region]} accepts these credentials"
-    return finding(service.id, "failed", detail, f"Set {service.region_variable}={region}.")
-
-
-def _fix(service: _Service, error: CallError) -> str:
-    """What to do about a failed call."""
+def _fix(service: _Service, error: errors.CallError) -> str:
     where = f"{service.region_variable} or {service.base_url_variable}"
-    if isinstance(error, TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
+    if isinstance(error, errors.TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
         return "Check again then. An import would wait for it by itself."
     if error.status in (401, 403):
-        return f"Check {service.credentials}; then {where}."
-    if isinstance(error, QuotaError):
+        return f"Check {CREDENTIALS[service.id]}; then {where}."
+    if isinstance(error, errors.QuotaError):
         return "Wait for the plan's next cycle, or raise the plan."
-    if error.status == 404 or isinstance(error, AnswerError):
+    if error.status == 404 or isinstance(error, errors.AnswerError):
         space = "SEGMENT_SPACE_ID; then " if error.status == 404 and service.id == "segment" else ""
         return f"Check {space}{where}."
     if error.status is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from segsync.connectors.segment import as_source_id, first_of_type
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
@@ -36,7 +36,7 @@ class ReadSample(Struct, frozen=True):
 
 
 class TraitWarning(Struct, frozen=True):
-    """A trait that some customers would go without, and why; `customers` is how many."""
+    """A trait that so many `customers` would go without, and why."""
 
     trait: str
     problem: str
@@ -46,11 +46,10 @@ class TraitWarning(Struct, frozen=True):
 class Sample(Struct, frozen=True):
     """The counts of a sample of `profiles`.
 
-    `external_ids` gives the profiles that carry each type. `customers` carry the identifier. Where it is looked for in
-    the traits first, `identifier_traits` of them carry it as a trait, which differs from the external id in
-    `differing`. `traits` gives the customers that have each mapped trait; `birthdates` of them have one. `warnings`
-    are the traits that cannot be used. `unreadable` profiles are counted by the reason, and in nothing else.
-    `trait_calls` is the mean number of calls for the traits of one profile.
+    `unreadable` profiles are counted by the reason, and in nothing else. `external_ids` gives the profiles that carry
+    each type. `customers` carry the identifier. Where it is looked for in the traits first, `identifier_traits` of them
+    carry it as a trait, which differs from the external id in `differing`. `traits` gives the customers that have each
+    mapped trait. `trait_calls` is the mean number of calls for the traits of one profile, 1 where none were read.
     """
 
     profiles: int
@@ -79,6 +78,7 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
     customers: list[Customer] = []
     external_ids, mapped, warned = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
     identifier_traits = differing = 0
+    trait_calls: list[int] = []
 
     def warn(trait: str, problem: str) -> None:
         warned[trait, problem] += 1
@@ -86,6 +86,8 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
     for profile in sample.profiles:
         external_ids.update({each_type for each_type, _ in profile.external_ids})
         traits = profile.traits or {}
+        if profile.traits is not None:
+            trait_calls.append(max(math.ceil(len(traits) / settings.segment_traits_limit), 1))
         external_id = first_of_type(profile.external_ids, identifier)
         named = as_source_id(traits.get(identifier)) if traits_first else None
         source_id = named or external_id
@@ -107,16 +109,5 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         birthdates=mapped["birthdate"],
         bad_birthdates=sum(count for (trait, _), count in warned.items() if trait == "birthdate"),
         warnings=[TraitWarning(*about, count) for about, count in warned.most_common()],
-        trait_calls=_trait_calls(sample, settings.segment_traits_limit),
+        trait_calls=fmean(trait_calls or [1]),
     ), customers
-
-
-def _trait_calls(sample: ReadSample, traits_limit: int) -> float:
-    """The mean number of calls that the traits of one profile took, 1 where none were read."""
-    read = [profile.traits for profile in sample.profiles if profile.traits is not None]
-    return fmean(max(math.ceil(len(traits) / traits_limit), 1) for traits in read) if read else 1.0
-
-
-def metadata_of(customer: Customer) -> Mapping[str, Any]:
-    """A customer's metadata, empty where there is none."""
-    return {} if customer.metadata is UNSET else customer.metadata

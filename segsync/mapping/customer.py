@@ -1,8 +1,7 @@
 """Profile → customer: pure functions, no I/O.
 
-The rules are those of the Node script that segsync replaces (voucherifyio/segmentio-initial-sync), with one
-difference: what a profile does not have is left out instead of sent as null, so that an upsert never
-overwrites what Voucherify has already. An empty string counts as missing too.
+The rules are those of the Node script that segsync replaces (voucherifyio/segmentio-initial-sync), but what a profile
+does not have, or has as an empty string, is left out instead of sent as null: an upsert never overwrites with it.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, TypeGuard
 
 from msgspec import UNSET, UnsetType
@@ -27,22 +27,13 @@ ADDRESS_TRAITS: Final = {
     "line_1": ("street", "line_1"),
 }
 
-MAPPED_TRAITS: Final = (
-    "name",
-    *(trait for names in NAME_PARTS for trait in names),
-    "email",
-    "description",
-    "phone",
-    "birthdate",
-    "address",
-    *(trait for names in ADDRESS_TRAITS.values() for trait in names),
-    "metadata",
-)
+_ATTRIBUTES: Final = ("email", "description", "phone", "birthdate", "address")
+
+MAPPED_TRAITS: Final = ("name", *chain(*NAME_PARTS), *_ATTRIBUTES, *chain(*ADDRESS_TRAITS.values()), "metadata")
 """Every trait that a rule reads; only these are asked of Segment."""
 
-_PARTS_OF_NAME: Final = frozenset(trait for names in NAME_PARTS for trait in names)
-
-_PARTS_OF_ADDRESS: Final = frozenset(trait for names in ADDRESS_TRAITS.values() for trait in names)
+_PARTS_OF_NAME: Final = frozenset(chain(*NAME_PARTS))
+_PARTS_OF_ADDRESS: Final = frozenset(chain(*ADDRESS_TRAITS.values()))
 
 Warn = Callable[[str, str], None]
 """Called for a trait that is left out: with its name, and what is wrong with it (never its value)."""
@@ -67,10 +58,7 @@ def metadata_trait(traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | No
 
 
 def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata_trait) -> Customer:
-    """The customer that this profile becomes.
-
-    Whatever the traits hold, it raises only what `metadata_of` raises.
-    """
+    """The customer that this profile becomes. Whatever its traits hold, this raises only what `metadata_of` raises."""
     traits = profile.traits
     metadata = metadata_of(traits, warn)
     return Customer(

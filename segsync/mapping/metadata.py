@@ -31,42 +31,37 @@ class TraitChoice:
     def parse(cls, text: str) -> Self:
         """The choice in a user's text. Raises ValueError with what is allowed."""
         named: dict[str, str] = {}
-        takes_others = False
         for part in text.split(",") if text.strip() else ():
             key, is_renamed, trait = (word.strip() for word in part.partition("="))
             trait = trait if is_renamed else key
             is_one = key and trait and "=" not in trait and part.strip().isprintable()
             if not is_one or (is_renamed and ALL_OTHERS in (key, trait)):
                 raise ValueError(_HOW)
-            if key in named or (key == ALL_OTHERS and takes_others):
+            if key in named:
                 raise ValueError(f"must name each key once, but '{key}' is there twice")
-            if key == ALL_OTHERS:
-                takes_others = True
-            else:
-                named[key] = trait
+            named[key] = trait
+        takes_others = named.pop(ALL_OTHERS, None) is not None
         return cls(tuple(named.items()), takes_others)
 
     def __str__(self) -> str:
         """As a user would write it."""
         names = [key if key == trait else f"{key}={trait}" for key, trait in self.named]
-        return ",".join([*([ALL_OTHERS] if self.takes_others else []), *names])
+        return ",".join([ALL_OTHERS, *names] if self.takes_others else names)
 
     def __bool__(self) -> bool:
-        """Whether any trait is chosen."""
         return self.takes_others or bool(self.named)
 
     @property
-    def traits(self) -> frozenset[str]:
+    def traits(self) -> tuple[str, ...]:
         """The traits that are named."""
-        return frozenset(trait for _, trait in self.named)
+        return tuple(trait for _, trait in self.named)
 
     def beside(self, mapped: Sequence[str]) -> tuple[str, ...] | None:
         """The traits to read for a mapping that reads `mapped`: the named ones as well; None for all."""
-        return None if self.takes_others else tuple(dict.fromkeys([*mapped, *(trait for _, trait in self.named)]))
+        return None if self.takes_others else tuple(dict.fromkeys([*mapped, *self.traits]))
 
 
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
-
 MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"
 
 MOST_KEYS_NAMED: Final = 1000
@@ -97,18 +92,13 @@ def metadata_rules(
     return _Fitted(gathered, definitions, undefined, sends_undefined=sends_undefined)
 
 
-def is_plain(key: object) -> bool:
-    """Whether a key can be shown as it is: somebody chose it, and it is nobody's address or number."""
-    return isinstance(key, str) and _PLAIN_KEY.fullmatch(key) is not None
-
-
 class _Gathered:
     """Metadata of several traits: one that is named wins over a key of `metadata`, and that over the others of `*`."""
 
     def __init__(self, choice: TraitChoice, used: Collection[str]) -> None:
         self._named = choice.named
         self._takes_others = choice.takes_others
-        self._used = frozenset(used) | choice.traits
+        self._used = frozenset([*used, *choice.traits])
 
     def __call__(self, traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
         metadata = metadata_trait(traits, warn)
@@ -129,12 +119,7 @@ class _Fitted:
     """Metadata that is converted to the schema's types; what cannot be is sent, left out, or rejects the profile."""
 
     def __init__(
-        self,
-        gathered: MetadataOf,
-        definitions: Mapping[str, Definition],
-        undefined: str,
-        *,
-        sends_undefined: bool,
+        self, gathered: MetadataOf, definitions: Mapping[str, Definition], undefined: str, *, sends_undefined: bool
     ) -> None:
         self._gathered = gathered
         self._definitions = definitions
@@ -142,7 +127,7 @@ class _Fitted:
         self._sends_undefined = sends_undefined
         self._sends_unfit = undefined == "send"
         self._rejects = undefined == "reject"
-        self._names: dict[str, str] = {}
+        self._named: set[str] = set()
         self._reported: set[tuple[str, str]] = set()
 
     def __call__(self, traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
@@ -155,14 +140,14 @@ class _Fitted:
                 if self._sends_undefined:
                     fitted[key] = value
                 else:
-                    self._leave_out(key, UNDEFINED, warn, is_reported_once=True)
+                    self._leave_out(key, UNDEFINED, warn)
             elif value is None:
                 fitted[key] = None  # null fits every type
             elif value != "" or definition.type == "string":  # an empty string is missing where another type is defined
                 self._fit(key, value, definition, fitted, warn)
         for key in self._required:
             if fitted.get(key) is None:
-                self._leave_out(key, MISSING, warn, is_reported_once=True)
+                self._leave_out(key, MISSING, warn)
         # Where all was left out, nothing is sent: an empty object might overwrite what is there.
         return (fitted or None) if metadata else metadata
 
@@ -175,11 +160,11 @@ class _Fitted:
         else:
             self._leave_out(key, misfit(value, definition), warn)
 
-    def _leave_out(self, key: str, problem: str, warn: Warn, *, is_reported_once: bool = False) -> None:
+    def _leave_out(self, key: str, problem: str, warn: Warn) -> None:
         name = self._name(key)
         if self._rejects:
             raise MappingError(f"{name} {problem.removesuffix(' (reported once)')}, and METADATA_UNDEFINED is reject")
-        if is_reported_once:
+        if problem in (UNDEFINED, MISSING):
             if (name, problem) in self._reported:
                 return
             self._reported.add((name, problem))
@@ -187,10 +172,8 @@ class _Fitted:
 
     def _name(self, key: str) -> str:
         """The name of a key in messages: as it is, unless it may be personal."""
-        name = self._names.get(key)
-        if name is None:
-            is_named = is_plain(key) and len(self._names) < MOST_KEYS_NAMED
-            name = f"metadata.{key if is_named else NOT_PLAIN}"
-            if is_named:
-                self._names[key] = name
-        return name
+        if key not in self._named:
+            if len(self._named) >= MOST_KEYS_NAMED or not isinstance(key, str) or not _PLAIN_KEY.fullmatch(key):
+                return f"metadata.{NOT_PLAIN}"
+            self._named.add(key)
+        return f"metadata.{key}"

@@ -1,10 +1,9 @@
 """Voucherify's metadata schema for customers, and the conversion of values to its types, where that takes no guess.
 
-Voucherify, "Metadata" and "Get Metadata Schema": with `allow_defined_only` only defined metadata is accepted; what is
-defined has to match its type either way. Types and forms are those of the first page.
-https://docs.voucherify.io/prepare/metadata
+With `allow_defined_only` only defined metadata is accepted; what is defined has to match its type either way. What a
+definition says beside its type (lengths, limits, allowed values, the parts of an object) is left to Voucherify.
+https://docs.voucherify.io/prepare/metadata (the types and their forms)
 https://docs.voucherify.io/api-reference/metadata-schemas/get-metadata-schema
-What a definition says beside its type (lengths, limits, allowed values, the parts of an object) is left to Voucherify.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from segsync.mapping.customer import as_text, is_iso_8601, kind
 class Definition(Struct, frozen=True):
     """What one key may hold: values of `type`, or a list of them with `array`; only an `optional` one may be missing.
 
-    `type` is Voucherify's name of it: string, number, boolean, date (`YYYY-MM-DD`), datetime, geopoint, image_url,
-    object.
+    `type` is one of Voucherify's names: `string`, `number`, `boolean`, `date`, `datetime`, `geopoint`, and so on.
     """
 
     type: str = "string"
@@ -43,13 +41,11 @@ class MetadataSchema(Struct, frozen=True):
 UNFIT: Final = object()
 """The result for a value that cannot safely be converted to the defined type."""
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-
 _SAFE_DIGITS: Final = 15
 """The digits of a number that are safe: most readers of JSON make it a double."""
 
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _TIMESTAMP: Final = re.compile(r"[^T]+T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-
 _PLACE: Final = re.compile(r"\s*(-?\d{1,3}(?:\.\d+)?)\s*,\s*(-?\d{1,3}(?:\.\d+)?)\s*", re.ASCII)
 
 
@@ -58,10 +54,9 @@ def fit(value: Any, definition: Definition) -> Any:
 
     A single value becomes a list where a list is wanted. Types that segsync does not know take everything.
     """
-    known = _TYPES.get(definition.type)
-    if known is None:
+    if definition.type not in _TYPES:
         return value
-    _, fit_one = known
+    _, fit_one = _TYPES[definition.type]
     if not definition.array:
         return fit_one(value)
     fitted = [fit_one(each) for each in (value if isinstance(value, list) else (value,))]
@@ -83,10 +78,8 @@ def _text(value: object) -> Any:
 def _number(value: object) -> Any:
     if isinstance(value, bool):
         return UNFIT
-    if isinstance(value, int):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else UNFIT
     match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
     return _number_in(match) if match else UNFIT
 
@@ -120,11 +113,9 @@ def _timestamp(value: object) -> Any:
     if _TIMESTAMP.fullmatch(value):
         return value
     moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    is_exact = moment.microsecond % 1000 == 0
-    text = moment.isoformat(timespec="milliseconds" if is_exact else "microseconds")
-    return text.replace("+00:00", "Z")
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    timespec = "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def _place(value: object) -> Any:
@@ -136,12 +127,8 @@ def _place(value: object) -> Any:
     return value if is_on_earth else UNFIT
 
 
-def _url(value: object) -> Any:
-    return value if isinstance(value, str) else UNFIT
-
-
-def _object(value: object) -> Any:
-    return value if isinstance(value, dict) else UNFIT
+def _only(kind: type) -> Callable[[object], Any]:
+    return lambda value: value if isinstance(value, kind) else UNFIT
 
 
 _TYPES: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
@@ -151,7 +138,7 @@ _TYPES: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
     "date": ("an ISO 8601 date", _date),
     "datetime": ("an ISO 8601 time", _timestamp),
     "geopoint": ("latitude and longitude", _place),
-    "image_url": ("a URL", _url),
-    "object": ("an object", _object),
+    "image_url": ("a URL", _only(str)),
+    "object": ("an object", _only(dict)),
 }
 """By Voucherify's name of a type: our words for it, and what converts a single value."""

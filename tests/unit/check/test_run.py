@@ -9,7 +9,6 @@ import pytest
 
 from segsync.check import run as check
 from segsync.check.findings import TITLES, Finding, finding
-from segsync.check.probe import ReadSchema
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.mapping.metadata import TraitChoice
@@ -23,28 +22,27 @@ ADA = SampledProfile("use_1", [("user_id", "1")], {"name": "Ada", "metadata": {"
 class FakeProbe:
     """The answers of the services, without asking them."""
 
-    def __init__(self, sample: ReadSample | None, schema: ReadSchema | None) -> None:
+    def __init__(self, sample: ReadSample | None, schema: MetadataSchema | str | None) -> None:
         self._sample, self._schema = sample, schema
 
-    def __call__(self, *_arguments: Any) -> FakeProbe:
+    def __call__(self, *_arguments: Any, **_options: Any) -> FakeProbe:
         return self
 
     async def sample(self, _profiles: int) -> tuple[Finding, ReadSample | None]:
         return finding("segment", "ok" if self._sample else "failed", "a detail"), self._sample
 
-    async def schema(self) -> tuple[Finding, ReadSchema | None]:
+    async def schema(self) -> tuple[Finding, MetadataSchema | str | None]:
         return finding("voucherify", "ok" if self._schema else "failed", "a detail"), self._schema
 
 
 def checked(
     monkeypatch: pytest.MonkeyPatch,
     sample: ReadSample | None,
-    schema: MetadataSchema | ReadSchema | None,
+    schema: MetadataSchema | str | None,
     metadata_traits: str = "",
     **options: Any,
 ) -> CheckReport:
-    read = ReadSchema(schema) if isinstance(schema, MetadataSchema) else schema
-    monkeypatch.setattr(check, "ServiceProbe", FakeProbe(sample, read))
+    monkeypatch.setattr(check, "ServiceProbe", FakeProbe(sample, schema))
     return run_virtual(run_check(settings(metadata_traits=TraitChoice.parse(metadata_traits)), **options))
 
 
@@ -75,7 +73,7 @@ def test_what_depends_on_a_service_that_does_not_answer_is_not_done(monkeypatch:
 
 
 def test_a_schema_that_the_key_may_not_read_leaves_voucherify_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = checked(monkeypatch, ReadSample([ADA], {}), ReadSchema(None, "the key may not read it"))
+    report = checked(monkeypatch, ReadSample([ADA], {}), "the key may not read it")
     assert report.is_ok
     assert states(report)["voucherify"] == "ok"
     assert [states(report)[f"metadata-{about}"] for about in ("undefined", "types", "required")] == [

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from segsync.check.sample import ReadSample, Sample, SampledProfile, TraitWarning, analyse, metadata_of
+from segsync.check.sample import ReadSample, Sample, SampledProfile, TraitWarning, analyse
 from segsync.models import Customer
 from tests.support.configured import settings
 
@@ -44,7 +45,7 @@ def test_traits_and_warnings_are_those_of_the_customers() -> None:
     assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
     assert TraitWarning("birthdate", "is not an ISO 8601 date", 2) in sample.warnings
     assert TraitWarning("name", "is a list, not text", 1) in sample.warnings
-    assert list(map(metadata_of, customers)) == [{"plan": "pro"}, {}, {}]
+    assert [customer.metadata for customer in customers] == [{"plan": "pro"}, UNSET, UNSET]
 
 
 def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_counted() -> None:

@@ -253,7 +253,7 @@ ODD: dict[str, object] = {
     "infinity": float("-inf"),
     "half of a character": "\ud83c",
     "an object of no JSON type": object(),
-    "a key that is no text": {1: {}},
+    "a key that is not text": {1: {}},
 }
 
 
