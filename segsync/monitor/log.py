@@ -1,12 +1,7 @@
-"""The log of an import: one record an event, on the logger `segsync`, with the event's fields in `extra`.
+"""The log of an import: records on the logger `segsync`, with the fields of the event in `extra`.
 
-Info and above: the beginning of a run and its summary, every few seconds how far it is, stopping, slowing down and
-coming back, profiles that are replayed, that everything is sent; calls that are retried and requests to wait, at most
-every few seconds for each service; the first rejections, and the first warning of each trait (at a terminal those of
-ten traits with the same problem).
-Debug: each of these, and each page, bulk upsert, result and change of concurrency.
-Never: calls and profiles that simply go well, of which there are millions. The numbers of every few seconds count them.
-
+The guide for operators lists the events, their levels and fields. Calls and profiles that simply go well, of which
+there are millions, are never logged: the progress of every few seconds counts them.
 No trait and no source id is in a record. Segment ids are, as in the files that a run leaves.
 """
 
@@ -40,9 +35,7 @@ from segsync.report.profile_lists import REJECTED, WARNINGS
 LOGGER: Final = logging.getLogger("segsync")
 LOGGER.addHandler(logging.NullHandler())  # without it, Python prints the warnings of programs that configure no logging
 
-NOT_LOGGED: Final = frozenset(
-    {events.CallAnswered, events.CallsLeft, events.ProfileRead, events.ProfileWithoutIdentifier}
-)
+COUNTED_ALONE: Final = frozenset({events.ProfileRead, events.ProfileWithoutIdentifier})
 """These are most of the events: they are let by at once."""
 
 LINE_SECONDS = 5.0
@@ -145,10 +138,12 @@ class Log:
 
     def on_event(self, event: events.Event) -> None:
         """Log what is worth a record."""
-        self.activity.on_event(event)
-        if type(event) in NOT_LOGGED:
+        if type(event) in COUNTED_ALONE:
             return
+        self.activity.on_event(event)
         match event:
+            case events.CallAnswered() | events.CallsLeft():
+                pass
             case events.CallRetried(service, reason, attempt, wait_seconds, elapsed_seconds):
                 level = WARNING if self._is_due(service) else DEBUG
                 words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
