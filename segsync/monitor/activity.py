@@ -6,29 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import Struct
-
 from segsync import events
 from segsync.formatting import in_seconds, per_unit, time_of_day
 from segsync.models import Connector
 
 READING = "reading profiles"
-
 REPLAYING = "re-reading profiles of failed upserts"
-
 RETRYING = "re-reading rejected profiles"
-
 STOPPING = "stopping: finishing what is under way"
 
 SLOW = 0.97
 """Less than this share of the allowed rate is worth a word."""
-
-
-class _Outage(Struct, frozen=True):
-    """Since when (seconds on the loop's clock) no call to a service has succeeded, and its last status."""
-
-    since: float
-    status: int | None
 
 
 class Activity:
@@ -46,8 +34,8 @@ class Activity:
         self._clock = asyncio.get_running_loop().time
         self._doing = READING
         self._answered_at: dict[str, float] = {}
-        self._outages: dict[str, _Outage] = {}
-        self._paused: dict[str, tuple[float, datetime]] = {}
+        self._outages: dict[str, tuple[float, int | None]] = {}  # since when no call succeeds, and the last status
+        self._paused: dict[str, tuple[float, datetime]] = {}  # until when: on the loop's clock, and for people
 
     def on_event(self, event: events.Event) -> None:
         match event:
@@ -61,8 +49,8 @@ class Activity:
             case events.CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
                 # An outage only while no call succeeds: a single one may fail for a reason that is its alone.
                 began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
-                outage = self._outages.get(service)
-                self._outages[service] = _Outage(min(began, outage.since) if outage else began, status)
+                since, _ = self._outages.get(service, (began, None))
+                self._outages[service] = (min(began, since), status)
             case events.Throttled(service, seconds):
                 self._paused[service] = (self._clock() + seconds, in_seconds(seconds))
             case events.PaceChanged(service):
@@ -85,9 +73,9 @@ class Activity:
             _, until, service = max(pauses)
             return f"waiting for {service} until {time_of_day(until, in_utc=in_utc)}"
         if self._outages:
-            service, outage = min(self._outages.items(), key=lambda each: each[1].since)
-            answer = "does not answer" if outage.status is None else f"answers {outage.status}"
-            return f"{service} {answer}, retrying, {now - outage.since:.0f} s so far"
+            service, (since, status) = min(self._outages.items(), key=lambda outage: outage[1][0])
+            answer = "does not answer" if status is None else f"answers {status}"
+            return f"{service} {answer}, retrying, {now - since:.0f} s so far"
         for pace in self._pace.values():
             if pace.calls_per_second < SLOW * pace.allowed:
                 return self.pace_words(pace)

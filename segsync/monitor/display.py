@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from textwrap import wrap
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,11 +28,8 @@ from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.report.counters import Counters
 
 LIVE_SECONDS: Final = 0.25
-
 NARROWEST: Final = 20
-
 WIDEST_BAR: Final = 100
-
 COUNTED_APART: Final = {"POST": "uploads", "GET": "reads"}
 
 
@@ -45,29 +43,23 @@ class _Row(Struct, eq=False):
     style: str = ""
 
 
+@dataclass(eq=False)
 class Display:
     """Shows one import on `console`, a terminal, while it is `running`.
 
     `connectors` are the source and the sink. Other lines that are printed on the console meanwhile stand above it.
     """
 
-    def __init__(
-        self,
-        connectors: Sequence[Connector],
-        counters: Counters,
-        activity: Activity,
-        meter: ProgressMeter,
-        console: Console,
-        *,
-        is_dry_run: bool = False,
-    ) -> None:
-        self._connectors = connectors
-        self._counters = counters
-        self._activity = activity
-        self._meter = meter
-        self._console = console
-        self._is_dry_run = is_dry_run
-        self._width = console.width
+    connectors: Sequence[Connector]
+    counters: Counters
+    activity: Activity
+    meter: ProgressMeter
+    console: Console
+    _: KW_ONLY
+    is_dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        self._width = self.console.width
         self._drawn: Sequence[int] = ()
         self._live = self._new_live()
 
@@ -84,8 +76,8 @@ class Display:
 
     def picture(self, progress: Progress, elapsed_seconds: float) -> RenderableType:
         """What is drawn, no wider and no higher than the window."""
-        width, height = self._console.size
-        elapsed, activity = f"{duration(elapsed_seconds)}  ", self._activity.words(progress.held_up)
+        width, height = self.console.size
+        elapsed, activity = f"{duration(elapsed_seconds)}  ", self.activity.words(progress.held_up)
         head: list[RenderableType] = [Text.assemble((elapsed, "bold cyan"), (activity, "cyan"))]
         room = height - 1 - _height(elapsed + activity, width)  # one for the cursor
         if progress.share is not None:
@@ -103,7 +95,7 @@ class Display:
                 kept.add(row)
                 room -= lines
         if room > 0:
-            source, sink = self._connectors
+            source, sink = self.connectors
             route = f"{source.name} {source.identity} → {sink.name} {urlsplit(sink.host).netloc}"
             head.insert(0, Text(printable(route), style="dim", no_wrap=True, overflow="ellipsis"))
         grid = Table.grid(
@@ -122,23 +114,23 @@ class Display:
         return Group(*head, grid)
 
     def _rows(self, progress: Progress) -> Iterator[_Row]:
-        counters = self._counters
+        counters = self.counters
         pace = f"{per_unit(progress.profiles_per_second)} per second"
         yield _Row("Profiles read", f"{counters.profiles_read:,}", pace)
         sent = f"{counters.confirmed + counters.sent:,}"
-        if self._is_dry_run:
+        if self.is_dry_run:
             yield _Row("Would be sent", sent, "a dry run", rank=1)
         else:
             yield _Row("Customers sent", sent, rank=1)
             yield _Row("  confirmed", f"{counters.confirmed:,}", rank=6, style="green")
         yield _Row("Without id", f"{counters.without_identifier:,}", rank=7)
         yield _Row("Rejected", f"{counters.rejected:,}", rank=2, style="red" if counters.rejected else "")
-        for connector in self._connectors:
+        for connector in self.connectors:
             name, calls = connector.name, counters.services[connector.name]
             yield _Row(name, f"{calls.calls:,}", rate_words(progress.calls_per_second[name], connector), rank=3)
             if calls.retries:
                 yield _Row("  retries", f"{calls.retries:,}", f"{calls.rate_limited:,} x 429", rank=8)
-            for (service, method), left in sorted(self._activity.calls_left.items()):
+            for (service, method), left in sorted(self.activity.calls_left.items()):
                 if service == name:
                     of = "left" if left.limit is None else f"left of {left.limit:,}"
                     yield _Row(f"  {COUNTED_APART.get(method, method)}", f"{left.remaining:,}", of, rank=4)
@@ -149,28 +141,28 @@ class Display:
             yield _Row("Offset so far", number, cursor, rank=5)
 
     def _new_live(self) -> Live:
-        return Live(console=self._console, auto_refresh=False, transient=True)
+        return Live(console=self.console, auto_refresh=False, transient=True)
 
     async def _tick(self) -> None:
         """Draw until the import ends."""
         clock = asyncio.get_running_loop().time
         started = clock()
         while True:
-            if self._console.width < self._width and self._drawn:
+            if self.console.width < self._width and self._drawn:
                 self._wipe_broken_lines()
-            self._width = self._console.width
-            picture = self.picture(self._meter.look(), clock() - started)
-            lines = self._console.render_lines(picture, pad=False)
+            self._width = self.console.width
+            picture = self.picture(self.meter.look(), clock() - started)
+            lines = self.console.render_lines(picture, pad=False)
             self._drawn = [Segment.get_line_length(line) for line in lines]
             self._live.update(SegmentLines(lines, new_lines=True), refresh=True)
             await asyncio.sleep(LIVE_SECONDS)
 
     def _wipe_broken_lines(self) -> None:
         """A window that became narrower has broken the lines that are too long for it: remove what that added."""
-        added = sum(max(drawn - 1, 0) // self._console.width for drawn in self._drawn)
+        added = sum(max(drawn - 1, 0) // self.console.width for drawn in self._drawn)
         self._live.update(Text(""), refresh=True)
         self._live.stop()
-        self._console.control(Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * added))
+        self.console.control(Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * added))
         self._live = self._new_live()
         self._live.start()
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
+from itertools import count
 from logging import DEBUG, ERROR, INFO, WARNING
 from pathlib import Path
 from typing import Any, Final
@@ -39,9 +40,7 @@ COUNTED_ALONE: Final = frozenset({events.ProfileRead, events.ProfileWithoutIdent
 """These are most of the events: they are let by at once."""
 
 LINE_SECONDS = 5.0
-
 REJECTIONS_SHOWN = 10
-
 WARNINGS_SHOWN = 10
 
 
@@ -81,7 +80,7 @@ class Log:
         )
         self._sink = self.connectors[-1].name
         self._logged_at: dict[str, float] = {}
-        self._counted: Counter[str] = Counter()
+        self._count_of = defaultdict[str, Iterator[int]](lambda: count(1))
         self._slowed: set[str] = set()
         self._clock = asyncio.get_running_loop().time
 
@@ -89,6 +88,7 @@ class Log:
     def running(self) -> Iterator[None]:
         """Log the beginning, and for as long as this is open how far the import is."""
         source, sink = self.connectors
+        allowed = {each.name: round(each.limit.per_second, 2) for each in self.connectors if each.limit}
         self._log(
             "run_started",
             f"segsync {__version__} begins: {self.plan.kind} run {self.run}",
@@ -98,9 +98,7 @@ class Log:
             ledger=None if self.ledger is None else str(self.ledger),
             offset=self.plan.offset,
             limit=self.limit,
-            calls_allowed_per_second={
-                each.name: round(each.limit.per_second, 2) for each in self.connectors if each.limit
-            },
+            calls_allowed_per_second=allowed,
             version=__version__,
             outcomes=asdict(self.counters.outcomes),
         )
@@ -168,14 +166,11 @@ class Log:
                 self._log("metadata_unchecked", words, WARNING, stage="map", reason=reason)
             case events.PageReplayed(profiles):
                 self._log("page_replayed", f"Replaying {profiles:,} profiles", profiles=profiles)
-            case events.ReadingEnded(open_upserts):
-                if open_upserts:
-                    words = f"All is sent. Waiting for the results of {open_upserts:,} bulk upserts"
-                    outcomes = asdict(self.counters.outcomes)
-                    self._log("reading_ended", words, open_upserts=open_upserts, outcomes=outcomes)
-            case _:
-                if LOGGER.isEnabledFor(DEBUG):
-                    self._log_detail(event)
+            case events.ReadingEnded(open_upserts) if open_upserts:
+                words = f"All is sent. Waiting for the results of {open_upserts:,} bulk upserts"
+                self._log("reading_ended", words, open_upserts=open_upserts, outcomes=asdict(self.counters.outcomes))
+            case _ if LOGGER.isEnabledFor(DEBUG):
+                self._log_detail(event)
 
     def _log_detail(self, event: events.Event) -> None:
         match event:
@@ -204,7 +199,7 @@ class Log:
                 self._log("concurrency_changed", words, DEBUG, stage="read", profiles=profiles)
 
     def _log_rejection(self, rejection: Rejection) -> None:
-        is_shown = self._count("rejected") <= REJECTIONS_SHOWN
+        is_shown = next(self._count_of["rejected"]) <= REJECTIONS_SHOWN
         fields = asdict(rejection)
         del fields["source_id"]  # it is personal data
         words = f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}"
@@ -215,8 +210,8 @@ class Log:
     def _log_warning(self, event: events.TraitLeftOut) -> None:
         """The first of each trait; at a terminal of a few with the same problem: there can be hundreds of keys."""
         trait, problem = event.trait, event.problem
-        is_first = self._count(trait) == 1
-        is_shown = is_first and self._count(problem) <= WARNINGS_SHOWN
+        is_first = next(self._count_of[trait]) == 1
+        is_shown = is_first and next(self._count_of[problem]) <= WARNINGS_SHOWN
         consequence = "sent as null" if trait == "birthdate" else "left out"
         if problem == MISSING:
             consequence = f"sent without it, so {self._sink} may refuse the customer"
@@ -229,7 +224,7 @@ class Log:
 
     def _log_more_in(self, file: str) -> None:
         """Once for each file: that it has more than are shown."""
-        if self._count(file) == 1 and not LOGGER.isEnabledFor(DEBUG):
+        if next(self._count_of[file]) == 1 and not LOGGER.isEnabledFor(DEBUG):
             where = f"in {file}" if self.has_lists else "at level DEBUG (--verbose)"
             self._log("more_in_file", f"More of these are {where}", file=file if self.has_lists else None)
 
@@ -240,10 +235,6 @@ class Log:
         if is_due:
             self._logged_at[topic] = moment
         return is_due
-
-    def _count(self, topic: str) -> int:
-        self._counted[topic] += 1
-        return self._counted[topic]
 
     def _log(
         self, event: str, message: str, level: int = INFO, *, at_terminal: str | None = None, **fields: object

@@ -22,9 +22,7 @@ try:
 except ImportError:
     raise SettingsError([f"--metrics-port needs the extra 'metrics': {how_to_install('metrics')}"]) from None
 
-
 CALL_SECONDS: Final = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0)
-
 STAGE_SECONDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 
 MOST_UNDER_WAY: Final = 10_000
