@@ -29,7 +29,7 @@ from segsync.formatting import printable
 from segsync.ledger import runs as accounts
 from segsync.ledger.database import Ledger
 from segsync.models import FIRST_OFFSET, Plan
-from segsync.monitor.observers import Observers, Streams, channels
+from segsync.monitor.observers import Streams, channels, observing
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
 from segsync.pipeline.run import open_ledger, read_report, run_plan
@@ -131,7 +131,7 @@ async def _watched(
     received: list[int] = []
     state: EndState
     connectors = describe(options.settings)
-    with Observers(options, plan, counters, connectors, stop, told).running() as watch:
+    with observing(options, plan, counters, connectors, stop, told) as (log, on_event):
         running = asyncio.ensure_future(
             run_plan(
                 options.settings,
@@ -140,7 +140,7 @@ async def _watched(
                 ledger=ledger,
                 limit=plan.left_of(options.limit),
                 confirm=options.confirm,
-                on_event=watch.on_event,
+                on_event=on_event,
                 stop=stop,
                 directory=None if dry_run else options.directory,
                 dry_run=dry_run,
@@ -172,7 +172,7 @@ async def _watched(
                 is_dry_run=dry_run is not None,
                 most_ids=options.outputs.report_ids,
             )
-        watch.ended(report)
+        log.ended(report)
     return report, received[0] if received else 0
 
 

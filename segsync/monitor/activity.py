@@ -6,113 +6,85 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import Struct
-
-from segsync.events import (
-    CallAnswered,
-    CallRetried,
-    CallsLeft,
-    Event,
-    PaceChanged,
-    PageReplayed,
-    ReadingEnded,
-    Throttled,
-)
+from segsync import events
 from segsync.formatting import in_seconds, per_unit, time_of_day
 from segsync.models import Connector
 
 READING = "reading profiles"
-
 REPLAYING = "re-reading profiles of failed upserts"
-
 RETRYING = "re-reading rejected profiles"
-
 STOPPING = "stopping: finishing what is under way"
 
 SLOW = 0.97
 """Less than this share of the allowed rate is worth a word."""
 
 
-class _Outage(Struct, frozen=True):
-    """Since when (seconds on the loop's clock) no call to a service has succeeded, and its last status."""
-
-    since: float
-    status: int | None
-
-
 class Activity:
-    """Takes the events of an import; `words()` says what it is doing, the most important thing first.
+    """Takes the events of an import; `words()` says what it is doing.
 
-    `connectors` are the source and the sink. `calls_left` holds the last number of each service and method, and `pace`
-    the rate of slowed calls.
+    `connectors` are the source and the sink. `calls_left` has the latest of each service and method.
     """
 
     def __init__(self, connectors: Sequence[Connector]) -> None:
         self.is_stopping = False
-        self.calls_left: dict[tuple[str, str], CallsLeft] = {}
-        self.pace: dict[str, PaceChanged] = {}
+        self.calls_left: dict[tuple[str, str], events.CallsLeft] = {}
+        self._pace: dict[str, events.PaceChanged] = {}
         self._connectors = {connector.name: connector for connector in connectors}
         self._sink = connectors[-1].name
         self._clock = asyncio.get_running_loop().time
         self._doing = READING
         self._answered_at: dict[str, float] = {}
-        self._outages: dict[str, _Outage] = {}
-        self._paused: dict[str, tuple[float, datetime]] = {}
+        self._outages: dict[str, tuple[float, int | None]] = {}  # since when no call succeeds, and the last status
+        self._paused: dict[str, tuple[float, datetime]] = {}  # until when: on the loop's clock, and for people
 
-    def on_event(self, event: Event) -> None:
-        """Take an event."""
+    def on_event(self, event: events.Event) -> None:
         match event:
-            case CallAnswered(service, status):
+            case events.CallAnswered(service, status):
                 if is_well(status):
                     self._answered_at[service] = self._clock()
                     if self._outages:
                         self._outages.pop(service, None)
-            case CallsLeft(service, method):
+            case events.CallsLeft(service, method):
                 self.calls_left[service, method] = event
-            case CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
-                self._failed(service, status, elapsed_seconds)
-            case Throttled(service, seconds):
+            case events.CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
+                # An outage only while no call succeeds: a single one may fail for a reason that is its alone.
+                began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
+                since, _ = self._outages.get(service, (began, None))
+                self._outages[service] = (min(began, since), status)
+            case events.Throttled(service, seconds):
                 self._paused[service] = (self._clock() + seconds, in_seconds(seconds))
-            case PaceChanged(service):
-                self.pace[service] = event
-            case ReadingEnded(open_upserts) if open_upserts:
+            case events.PaceChanged(service):
+                self._pace[service] = event
+            case events.ReadingEnded(open_upserts) if open_upserts:
                 self._doing = f"waiting for {self._sink}'s results"
-            case PageReplayed(_, is_retry):
+            case events.PageReplayed(_, is_retry):
                 self._doing = RETRYING if is_retry else REPLAYING
 
     def words(self, held_up: int = 0, *, in_utc: bool = False) -> str:
-        """The activity: stopping, waiting, an outage, slowed down, or simply what is being done.
+        """The activity, the most important first: stopping, a pause, an outage, slowed down, or what is being done.
 
         `held_up` customers wait for their turn at the sink, where that is all that is being done. Times are local, or
         `in_utc`.
         """
-        now = self._clock()
-        waiting = {service: paused for service, paused in self._paused.items() if paused[0] > now}
-        slowed = [pace for pace in self.pace.values() if pace.calls_per_second < SLOW * pace.allowed]
         if self.is_stopping:
             return STOPPING
-        if waiting:
-            service = max(waiting, key=lambda name: waiting[name][0])
-            return f"waiting for {service} until {time_of_day(waiting[service][1], in_utc=in_utc)}"
+        now = self._clock()
+        if pauses := [(ends_at, until, name) for name, (ends_at, until) in self._paused.items() if ends_at > now]:
+            _, until, service = max(pauses)
+            return f"waiting for {service} until {time_of_day(until, in_utc=in_utc)}"
         if self._outages:
-            service = min(self._outages, key=lambda name: self._outages[name].since)
-            outage = self._outages[service]
-            answer = "does not answer" if outage.status is None else f"answers {outage.status}"
-            return f"{service} {answer}, retrying, {now - outage.since:.0f} s so far"
-        if slowed:
-            return self.pace_words(slowed[0])
+            service, (since, status) = min(self._outages.items(), key=lambda outage: outage[1][0])
+            answer = "does not answer" if status is None else f"answers {status}"
+            return f"{service} {answer}, retrying, {now - since:.0f} s so far"
+        for pace in self._pace.values():
+            if pace.calls_per_second < SLOW * pace.allowed:
+                return self.pace_words(pace)
         return f"sending to {self._sink}: {held_up:,} customers wait" if held_up else self._doing
 
-    def pace_words(self, pace: PaceChanged) -> str:
+    def pace_words(self, pace: events.PaceChanged) -> str:
         """That calls leave more slowly than they may."""
         rate = rate_words(pace.calls_per_second, self._connectors[pace.service])
         return f"slowed down to {rate}: others use {pace.service} too"
-
-    def _failed(self, service: str, status: int | None, elapsed_seconds: float) -> None:
-        """It is an outage only while no call at all succeeds: a single call may fail for a reason that is its alone."""
-        began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
-        outage = self._outages.get(service)
-        self._outages[service] = _Outage(min(began, outage.since) if outage else began, status)
 
 
 def is_well(status: int | None) -> bool:

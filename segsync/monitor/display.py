@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from textwrap import wrap
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import ControlType, Segment, SegmentLines
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.formatting import duration, per_unit, printable
@@ -26,27 +27,13 @@ from segsync.monitor.activity import Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.report.counters import Counters
 
+LIVE_SECONDS: Final = 0.25
 NARROWEST: Final = 20
-
 WIDEST_BAR: Final = 100
-
 COUNTED_APART: Final = {"POST": "uploads", "GET": "reads"}
 
 
-class Snapshot(Struct, frozen=True):
-    """What there is to draw; `elapsed` in seconds, `width` and `height` those of the window."""
-
-    connectors: Sequence[Connector]
-    counters: Counters
-    activity: Activity
-    progress: Progress
-    elapsed: float
-    width: int
-    height: int
-    is_dry_run: bool = False
-
-
-class _Row(Struct, frozen=True):
+class _Row(Struct, eq=False):
     """A row of the table; the higher its `rank`, the sooner it gives way where the window is low."""
 
     label: str
@@ -56,122 +43,23 @@ class _Row(Struct, frozen=True):
     style: str = ""
 
 
-def picture(view: Snapshot) -> RenderableType:
-    """The display, no wider and no higher than the window."""
-    progress = view.progress
-    activity = view.activity.words(progress.held_up)
-    head: list[RenderableType] = [Text.assemble((f"{duration(view.elapsed)}  ", "bold cyan"), (activity, "cyan"))]
-    room = view.height - 1 - _height(f"{duration(view.elapsed)}  {activity}", view.width)  # one for the cursor
-    if progress.share is not None:
-        bar = ProgressBar(total=1.0, completed=progress.share, width=min(view.width, WIDEST_BAR))
-        head.append(Padding(bar))
-        room -= 1
-    if words := progress.words():
-        head.append(Text(words, style="bold"))
-        room -= _height(words, view.width)
-    kept = _that_fit(list(_rows(view)), view.width - 2, room)
-    if sum(high for _, high in kept) < room:
-        head.insert(0, _route(view.connectors))
-    grid = Table.grid(padding=(0, 1), pad_edge=False)
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(style="dim")
-    for row, _ in kept:
-        note = Text(row.note, no_wrap=" " not in row.note, overflow="ellipsis")  # a cursor is cut, numbers are not
-        grid.add_row(row.label, Text(row.number, style=row.style), note)
-    return Group(*head, grid)
-
-
-def _height(text: str, width: int) -> int:
-    """The lines that words take."""
-    return len(wrap(text, max(width, NARROWEST)))
-
-
-def _that_fit(rows: Sequence[_Row], width: int, height: int) -> list[tuple[_Row, int]]:
-    """The rows that matter most, in their order, each with the lines that it takes: a note breaks if it must."""
-    beside = width - max(cell_len(row.label) for row in rows) - max(cell_len(row.number) for row in rows)
-    kept: list[tuple[int, _Row, int]] = []
-    for at, row in sorted(enumerate(rows), key=lambda each: each[1].rank):
-        high = len(wrap(row.note, max(beside, 1))) if " " in row.note else 1
-        if high <= height or not kept:
-            kept.append((at, row, high))
-            height -= high
-    return [(row, high) for _, row, high in sorted(kept, key=lambda each: each[0])]
-
-
-def _route(connectors: Sequence[Connector]) -> Text:
-    source, sink = connectors
-    route = f"{source.name} {source.identity} → {sink.name} {urlsplit(sink.host).netloc}"
-    return Text(printable(route), style="dim", no_wrap=True, overflow="ellipsis")
-
-
-def _rows(view: Snapshot) -> Iterator[_Row]:
-    counters, progress = view.counters, view.progress
-    yield _Row(
-        "Profiles read", f"{counters.profiles_read:,}", f"{per_unit(progress.profiles_per_second)} per second", 0
-    )
-    sent = f"{counters.confirmed + counters.sent:,}"
-    if view.is_dry_run:
-        yield _Row("Would be sent", sent, "a dry run", rank=1)
-    else:
-        yield _Row("Customers sent", sent, rank=1)
-        yield _Row("  confirmed", f"{counters.confirmed:,}", rank=6, style="green")
-    yield _Row("Without id", f"{counters.without_identifier:,}", rank=7)
-    yield _Row("Rejected", f"{counters.rejected:,}", rank=2, style="red" if counters.rejected else "")
-    for connector in view.connectors:
-        yield from _service(view, connector)
-    if counters.resume_offset is not None:
-        # A cursor can be long; the log and the summary have all of it.
-        yield _Row("Offset so far", *_offset(printable(counters.resume_offset)), rank=5)
-
-
-def _offset(offset: str) -> tuple[str, str]:
-    """A number to stand with the others, or a cursor where there is room."""
-    return (f"{offset}", "") if offset.isdecimal() else ("", offset)
-
-
-def _service(view: Snapshot, connector: Connector) -> Iterator[_Row]:
-    """The calls to a service: how many of those that its limit allows, and how many are left."""
-    calls = view.counters.services[connector.name]
-    yield _Row(
-        connector.name, f"{calls.calls:,}", rate_words(view.progress.calls_per_second[connector.name], connector), 3
-    )
-    if calls.retries:
-        yield _Row("  retries", f"{calls.retries:,}", f"{calls.rate_limited:,} x 429", 8)
-    for (name, method), left in sorted(view.activity.calls_left.items()):
-        if name == connector.name:
-            of = "left" if left.limit is None else f"left of {left.limit:,}"
-            yield _Row(f"  {COUNTED_APART.get(method, method)}", f"{left.remaining:,}", of, 4)
-
-
-LIVE_SECONDS = 0.25
-
-
+@dataclass(eq=False)
 class Display:
     """Shows one import on `console`, a terminal, while it is `running`.
 
-    Other lines that are printed on the console meanwhile stand above it.
+    `connectors` are the source and the sink. Other lines that are printed on the console meanwhile stand above it.
     """
 
-    def __init__(
-        self,
-        connectors: Sequence[Connector],
-        counters: Counters,
-        activity: Activity,
-        meter: ProgressMeter,
-        console: Console,
-        *,
-        is_dry_run: bool = False,
-    ) -> None:
-        self._connectors = connectors
-        self._counters = counters
-        self._activity = activity
-        self._meter = meter
-        self._console = console
-        self._is_dry_run = is_dry_run
-        self._clock = asyncio.get_running_loop().time
-        self._started = self._clock()
-        self._width = console.width
+    connectors: Sequence[Connector]
+    counters: Counters
+    activity: Activity
+    meter: ProgressMeter
+    console: Console
+    _: KW_ONLY
+    is_dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        self._width = self.console.width
         self._drawn: Sequence[int] = ()
         self._live = self._new_live()
 
@@ -186,40 +74,99 @@ class Display:
             ticker.cancel()
             self._live.stop()
 
+    def picture(self, progress: Progress, elapsed_seconds: float) -> RenderableType:
+        """What is drawn, no wider and no higher than the window."""
+        width, height = self.console.size
+        elapsed, activity = f"{duration(elapsed_seconds)}  ", self.activity.words(progress.held_up)
+        head: list[RenderableType] = [Text.assemble((elapsed, "bold cyan"), (activity, "cyan"))]
+        room = height - 1 - _height(elapsed + activity, width)  # one for the cursor
+        if progress.share is not None:
+            head.append(Padding(ProgressBar(total=1.0, completed=progress.share, width=min(width, WIDEST_BAR))))
+            room -= 1
+        if words := progress.words():
+            head.append(Text(words, style="bold"))
+            room -= _height(words, width)
+        rows = [*self._rows(progress)]
+        beside = width - 2 - max(cell_len(row.label) for row in rows) - max(cell_len(row.number) for row in rows)
+        kept: set[_Row] = set()
+        for row in sorted(rows, key=lambda row: row.rank):
+            lines = len(wrap(row.note, max(beside, 1))) if " " in row.note else 1  # a note breaks if it must
+            if lines <= room or not kept:
+                kept.add(row)
+                room -= lines
+        if room > 0:
+            source, sink = self.connectors
+            route = f"{source.name} {source.identity} → {sink.name} {urlsplit(sink.host).netloc}"
+            head.insert(0, Text(printable(route), style="dim", no_wrap=True, overflow="ellipsis"))
+        grid = Table.grid(
+            Column(style="bold", no_wrap=True),
+            Column(justify="right", no_wrap=True),
+            Column(style="dim"),
+            padding=(0, 1),
+            pad_edge=False,
+        )
+        for row in rows:
+            if row in kept:
+                note = Text(
+                    row.note, no_wrap=" " not in row.note, overflow="ellipsis"
+                )  # a cursor is cut, numbers are not
+                grid.add_row(row.label, Text(row.number, style=row.style), note)
+        return Group(*head, grid)
+
+    def _rows(self, progress: Progress) -> Iterator[_Row]:
+        counters = self.counters
+        pace = f"{per_unit(progress.profiles_per_second)} per second"
+        yield _Row("Profiles read", f"{counters.profiles_read:,}", pace)
+        sent = f"{counters.confirmed + counters.sent:,}"
+        if self.is_dry_run:
+            yield _Row("Would be sent", sent, "a dry run", rank=1)
+        else:
+            yield _Row("Customers sent", sent, rank=1)
+            yield _Row("  confirmed", f"{counters.confirmed:,}", rank=6, style="green")
+        yield _Row("Without id", f"{counters.without_identifier:,}", rank=7)
+        yield _Row("Rejected", f"{counters.rejected:,}", rank=2, style="red" if counters.rejected else "")
+        for connector in self.connectors:
+            name, calls = connector.name, counters.services[connector.name]
+            yield _Row(name, f"{calls.calls:,}", rate_words(progress.calls_per_second[name], connector), rank=3)
+            if calls.retries:
+                yield _Row("  retries", f"{calls.retries:,}", f"{calls.rate_limited:,} x 429", rank=8)
+            for (service, method), left in sorted(self.activity.calls_left.items()):
+                if service == name:
+                    of = "left" if left.limit is None else f"left of {left.limit:,}"
+                    yield _Row(f"  {COUNTED_APART.get(method, method)}", f"{left.remaining:,}", of, rank=4)
+        if counters.resume_offset is not None:
+            # A cursor can be long; the log and the summary have all of it.
+            offset = printable(counters.resume_offset)
+            number, cursor = (offset, "") if offset.isdecimal() else ("", offset)
+            yield _Row("Offset so far", number, cursor, rank=5)
+
     def _new_live(self) -> Live:
-        return Live(console=self._console, auto_refresh=False, transient=True)
+        return Live(console=self.console, auto_refresh=False, transient=True)
 
     async def _tick(self) -> None:
         """Draw until the import ends."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
         while True:
-            self._draw()
+            if self.console.width < self._width and self._drawn:
+                self._wipe_broken_lines()
+            self._width = self.console.width
+            picture = self.picture(self.meter.look(), clock() - started)
+            lines = self.console.render_lines(picture, pad=False)
+            self._drawn = [Segment.get_line_length(line) for line in lines]
+            self._live.update(SegmentLines(lines, new_lines=True), refresh=True)
             await asyncio.sleep(LIVE_SECONDS)
 
-    def _draw(self) -> None:
-        console = self._console
-        width, height = console.size
-        if width < self._width and self._drawn:
-            self._wipe(width)
-        self._width = width
-        view = Snapshot(
-            self._connectors,
-            self._counters,
-            self._activity,
-            self._meter.look(),
-            self._clock() - self._started,
-            width,
-            height,
-            is_dry_run=self._is_dry_run,
-        )
-        lines = console.render_lines(picture(view), pad=False)
-        self._drawn = [Segment.get_line_length(line) for line in lines]
-        self._live.update(SegmentLines(lines, new_lines=True), refresh=True)
-
-    def _wipe(self, width: int) -> None:
+    def _wipe_broken_lines(self) -> None:
         """A window that became narrower has broken the lines that are too long for it: remove what that added."""
-        added = sum(max(drawn - 1, 0) // width for drawn in self._drawn)
+        added = sum(max(drawn - 1, 0) // self.console.width for drawn in self._drawn)
         self._live.update(Text(""), refresh=True)
         self._live.stop()
-        self._console.control(Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * added))
+        self.console.control(Control(*((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * added))
         self._live = self._new_live()
         self._live.start()
+
+
+def _height(text: str, width: int) -> int:
+    """The lines that words take."""
+    return len(wrap(text, max(width, NARROWEST)))

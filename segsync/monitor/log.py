@@ -1,12 +1,7 @@
-"""The log of an import: one record an event, on the logger `segsync`, with the event's fields in `extra`.
+"""The log of an import: records on the logger `segsync`, with the fields of the event in `extra`.
 
-Info and above: the beginning of a run and its summary, every few seconds how far it is, stopping, slowing down and
-coming back, profiles that are replayed, that everything is sent; calls that are retried and requests to wait, at most
-every few seconds for each service; the first rejections, and the first warning of each trait (at a terminal those of
-ten traits with the same problem).
-Debug: each of these, and each page, bulk upsert, result and change of concurrency.
-Never: calls and profiles that simply go well, of which there are millions. The numbers of every few seconds count them.
-
+The guide for operators lists the events, their levels and fields. Calls and profiles that simply go well, of which
+there are millions, are never logged: the progress of every few seconds counts them.
 No trait and no source id is in a record. Segment ids are, as in the files that a run leaves.
 """
 
@@ -15,41 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
+from itertools import count
 from logging import DEBUG, ERROR, INFO, WARNING
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from msgspec.structs import asdict
 
+from segsync import events
 from segsync.__about__ import __version__
 from segsync.errors import CallError
-from segsync.events import (
-    ActionEnded,
-    BatchSent,
-    CallAnswered,
-    CallRetried,
-    CallsLeft,
-    ConcurrencyChanged,
-    Event,
-    MetadataUnchecked,
-    PaceChanged,
-    PageDone,
-    PageListed,
-    PageReplayed,
-    ProfileRead,
-    ProfileRejected,
-    ProfileWithoutIdentifier,
-    ReadingEnded,
-    Throttled,
-    TraitLeftOut,
-)
 from segsync.formatting import duration, in_seconds, time_of_day
 from segsync.mapping.metadata import MISSING
-from segsync.models import Connector, Plan
+from segsync.models import Connector, Plan, Rejection
 from segsync.monitor.activity import READING, Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.report.counters import Counters
@@ -59,16 +36,15 @@ from segsync.report.profile_lists import REJECTED, WARNINGS
 LOGGER: Final = logging.getLogger("segsync")
 LOGGER.addHandler(logging.NullHandler())  # without it, Python prints the warnings of programs that configure no logging
 
-NOT_LOGGED: Final = frozenset({CallAnswered, CallsLeft, ProfileRead, ProfileWithoutIdentifier})
+COUNTED_ALONE: Final = frozenset({events.ProfileRead, events.ProfileWithoutIdentifier})
 """These are most of the events: they are let by at once."""
 
 LINE_SECONDS = 5.0
-
 REJECTIONS_SHOWN = 10
-
 WARNINGS_SHOWN = 10
 
 
+@dataclass(eq=False)
 class Log:
     """Logs one import while it is `running`; its `on_event` takes the import's events after `counters` has had them.
 
@@ -77,59 +53,54 @@ class Log:
     for a display too. `run` is the number in the ledger and a random mark of this process.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        counters: Counters,
-        connectors: Sequence[Connector],
-        *,
-        stop: asyncio.Event,
-        batch_size: int,
-        ledger: Path | None = None,
-        profiles: int | None = None,
-        limit: int | None = None,
-        confirms: bool = True,
-        is_dry_run: bool = False,
-        has_lists: bool = True,
-    ) -> None:
-        self.run = f"{plan.runs[-1] if plan.runs else 0}-{secrets.token_hex(4)}"
-        total = min((n for n in (profiles or plan.expected, limit) if n is not None), default=None)
-        self.activity = Activity(connectors)
+    plan: Plan
+    counters: Counters
+    connectors: Sequence[Connector]
+    _: KW_ONLY
+    stop: asyncio.Event
+    batch_size: int
+    ledger: Path | None = None
+    profiles: int | None = None
+    limit: int | None = None
+    confirms: bool = True
+    is_dry_run: bool = False
+    has_lists: bool = True
+
+    def __post_init__(self) -> None:
+        self.run = f"{self.plan.runs[-1] if self.plan.runs else 0}-{secrets.token_hex(4)}"
+        total = min((n for n in (self.profiles or self.plan.expected, self.limit) if n is not None), default=None)
+        self.activity = Activity(self.connectors)
         self.meter = ProgressMeter(
-            counters, total, connectors, batch_size=batch_size, sends=not is_dry_run, confirms=confirms
+            self.counters,
+            total,
+            self.connectors,
+            batch_size=self.batch_size,
+            sends=not self.is_dry_run,
+            confirms=self.confirms,
         )
-        self._plan = plan
-        self._counters = counters
-        self._connectors = connectors
-        self._sink = connectors[-1].name
-        self._stop = stop
-        self._ledger = ledger
-        self._limit = limit
-        self._is_dry_run = is_dry_run
-        self._has_lists = has_lists
+        self._sink = self.connectors[-1].name
         self._logged_at: dict[str, float] = {}
-        self._counted: Counter[str] = Counter()
+        self._count_of = defaultdict[str, Iterator[int]](lambda: count(1))
         self._slowed: set[str] = set()
         self._clock = asyncio.get_running_loop().time
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Log the beginning, and for as long as this is open how far the import is."""
-        plan, (source, sink) = self._plan, self._connectors
+        source, sink = self.connectors
+        allowed = {each.name: round(each.limit.per_second, 2) for each in self.connectors if each.limit}
         self._log(
             "run_started",
-            f"segsync {__version__} begins: {plan.kind} run {self.run}",
-            kind=plan.kind,
+            f"segsync {__version__} begins: {self.plan.kind} run {self.run}",
+            kind=self.plan.kind,
             space=source.identity,
             host=sink.host or None,
-            ledger=None if self._ledger is None else str(self._ledger),
-            offset=plan.offset,
-            limit=self._limit,
-            calls_allowed_per_second={
-                each.name: round(each.limit.per_second, 2) for each in self._connectors if each.limit
-            },
+            ledger=None if self.ledger is None else str(self.ledger),
+            offset=self.plan.offset,
+            limit=self.limit,
+            calls_allowed_per_second=allowed,
             version=__version__,
-            outcomes=self._outcomes(),
+            outcomes=asdict(self.counters.outcomes),
         )
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(self._log_progress()), loop.create_task(self._log_stop())]
@@ -144,15 +115,17 @@ class Log:
         outcomes, error = report.outcomes, report.error
         done = f"{outcomes.done:,} of {outcomes.profiles:,} profiles done"
         words = f"{report.state} after {duration(report.seconds)}: {done}"
-        call: dict[str, Any] = {}
-        if isinstance(error, CallError):
-            call = {"service": error.service, "status": error.status, "request_id": error.request_id}
+        call = (
+            {name: getattr(error, name) for name in ("service", "status", "request_id")}
+            if isinstance(error, CallError)
+            else {}
+        )
         self._log(
             "summary",
             f"{words}; {error}" if error else words,
             ERROR if error else INFO,
             state=report.state,
-            outcomes=self._outcomes(),
+            outcomes=asdict(self.counters.outcomes),
             offset=report.resume_offset,
             seconds=report.seconds,
             **self._calls(),
@@ -161,94 +134,99 @@ class Log:
             **call,
         )
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         """Log what is worth a record."""
-        self.activity.on_event(event)
-        if type(event) in NOT_LOGGED:
+        if type(event) in COUNTED_ALONE:
             return
+        self.activity.on_event(event)
         match event:
-            case CallRetried() | Throttled() | PaceChanged():
-                self._log_service(event)
-            case ProfileRejected() | TraitLeftOut():
-                self._log_profile(event)
-            case MetadataUnchecked(reason):
-                words = f"Warning: {reason}, so metadata goes as it is: {self._sink} may refuse it"
-                self._log("metadata_unchecked", words, WARNING, stage="map", reason=reason)
-            case PageReplayed(profiles):
-                self._log("page_replayed", f"Replaying {profiles:,} profiles", profiles=profiles)
-            case ReadingEnded(open_upserts) if open_upserts:
-                words = f"All is sent. Waiting for the results of {open_upserts:,} bulk upserts"
-                self._log("reading_ended", words, open_upserts=open_upserts, outcomes=self._outcomes())
-            case PageListed(cursor, profiles):
-                words = f"Listed {profiles} profiles at offset {cursor}"
-                self._log("page_listed", words, DEBUG, stage="list", offset=cursor, profiles=profiles)
-            case BatchSent(action_id, sent):
-                words = f"{'Would send' if self._is_dry_run else 'Sent'} {len(sent)} customers as {action_id}"
-                self._log("batch_sent", words, DEBUG, stage="upsert", action_id=action_id, customers=len(sent))
-            case PageDone(_, cursor, next_cursor, outcomes):
-                page: dict[str, Any] = {"offset": next_cursor, "page": cursor, "profiles": outcomes.profiles}
-                words = f"The page at offset {cursor} is done"
-                self._log("page_done", words, DEBUG, stage="upsert", **page, outcomes=self._outcomes())
-            case ActionEnded(action_id, customers, confirmed, rejected):
-                words = f"{action_id} has ended: {confirmed} of {customers} customers confirmed, {rejected} rejected"
-                self._log("action_ended", words, DEBUG, stage="confirm", **asdict(event))
-            case ConcurrencyChanged(profiles):
-                words = f"Reading {profiles} profiles at a time"
-                self._log("concurrency_changed", words, DEBUG, stage="read", profiles=profiles)
-
-    def _log_service(self, event: CallRetried | Throttled | PaceChanged) -> None:
-        service = event.service
-        match event:
-            case CallRetried(_, reason, attempt, wait_seconds, elapsed_seconds):
+            case events.CallAnswered() | events.CallsLeft():
+                pass
+            case events.CallRetried(service, reason, attempt, wait_seconds, elapsed_seconds):
                 level = WARNING if self._is_due(service) else DEBUG
                 words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
                 self._log("call_retried", words, level, **asdict(event))
-            case Throttled(_, seconds):
+            case events.Throttled(service, seconds):
                 level = INFO if self._is_due(f"{service} pause", ahead_seconds=seconds) else DEBUG
                 until, words = in_seconds(seconds), f"{service} asks to wait until"
                 in_utc, local = (f"{words} {time_of_day(until, in_utc=in_utc)}" for in_utc in (True, False))
                 self._log("throttled", in_utc, level, at_terminal=local, **asdict(event))
-            case PaceChanged(_, pace, allowed):
-                is_slowed = pace < allowed
+            case events.PaceChanged(service, calls_per_second, allowed):
+                is_slowed = calls_per_second < allowed
                 level = DEBUG if is_slowed == (service in self._slowed) else INFO
                 self._slowed = self._slowed | {service} if is_slowed else self._slowed - {service}
                 words = f"{service}: {self.activity.pace_words(event) if is_slowed else 'back at full rate'}"
                 self._log("pace_changed", words, level, **asdict(event))
+            case events.ProfileRejected(rejection):
+                self._log_rejection(rejection)
+            case events.TraitLeftOut():
+                self._log_warning(event)
+            case events.MetadataUnchecked(reason):
+                words = f"Warning: {reason}, so metadata goes as it is: {self._sink} may refuse it"
+                self._log("metadata_unchecked", words, WARNING, stage="map", reason=reason)
+            case events.PageReplayed(profiles):
+                self._log("page_replayed", f"Replaying {profiles:,} profiles", profiles=profiles)
+            case events.ReadingEnded(open_upserts) if open_upserts:
+                words = f"All is sent. Waiting for the results of {open_upserts:,} bulk upserts"
+                self._log("reading_ended", words, open_upserts=open_upserts, outcomes=asdict(self.counters.outcomes))
+            case _ if LOGGER.isEnabledFor(DEBUG):
+                self._log_detail(event)
 
-    def _log_profile(self, event: ProfileRejected | TraitLeftOut) -> None:
+    def _log_detail(self, event: events.Event) -> None:
         match event:
-            case ProfileRejected(rejection):
-                is_shown = self._count("rejected") <= REJECTIONS_SHOWN
-                segment_id, stage, reason = rejection.segment_id, rejection.stage, rejection.reason
+            case events.PageListed(cursor, profiles):
+                words = f"Listed {profiles} profiles at offset {cursor}"
+                self._log("page_listed", words, DEBUG, stage="list", offset=cursor, profiles=profiles)
+            case events.BatchSent(action_id, sent):
+                words = f"{'Would send' if self.is_dry_run else 'Sent'} {len(sent)} customers as {action_id}"
+                self._log("batch_sent", words, DEBUG, stage="upsert", action_id=action_id, customers=len(sent))
+            case events.PageDone(_, cursor, next_cursor, outcomes):
                 self._log(
-                    "profile_rejected",
-                    f"Rejected: {segment_id} ({stage}): {reason}",
-                    WARNING if is_shown else DEBUG,
-                    stage=stage,
-                    segment_id=segment_id,
-                    reason=reason,
-                    request_id=rejection.request_id,
+                    "page_done",
+                    f"The page at offset {cursor} is done",
+                    DEBUG,
+                    stage="upsert",
+                    offset=next_cursor,
+                    page=cursor,
+                    profiles=outcomes.profiles,
+                    outcomes=asdict(self.counters.outcomes),
                 )
-                file = REJECTED
-            case TraitLeftOut(segment_id, trait, problem):
-                # The first of each trait; at a terminal of a few with the same problem: there can be hundreds of keys.
-                is_first = self._count(trait) == 1
-                is_shown = is_first and self._count(problem) <= WARNINGS_SHOWN
-                words = f"Warning: {segment_id} {trait} {problem}: {self._consequence(trait, problem)}"
-                at_terminal = words if is_shown or LOGGER.isEnabledFor(DEBUG) else ""
-                level = WARNING if is_first else DEBUG
-                self._log("trait_left_out", words, level, at_terminal=at_terminal, stage="map", **asdict(event))
-                file = WARNINGS
+            case events.ActionEnded(action_id, customers, confirmed, rejected):
+                words = f"{action_id} has ended: {confirmed} of {customers} customers confirmed, {rejected} rejected"
+                self._log("action_ended", words, DEBUG, stage="confirm", **asdict(event))
+            case events.ConcurrencyChanged(profiles):
+                words = f"Reading {profiles} profiles at a time"
+                self._log("concurrency_changed", words, DEBUG, stage="read", profiles=profiles)
+
+    def _log_rejection(self, rejection: Rejection) -> None:
+        is_shown = next(self._count_of["rejected"]) <= REJECTIONS_SHOWN
+        fields = asdict(rejection)
+        del fields["source_id"]  # it is personal data
+        words = f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}"
+        self._log("profile_rejected", words, WARNING if is_shown else DEBUG, **fields)
         if not is_shown:
-            self._log_more_in(file)
+            self._log_more_in(REJECTED)
+
+    def _log_warning(self, event: events.TraitLeftOut) -> None:
+        """The first of each trait; at a terminal of a few with the same problem: there can be hundreds of keys."""
+        trait, problem = event.trait, event.problem
+        is_first = next(self._count_of[trait]) == 1
+        is_shown = is_first and next(self._count_of[problem]) <= WARNINGS_SHOWN
+        consequence = "sent as null" if trait == "birthdate" else "left out"
+        if problem == MISSING:
+            consequence = f"sent without it, so {self._sink} may refuse the customer"
+        words = f"Warning: {event.segment_id} {trait} {problem}: {consequence}"
+        at_terminal = words if is_shown or LOGGER.isEnabledFor(DEBUG) else ""
+        level = WARNING if is_first else DEBUG
+        self._log("trait_left_out", words, level, at_terminal=at_terminal, stage="map", **asdict(event))
+        if not is_shown:
+            self._log_more_in(WARNINGS)
 
     def _log_more_in(self, file: str) -> None:
         """Once for each file: that it has more than are shown."""
-        if self._count(file) == 1 and not LOGGER.isEnabledFor(DEBUG):
-            words = (
-                f"More of these are in {file}" if self._has_lists else "More of these are at level DEBUG (--verbose)"
-            )
-            self._log("more_in_file", words, file=file if self._has_lists else None)
+        if next(self._count_of[file]) == 1 and not LOGGER.isEnabledFor(DEBUG):
+            where = f"in {file}" if self.has_lists else "at level DEBUG (--verbose)"
+            self._log("more_in_file", f"More of these are {where}", file=file if self.has_lists else None)
 
     def _is_due(self, topic: str, ahead_seconds: float = 0.0) -> bool:
         """True once in any `LINE_SECONDS` for each topic; what is `ahead` is due only if it comes later than before."""
@@ -257,10 +235,6 @@ class Log:
         if is_due:
             self._logged_at[topic] = moment
         return is_due
-
-    def _count(self, topic: str) -> int:
-        self._counted[topic] += 1
-        return self._counted[topic]
 
     def _log(
         self, event: str, message: str, level: int = INFO, *, at_terminal: str | None = None, **fields: object
@@ -272,49 +246,51 @@ class Log:
 
     async def _log_stop(self) -> None:
         """Log that the import is asked to end."""
-        await self._stop.wait()
+        await self.stop.wait()
         self.activity.is_stopping = True
-        words = f"Stopping: what is under way is {'finished' if self._is_dry_run else 'finished and sent'}"
+        words = f"Stopping: what is under way is {'finished' if self.is_dry_run else 'finished and sent'}"
         more = f"{words}. Press Ctrl-C again to stop at once."
-        self._log("stopping", words, at_terminal=more, outcomes=self._outcomes())
+        self._log("stopping", words, at_terminal=more, outcomes=asdict(self.counters.outcomes))
 
     async def _log_progress(self) -> None:
         """Log how far it is until the import ends."""
         while True:
             self.meter.look()
             await asyncio.sleep(LINE_SECONDS)
-            progress = self.meter.look()
+            progress, counters = self.meter.look(), self.counters
             words = self._progress_words(progress)
             in_utc, local = (self.activity.words(progress.held_up, in_utc=in_utc) for in_utc in (True, False))
             ends = ("", "") if local == READING else (f"; {in_utc}", f"; {local}")
-            fields = self._progress_fields(progress)
-            self._log("progress", words + ends[0], at_terminal=words + ends[1], activity=in_utc, **fields)
-
-    def _progress_fields(self, progress: Progress) -> dict[str, Any]:
-        counters = self._counters
-        left = {f"{left.service} {left.method}": left.remaining for left in self.activity.calls_left.values()}
-        return {
-            "offset": counters.resume_offset,
-            "outcomes": self._outcomes(),
-            "read": counters.profiles_read,
-            "total": counters.listed if progress.waits_for_results else progress.total,
-            "eta_seconds": progress.eta_seconds,
-            "profiles_per_second": round(progress.profiles_per_second, 1),
-            "calls_per_second": {name: round(rate, 2) for name, rate in progress.calls_per_second.items()},
-            **self._calls(),
-            "calls_left": left or None,
-        }
+            left = {
+                f"{service} {method}": each.remaining for (service, method), each in self.activity.calls_left.items()
+            }
+            self._log(
+                "progress",
+                words + ends[0],
+                at_terminal=words + ends[1],
+                activity=in_utc,
+                offset=counters.resume_offset,
+                outcomes=asdict(counters.outcomes),
+                read=counters.profiles_read,
+                total=counters.listed if progress.waits_for_results else progress.total,
+                eta_seconds=progress.eta_seconds,
+                profiles_per_second=round(progress.profiles_per_second, 1),
+                calls_per_second={name: round(rate, 2) for name, rate in progress.calls_per_second.items()},
+                **self._calls(),
+                calls_left=left or None,
+            )
 
     def _progress_words(self, progress: Progress) -> str:
-        counters, calls = self._counters, self._calls()
+        counters, calls = self.counters, self._calls()
         sent = f"{counters.confirmed + counters.sent} customers sent, {counters.confirmed} of them confirmed"
-        if self._is_dry_run:
+        if self.is_dry_run:
             sent = f"{counters.sent} customers would be sent"
-        rates = (f"{each.name} {rate_words(progress.calls_per_second[each.name], each)}" for each in self._connectors)
         parts = [
             f"{counters.profiles_read} profiles read ({progress.profiles_per_second:.0f}/s), {sent}, "
             f"{counters.without_identifier} without identifier, {counters.rejected} rejected",
-            ", ".join(rates),
+            ", ".join(
+                f"{each.name} {rate_words(progress.calls_per_second[each.name], each)}" for each in self.connectors
+            ),
             f"{calls['retries']} retries, {calls['rate_limited']} x 429",
             progress.words(),
             "" if counters.resume_offset is None else f"offset {counters.resume_offset}",
@@ -322,18 +298,9 @@ class Log:
         return "; ".join(part for part in parts if part)
 
     def _calls(self) -> dict[str, Any]:
-        services = self._counters.services
+        services = self.counters.services
         return {
             "calls": {name: service.calls for name, service in services.items()},
             "retries": sum(service.retries for service in services.values()),
             "rate_limited": sum(service.rate_limited for service in services.values()),
         }
-
-    def _outcomes(self) -> object:
-        return msgspec.to_builtins(self._counters.outcomes)
-
-    def _consequence(self, trait: str, problem: str) -> str:
-        """What a trait that cannot be used means for the customer."""
-        if problem == MISSING:
-            return f"sent without it, so {self._sink} may refuse the customer"
-        return "sent as null" if trait == "birthdate" else "left out"

@@ -22,7 +22,6 @@ from segsync.errors import SettingsError
 from segsync.formatting import printable
 from segsync.monitor.log import LOGGER
 from segsync.options import LogFormat
-from segsync.runtime import QuietConsole
 
 NO_FIELDS: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "at_terminal"})
 """What a record has beside the fields of its event."""
@@ -48,14 +47,12 @@ class JsonFormatter(TextFormatter):
     A record that names no run belongs to the run of the record before it.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._run: str | None = None
+    _run: str | None = None
 
     def format(self, record: logging.LogRecord) -> str:
         extra = {name: _plain(value) for name, value in vars(record).items() if name not in NO_FIELDS}
         self._run = extra.pop("run", None) or self._run
-        fields: dict[str, object] = {
+        fields = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
             "event": extra.pop("event", None),
@@ -116,7 +113,9 @@ class LogFile(logging.Handler):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 path.chmod(0o600)  # it may have been there before, open to all
-                _end_last_line(descriptor)
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    os.write(descriptor, b"\n")  # what a crash cut off must not run into the first line of this process
         except OSError as error:
             raise SettingsError([f"--log-file {path} cannot be written: {error.strerror}"]) from None
         self._descriptor: int | None = descriptor
@@ -125,8 +124,10 @@ class LogFile(logging.Handler):
         """Write a line at once: it is there whatever happens next."""
         if self._descriptor is None:
             return
+        line = f"{self.format(record)}\n".encode()
         try:
-            _write_whole(self._descriptor, f"{self.format(record)}\n".encode())
+            while line:
+                line = line[os.write(self._descriptor, line) :]
         except OSError as error:
             self.close()
             self._on_failure(f"The log {self._path} cannot be written: {error.strerror}. The import goes on without it")
@@ -138,25 +139,13 @@ class LogFile(logging.Handler):
         super().close()
 
 
-def _write_whole(descriptor: int, line: bytes) -> None:
-    while line:
-        line = line[os.write(descriptor, line) :]
-
-
-def _end_last_line(descriptor: int) -> None:
-    """What a crash cut off must not run into the first line of this process."""
-    size = os.fstat(descriptor).st_size
-    if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        _write_whole(descriptor, b"\n")
-
-
 @contextmanager
 def logging_to(handlers: Sequence[logging.Handler], level: int) -> Iterator[None]:
     """While this is open, the log goes from this level on to these handlers alone.
 
     The root's handlers would print everything a second time.
     """
-    before = (LOGGER.level, LOGGER.propagate)
+    level_before, propagated_before = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(level)
     LOGGER.propagate = False
     for handler in handlers:
@@ -167,20 +156,16 @@ def logging_to(handlers: Sequence[logging.Handler], level: int) -> Iterator[None
         for handler in handlers:
             LOGGER.removeHandler(handler)
             handler.close()
-        LOGGER.setLevel(before[0])
-        LOGGER.propagate = before[1]
+        LOGGER.setLevel(level_before)
+        LOGGER.propagate = propagated_before
 
 
-def console_for(handler: JsonHandler | None = None) -> Console:
-    """A console on standard error; where a `handler` writes JSON there, each line becomes a record."""
-    if handler is None:
-        return QuietConsole(stderr=True)
+def console_for(handler: JsonHandler) -> Console:
+    """A console each line of which becomes a record for this handler."""
     return Console(file=_Messages(handler), width=100_000, color_system=None, force_terminal=False)
 
 
 class _Messages(StringIO):
-    """A stream that makes a record of every line that is written to it."""
-
     def __init__(self, handler: logging.Handler) -> None:
         super().__init__()
         self._handler = handler

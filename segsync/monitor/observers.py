@@ -8,19 +8,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from segsync.events import Event
+from segsync.events import Event, OnEvent
 from segsync.models import Connector, Plan
 from segsync.monitor.display import Display
 from segsync.monitor.log import Log
 from segsync.monitor.log_handlers import ConsoleHandler, JsonHandler, LogFile, console_for, logging_to
 from segsync.options import ImportOptions
 from segsync.report.counters import Counters
-from segsync.report.import_report import ImportReport
+from segsync.runtime import QuietConsole
 
 if TYPE_CHECKING:
     from segsync.monitor.metrics import Metrics
@@ -44,24 +44,21 @@ def channels(options: ImportOptions) -> Iterator[Streams]:
 
     Raises `SettingsError` where the log's file cannot be written, or the metrics cannot be served.
     """
-    console = console_for()
+    console: Console = QuietConsole(stderr=True)
     is_live = options.mode == "live" and not console.is_dumb_terminal
-    shows_progress = not is_live and options.mode != "quiet"
-    hidden = frozenset() if shows_progress else frozenset({"progress"})
-    handlers: list[logging.Handler]
+    hidden = {"progress"} if is_live or options.mode == "quiet" else set()
+    handlers: list[logging.Handler] = []
     if options.stderr_is_json:
-        handlers = [json := JsonHandler(sys.stderr)]
+        handlers.append(json := JsonHandler(sys.stderr))
         console = console_for(json)
     else:
-        handlers = [ConsoleHandler(console)]
+        handlers.append(ConsoleHandler(console))
         hidden |= SHOWN_OTHERWISE
     handlers[0].addFilter(lambda record: getattr(record, "event", None) not in hidden)
-
-    def show(problem: str) -> None:
-        console.print(Text(problem), soft_wrap=True)
-
     if options.log_file:
-        handlers.append(LogFile(options.log_file, options.log_format, on_failure=show))
+        handlers.append(
+            LogFile(options.log_file, options.log_format, lambda text: console.print(Text(text), soft_wrap=True))
+        )
     with ExitStack() as stack:
         stack.enter_context(logging_to(handlers, logging.DEBUG if options.verbose else logging.INFO))
         metrics = None
@@ -72,60 +69,44 @@ def channels(options: ImportOptions) -> Iterator[Streams]:
         yield Streams(console, is_live, metrics)
 
 
-class Observers:
-    """Takes the events of one import while it is `running`, and shows them everywhere.
+@contextmanager
+def observing(
+    options: ImportOptions,
+    plan: Plan,
+    counters: Counters,
+    connectors: Sequence[Connector],
+    stop: asyncio.Event,
+    streams: Streams,
+) -> Iterator[tuple[Log, OnEvent]]:
+    """Show one import for as long as this is open; gives its log, and what takes its events for all that show it.
 
-    `connectors` are the source and the sink. `counters` has counted an event before `on_event` gets it; `stop` is set
-    when the import is asked to end.
+    `connectors` are the source and the sink. `counters` has counted an event before; `stop` is set when the import is
+    asked to end.
     """
+    log = Log(
+        plan,
+        counters,
+        connectors,
+        stop=stop,
+        batch_size=options.settings.batch_size,
+        ledger=None if options.dry_run else options.ledger,
+        profiles=options.profiles,
+        limit=options.limit,
+        confirms=options.confirm,
+        is_dry_run=options.dry_run,
+        has_lists=not options.dry_run,
+    )
+    metrics = streams.metrics
 
-    def __init__(
-        self,
-        options: ImportOptions,
-        plan: Plan,
-        counters: Counters,
-        connectors: Sequence[Connector],
-        stop: asyncio.Event,
-        to: Streams,
-    ) -> None:
-        self._log = Log(
-            plan,
-            counters,
-            connectors,
-            stop=stop,
-            batch_size=options.settings.batch_size,
-            ledger=None if options.dry_run else options.ledger,
-            profiles=options.profiles,
-            limit=options.limit,
-            confirms=options.confirm,
-            is_dry_run=options.dry_run,
-            has_lists=not options.dry_run,
-        )
-        self._display = None
-        if to.is_live:
-            log = self._log
-            self._display = Display(
-                connectors, counters, log.activity, log.meter, to.console, is_dry_run=options.dry_run
-            )
-        self._metrics = to.metrics
-        if to.metrics:
-            to.metrics.show(connectors, counters)
+    def on_event(event: Event) -> None:
+        log.on_event(event)
+        if metrics:
+            metrics.on_event(event)
 
-    @contextmanager
-    def running(self) -> Iterator[Self]:
-        """Show the import for as long as this is open."""
-        with ExitStack() as stack:
-            stack.enter_context(self._log.running())
-            if self._display:
-                stack.enter_context(self._display.running())
-            yield self
-
-    def on_event(self, event: Event) -> None:
-        """Take an event of the import."""
-        self._log.on_event(event)
-        if self._metrics:
-            self._metrics.on_event(event)
-
-    def ended(self, report: ImportReport) -> None:
-        """Log the summary of the import, which has ended."""
-        self._log.ended(report)
+    with log.running(), ExitStack() as stack:
+        if streams.is_live:
+            display = Display(connectors, counters, log.activity, log.meter, streams.console, is_dry_run=log.is_dry_run)
+            stack.enter_context(display.running())
+        if metrics:
+            metrics.show(connectors, counters)
+        yield log, on_event

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 
 from msgspec import Struct
 
@@ -74,6 +75,7 @@ class _Sample(Struct, frozen=True):
     confirmed: int
 
 
+@dataclass(eq=False)
 class ProgressMeter:
     """Looks at the numbers of `counters` again and again.
 
@@ -81,25 +83,17 @@ class ProgressMeter:
     is known. Customers go to the sink in batches of `batch_size` if it `sends`; results are read if it `confirms`.
     """
 
-    def __init__(
-        self,
-        counters: Counters,
-        total: int | None,
-        connectors: Sequence[Connector],
-        *,
-        batch_size: int,
-        sends: bool = True,
-        confirms: bool = True,
-    ) -> None:
-        self._counters = counters
-        self._total = total
-        self._services = [connector.name for connector in connectors]
-        self._sends = sends
-        self._confirms = confirms
-        self._batch_size = batch_size
-        limit = connectors[-1].limit
+    counters: Counters
+    total: int | None
+    connectors: Sequence[Connector]
+    _: KW_ONLY
+    batch_size: int
+    sends: bool = True
+    confirms: bool = True
+
+    def __post_init__(self) -> None:
+        limit = self.connectors[-1].limit
         self._sink_calls_per_second = net_of_margin(limit.per_second) if limit else math.inf
-        self._patience_seconds = WINDOW_SECONDS + CALLS_WITHOUT_NEWS / self._sink_calls_per_second
         self._clock = asyncio.get_running_loop().time
         self._samples: deque[_Sample] = deque()
         self._forward_at = -math.inf
@@ -112,17 +106,16 @@ class ProgressMeter:
         def rate(old: int, new: int) -> float:
             return (new - old) / (seconds or math.inf)
 
-        counters, outcomes = self._counters, self._counters.outcomes
-        total = counters.listed if counters.resume_offset is None else self._total
+        counters, outcomes = self.counters, self.counters.outcomes
+        total = counters.listed if counters.resume_offset is None else self.total
         more_than = total if total is not None and counters.listed > total else None
-        if more_than is not None:
-            total = None
+        total = total if more_than is None else None
         unread = None if total is None else max(total - outcomes.done - counters.waiting, 0)
-        waits_for_results = self._confirms and total is not None and outcomes.done >= total and counters.sent > 0
+        waits_for_results = self.confirms and total is not None and outcomes.done >= total and counters.sent > 0
         reading = rate(before.read, now.read)
         is_sure = seconds >= SURE_SECONDS
         reads_nothing = unread == 0 or (is_sure and not reading)
-        is_held_up = reads_nothing or counters.waiting >= HELD_UP_BATCHES * self._batch_size
+        is_held_up = reads_nothing or counters.waiting >= HELD_UP_BATCHES * self.batch_size
         eta_seconds = None
         if is_sure and waits_for_results:
             eta_seconds = self._eta_seconds(counters.sent, rate(before.confirmed, now.confirmed), 0)
@@ -132,7 +125,7 @@ class ProgressMeter:
             eta_seconds = self._eta_seconds(total - outcomes.done, pace, unread)
         return Progress(
             profiles_per_second=reading,
-            calls_per_second={name: rate(before.calls[name], now.calls[name]) for name in self._services},
+            calls_per_second={name: rate(before.calls[name], calls) for name, calls in now.calls.items()},
             done=counters.confirmed if waits_for_results else outcomes.done,
             total=outcomes.customers if waits_for_results else total,
             eta_seconds=eta_seconds,
@@ -143,9 +136,9 @@ class ProgressMeter:
 
     def _window(self) -> tuple[_Sample, _Sample]:
         """The first and the last sample of the window."""
-        counters = self._counters
+        counters = self.counters
         done, confirmed = counters.outcomes.done, counters.confirmed
-        calls = {name: counters.services[name].calls for name in self._services}
+        calls = {each.name: counters.services[each.name].calls for each in self.connectors}
         now = _Sample(self._clock(), counters.profiles_read, calls, done, confirmed)
         if self._samples and (done, confirmed) != (self._samples[-1].done, self._samples[-1].confirmed):
             self._forward_at = now.at
@@ -156,21 +149,22 @@ class ProgressMeter:
 
     def _eta_seconds(self, left: int, rate: float, unread: int) -> float | None:
         """For what is left at this rate, or for the calls to the sink at their limit: whichever is longer."""
-        at_the_limit = self._calls_left(unread) / self._sink_calls_per_second if self._sends else 0.0
         if left <= 0:
             return None
+        at_the_limit = self._calls_left(unread) / self._sink_calls_per_second if self.sends else 0.0
         if rate > 0:
             return max(left / rate, at_the_limit)
         # Calls per minute can be so few that nothing happens in ten seconds; in an outage nobody knows.
-        is_going_on = self._clock() - self._forward_at <= self._patience_seconds
-        waits_for_calls = self._counters.waiting > 0 or unread == 0
+        patience_seconds = WINDOW_SECONDS + CALLS_WITHOUT_NEWS / self._sink_calls_per_second
+        is_going_on = self._clock() - self._forward_at <= patience_seconds
+        waits_for_calls = self.counters.waiting > 0 or unread == 0
         return at_the_limit if is_going_on and waits_for_calls and at_the_limit else None
 
     def _calls_left(self, unread: int) -> int:
         """The calls to the sink that are left where `unread` profiles are as those before them."""
-        counters, outcomes = self._counters, self._counters.outcomes
+        counters, outcomes = self.counters, self.counters.outcomes
         customers, known = outcomes.customers + counters.waiting, outcomes.done + counters.waiting
         to_send = counters.waiting + unread * (customers / known if known else 1.0)
-        upserts = math.ceil(to_send / self._batch_size)
-        unconfirmed = upserts + math.ceil(counters.sent / self._batch_size)
-        return upserts + (result_calls(unconfirmed) if self._confirms else 0)
+        upserts = math.ceil(to_send / self.batch_size)
+        unconfirmed = upserts + math.ceil(counters.sent / self.batch_size)
+        return upserts + (result_calls(unconfirmed) if self.confirms else 0)

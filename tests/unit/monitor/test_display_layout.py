@@ -11,8 +11,8 @@ from rich.console import Console
 from segsync.events import CallRetried, CallsLeft, Event, PageDone, Throttled
 from segsync.models import CallLimit, Connector, Outcomes
 from segsync.monitor.activity import Activity
-from segsync.monitor.display import Snapshot, picture
-from segsync.monitor.progress import Progress
+from segsync.monitor.display import Display
+from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
 
@@ -61,8 +61,9 @@ def drawn(
             held_up,
         )
         console = Console(width=width, height=height, color_system=None)
+        meter = ProgressMeter(counters, total, CONNECTORS, batch_size=100)
         with console.capture() as capture:
-            console.print(picture(Snapshot(CONNECTORS, counters, activity, progress, 93_784.0, width, height)))
+            console.print(Display(CONNECTORS, counters, activity, meter, console).picture(progress, 93_784.0))
         return capture.get().splitlines()
 
     return run_virtual(main())
