@@ -146,7 +146,7 @@ def import_command(
         confirm=not (no_confirm or dry_run),
         dry_run=dry_run,
         output=output,
-        begins_anew=sandbox,
+        is_sandbox=sandbox,
         limit=limit,
         mode="quiet" if quiet else "live" if is_terminal and not stderr_is_json else "lines",
         verbose=verbose,
@@ -185,10 +185,10 @@ def import_command(
 def status_command(as_json: AsJson = False, ledger: LedgerFile = None, env_file: EnvFile = None) -> None:
     """Show how far the imports came, their outcomes, and the next step."""
     with _errors_in_words():
-        from segsync.commands.status import say_status
+        from segsync.commands.status import print_status
         from segsync.settings import one_setting
 
-        say_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
+        print_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
 
 
 @app.command("check")

@@ -25,6 +25,11 @@ def time_of_day(moment: datetime, *, in_utc: bool) -> str:
     return f"{moment:%H:%M:%S} UTC" if in_utc else f"{moment.astimezone():%H:%M:%S}"
 
 
+def minute(time: str) -> str:
+    """A time in ISO 8601 up to its minute."""
+    return time[:16].replace("T", " ")
+
+
 def per_unit(rate: float) -> str:
     """A rate with a useful number of digits."""
     return f"{rate:,.1f}" if rate < 100 else f"{rate:,.0f}"

@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # the flags are made of this module: `--help` should not wait
 
 LogFormat = Literal["text", "json"]
 
+Mode = Literal["live", "lines", "quiet"]
+"""A live display, a log line every few seconds, or only problems."""
+
 METRICS_HOST = "127.0.0.1"
 
 STANDARD_OUTPUT = "-"
@@ -36,16 +39,12 @@ class ReportFiles:
         return str(self.summary_json) == STANDARD_OUTPUT
 
 
-Mode = Literal["live", "lines", "quiet"]
-"""A live display, a log line every few seconds, or only problems."""
-
-
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What the command line asks for.
 
-    `offset` is None where none was given. `begins_anew` says to ignore an unfinished import.
-    `command` is how this program was called, `resume_flags` what to repeat in the command that resumes.
+    `offset` is None where none was given. An import from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot
+    be resumed. `command` is how this program was called, `resume_flags` what to repeat in the command that resumes.
     The files that list profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
     customers go into the file `output`, where one is given. `profiles` is the expected total.
     """
@@ -63,7 +62,7 @@ class ImportOptions:
     resume: bool = False
     retry_rejected: bool = False
     confirm: bool = True
-    begins_anew: bool = False
+    is_sandbox: bool = False
     dry_run: bool = False
     output: Path | None = None
     profiles: int | None = None

@@ -79,7 +79,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def _signals_to(handler: Callable[[int], None]) -> Iterator[None]:
+def signals_to(handler: Callable[[int], None]) -> Iterator[None]:
     """Ctrl-C and SIGTERM go to `handler`, and in the end where they went before: a question can be interrupted."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

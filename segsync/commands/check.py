@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import msgspec
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.check.findings import Finding, State
@@ -16,15 +14,13 @@ from segsync.check.probe import PATIENCE_SECONDS
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import Sample
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
+from segsync.commands.output import plain_table, print_json
 from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
 from segsync.events import CallRetried, Event, Throttled
 from segsync.formatting import duration, printable
-from segsync.runtime import QuietConsole, run_event_loop, standard_output, to_standard_output
+from segsync.runtime import QuietConsole, run_event_loop, standard_output
 from segsync.settings import Settings
-
-ARROWS: Final = ("→", "->")
-"""Stands before what to do, the second where only ASCII can be shown."""
 
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "ok": ("✓", "+", "green"),
@@ -46,8 +42,8 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
     def on_event(event: Event) -> None:
         if isinstance(event, CallRetried) and event.service not in troubled:
             troubled.add(event.service)
-            message = f"{event.reason}; retrying for up to {PATIENCE_SECONDS:.0f} s"
-            console.print(Text(printable(message)), soft_wrap=True)
+            message = printable(f"{event.reason}; retrying for up to {PATIENCE_SECONDS:.0f} s")
+            console.print(Text(message), soft_wrap=True)
         elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # a longer wait becomes a finding
             console.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
@@ -59,7 +55,7 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         with console.status("Checking, on a sample of profiles"):
             report = run_event_loop(run_check(settings, sample=sample, profiles=profiles, on_event=on_event))
     if as_json:
-        to_standard_output(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        print_json(report)
     else:
         with standard_output() as output:
             output.print(shown(report, is_plain=not output.encoding.startswith("utf")))
@@ -69,7 +65,7 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
 def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
     """The report as tables; `is_plain` where only ASCII can be shown."""
     parts: list[RenderableType] = [_findings(report.findings, is_plain=is_plain)]
-    if report.sample:
+    if report.sample and report.sample.read:
         parts += _sample(report.sample, report.identifier)
     if report.estimate:
         parts.append(_estimate(report.estimate))
@@ -78,34 +74,28 @@ def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
 
 
 def _findings(findings: list[Finding], *, is_plain: bool) -> Table:
-    table = _table("Check", header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = plain_table("Check", Column(no_wrap=True), Column(overflow="fold"))
+    arrow = "->" if is_plain else "→"
     for each in findings:
         sign, ascii_sign, style = MARKS[each.state]
         text = Text.assemble((each.title, "bold"), f": {printable(each.detail)}")
         if each.fix:
-            text.append(f"\n{ARROWS[is_plain]} {printable(each.fix)}", style="bold" if each.state == "failed" else "")
+            text.append(f"\n{arrow} {printable(each.fix)}", style="bold" if each.state == "failed" else "")
         table.add_row(Text(f"{ascii_sign if is_plain else sign} {each.state}", style=style), text)
     return table
 
 
 def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
-    if not sample.read:
-        return []
-    external_ids = _table(f"External ids of {sample.read:,} profiles")
-    external_ids.add_column("Type", overflow="fold")
-    external_ids.add_column("Profiles", justify="right")
-    external_ids.add_column()
+    columns = Column("Type", overflow="fold"), Column("Profiles", justify="right"), Column()
+    external_ids = plain_table(f"External ids of {sample.read:,} profiles", *columns)
     for kind, count in list(sample.external_ids.items())[:ROWS]:
         chosen = "becomes the source_id" if kind == identifier else ""
         external_ids.add_row(Text(printable(kind)), f"{count:,}", chosen)
     if not sample.customers:
         return [external_ids]
-    traits = _table(f"Mapped traits of {sample.customers:,} customers")
-    traits.add_column("Trait", overflow="fold")
-    traits.add_column("Customers", justify="right")
-    traits.add_column("Cannot be used", overflow="fold")
+    trait_name, problem = Column("Trait", overflow="fold"), Column("Cannot be used", overflow="fold")
+    title = f"Mapped traits of {sample.customers:,} customers"
+    traits = plain_table(title, trait_name, Column("Customers", justify="right"), problem)
     for trait, count in sample.traits.items():
         problems = [f"{each.customers:,}: {each.problem}" for each in sample.warnings if each.trait == trait]
         traits.add_row(trait, f"{count:,}", Text("; ".join(problems)))
@@ -114,17 +104,15 @@ def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
 
 def _estimate(cost: Estimate) -> Table:
     example = "an example, since Segment gives no total: --profiles N" if cost.is_example else "as the sample is"
-    table = _table(f"What {cost.profiles:,} profiles would take ({example})", header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    table.add_row("Customers", f"{cost.customers:,}", "")
+    title = f"What {cost.profiles:,} profiles would take ({example})"
+    table = plain_table(title, Column(), Column(justify="right"), Column(style="dim"))
+    table.add_row("Customers", f"{cost.customers:,}")
     notes = f"{cost.listing_calls:,} pages, {cost.external_ids_calls:,} external ids, {cost.traits_calls:,} traits"
     table.add_row("Segment calls", f"{cost.segment_calls:,}", notes)
-    table.add_row("  at the limit", duration(cost.segment_seconds), "")
+    table.add_row("  at the limit", duration(cost.segment_seconds))
     notes = f"{cost.upserts:,} bulk upserts, {cost.result_calls:,} to read their results"
     table.add_row("Voucherify calls", f"{cost.voucherify_calls:,}", notes)
-    table.add_row("  at the limit", duration(cost.voucherify_seconds), "")
+    table.add_row("  at the limit", duration(cost.voucherify_seconds))
     slower = "Segment" if cost.segment_seconds >= cost.voucherify_seconds else "Voucherify"
     table.add_row("Time, about", duration(cost.seconds), f"side by side; {slower}'s limit decides")
     return table
@@ -137,7 +125,3 @@ def _verdict(report: CheckReport) -> Text:
     warnings = sum(each.state == "warning" for each in report.findings)
     more = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
     return Text(f"Ready{more}. Nothing was written anywhere.", style="bold")
-
-
-def _table(title: str, *, header: bool = True) -> Table:
-    return Table(box=box.SIMPLE, show_header=header, title=title, title_justify="left", title_style="bold")

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 from msgspec import structs
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from segsync.commands.next_steps import (
-    EXIT_DONE,
-    EXIT_REJECTED,
-    conclusion,
-    could_go_on,
-    dry_run_notes,
-    exit_code,
-    next_steps,
-)
+from segsync.commands import next_steps
+from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
+from segsync.commands.output import error_line
 from segsync.commands.prompt import answer, choose, resume_question
 from segsync.commands.summary import summary
 from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
-from segsync.formatting import printable
-from segsync.ledger import runs as accounts
+from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.monitor.observers import Streams, channels, observing
@@ -34,48 +27,38 @@ from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
 from segsync.pipeline.run import open_ledger, read_report, run_plan
 from segsync.report.counters import Counters, measured
-from segsync.report.import_report import EndState, ImportReport
+from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
-from segsync.runtime import _signals_to, run_event_loop, standard_output
+from segsync.runtime import run_event_loop, signals_to, standard_output
 
 
 def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int]:
     """Run an import, show how it ended, and give its report and exit code.
 
-    There is no report where there was nothing to do or the user chose to do nothing. After an error the user is
-    asked once whether to go on from where it happened, where there is a user. Raises `LedgerError` and
-    `OutputError` where the ledger cannot be used, `SettingsError` where the log or the metrics' port cannot.
+    There is no report where nothing was done. After an error a user who may be asked is asked once whether to resume.
+    Raises `LedgerError` and `OutputError` where the ledger cannot be used, `SettingsError` where the log or the
+    metrics' port cannot.
     """
-    with channels(options) as told, open_ledger(options.settings, options.ledger) as ledger:
-        said = told.console
-        plan = choose(options, ledger, said)
+    with channels(options) as streams, open_ledger(options.settings, options.ledger) as ledger:
+        console = streams.console
+        plan = choose(options, ledger, console)
         if isinstance(plan, int):
             if plan == EXIT_DONE and options.outputs.are_wanted:
                 past = run_event_loop(_of_the_past(options, ledger))
-                leave(options, past, plan, said, steps=next_steps(options, past))
+                leave(options, past, plan, console, steps=next_steps.of_run(options, past))
             return None, plan
         if options.profiles:
-            ledger.write(partial(accounts.expect, run=plan.runs[-1], profiles=options.profiles))
+            ledger.write(partial(runs.expect, run=plan.runs[-1], profiles=options.profiles))
         counters = Counters(plan.offset, plan.before)
-        report, signal_number = run_event_loop(_watched(options, ledger, plan, counters, told))
-        if report.state == "stopped" and options.may_ask and could_go_on(options, report):
-            said.print(Text(printable(f"Error: {report.error}"), style="bold red"), soft_wrap=True)
+        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams))
+        if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):
+            console.print(error_line(report.error), soft_wrap=True)
             if answer(resume_question(report.resume_offset) + 'Type "yes" or "no": ') == "yes":
                 later = plan_resume(ledger) or plan
                 counters.resume(later.offset, later.before)
-                report, signal_number = run_event_loop(_watched(options, ledger, later, counters, told))
-    if report.outcomes.profiles or report.state == "done":
-        _show(summary(report), options, said)
-    steps = next_steps(options, report)
-    for line in conclusion(report, steps):
-        said.print(line, soft_wrap=True)
-    code = exit_code(report, signal_number)
-    if code == EXIT_DONE and not plan.begins_anew and _has_content(options.directory / REJECTED):
-        said.print(f"{REJECTED} names profiles that an earlier run rejected")
-        code = EXIT_REJECTED
-    leave(options, report, code, said, steps=steps)
-    return report, code
+                report, code = run_event_loop(_watched(options, ledger, later, counters, streams))
+    return report, _finish(options, plan, report, code, console)
 
 
 def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
@@ -85,21 +68,33 @@ def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
     and in the end `OutputError` where it cannot be written.
     """
     with (
-        channels(options) as told,
+        channels(options) as streams,
         open_ledger(options.settings, None) as ledger,
         output_at(options.output) as output,
     ):
         plan = plan_new(ledger, options.offset or FIRST_OFFSET)
         counters = Counters(plan.offset, plan.before)
-        report, signal_number = run_event_loop(_watched(options, ledger, plan, counters, told, DryRunSink(output)))
+        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, DryRunSink(output)))
+    notes = next_steps.dry_run_notes(options.output, output)
+    return report, _finish(options, plan, report, code, streams.console, notes)
+
+
+def _finish(
+    options: ImportOptions, plan: Plan, report: ImportReport, code: int, console: Console, notes: Sequence[str] = ()
+) -> int:
+    """Show how the import ended, write the files about it, and give the exit code."""
     if report.outcomes.profiles or report.state == "done":
-        _show(summary(report), options, told.console)
-    steps = next_steps(options, report)
-    for line in conclusion(report, steps, dry_run_notes(options.output, output)):
-        told.console.print(line, soft_wrap=True)
-    code = exit_code(report, signal_number)
-    leave(options, report, code, told.console, steps=steps)
-    return report, code
+        _show(summary(report), options, console)
+    steps = next_steps.of_run(options, report)
+    for line in next_steps.conclusion(report, steps, notes):
+        console.print(line, soft_wrap=True)
+    rejected = options.directory / REJECTED
+    is_shared = not plan.begins_anew and not options.dry_run
+    if code == EXIT_DONE and is_shared and rejected.exists() and rejected.stat().st_size:
+        console.print(f"{REJECTED} names profiles that an earlier run rejected")
+        code = EXIT_REJECTED
+    leave(options, report, code, console, steps=steps)
+    return code
 
 
 async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
@@ -119,19 +114,13 @@ async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
 
 
 async def _watched(
-    options: ImportOptions,
-    ledger: Ledger,
-    plan: Plan,
-    counters: Counters,
-    told: Streams,
-    dry_run: DryRunSink | None = None,
+    options: ImportOptions, ledger: Ledger, plan: Plan, counters: Counters, to: Streams, sink: DryRunSink | None = None
 ) -> tuple[ImportReport, int]:
-    """The report of an import, and the number of the signal that ended it: 0 for none."""
+    """Run the plan, and give the report and the exit code; a `sink` takes what a dry run would send."""
     stop = asyncio.Event()
     received: list[int] = []
-    state: EndState
     connectors = describe(options.settings)
-    with observing(options, plan, counters, connectors, stop, told) as (log, on_event):
+    with observing(options, plan, counters, connectors, stop, to) as (log, on_event):
         running = asyncio.ensure_future(
             run_plan(
                 options.settings,
@@ -142,8 +131,8 @@ async def _watched(
                 confirm=options.confirm,
                 on_event=on_event,
                 stop=stop,
-                directory=None if dry_run else options.directory,
-                dry_run=dry_run,
+                directory=None if options.dry_run else options.directory,
+                dry_run=sink,
             )
         )
 
@@ -154,7 +143,7 @@ async def _watched(
                 stop.set()
             received.append(number)
 
-        with _signals_to(on_signal):
+        with signals_to(on_signal):
             with measured(counters):
                 try:
                     state, error = await running
@@ -169,24 +158,17 @@ async def _watched(
                 state=state,
                 error=error,
                 is_confirmed=options.confirm,
-                is_dry_run=dry_run is not None,
+                is_dry_run=options.dry_run,
                 most_ids=options.outputs.report_ids,
             )
         log.ended(report)
-    return report, received[0] if received else 0
+    return report, next_steps.exit_code(report, received[0] if received else 0)
 
 
-def _show(table: Table, options: ImportOptions, said: Console) -> None:
+def _show(table: Table, options: ImportOptions, console: Console) -> None:
     """The summary, where standard output is for it."""
-    if options.outputs.use_standard_output:
-        said.print(table)
-    else:
-        try:
-            with standard_output() as console:
-                console.print(table)
-        except OutputError as error:  # the next steps follow
-            said.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+    try:
+        with nullcontext(console) if options.outputs.use_standard_output else standard_output() as output:
+            output.print(table)
+    except OutputError as error:  # the next steps follow
+        console.print(error_line(error), soft_wrap=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from rich.text import Text
 
+from segsync.commands.output import error_line
 from segsync.connectors.file import Output
 from segsync.errors import AccessError
 from segsync.formatting import printable, profiles
@@ -17,10 +19,19 @@ from segsync.report.import_report import ImportReport
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
 
-EXIT_SIGNAL = 128
-"""Plus the number of the signal: 130 for Ctrl-C, 143 for SIGTERM."""
-
 RETRY_WORDS = "After fixing the causes, run:"
+
+_RESUME = "python -m segsync --resume"
+
+OF_LEDGER: Final[Mapping[str | None, NextStep]] = {
+    None: NextStep("No import has run yet. To begin, run:", "python -m segsync"),
+    "running": NextStep("An import is running."),
+    "complete": NextStep("Nothing is left to do."),
+    "rejected": NextStep(f"Profiles are rejected. {RETRY_WORDS}", "python -m segsync --retry-rejected"),
+    "done": NextStep("Some customers are sent but not confirmed, or pending. To resume, run:", _RESUME),
+    "limited": NextStep("The profiles of --limit are done. To import the rest, run:", _RESUME),
+}
+"""The next step by how the last run on a ledger stands, None where there was no run."""
 
 
 def exit_code(report: ImportReport, signal_number: int) -> int:
@@ -28,135 +39,113 @@ def exit_code(report: ImportReport, signal_number: int) -> int:
     if report.state == "done":
         return EXIT_REJECTED if report.outcomes.rejected else EXIT_DONE
     if report.state == "interrupted":
-        return EXIT_SIGNAL + signal_number
+        return 128 + signal_number  # 130 for Ctrl-C, 143 for SIGTERM
     return EXIT_USAGE if isinstance(report.error, AccessError) else EXIT_STOPPED
 
 
 def could_go_on(options: ImportOptions, report: ImportReport) -> bool:
-    """Whether a resume in this process makes sense: the settings that it began with cannot change."""
+    """Whether to ask the user to resume in this process: the settings that it began with cannot change."""
     is_listing = report.resume_offset is not None and _left(options, report) != 0 and not options.retry_rejected
-    return is_listing and not isinstance(report.error, AccessError)
+    return options.may_ask and is_listing and not isinstance(report.error, AccessError)
 
 
 def conclusion(report: ImportReport, steps: Iterable[NextStep], notes: Iterable[str] = ()) -> list[Text]:
     """What a terminal shows when a run has ended: the error, what to know, and the next steps."""
-    lines = [Text(printable(f"Error: {report.error}"), style="bold red")] if report.error else []
+    lines = [error_line(report.error)] if report.error else []
     lines += [Text(printable(note)) for note in notes]
-    for step in steps:
-        lines.append(Text(step.words))
-        if step.command:
-            lines.append(Text(f"  {step.command}", style="bold"))
-    return lines
+    return [*lines, *(line for step in steps for line in step_lines(step))]
+
+
+def step_lines(step: NextStep) -> list[Text]:
+    return [Text(step.words), *([Text(f"  {step.command}", style="bold")] if step.command else [])]
 
 
 def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     """What to know about a dry run and its file."""
-    notes = ["Nothing was sent to Voucherify, and no ledger or list of profiles was changed."]
+    nothing = "Nothing was sent to Voucherify, and no ledger or list of profiles was changed."
     if not output or not output.customers:
-        return notes
+        return [nothing]
     about = (
-        f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by "
-        "you alone: delete it when you have looked at it."
+        f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by you alone"
     )
-    return [about, *output.notes, *notes]
+    return [f"{about}: delete it when you have looked at it.", *output.notes, nothing]
 
 
-def next_steps(options: ImportOptions, report: ImportReport) -> list[NextStep]:
-    """The next steps after a run, the first one first; none where nothing is left."""
-    if report.is_dry_run:
-        if report.resume_offset is None or report.state == "done":
-            return []
-        return [_step(f"Dry run stopped at offset {report.resume_offset}. Dry runs can't be resumed.")]
-    if isinstance(report.error, AccessError) and not report.outcomes.profiles:
-        return [_step("Nothing was imported. Fix this and retry.")]
-    if report.state == "done":
-        steps = _when_done(options, report)
-    elif options.retry_rejected:
-        return _when_a_retry_stopped(options, report)
-    else:
-        steps = _when_stopped(options, report)
-    if report.outcomes.rejected:
-        words = f"Rejected: {profiles(report.outcomes.rejected)}. {RETRY_WORDS}"
-        steps.append(_step(words, options, "--retry-rejected"))
-    return steps
-
-
-def next_step_of_ledger(state: str | None, *, has_open_ends: bool, has_rejections: bool) -> NextStep:
+def of_ledger(state: str | None, *, has_open_ends: bool, has_rejections: bool) -> NextStep:
     """The next step after the last run on a ledger, which ended in this state; None where there was no run."""
     if state == "done" and not has_open_ends:
-        if not has_rejections:
-            return NextStep("Nothing is left to do.")
-        return NextStep(f"Profiles are rejected. {RETRY_WORDS}", "python -m segsync --retry-rejected")
-    if state == "running":
-        return NextStep("An import is running.")
-    if state is None:
-        return NextStep("No import has run yet. To begin, run:", "python -m segsync")
-    words = {
-        "done": "Some customers are sent but not confirmed, or pending. To resume, run:",
-        "limited": "The profiles of --limit are done. To import the rest, run:",
-    }
-    return NextStep(words.get(state, "To resume, run:"), "python -m segsync --resume")
+        state = "rejected" if has_rejections else "complete"
+    return OF_LEDGER.get(state, NextStep("To resume, run:", _RESUME))
 
 
-def _when_done(options: ImportOptions, report: ImportReport) -> list[NextStep]:
-    outcomes, steps = report.outcomes, []
+def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
+    """The next steps after a run, the first one first; none where nothing is left."""
+    steps = list(_steps(options, report))
+    if options.is_sandbox:  # it ends with its run, so no command can resume that
+        steps = [step for step in steps if not step.command]
+        if report.state != "done" and not report.is_dry_run:
+            steps.append(_step("To begin again with a new sandbox, run:", options, limit=options.limit))
+    return steps
+
+
+def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
+    if report.is_dry_run:
+        if report.resume_offset is not None and report.state != "done":
+            yield _step(f"Dry run stopped at offset {report.resume_offset}. Dry runs can't be resumed.")
+    elif isinstance(report.error, AccessError) and not report.outcomes.profiles:
+        yield _step("Nothing was imported. Fix this and retry.")
+    elif report.state != "done" and options.retry_rejected:
+        if report.outcomes.pending or report.outcomes.rejected:
+            yield _step("Profiles that are not done stay rejected. To retry them, run:", options, "--retry-rejected")
+        if unread := _unread(report):
+            yield _step(f"The {unread}. To read them, run:", options, "--resume")
+    else:
+        yield from (_when_done if report.state == "done" else _when_stopped)(options, report)
+        if report.outcomes.rejected:
+            words = f"Rejected: {profiles(report.outcomes.rejected)}. {RETRY_WORDS}"
+            yield _step(words, options, "--retry-rejected")
+
+
+def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
+    outcomes, settings = report.outcomes, options.settings
     if report.resume_offset is not None:
-        offset = shlex.quote(report.resume_offset)
         words = (
-            f"--limit {options.limit} reached. The next profiles begin at --offset {offset}. "
-            "When the customers look right in Voucherify, import the rest:"
+            f"--limit {options.limit} reached. The next profiles begin at --offset {shlex.quote(report.resume_offset)}"
+            ". When the customers look right in Voucherify, import the rest:"
         )
-        steps.append(_step(words, options, "--resume"))
+        yield _step(words, options, "--resume")
     elif outcomes.profiles == 0:
         where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset} on"
-        space = options.settings.segment_space_id
-        steps.append(
-            _step(
-                f"Segment lists no profiles in space {space}{where}: nothing to import. "
-                "Check SEGMENT_SPACE_ID and SEGMENT_REGION if you expected some."
-            )
+        yield _step(
+            f"Segment lists no profiles in space {settings.segment_space_id}{where}: nothing to import. "
+            "Check SEGMENT_SPACE_ID and SEGMENT_REGION if you expected some."
         )
     if outcomes.profiles and outcomes.without_identifier == outcomes.profiles:
-        identifier = options.settings.identifier_saved_as_source_id
-        steps.append(
-            _step(
-                f"No profile has an external id of type '{identifier}', so nothing was sent. Check "
-                "IDENTIFIER_SAVED_AS_SOURCE_ID: `segsync check` shows which external ids your profiles carry."
-            )
+        yield _step(
+            f"No profile has an external id of type '{settings.identifier_saved_as_source_id}', so nothing was sent. "
+            "Check IDENTIFIER_SAVED_AS_SOURCE_ID: `segsync check` shows which external ids your profiles carry."
         )
-    return steps
 
 
-def _when_a_retry_stopped(options: ImportOptions, report: ImportReport) -> list[NextStep]:
-    outcomes, steps = report.outcomes, []
-    if outcomes.pending or outcomes.rejected:
-        steps.append(
-            _step("Profiles that are not done stay rejected. To retry them, run:", options, "--retry-rejected")
-        )
-    if outcomes.sent and report.is_confirmed:
-        words = f"The results of {outcomes.sent:,} customers are not read. To read them, run:"
-        steps.append(_step(words, options, "--resume"))
-    return steps
+def _when_stopped(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
+    pending = report.outcomes.pending
+    left = [f"the {unread}"] if (unread := _unread(report)) else []
+    if pending:
+        left.append(f"{profiles(pending)} {'is' if pending == 1 else 'are'} pending")
+    offset, profiles_left = report.resume_offset, _left(options, report)
+    if offset is None and left:
+        yield _step(f"All profiles are listed, but {' and '.join(left)}. To resume, run:", options, "--resume")
+    elif offset is not None and (left or profiles_left != 0):
+        words = f"The current offset is: {offset}. To resume from it, run:"
+        yield _step(words, options, "--resume", limit=options.limit)
+        if profiles_left != 0:
+            words = "Or, to start a new run at this offset:"
+            yield _step(words, options, "--offset", offset, limit=profiles_left)
 
 
-def _when_stopped(options: ImportOptions, report: ImportReport) -> list[NextStep]:
-    outcomes, left = report.outcomes, []
-    if outcomes.sent and report.is_confirmed:
-        left.append(f"the results of {outcomes.sent:,} customers are not read")
-    if outcomes.pending:
-        left.append(f"{profiles(outcomes.pending)} {'is' if outcomes.pending == 1 else 'are'} pending")
-    if report.resume_offset is None:
-        words = f"All profiles are listed, but {' and '.join(left)}. To resume, run:"
-        return [_step(words, options, "--resume")] if left else []
-    profiles_left = _left(options, report)
-    if not left and profiles_left == 0:
-        return []
-    words = f"The current offset is: {report.resume_offset}. To resume from it, run:"
-    steps = [_step(words, options, "--resume", *_limit(options.limit))]
-    if profiles_left != 0:
-        flags = ["--offset", report.resume_offset, *_limit(profiles_left)]
-        steps.append(_step("Or, to start a new run at this offset:", options, *flags))
-    return steps
+def _unread(report: ImportReport) -> str:
+    sent = report.outcomes.sent if report.is_confirmed else 0
+    return f"results of {sent:,} customers are not read" if sent else ""
 
 
 def _left(options: ImportOptions, report: ImportReport) -> int | None:
@@ -164,11 +153,9 @@ def _left(options: ImportOptions, report: ImportReport) -> int | None:
     return None if options.limit is None else max(options.limit - report.checkpointed.profiles, 0)
 
 
-def _limit(limit: int | None) -> tuple[str, ...]:
-    return () if limit is None else ("--limit", str(limit))
-
-
-def _step(words: str, options: ImportOptions | None = None, *flags: str) -> NextStep:
+def _step(words: str, options: ImportOptions | None = None, *flags: str, limit: int | None = None) -> NextStep:
     """A step in words, and with `options` the command for it: as the program was called, with these flags."""
-    command = shlex.join([*options.command, *flags, *options.resume_flags]) if options else None
-    return NextStep(printable(words), printable(command) if command else None)
+    if not options:
+        return NextStep(printable(words))
+    limits = [] if limit is None else ["--limit", str(limit)]
+    return NextStep(printable(words), printable(shlex.join([*options.command, *flags, *limits, *options.resume_flags])))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segsync.commands.next_steps import EXIT_DONE, EXIT_USAGE
-from segsync.formatting import printable
+from segsync.formatting import minute, printable
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
@@ -17,67 +17,55 @@ from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
 from segsync.pipeline.run import tidy_rejected
 
-WAYS_ON = "To resume it: --resume. To begin again from the first profile: --offset 0"
-
 
 def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | int:
-    """The plan for what is asked for, or an exit code where there is nothing to do. Says which on `console`."""
+    """The plan for what is asked for, or an exit code where there is nothing to do. Prints which on `console`."""
 
-    def say(text: str) -> None:
+    def show(text: str) -> None:
         console.print(Text(printable(text)), soft_wrap=True)
 
     if options.retry_rejected:
         plan = plan_retry(ledger)
         if plan.has_work:
-            say(f"Retrying rejected profiles: {plan.before.rejected:,}.")
+            show(f"Retrying rejected profiles: {plan.before.rejected:,}.")
             return plan
         tidy_rejected(ledger, options.directory)
-        say(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
+        show(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
         return EXIT_DONE
-    if options.resume:
-        return _choose_resume(options, ledger, say)
+    wish = "yes" if options.resume else "no"
     last = last_run(ledger)
-    if options.offset is None and not options.begins_anew and last and last.is_unfinished:
-        say(f"The ledger {options.ledger} holds an unfinished import: {describe(last)}.")
-        return _ask(options, ledger, last, say)
-    return plan_new(ledger, options.offset or FIRST_OFFSET)
-
-
-def _choose_resume(options: ImportOptions, ledger: Ledger, say: Callable[[str], None]) -> Plan | int:
-    plan = plan_resume(ledger)
-    if plan is None:
-        say(f"No import has run on the ledger {options.ledger} yet: beginning at the first profile.")
-        return plan_new(ledger, FIRST_OFFSET)
-    if not plan.has_work:
-        tidy_rejected(ledger, options.directory)
-        say(f"The last import on the ledger {options.ledger} is complete: nothing to resume.")
-        return EXIT_DONE
-    if plan.offset is None:
-        say(f"Resuming: all {plan.before.profiles:,} profiles are listed; waiting for Voucherify's results.")
-    else:
-        say(f"Resuming from offset {plan.offset}: {plan.before.done:,} profiles are done.")
-    return plan
-
-
-def _ask(options: ImportOptions, ledger: Ledger, last: Run, say: Callable[[str], None]) -> Plan | int:
-    """Ask the user: neither to begin again nor to resume is right without an answer."""
-    wish = ""
-    if options.may_ask:
-        wish = answer(resume_question(last.offset) + '"yes" resumes, "no" begins again from the first profile: ')
+    if not options.resume and options.offset is None and not options.is_sandbox and last and last.is_unfinished:
+        show(f"The ledger {options.ledger} holds an unfinished import: {_described(last)}.")
+        question = resume_question(last.offset) + '"yes" resumes, "no" begins again from the first profile: '
+        wish = answer(question) if options.may_ask else ""
     if wish == "yes":
-        return _choose_resume(options, ledger, say)
+        return _resume(options, ledger, show)
     if wish == "no":
-        return plan_new(ledger, FIRST_OFFSET)
-    say(f"Nothing was done. {WAYS_ON}")
+        return plan_new(ledger, options.offset or FIRST_OFFSET)
+    show("Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0")
     return EXIT_USAGE
 
 
-def describe(run: Run) -> str:
-    """An unfinished run in a few words."""
+def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None]) -> Plan | int:
+    plan = plan_resume(ledger)
+    if plan is None:
+        show(f"No import has run on the ledger {options.ledger} yet: beginning at the first profile.")
+        return plan_new(ledger, FIRST_OFFSET)
+    if not plan.has_work:
+        tidy_rejected(ledger, options.directory)
+        show(f"The last import on the ledger {options.ledger} is complete: nothing to resume.")
+        return EXIT_DONE
+    if plan.offset is None:
+        show(f"Resuming: all {plan.before.profiles:,} profiles are listed; waiting for Voucherify's results.")
+    else:
+        show(f"Resuming from offset {plan.offset}: {plan.before.done:,} profiles are done.")
+    return plan
+
+
+def _described(run: Run) -> str:
     how = {"running": "crashed or was killed", "interrupted": "was interrupted"}.get(run.state, "stopped early")
-    began = run.began_at[:16].replace("T", " ")
     done = f"{run.outcomes.done:,} profiles are done"
-    return f"it started at {began} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
+    return f"it started at {minute(run.began_at)} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
 
 
 def resume_question(offset: str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import OutputError, StopError
 from segsync.options import ImportOptions
+from segsync.runtime import signals_to
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.process import SandboxProcess
-from segsync.sandbox.server import Verdict, serve_until
+from segsync.sandbox.server import serve_until
 from segsync.settings import Settings
 
 
@@ -29,13 +29,9 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
             typer.echo(f"{variable}={value}")
 
     async def serve() -> None:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, stop.set)
-            except NotImplementedError:  # Windows' event loop: Ctrl-C raises KeyboardInterrupt there
-                break
-        await serve_until(stop, options, port, ready)
+        stop = asyncio.Event()
+        with signals_to(lambda _number: stop.set()):
+            await serve_until(stop, options, port, ready)
 
     try:
         asyncio.run(serve())
@@ -44,11 +40,7 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
 
 
 def import_sandbox(
-    options: Callable[..., ImportOptions],
-    flags: Mapping[str, tuple[str, str]],
-    *,
-    profiles: int,
-    directory: Path,
+    options: Callable[..., ImportOptions], flags: Mapping[str, tuple[str, str]], *, profiles: int, directory: Path
 ) -> int:
     """Import from a new sandbox, compare what arrived with what should have, and give the exit code.
 
@@ -71,16 +63,10 @@ def import_sandbox(
             return code
         first = int(report.offset or 0)
         verdict = sandbox.verdict(first, first + report.outcomes.profiles)
-        is_right = _say_verdict(verdict, to_stderr=import_options.outputs.use_standard_output)
-        return code if is_right or code != EXIT_DONE else EXIT_STOPPED
-
-
-def _say_verdict(verdict: Verdict, *, to_stderr: bool) -> bool:
-    """Print what arrived and what should have; whether they are the same."""
-    typer.echo(
-        f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "
-        f"{verdict.missing_count} missing, {verdict.wrong_count} wrong, {verdict.unexpected_count} unexpected: "
-        f"{'that matches' if verdict.is_right else 'that does NOT match'}.",
-        err=to_stderr,
-    )
-    return verdict.is_right
+        typer.echo(
+            f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "
+            f"{verdict.missing_count} missing, {verdict.wrong_count} wrong, {verdict.unexpected_count} unexpected: "
+            f"{'that matches' if verdict.is_right else 'that does NOT match'}.",
+            err=import_options.outputs.use_standard_output,
+        )
+        return code if verdict.is_right or code != EXIT_DONE else EXIT_STOPPED

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from segsync.commands.next_steps import next_step_of_ledger
-from segsync.formatting import printable
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.commands import next_steps
+from segsync.commands.output import LABELS, outcome_table, plain_table, print_json
+from segsync.formatting import minute, printable
+from segsync.ledger import rejections, runs
 from segsync.ledger.database import reading
 from segsync.ledger.file import is_in_use
-from segsync.ledger.runs import Run
-from segsync.models import Outcomes
-from segsync.runtime import standard_output, to_standard_output
+from segsync.models import NextStep, Outcomes
+from segsync.runtime import standard_output
 
 FORMAT = 2
 """The format of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
 
-REASONS_SHOWN = 10
-
-EARLIER_SHOWN = 5
+REASONS_SHOWN, EARLIER_SHOWN = 10, 5
 
 
 class RunStatus(Struct, frozen=True):
@@ -74,29 +69,27 @@ def read_status(path: Path) -> Status:
     """The status of the ledger at `path`, even while an import writes it. Raises `LedgerError`."""
     is_running = is_in_use(path)
     with reading(path) as db:
-        runs = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(accounts.runs(db))]
-        since = accounts.first_current_run(db)
-        reasons = entries_rejections.groups(db, [run.id for run in runs if run.id >= since], each_once=True)[
-            :REASONS_SHOWN
-        ]
-        step = next_step_of_ledger(
-            runs[0].state if runs else None, has_open_ends=accounts.has_open_ends(db), has_rejections=bool(reasons)
-        )
-        return Status(
-            format=FORMAT,
-            ledger=str(path),
-            runs=runs,
-            rejections=[RejectionReason(group.stage, group.reason, group.profiles) for group in reasons],
-            next_step=step.words,
-            next_command=step.command,
-        )
+        shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(runs.runs(db))]
+        since = runs.first_current_run(db)
+        current = [run.id for run in shown if run.id >= since]
+        groups = rejections.groups(db, current, each_once=True)[:REASONS_SHOWN]
+        state = shown[0].state if shown else None
+        step = next_steps.of_ledger(state, has_open_ends=runs.has_open_ends(db), has_rejections=bool(groups))
+    return Status(
+        format=FORMAT,
+        ledger=str(path),
+        runs=shown,
+        rejections=[RejectionReason(group.stage, group.reason, group.profiles) for group in groups],
+        next_step=step.words,
+        next_command=step.command,
+    )
 
 
-def say_status(path: Path, *, as_json: bool) -> None:
+def print_status(path: Path, *, as_json: bool) -> None:
     """Print the status of a ledger, for people or for machines. Raises `LedgerError` and `OutputError`."""
     status = read_status(path)
     if as_json:
-        to_standard_output(msgspec.json.format(msgspec.json.encode(status)) + b"\n")
+        print_json(status)
         return
     with standard_output() as console:
         console.print(Text(printable(f"Ledger {status.ledger}"), style="bold"))
@@ -106,12 +99,11 @@ def say_status(path: Path, *, as_json: bool) -> None:
             console.print(_rejections(status.rejections))
         for run in status.runs[1 : 1 + EARLIER_SHOWN]:
             console.print(_earlier(run), soft_wrap=True)
-        console.print(Text(status.next_step), soft_wrap=True)
-        if status.next_command:
-            console.print(Text(f"  {status.next_command}", style="bold"), soft_wrap=True)
+        for line in next_steps.step_lines(NextStep(status.next_step, status.next_command)):
+            console.print(line, soft_wrap=True)
 
 
-def _status_of(run: Run, *, is_running: bool) -> RunStatus:
+def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
     return RunStatus(
         id=run.id,
         state="killed" if run.state == "running" and not is_running else run.state,
@@ -128,21 +120,16 @@ def _status_of(run: Run, *, is_running: bool) -> RunStatus:
 
 
 def _latest(run: RunStatus) -> Table:
-    outcomes = run.outcomes
-    are_open = f"result not read, {run.open_upserts:,} bulk upserts open" if outcomes.sent else ""
-    table = Table(box=box.SIMPLE, show_header=False, title=f"Run {run.id}: {_state(run)}", title_justify="left")
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim", overflow="fold")
-    table.add_row("Profiles", f"{run.profiles:,}", _until(run))
-    table.add_row("  Customers confirmed", f"{outcomes.confirmed:,}", "written by Voucherify")
-    table.add_row("  Customers sent", f"{outcomes.sent:,}", are_open)
-    table.add_row("  Without identifier", f"{outcomes.without_identifier:,}", "")
-    table.add_row("  Rejected", f"{outcomes.rejected:,}", "")
-    table.add_row("  Pending", f"{outcomes.pending:,}", "their bulk upsert failed" if outcomes.pending else "")
+    notes = {
+        "profiles": "all of them" if run.offset is None else Text(f"up to offset {printable(run.offset)}"),
+        "confirmed": "written by Voucherify",
+        "sent": f"result not read, {run.open_upserts:,} bulk upserts open",
+        "pending": "their bulk upsert failed",
+    }
+    table = outcome_table(f"Run {run.id}: {_state(run)}", run.outcomes, LABELS, notes)
     table.add_row("Source", "", Text(printable(run.source)))
-    table.add_row("Started", "", f"{_minute(run.began_at)} UTC")
-    table.add_row("Ended", "", f"{_minute(run.ended_at)} UTC" if run.ended_at else "")
+    table.add_row("Started", "", f"{minute(run.began_at)} UTC")
+    table.add_row("Ended", "", f"{minute(run.ended_at)} UTC" if run.ended_at else "")
     if run.error:
         table.add_row("Error", "", Text(printable(run.error)))
     return table
@@ -152,29 +139,18 @@ def _state(run: RunStatus) -> str:
     return {"limited": "completed (--limit)", "killed": "crashed or was killed"}.get(run.state, run.state)
 
 
-def _until(run: RunStatus) -> Text:
-    """The offset as it is: brackets in a cursor are not markup."""
-    return Text("all of them" if run.offset is None else f"up to offset {printable(run.offset)}")
-
-
 def _earlier(run: RunStatus) -> Text:
     outcomes = run.outcomes
     return Text(
-        f"Run {run.id} of {_minute(run.began_at)} from offset {printable(run.first_offset)}: {_state(run)}, "
+        f"Run {run.id} of {minute(run.began_at)} from offset {printable(run.first_offset)}: {_state(run)}, "
         f"{run.profiles:,} profiles, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
         f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
     )
 
 
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
-
-
 def _rejections(reasons: list[RejectionReason]) -> Table:
-    table = Table(box=box.SIMPLE, title="Rejected", title_justify="left", title_style="bold")
-    table.add_column("Profiles", justify="right")
-    table.add_column("Stage")
-    table.add_column("Reason", overflow="fold")
+    columns = Column("Profiles", justify="right"), Column("Stage"), Column("Reason", overflow="fold")
+    table = plain_table("Rejected", *columns)
     for reason in reasons:
         table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(reason.reason)))
     return table

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text, TextType
 
+from segsync.commands.output import LABELS, outcome_table
 from segsync.formatting import duration, printable
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
@@ -13,49 +13,26 @@ from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 def summary(report: ImportReport) -> Table:
     """What an import did, as a table in which the outcomes add up to the profiles."""
-    outcomes = report.outcomes
-    table = Table(box=box.SIMPLE, show_header=False, title=_title(report), title_justify="left", title_style="bold")
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim", overflow="fold")
-    table.add_row("Profiles listed", f"{outcomes.profiles:,}", "")
-    if report.is_confirmed or outcomes.confirmed:
-        table.add_row("  Customers confirmed", f"{outcomes.confirmed:,}", "written by Voucherify")
-    if report.is_dry_run:
-        table.add_row("  Would be sent", f"{outcomes.sent:,}", "")
-    elif outcomes.sent or not report.is_confirmed:
-        table.add_row("  Customers sent", f"{outcomes.sent:,}", "accepted by Voucherify, result not read")
-    table.add_row(
-        "  Without identifier",
-        f"{outcomes.without_identifier:,}",
-        _file(report, WITHOUT_IDENTIFIER, outcomes.without_identifier),
-    )
-    table.add_row("  Rejected", f"{outcomes.rejected:,}", _file(report, REJECTED, outcomes.rejected))
-    table.add_row("  Pending", f"{outcomes.pending:,}", _from_offset(report) if outcomes.pending else "")
+    offset = "to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}"
+    notes: dict[str, TextType] = {"pending": Text(offset)}  # brackets in a cursor are not markup
+    if not report.is_dry_run:
+        notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
+        notes["without_identifier"], notes["rejected"], notes["warnings"] = WITHOUT_IDENTIFIER, REJECTED, WARNINGS
+    labels = LABELS | {"profiles": "Profiles listed"} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
+    optional = "sent" if report.is_confirmed else "confirmed"
+    table = outcome_table(_title(report), report.outcomes, labels, notes, optional)
     table.add_section()
-    left_out = sum(report.warnings.values())
-    table.add_row("Warnings", f"{left_out:,}", _file(report, WARNINGS, left_out))
+    warnings = sum(report.warnings.values())
+    table.add_row("Warnings", f"{warnings:,}", notes.get("warnings") if warnings else None)
     for name, service in report.calls.items():
-        notes = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
-        table.add_row(f"{name} calls", f"{service.calls:,}", notes)
-    table.add_row("Time", duration(report.seconds), "")
-    for what, seconds in (
-        ("customers", report.seconds_per_100_customers),
-        ("profiles", report.seconds_per_100_profiles),
-    ):
-        if seconds is not None:
-            table.add_row(f"  per 100 {what}", f"{seconds:.2f} s", "")
+        note = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
+        table.add_row(f"{name} calls", f"{service.calls:,}", note)
+    table.add_row("Time", duration(report.seconds))
+    if report.seconds_per_100_customers is not None:
+        table.add_row("  per 100 customers", f"{report.seconds_per_100_customers:.2f} s")
+    if report.seconds_per_100_profiles is not None:
+        table.add_row("  per 100 profiles", f"{report.seconds_per_100_profiles:.2f} s")
     return table
-
-
-def _file(report: ImportReport, name: str, profiles: int) -> str:
-    """The file that lists these profiles; a dry run writes none."""
-    return name if profiles and not report.is_dry_run else ""
-
-
-def _from_offset(report: ImportReport) -> Text:
-    """The offset as it is: brackets in a cursor are not markup."""
-    return Text("to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}")
 
 
 def _title(report: ImportReport) -> str:

@@ -19,7 +19,7 @@ import msgspec
 import pexpect
 import pytest
 
-from segsync.commands.status import RunStatus, Status, read_status, say_status
+from segsync.commands.status import RunStatus, Status, print_status, read_status
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
@@ -153,7 +153,7 @@ class Segsync:
     def said_of(self, ledger: str, *, as_json: bool) -> str:
         """What `status` prints of a ledger, without a process."""
         with redirect_stdout(TextIOWrapper(BytesIO(), encoding="utf-8")) as said:
-            say_status(self.directory / ledger, as_json=as_json)
+            print_status(self.directory / ledger, as_json=as_json)
         said.seek(0)
         return said.read()
 

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from rich.text import Text
 
-from segsync.commands.next_steps import conclusion, could_go_on, dry_run_notes, exit_code, next_steps
+from segsync.commands import next_steps
+from segsync.commands.next_steps import conclusion, could_go_on, dry_run_notes, exit_code
 from segsync.connectors.file import output_at
 from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
 from segsync.models import Outcomes
@@ -41,6 +42,8 @@ REQUEST = ImportOptions(
 )
 FLAGS = "--ledger 'my ledger.db'"
 RETRY = replace(REQUEST, retry_rejected=True)
+AT_A_TERMINAL = replace(REQUEST, may_ask=True)
+SANDBOX = replace(REQUEST, is_sandbox=True, resume_flags=["--sandbox", "--quiet"])
 
 
 def ended(
@@ -69,7 +72,7 @@ def ended(
 
 
 def shown(report: ImportReport, options: ImportOptions = REQUEST) -> list[str]:
-    lines = conclusion(report, next_steps(options, report))
+    lines = conclusion(report, next_steps.of_run(options, report))
     assert all(isinstance(line, Text) for line in lines), "brackets in a cursor are no markup"
     return [line.plain for line in lines]
 
@@ -301,7 +304,7 @@ def test_a_dry_run_names_its_file_and_says_that_nothing_was_sent(tmp_path: Path)
 
 def test_a_dry_run_that_stopped_says_why_and_that_it_cannot_be_resumed() -> None:
     stopped = msgspec.structs.replace(HALF, is_dry_run=True)
-    steps = next_steps(REQUEST, stopped)
+    steps = next_steps.of_run(REQUEST, stopped)
     assert [line.plain for line in conclusion(stopped, steps, dry_run_notes(None, None))] == [
         "Error: enough",
         "Nothing was sent to Voucherify, and no ledger or list of profiles was changed.",
@@ -312,30 +315,56 @@ def test_a_dry_run_that_stopped_says_why_and_that_it_cannot_be_resumed() -> None
 
 @pytest.mark.parametrize("outcomes", [Outcomes(sent=2), Outcomes(sent=2, rejected=1)])
 def test_a_dry_run_that_is_done_has_no_next_step(outcomes: Outcomes) -> None:
-    assert next_steps(REQUEST, msgspec.structs.replace(ended("done", outcomes), is_dry_run=True)) == []
+    assert next_steps.of_run(REQUEST, msgspec.structs.replace(ended("done", outcomes), is_dry_run=True)) == []
+
+
+# --- a sandbox --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["stopped", "interrupted"])
+@pytest.mark.parametrize("rejected", [0, 1])
+def test_an_import_from_a_sandbox_cannot_be_resumed_and_begins_again(state: EndState, rejected: int) -> None:
+    outcomes = msgspec.structs.replace(HALF.outcomes, rejected=rejected)
+    report = ended(state, outcomes, resume_offset="50", checkpointed=HALF.checkpointed)
+    assert shown(report, replace(SANDBOX, limit=80)) == [
+        "To begin again with a new sandbox, run:",
+        "  python -m segsync --limit 80 --sandbox --quiet",
+    ]
+
+
+@pytest.mark.parametrize("options", [SANDBOX, replace(SANDBOX, limit=10)])
+def test_after_an_import_from_a_sandbox_nothing_is_left_to_do(options: ImportOptions) -> None:
+    report = ended("done", Outcomes(confirmed=9, rejected=1), resume_offset="10" if options.limit else None)
+    assert shown(report, options) == []
+
+
+def test_a_dry_run_from_a_sandbox_that_stopped_has_no_command() -> None:
+    steps = next_steps.of_run(SANDBOX, msgspec.structs.replace(HALF, is_dry_run=True))
+    assert [step.command for step in steps] == [None]
 
 
 # --- whether to ask the user to go on at once -------------------------------------------------------------------
 
 
 def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
-    assert could_go_on(REQUEST, HALF)
-    assert could_go_on(replace(REQUEST, limit=51), HALF)
+    assert could_go_on(AT_A_TERMINAL, HALF)
+    assert could_go_on(replace(AT_A_TERMINAL, limit=51), HALF)
     away = TransientError("away", service="Segment")
     assert could_go_on(
-        REQUEST, ended("stopped", Outcomes(pending=5), error=away, resume_offset="0", checkpointed=Outcomes())
+        AT_A_TERMINAL, ended("stopped", Outcomes(pending=5), error=away, resume_offset="0", checkpointed=Outcomes())
     )
 
 
 @pytest.mark.parametrize(
     ("request_", "report"),
     [
-        (replace(REQUEST, limit=50), HALF),
-        (RETRY, HALF),
-        (REQUEST, ended("stopped", Outcomes(sent=5), error=ENOUGH, resume_offset=None)),
-        (REQUEST, ended("stopped", HALF.outcomes, error=REFUSED, resume_offset="50", checkpointed=HALF.checkpointed)),
+        (REQUEST, HALF),
+        (replace(AT_A_TERMINAL, limit=50), HALF),
+        (replace(RETRY, may_ask=True), HALF),
+        (AT_A_TERMINAL, ended("stopped", Outcomes(sent=5), error=ENOUGH, resume_offset=None)),
+        (AT_A_TERMINAL, msgspec.structs.replace(HALF, error=REFUSED)),
     ],
-    ids=["the limit is used up", "a retry", "all is listed", "a credential is refused"],
+    ids=["nobody may be asked", "the limit is used up", "a retry", "all is listed", "a credential is refused"],
 )
 def test_where_going_on_at_once_leads_nowhere_it_is_not_offered(request_: ImportOptions, report: ImportReport) -> None:
     assert not could_go_on(request_, report)

@@ -161,7 +161,7 @@ def test_an_import_that_came_nowhere_is_nothing_to_ask_about(ledger: Ledger, sta
 
 
 @pytest.mark.parametrize("state", UNFINISHED)
-@pytest.mark.parametrize("request_", [replace(AT_A_TERMINAL, offset="0"), replace(AT_A_TERMINAL, begins_anew=True)])
+@pytest.mark.parametrize("request_", [replace(AT_A_TERMINAL, offset="0"), replace(AT_A_TERMINAL, is_sandbox=True)])
 def test_with_an_offset_nothing_is_asked(ledger: Ledger, state: State, request_: ImportOptions) -> None:
     ran(ledger, state)
     plan, lines = plan_of(request_, ledger)

@@ -11,7 +11,7 @@ from sqlite3 import Connection
 
 import pytest
 
-from segsync.commands.status import REASONS_SHOWN, RunStatus, read_status, say_status
+from segsync.commands.status import REASONS_SHOWN, RunStatus, print_status, read_status
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
 from segsync.ledger import batches as entries
@@ -74,7 +74,7 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def printed(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    say_status(path, as_json=False)
+    print_status(path, as_json=False)
     return capsys.readouterr().out
 
 
@@ -87,7 +87,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
         play(
             ledger, offset="100", confirmed=5, sent=4, pending=3, without_identifier=2, rejected=1, state="interrupted"
         )
-    say_status(path, as_json=True)
+    print_status(path, as_json=True)
     status = json.loads(capsys.readouterr().out)
     times = [run.pop(name) for run in status["runs"] for name in ("began_at", "ended_at")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
@@ -126,7 +126,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
 
 def test_the_json_of_a_ledger_without_runs_is_no_error(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     open_ledger(path).close()
-    say_status(path, as_json=True)
+    print_status(path, as_json=True)
     status = json.loads(capsys.readouterr().out)
     assert (status["runs"], status["rejections"]) == ([], [])
     assert status["next_step"] == "No import has run yet. To begin, run:"
@@ -296,7 +296,7 @@ def test_nobody_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with open_ledger(path) as ledger:
         play(ledger, sent=3, rejected=3)
     shown = printed(path, capsys)
-    say_status(path, as_json=True)
+    print_status(path, as_json=True)
     shown += capsys.readouterr().out
     assert "example.com" not in shown
     assert "use_" not in shown

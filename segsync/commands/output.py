@@ -1,0 +1,54 @@
+"""What the commands print alike: tables, JSON and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from rich import box
+from rich.table import Column, Table
+from rich.text import Text, TextType
+
+from segsync.formatting import printable
+from segsync.models import Outcomes
+from segsync.runtime import to_standard_output
+
+LABELS: Final = {
+    "profiles": "Profiles",
+    "confirmed": "  Customers confirmed",
+    "sent": "  Customers sent",
+    "without_identifier": "  Without identifier",
+    "rejected": "  Rejected",
+    "pending": "  Pending",
+}
+"""The rows of a table of outcomes, which add up to the first."""
+
+
+def plain_table(title: str, *columns: Column) -> Table:
+    """A table without borders, and without a header where no column has one."""
+    has_header = any(column.header for column in columns)
+    return Table(
+        *columns, box=box.SIMPLE, show_header=has_header, title=title, title_justify="left", title_style="bold"
+    )
+
+
+def outcome_table(
+    title: str, outcomes: Outcomes, labels: Mapping[str, str], notes: Mapping[str, TextType], optional: str = ""
+) -> Table:
+    """The outcomes, each with its note where it is not 0. The `optional` one is left out where it is 0."""
+    table = plain_table(title, Column(), Column(justify="right"), Column(style="dim", overflow="fold"))
+    for name, label in labels.items():
+        count: int = getattr(outcomes, name)
+        if count or name != optional:
+            table.add_row(label, f"{count:,}", notes.get(name) if count or name == "profiles" else None)
+    return table
+
+
+def error_line(error: Exception) -> Text:
+    return Text(printable(f"Error: {error}"), style="bold red")
+
+
+def print_json(value: msgspec.Struct) -> None:
+    """Print it for programs. Raises `OutputError`."""
+    to_standard_output(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
