@@ -17,7 +17,7 @@ from segsync import ImportReport, Settings, run_import
 from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import UpsertResult
 from segsync.events import Event
-from segsync.ledger import runs as accounts
+from segsync.ledger import runs
 from segsync.ledger.database import reading
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Outcomes
@@ -70,16 +70,16 @@ class World:
                 directory=self.directory,
                 **options,
             )
-        runs = read_status(self.ledger).runs
-        for outcomes in (report.outcomes, *(run.outcomes for run in runs)):
+        recorded = read_status(self.ledger).runs
+        for outcomes in (report.outcomes, *(run.outcomes for run in recorded)):
             assert smallest(outcomes) >= 0
         if options.get("retry_rejected"):  # which may be of several runs
             return report
         state = "limited" if report.state == "done" and report.resume_offset else report.state
-        assert state in [run.state for run in runs]
+        assert state in [run.state for run in recorded]
         if report.state == "done":
             assert report.outcomes.pending == 0
-            assert (state, report.outcomes) in [(run.state, run.outcomes) for run in runs]
+            assert (state, report.outcomes) in [(run.state, run.outcomes) for run in recorded]
         return report
 
     async def run_killed(self, event: int, seed: str, **options: Any) -> bool:
@@ -127,9 +127,9 @@ class World:
         return found
 
     def rejected_now(self) -> set[str]:
-        """Of the runs that matter still."""
+        """The segment ids that are rejected in the runs that still matter."""
         with reading(self.ledger) as db:
-            return accounts.rejected_now(db)
+            return runs.rejected_now(db)
 
     def rejected_in_file(self) -> set[str]:
         path = self.directory / REJECTED

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segsync.connectors.base import LISTED_ACTIONS, RefusedCustomer, UpsertResult
 from segsync.errors import CallError
-from segsync.ledger import runs as accounts
+from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
@@ -28,15 +28,15 @@ def open_ledger(
 
 def begin(ledger: Ledger, first_offset: str = FIRST_OFFSET) -> int:
     """A new run; its number."""
-    return ledger.read(partial(accounts.begin_run, first_offset=first_offset, source=ledger.source)).id
+    return ledger.read(partial(runs.begin_run, first_offset=first_offset, source=ledger.source)).id
 
 
 def last_of(ledger: Ledger) -> Run:
-    return ledger.read(partial(accounts.runs, most=1))[0]
+    return ledger.read(partial(runs.runs, most=1))[0]
 
 
 def run_of(ledger: Ledger, run: int) -> Run:
-    return ledger.read(partial(accounts.one_run, run=run))
+    return ledger.read(partial(runs.one_run, run=run))
 
 
 def outcomes_of(ledger: Ledger, run: int) -> Outcomes:

@@ -10,7 +10,7 @@ from sqlite3 import Connection
 import pytest
 
 from segsync import run_import
-from segsync.ledger import batches as entries
+from segsync.ledger import batches
 from segsync.ledger.batches import OpenBatch
 from segsync.models import Outcomes
 from tests.integration.hostile.imported import LISTING, OUTCOME, UPSERT, imported
@@ -32,14 +32,14 @@ async def test_an_import_that_was_stopped_leaves_no_mark_on_the_task_that_ran_it
 
 async def test_what_is_sent_last_is_heard_of_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the question for what is open was asked before the last upsert, and answered after it."""
-    ask = entries.open_upserts
+    ask = batches.open_upserts
 
     def slowly(db: Connection, since: int, most: int) -> list[OpenBatch]:
         answered = ask(db, since, most)
         time.sleep(0.1)
         return answered
 
-    monkeypatch.setattr(entries, "open_upserts", slowly)
+    monkeypatch.setattr(batches, "open_upserts", slowly)
     async with hostile_server(people(3)) as hostile:
         run = await imported(hostile, tmp_path)
     assert run.report.outcomes == Outcomes(confirmed=3)

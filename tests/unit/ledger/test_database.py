@@ -21,9 +21,7 @@ from sqlite3 import Connection
 import pytest
 
 from segsync.errors import LedgerError, OutputError, SegsyncError
-from segsync.ledger import batches as entries
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, rejections, runs
 from segsync.ledger.batches import Member
 from segsync.ledger.database import Ledger, reading
 from segsync.ledger.file import is_in_use
@@ -36,34 +34,32 @@ BATCHES = 60
 SOURCE = Connector("Segment", SPACE)
 
 
-def fill(ledger: Ledger, batches: int = BATCHES) -> int:
+def fill(ledger: Ledger, count: int = BATCHES) -> int:
     """A run with pages, open batches and rejections; its number."""
     run = begin(ledger)
 
     def change(db: Connection) -> None:
-        for number in range(1, batches + 1):
+        for number in range(1, count + 1):
             members = [Member(number, f"use_{number}_{i}", ledger.digest(f"{number}-{i}")) for i in range(100)]
-            entries.add_batch(db, run, f"aa_{number}", members, attempt=1, is_followed=True)
-            entries_rejections.add_rejection(
-                db, run, number, Rejection(f"use_{number}_r", None, "read", "answered 500", "req")
-            )
-            entries.finish_page(db, run, number, str(number * 101), Outcomes(sent=100, rejected=1))
+            batches.add_batch(db, run, f"aa_{number}", members, attempt=1, is_followed=True)
+            rejections.add_rejection(db, run, number, Rejection(f"use_{number}_r", None, "read", "answered 500", "req"))
+            batches.finish_page(db, run, number, str(number * 101), Outcomes(sent=100, rejected=1))
 
     ledger.read(change)
     return run
 
 
 def ids_of_runs(db: Connection) -> list[int]:
-    return [run.id for run in accounts.runs(db)]
+    return [run.id for run in runs.runs(db)]
 
 
 def note(text: str) -> Callable[[Connection], object]:
     """A change: another run, whose cursor is this text."""
-    return partial(accounts.begin_run, first_offset=text, source=SOURCE)
+    return partial(runs.begin_run, first_offset=text, source=SOURCE)
 
 
 def notes(db: Connection) -> list[str]:
-    return [run.first_offset for run in reversed(accounts.runs(db))]
+    return [run.first_offset for run in reversed(runs.runs(db))]
 
 
 def mode(path: Path) -> str:
@@ -212,7 +208,7 @@ def test_who_only_reads_is_told_the_same(path: Path, make: Callable[[Path], None
     make(path)
     before = path.read_bytes()
     with pytest.raises(LedgerError, match=said), reading(path) as db:
-        accounts.runs(db)
+        runs.runs(db)
     assert path.read_bytes() == before
 
 
@@ -238,8 +234,8 @@ def test_bytes_overwritten_inside_of_what_a_row_says_are_damage_too(path: Path, 
 
         def look(db: Connection) -> None:
             for batch in range(1, BATCHES + 1):
-                entries.members_of(db, batch)
-            entries_rejections.rejected_profiles(db, run, "", 1000)
+                batches.members_of(db, batch)
+            rejections.rejected_profiles(db, run, "", 1000)
 
         with pytest.raises(LedgerError, match="damaged"):
             ledger.read(look)
@@ -319,7 +315,7 @@ def test_imports_from_several_sources_may_use_a_ledger_one_after_the_other(path:
         with open_ledger(path, space_id=space_id) as ledger:
             begin(ledger)
     with reading(path) as db:
-        assert [run.source.identity for run in accounts.runs(db)] == ["spa_other", "spa_mine"]
+        assert [run.source.identity for run in runs.runs(db)] == ["spa_other", "spa_mine"]
 
 
 def test_a_second_import_on_the_same_ledger_is_refused_until_the_first_has_ended(path: Path) -> None:
@@ -366,7 +362,7 @@ def test_a_reader_changes_nothing(path: Path) -> None:
     open_ledger(path).close()
     before = path.read_bytes()
     with pytest.raises(SegsyncError), reading(path) as db:
-        accounts.begin_run(db, "0", SOURCE)
+        runs.begin_run(db, "0", SOURCE)
     assert path.read_bytes() == before
     assert {each.name for each in path.parent.iterdir()} == {"segsync.db", "segsync.db-lock"}
 
@@ -422,7 +418,7 @@ async def test_a_write_that_fails_is_told_when_all_has_to_be_written(path: Path)
 
 async def test_a_change_that_fails_halfway_is_not_done_at_all(path: Path) -> None:
     def halfway(db: Connection) -> None:
-        accounts.begin_run(db, "0", SOURCE)
+        runs.begin_run(db, "0", SOURCE)
         broken(db)
 
     with open_ledger(path) as ledger, pytest.raises(OutputError):
@@ -438,7 +434,7 @@ async def test_a_full_disk_is_named_and_what_was_written_before_it_stays(path: P
         [(pages,)] = ledger.read(lambda db: db.execute("PRAGMA page_count").fetchall())
         ledger.read(lambda db: db.execute(f"PRAGMA max_page_count={pages}").fetchall())
         with pytest.raises(OutputError, match="cannot be written: database or disk is full"):
-            await ledger.ask(lambda db: [accounts.begin_run(db, "0" * 1000, SOURCE) for _ in range(10)])
+            await ledger.ask(lambda db: [runs.begin_run(db, "0" * 1000, SOURCE) for _ in range(10)])
     with reading(path) as db:
         assert ids_of_runs(db) == [run]
 
@@ -549,7 +545,7 @@ def test_what_a_killed_process_had_written_is_there(path: Path, tmp_path: Path) 
     with reading(killed / "segsync.db") as db:
         assert ids_of_runs(db) == [1]
     with open_ledger(killed / "segsync.db") as ledger:
-        [run] = ledger.read(accounts.runs)
+        [run] = ledger.read(runs.runs)
     assert (run.done_pages, run.outcomes) == (BATCHES, Outcomes(sent=100 * BATCHES, rejected=BATCHES))
 
 
@@ -561,9 +557,9 @@ def test_a_source_id_is_known_again_but_not_kept(path: Path) -> None:
     with open_ledger(path) as ledger:
         run = begin(ledger)
         members = [Member(1, "use_1", ledger.digest(source_id))]
-        ledger.read(lambda db: entries.add_batch(db, run, "aa_1", members, attempt=1, is_followed=True))
+        ledger.read(lambda db: batches.add_batch(db, run, "aa_1", members, attempt=1, is_followed=True))
         rejection = Rejection("use_2", source_id, "map", "cannot be written in JSON", None)
-        ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
+        ledger.read(partial(rejections.add_rejection, run=run, page=1, rejection=rejection))
         seen = b"".join(each.read_bytes() for each in path.parent.iterdir())
     assert b"use_1" in seen
     assert b"use_2" in seen
@@ -571,7 +567,7 @@ def test_a_source_id_is_known_again_but_not_kept(path: Path) -> None:
     for secret in (source_id, "lovelace@", APPLICATION):
         assert secret.encode() not in seen
     with open_ledger(path) as ledger:
-        [member] = ledger.read(partial(entries.members_of, batch=1))
+        [member] = ledger.read(partial(batches.members_of, batch=1))
         assert member.digest == ledger.digest(source_id)
 
 

@@ -17,10 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from segsync.events import BatchSent, Event, PageDone, ProfileRejected, ProfileWithoutIdentifier, SentProfile
-from segsync.ledger import batches as entries
-from segsync.ledger import recorder
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, recorder, rejections, runs
 from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch, PageKey
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
@@ -40,21 +37,21 @@ def rejection(segment_id: str, stage: Stage = "read") -> Rejection:
 
 
 def open_upserts(ledger: Ledger) -> list[OpenBatch]:
-    return ledger.read(partial(entries.open_upserts, since=0, most=10_000))
+    return ledger.read(partial(batches.open_upserts, since=0, most=10_000))
 
 
 def members_of(ledger: Ledger, batch: int) -> list[Member]:
-    return [each for each in ledger.read(partial(entries.members_of, batch=batch)) if each.counts]
+    return [each for each in ledger.read(partial(batches.members_of, batch=batch)) if each.counts]
 
 
 def resume(ledger: Ledger, run: int) -> Run:
-    return ledger.read(partial(accounts.resume_run, run=run))
+    return ledger.read(partial(runs.resume_run, run=run))
 
 
 def end(ledger: Ledger, batch: OpenBatch, refused: Iterable[Member] = (), again: Sequence[Member] = ()) -> None:
     """The outcome of a batch, as the confirmation writes it."""
-    rejections = [(member.page, rejection(member.segment_id, "confirm")) for member in refused]
-    ledger.read(lambda db: entries.end_batch(db, batch, rejections, again))
+    rejected = [(member.page, rejection(member.segment_id, "confirm")) for member in refused]
+    ledger.read(lambda db: batches.end_batch(db, batch, rejected, again))
 
 
 @pytest.fixture
@@ -261,12 +258,12 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.is_alive and self.taking.is_over)
     @rule()
     def take_failed_upserts_again(self) -> None:
-        batches = self.ledger.read(partial(entries.replays, since=0)).get(self.run, [])
-        assert batches == [number for number, each in self.upserts.items() if each.state == "again"]
+        failed = self.ledger.read(partial(batches.replays, since=0)).get(self.run, [])
+        assert failed == [number for number, each in self.upserts.items() if each.state == "again"]
         self.is_listing = False
-        record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True)
-        self.taking = Taking(self.tell, record, lambda number: -batches[number - 1])
-        for batch in batches:
+        record = recorder.for_replays(self.ledger, self.run, failed, is_followed=True)
+        self.taking = Taking(self.tell, record, lambda number: -failed[number - 1])
+        for batch in failed:
             ids = [each.segment_id for each in members_of(self.ledger, batch)]
             assert ids == [segment_id for _, segment_id in self.upserts[batch].again]
             self.taking.open(ids, str(batch))
@@ -274,7 +271,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.is_alive and self.taking.is_over)
     @rule()
     def take_the_rejected_again(self) -> None:
-        ids = self.ledger.read(partial(entries_rejections.rejected_profiles, run=self.run, after="", most=10_000))
+        ids = self.ledger.read(partial(rejections.rejected_profiles, run=self.run, after="", most=10_000))
         assert ids == sorted(place[1] for place in self.settled_places() if self.outcome_of(place) == "rejected")
         self.is_listing = False
         self.taking = Taking(
@@ -339,8 +336,8 @@ class Story:
     def follow(self, *, done_pages: int = 0, is_followed: bool = True) -> None:
         self.record = recorder.for_listing(self.ledger, self.run, done_pages=done_pages, is_followed=is_followed).record
 
-    def again(self, *batches: int) -> None:
-        self.record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True).record
+    def again(self, *failed: int) -> None:
+        self.record = recorder.for_replays(self.ledger, self.run, failed, is_followed=True).record
 
     def retry(self) -> None:
         self.record = recorder.for_retry(self.ledger, self.run, is_followed=True).record
@@ -450,7 +447,7 @@ def test_a_rejected_profile_that_is_taken_again_has_the_outcome_that_it_meets_th
     assert story.crash().outcomes == Outcomes(sent=2, without_identifier=1, rejected=1)
     story.done("aa_1", "ben")
     assert story.outcomes == Outcomes(confirmed=1, without_identifier=1, rejected=2)
-    assert story.ledger.read(accounts.rejected_now) == {"ben", "dan"}
+    assert story.ledger.read(runs.rejected_now) == {"ben", "dan"}
 
 
 def test_a_profile_that_the_listing_names_twice_adds_up_after_a_retry_in_vain(story: Story) -> None:
@@ -470,12 +467,12 @@ def test_upserts_that_nobody_asks_about_stay_sent(story: Story) -> None:
     story.sent("aa_1", (1, "ada"), (2, "ben"))
     story.settled(1, sent=1)
     assert open_upserts(story.ledger) == []
-    assert not story.ledger.read(accounts.has_open_ends)
+    assert not story.ledger.read(runs.has_open_ends)
     assert story.crash().outcomes == Outcomes(sent=1)
 
 
 def test_a_run_says_how_it_ended_and_is_open_again_when_it_is_resumed(story: Story) -> None:
-    story.ledger.read(partial(accounts.end_run, run=story.run, state="stopped", error="Segment is away"))
+    story.ledger.read(partial(runs.end_run, run=story.run, state="stopped", error="Segment is away"))
     ended = run_of(story.ledger, story.run)
     assert (ended.state, ended.error, ended.ended_at is None) == ("stopped", "Segment is away", False)
     resumed = story.crash()
@@ -490,9 +487,7 @@ def test_rejected_profiles_come_in_portions_each_once(story: Story) -> None:
     story.rejected(2, names[7])
     story.settled(2, rejected=1)
     portions, after = [], ""
-    while portion := story.ledger.read(
-        partial(entries_rejections.rejected_profiles, run=story.run, after=after, most=100)
-    ):
+    while portion := story.ledger.read(partial(rejections.rejected_profiles, run=story.run, after=after, most=100)):
         portions.append(portion)
         after = portion[-1]
     assert [len(portion) for portion in portions] == [100, 100, 50]
@@ -504,7 +499,7 @@ def test_runs_belong_together_since_the_last_that_began_at_the_first_page_and_ca
     for story, name in ((first, "ada"), (behind, "ben")):
         story.rejected(1, name)
         story.sent(f"aa_{name}", (1, f"{name}-2"))
-    since = partial(accounts.first_current_run)
+    since = partial(runs.first_current_run)
     assert ledger.read(since) == 0
     behind.settled(1, sent=1, rejected=1)
     assert ledger.read(since) == 0
@@ -512,11 +507,11 @@ def test_runs_belong_together_since_the_last_that_began_at_the_first_page_and_ca
     assert ledger.read(since) == first.run
     anew = Story(ledger)
     assert ledger.read(since) == first.run
-    assert ledger.read(accounts.rejected_now) == {"ada", "ben"}
+    assert ledger.read(runs.rejected_now) == {"ada", "ben"}
     anew.settled(1)
     assert ledger.read(since) == anew.run
-    assert ledger.read(accounts.rejected_now) == set()
-    assert not ledger.read(accounts.has_open_ends)
-    assert ledger.read(partial(entries.count_open, since=0)) == (2, 2)
-    assert ledger.read(partial(entries.count_open, since=anew.run)) == (0, 0)
-    assert ledger.read(partial(entries_rejections.runs_with_rejections, since=0)) == [first.run, behind.run]
+    assert ledger.read(runs.rejected_now) == set()
+    assert not ledger.read(runs.has_open_ends)
+    assert ledger.read(partial(batches.count_open, since=0)) == (2, 2)
+    assert ledger.read(partial(batches.count_open, since=anew.run)) == (0, 0)
+    assert ledger.read(partial(rejections.runs_with_rejections, since=0)) == [first.run, behind.run]

@@ -9,10 +9,7 @@ from sqlite3 import Connection
 import pytest
 
 from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
-from segsync.ledger import batches as entries
-from segsync.ledger import recorder
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, recorder, rejections, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Rejection
@@ -54,19 +51,19 @@ class Listing:
         return action_id
 
     def end(self, state: State) -> None:
-        self.ledger.read(partial(accounts.end_run, run=self.run, state=state, error=None))
+        self.ledger.read(partial(runs.end_run, run=self.run, state=state, error=None))
 
 
 def end_batch(ledger: Ledger, action_id: str, *, failed: bool = False) -> None:
     def change(db: Connection) -> None:
-        batch = next(each for each in entries.open_upserts(db, 0, 1000) if each.action_id == action_id)
-        entries.end_batch(db, batch, [], entries.members_of(db, batch.id) if failed else [])
+        batch = next(each for each in batches.open_upserts(db, 0, 1000) if each.action_id == action_id)
+        batches.end_batch(db, batch, [], batches.members_of(db, batch.id) if failed else [])
 
     ledger.read(change)
 
 
 def followed(ledger: Ledger, since: int) -> list[str]:
-    return [each.action_id for each in ledger.read(partial(entries.open_upserts, since=since, most=1000))]
+    return [each.action_id for each in ledger.read(partial(batches.open_upserts, since=since, most=1000))]
 
 
 def test_a_new_import_begins_at_its_offset(ledger: Ledger) -> None:
@@ -245,7 +242,7 @@ def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledge
     listing = Listing(ledger)
     listing.page(is_settled=False)
     for run in plan_retry(ledger).runs:
-        taken = ledger.read(partial(entries_rejections.rejected_profiles, run=run, after="", most=100))
+        taken = ledger.read(partial(rejections.rejected_profiles, run=run, after="", most=100))
         retry = recorder.for_retry(ledger, run, is_followed=True)
         for segment_id in taken:
             retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))
@@ -257,10 +254,10 @@ def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledge
 
 def take_again(ledger: Ledger, since: int) -> None:
     """All failed upserts of the runs from `since` on, and all of them go through."""
-    for run, batches in ledger.read(partial(entries.replays, since=since)).items():
-        again = recorder.for_replays(ledger, run, batches, is_followed=True)
-        for number, batch in enumerate(batches, 1):
-            members = ledger.read(partial(entries.members_of, batch=batch))
+    for run, failed in ledger.read(partial(batches.replays, since=since)).items():
+        again = recorder.for_replays(ledger, run, failed, is_followed=True)
+        for number, batch in enumerate(failed, 1):
+            members = ledger.read(partial(batches.members_of, batch=batch))
             sent = [SentProfile(number, each.segment_id, each.segment_id) for each in members if each.counts]
             again.record(BatchSent(f"aa_again_{batch}", tuple(sent)))
             again.record(PageDone(number, "", None, Outcomes(sent=len(sent))))
@@ -303,7 +300,7 @@ def test_what_was_half_taken_again_before_a_crash_counts_once_when_the_next_run_
 def test_a_resume_knows_how_many_profiles_were_said_and_a_new_run_does_not(ledger: Ledger) -> None:
     listing = Listing(ledger)
     assert listing.plan.expected is None
-    ledger.write(partial(accounts.expect, run=listing.run, profiles=300))
+    ledger.write(partial(runs.expect, run=listing.run, profiles=300))
     listing.page()
     listing.end("interrupted")
     resumed = plan_resume(ledger)

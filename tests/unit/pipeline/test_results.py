@@ -25,12 +25,10 @@ from segsync.events import (
     ProfileRejected,
     SentProfile,
 )
-from segsync.ledger import batches as entries
-from segsync.ledger import recorder
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.models import CallLimit, Outcomes, Rejection
-from segsync.pipeline import results as confirmation
+from segsync.pipeline import results
 from segsync.pipeline.results import FAILED_IN_A_ROW, ResultReader
 from segsync.report.counters import Counters
 from tests.support.ledgers import (
@@ -49,8 +47,8 @@ from tests.support.scripted import Script, answer, client_to
 
 @pytest.fixture(autouse=True)
 def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(confirmation, "LONGEST_LOOK_SECONDS", 0.002)
+    monkeypatch.setattr(results, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(results, "LONGEST_LOOK_SECONDS", 0.002)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -82,7 +80,7 @@ class Scene:
         """From now on all that was sent is of an earlier process."""
         self.events: list[Event] = []
         self.counters = Counters(str(self.pages), outcomes_of(self.ledger, self.run))
-        self.confirmation = ResultReader(
+        self.reader = ResultReader(
             voucherify or self.voucherify,
             self.ledger,
             since=self.run,
@@ -107,10 +105,10 @@ class Scene:
 
     def send_again(self, result: Callable[[list[str]], UpsertResult | None]) -> None:
         """Replay what is pending, in upserts that end so."""
-        batches = self.ledger.read(partial(entries.replays, since=0)).get(self.run, [])
-        record = recorder.for_replays(self.ledger, self.run, batches, is_followed=True).record
-        for number, batch in enumerate(batches, 1):
-            members = self.ledger.read(partial(entries.members_of, batch=batch))
+        numbers = self.ledger.read(partial(batches.replays, since=0)).get(self.run, [])
+        record = recorder.for_replays(self.ledger, self.run, numbers, is_followed=True).record
+        for number, batch in enumerate(numbers, 1):
+            members = self.ledger.read(partial(batches.members_of, batch=batch))
             ids = [each.segment_id.removeprefix("use_") for each in members if each.counts]
             self.tell(PageReplayed(len(ids), is_retry=False))
             self._send(record, number, ids, result(ids))
@@ -123,7 +121,7 @@ class Scene:
         event = BatchSent(action_id, tuple(SentProfile(page, f"use_{each}", each) for each in ids))
         record(event)
         self.tell(event)
-        self.confirmation.remember(event)
+        self.reader.remember(event)
 
     async def begin(self) -> None:
         """So that what is sent from here on is of this process."""
@@ -134,7 +132,7 @@ class Scene:
         all_sent = asyncio.Event()
         all_sent.set()
         async with asyncio.timeout(100):
-            await self.confirmation.follow(all_sent)
+            await self.reader.follow(all_sent)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -300,7 +298,7 @@ async def test_an_action_that_came_to_nothing_is_repeated_once_and_its_customers
     assert scene.rejections == [
         Rejection(f"use_{each}", each, "confirm", f"the bulk upsert aa_2 {reason}", "aa_2") for each in ids
     ]
-    assert scene.ledger.read(partial(entries.replays, since=0)) == {}
+    assert scene.ledger.read(partial(batches.replays, since=0)) == {}
 
 
 @pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
@@ -428,7 +426,7 @@ async def test_when_nothing_ends_any_more_the_import_stops_and_the_outcomes_stay
 async def test_every_end_renews_the_patience(ledger: Ledger) -> None:
     scene, now = Scene(ledger, patience_seconds=10.0), 0.0
     await scene.begin()
-    scene.confirmation._clock = lambda: now
+    scene.reader._clock = lambda: now
     for _ in range(4):
         scene.send(1, not_ended())
 
@@ -451,7 +449,7 @@ async def test_while_customers_are_still_sent_nobody_loses_patience(ledger: Ledg
     await scene.begin()
     scene.send(1, not_ended())
     all_sent = asyncio.Event()
-    following = asyncio.ensure_future(scene.confirmation.follow(all_sent))
+    following = asyncio.ensure_future(scene.reader.follow(all_sent))
     await asyncio.sleep(0.1)
     assert not following.done()
     scene.voucherify.outcomes["aa_1"] = done(1)
@@ -465,7 +463,7 @@ async def test_while_customers_are_still_sent_the_looks_leave_them_their_calls(l
     await scene.begin()
     for _ in range(10):
         scene.send(1, not_ended())
-    following = asyncio.ensure_future(scene.confirmation.follow(asyncio.Event()))
+    following = asyncio.ensure_future(scene.reader.follow(asyncio.Event()))
     await asyncio.sleep(0.3)
     assert scene.voucherify.calls.count("listing") <= 7
     await until(lambda: "listing" in scene.voucherify.calls)
@@ -496,13 +494,13 @@ async def test_of_many_a_listing_shows_which_have_ended(scene: Scene) -> None:
     assert scene.outcomes == Outcomes(confirmed=80)
 
 
-@pytest.mark.parametrize("batches", [101, 150, 250])
-async def test_those_that_are_too_old_for_the_listing_are_found_and_reported_once(scene: Scene, batches: int) -> None:
-    for _ in range(batches):
+@pytest.mark.parametrize("count", [101, 150, 250])
+async def test_those_that_are_too_old_for_the_listing_are_found_and_reported_once(scene: Scene, count: int) -> None:
+    for _ in range(count):
         scene.send(2, done(2))
     await scene.follow()
-    assert scene.outcomes == Outcomes(confirmed=2 * batches)
-    assert Counter(scene.ended) == Counter({f"aa_{number}": 1 for number in range(1, batches + 1)})
+    assert scene.outcomes == Outcomes(confirmed=2 * count)
+    assert Counter(scene.ended) == Counter({f"aa_{number}": 1 for number in range(1, count + 1)})
 
 
 async def test_failures_that_are_too_old_for_the_listing_are_counted_once(scene: Scene) -> None:
@@ -512,17 +510,17 @@ async def test_failures_that_are_too_old_for_the_listing_are_counted_once(scene:
     assert scene.outcomes == Outcomes(confirmed=236, pending=4)
 
 
-@pytest.mark.parametrize("batches", [2, 3, 40, 130])
-async def test_an_old_one_that_is_stuck_does_not_hide_the_others(scene: Scene, batches: int) -> None:
+@pytest.mark.parametrize("count", [2, 3, 40, 130])
+async def test_an_old_one_that_is_stuck_does_not_hide_the_others(scene: Scene, count: int) -> None:
     scene.send(1, not_ended())
-    for _ in range(batches - 1):
+    for _ in range(count - 1):
         scene.send(1, done(1))
     following = asyncio.ensure_future(scene.follow())
-    await until(lambda: len(set(scene.ended)) == batches - 1)
+    await until(lambda: len(set(scene.ended)) == count - 1)
     assert not following.done()
     scene.voucherify.outcomes["aa_1"] = done(1)
     await following
-    assert scene.outcomes == Outcomes(confirmed=batches)
+    assert scene.outcomes == Outcomes(confirmed=count)
 
 
 async def test_one_that_is_stuck_and_too_old_for_the_listing_costs_few_calls(scene: Scene) -> None:
@@ -556,7 +554,7 @@ async def test_only_customers_that_still_count_are_reported(ledger: Ledger) -> N
     sent = ((1, "ada"), (1, "ben"), (2, "cyd"), (2, "dan"))
     record(BatchSent("aa_old", tuple(SentProfile(page, f"use_{each}", each) for page, each in sent)))
     record(PageDone(1, "", "1", Outcomes(sent=5)))
-    ledger.read(partial(accounts.resume_run, run=scene.run))
+    ledger.read(partial(runs.resume_run, run=scene.run))
     scene.begin_process()
     assert scene.outcomes == Outcomes(sent=5)
     scene.voucherify.outcomes["aa_old"] = done(4, ["ben", "dan"])
