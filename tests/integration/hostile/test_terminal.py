@@ -79,7 +79,7 @@ async def test_no_answer_writes_on_the_terminal_what_it_wants(segsync: Segsync, 
         ATTACKS[attack](hostile)
         run = await at_terminal(segsync, hostile, "--verbose")
     assert run.code in (1, 2, 3)
-    status, status_json = (segsync.said_of("segsync.db", as_json=as_json) for as_json in (False, True))
+    status, status_json = (segsync.status_output("segsync.db", as_json=as_json) for as_json in (False, True))
     for said in (run.stdout, run.stderr, status, status_json):
         assert [line for line in said.split("\n") if not line.isprintable()] == []
         assert PERSONAL not in said

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from random import Random
-
-import pytest
 
 from segsync.events import (
     BatchSent,
@@ -23,12 +21,6 @@ from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import begin, open_ledger
 
 CONFIRMED, SENT, WITHOUT_IDENTIFIER, REJECTED = ProfileOutcome
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    with open_ledger() as opened:
-        yield opened
 
 
 def rows(ledger: Ledger) -> dict[str, ProfileRow]:
