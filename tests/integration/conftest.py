@@ -52,7 +52,7 @@ def fast(profiles: int = 500, **options: object) -> SandboxOptions:
 
 
 def moment(sandbox: SandboxProcess) -> Verdict:
-    """What the sandbox has counted by now, with no regard to customers and actions that are still on their way."""
+    """What the sandbox has counted by now, without waiting for customers and actions that are under way."""
     with urlopen(f"{sandbox.url}/sandbox/verdict?last=0") as answer:  # noqa: S310 - our own
         return msgspec.json.decode(answer.read(), type=Verdict)
 
@@ -161,7 +161,7 @@ class Segsync:
         return output.read()
 
     def lines(self, name: str) -> list[str]:
-        """The lines of a file that the run left; none where it left none."""
+        """The lines of a file that the run left; none if it left no such file."""
         path = self.directory / name
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 

@@ -157,7 +157,7 @@ def assert_nothing_leaked(left: Left, segsync: Segsync) -> None:
         assert leaks(status, HIDDEN) == set()
 
 
-def test_the_search_finds_what_it_is_to_find() -> None:
+def test_the_search_finds_planted_secrets() -> None:
     assert {"Lovelace", "José", "李", "Porcelanowa", "person7@example.com"} <= PERSONAL
     assert any(value.startswith("+48 600") for value in PERSONAL)
     assert leaks("Basic c2FuZGJveC1hY2Nlc3MtdG9rZW46", HIDDEN)

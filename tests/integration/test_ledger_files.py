@@ -21,7 +21,7 @@ from tests.integration.conftest import (
     fast,
     wait_until_accepted,
 )
-from tests.integration.truth import assert_files_tell, truth
+from tests.integration.truth import assert_files_match, truth
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ _, size, *command = sys.argv
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
 os.execv(command[0], command)
 """
-"""Runs a command for which no file can grow beyond so many bytes."""
+"""Runs a command for which no file can grow beyond that many bytes."""
 
 
 def _with_a_small_disk(segsync: Segsync, size: int) -> Segsync:
@@ -61,7 +61,7 @@ def test_a_ledger_of_another_import_is_named_and_no_call_is_made(segsync: Segsyn
     assert segsync.status() == status
 
 
-def _is_no_database(path: Path) -> None:
+def _is_not_a_database(path: Path) -> None:
     path.write_text("Dear diary,\n" * 1000)
 
 
@@ -98,7 +98,7 @@ def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
     ledger = segsync.directory / "segsync.db"
     sound = ledger.read_bytes()
     for damage, message in (
-        (_is_no_database, DAMAGED),
+        (_is_not_a_database, DAMAGED),
         (_is_cut_off, DAMAGED),
         (_has_a_broken_page, DAMAGED),
         (_is_of_another_program, "segsync.db is not a ledger of segsync. Choose another file: --ledger FILE"),
@@ -117,10 +117,10 @@ def test_a_ledger_that_cannot_be_understood_is_named_and_left_as_it_is(
     assert calls(sandbox) == before
 
 
-def test_a_ledger_that_was_only_just_made_has_nothing_to_tell_and_is_begun(
+def test_a_ledger_that_was_only_just_made_holds_no_run_and_can_be_used(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
-    """As a process leaves it that is killed in its first moments."""
+    """A process that is killed in its first moments leaves such a file."""
     (segsync.directory / "segsync.db").touch()
     status = segsync("status")
     assert "No import has run" in status.stdout + status.stderr, status
@@ -175,7 +175,7 @@ def test_a_disk_that_gets_full_for_the_ledger_stops_the_run_and_loses_nothing(
 def test_the_offset_that_a_full_disk_leaves_to_go_on_from_is_not_ahead_of_the_ledger(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
-    """Else outcomes that are in no ledger are never read, where that offset is taken."""
+    """A run that starts at that offset would never read results that the ledger does not know."""
     sandbox = start_sandbox(fast(1500, refused_later=0.05, action_seconds=0.3))
     for size in (120_000, 140_000, 150_000, 160_000):
         run = _with_a_small_disk(segsync, size)("--ledger", f"{size}.db", sandbox=sandbox)
@@ -210,7 +210,7 @@ def _assert_a_resume_completes(segsync: Segsync, sandbox: SandboxProcess) -> Non
     assert run.row("Profiles listed") == sandbox.options.profiles
     assert run.row("Customers confirmed") == len(expected.customers)
     assert run.row("Rejected") == len(expected.rejected)
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
 
 
 # --- where it is, and who may see it ------------------------------------------------------------

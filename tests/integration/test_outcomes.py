@@ -20,7 +20,7 @@ from tests.integration.conftest import (
     wait_until,
 )
 from tests.integration.repairable import AN_HOUR
-from tests.integration.truth import assert_files_tell, rejections, truth
+from tests.integration.truth import assert_files_match, rejections, truth
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_a_customer_refused_after_the_202_is_rejected_with_the_reason_of_voucher
     assert run.row("Rejected") == verdict.refused == len(expected.rejected) > 5
     assert run.row("Customers confirmed") == verdict.arrived
     assert not run.has_row("Customers sent")
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
     customers = {profile.segment_id: profile.customer for profile in map(_profile_of(sandbox.options), range(400))}
     for row in rejections(segsync):
         customer = customers[row["segment_id"]]
@@ -148,7 +148,7 @@ def test_results_that_a_killed_run_waited_for_are_read_by_the_resume_which_sends
     assert after.segment_calls == before.segment_calls
     assert run.row("Customers confirmed") == after.arrived
     assert run.row("Rejected") == after.refused > 0
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
 
 
 def _looks(sandbox: SandboxProcess) -> int:
@@ -227,5 +227,5 @@ def test_a_poison_customer_in_every_tenth_batch_costs_itself_alone(
     assert verdict.accepted == verdict.expected - verdict.refused
     assert run.row("Rejected") == verdict.refused == len(expected.rejected)
     assert run.row("Customers confirmed") == verdict.arrived
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
     assert all(row["stage"] == "upsert" and "refused" in row["reason"] for row in rejections(segsync))

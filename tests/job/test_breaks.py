@@ -48,7 +48,7 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
     assert world.voucherify.written == users(*(each for each in range(300) if each % 10))
 
 
-async def test_what_stops_the_calls_for_outcomes_stops_the_import_as_it_is(world: World) -> None:
+async def test_an_error_of_the_calls_for_results_stops_the_import_unchanged(world: World) -> None:
     async def refuse() -> dict[str, str]:
         raise refused(400)
 

@@ -53,7 +53,7 @@ class World:
         self.at_event: Callable[[Event], None] = lambda _event: None
 
     async def run(self, *, settings: Mapping[str, Any] | None = None, **options: Any) -> ImportReport:
-        """An import by a process of its own. Whatever happened, its report and the ledger say the same."""
+        """Run an import, as a new process would. Its report and the ledger must agree, whatever happens."""
         self.events = []
 
         def on_event(event: Event) -> None:
@@ -73,7 +73,7 @@ class World:
         recorded = read_status(self.ledger).runs
         for outcomes in (report.outcomes, *(run.outcomes for run in recorded)):
             assert smallest(outcomes) >= 0
-        if options.get("retry_rejected"):  # which may be of several runs
+        if options.get("retry_rejected"):  # a retry may cover several runs
             return report
         state = "limited" if report.state == "done" and report.resume_offset else report.state
         assert state in [run.state for run in recorded]
@@ -83,7 +83,7 @@ class World:
         return report
 
     async def run_killed(self, event: int, seed: str, **options: Any) -> bool:
-        """Kill -9 at this event; whether it came so far. The ledger is then as it was at that moment."""
+        """Kill the run at this event, and return whether it got there. The ledger is then as it was at that moment."""
         killed = self.directory.parent / f"killed-{seed}"
         left = event
 
@@ -114,7 +114,7 @@ class World:
         return read_status(self.ledger).runs[run]
 
     def rejected(self) -> dict[str, str]:
-        """Who is rejected according to the ledger, and at which stage."""
+        """The rejected profiles of the ledger, and the stage of each."""
         with reading(self.ledger) as db:
             return dict(db.execute("SELECT segment_id, stage FROM rejections").fetchall())
 

@@ -43,7 +43,7 @@ def test_a_new_ledger_and_all_that_lies_beside_it_is_for_its_owner_alone(path: P
 
 
 @pytest.mark.parametrize("was_there", ["empty", "ledger"])
-def test_one_that_was_open_to_all_is_for_its_owner_alone_when_it_is_used(path: Path, was_there: str) -> None:
+def test_a_ledger_that_was_open_to_all_is_for_its_owner_alone_when_it_is_used(path: Path, was_there: str) -> None:
     path.touch()
     if was_there == "ledger":
         open_ledger(path).close()
@@ -66,7 +66,7 @@ def test_a_temporary_ledger_leaves_nothing_behind(path: Path, monkeypatch: pytes
 # --- where it cannot be written -------------------------------------------------------------------------------
 
 
-def test_a_directory_is_no_ledger(tmp_path: Path) -> None:
+def test_a_directory_is_not_a_ledger(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=f"The ledger {tmp_path} cannot be written"):
         open_ledger(tmp_path)
 
@@ -84,7 +84,7 @@ def test_a_lock_that_cannot_be_made_is_named_at_the_start(path: Path) -> None:
         open_ledger(path)
 
 
-def test_a_ledger_that_may_only_be_read_is_no_ledger_to_use(path: Path) -> None:
+def test_a_ledger_that_may_only_be_read_is_refused(path: Path) -> None:
     with open_ledger(path) as ledger:
         ledger.read(lambda db: db.execute("PRAGMA query_only=1"))
         with pytest.raises(LedgerError, match=f"{path} cannot be written: attempt to write a readonly database"):
@@ -141,7 +141,7 @@ def test_a_second_import_on_the_same_ledger_is_refused_until_the_first_has_ended
         assert second.read(notes) == ["1", "2"]
 
 
-def test_so_is_one_of_another_process_and_a_killed_one_holds_nothing(path: Path) -> None:
+def test_an_import_of_another_process_is_refused_too_and_a_killed_one_holds_nothing(path: Path) -> None:
     with held_by_another_process(path) as process:
         assert is_in_use(path)
         with pytest.raises(LedgerError, match="Another segsync uses"):
@@ -181,7 +181,7 @@ def test_a_reader_changes_nothing(path: Path) -> None:
 # --- what is never in it --------------------------------------------------------------------------------------
 
 
-def test_a_source_id_is_known_again_but_not_kept(path: Path) -> None:
+def test_a_source_id_is_recognized_but_not_stored(path: Path) -> None:
     source_id = "ada.lovelace@example.com"
     with open_ledger(path) as ledger:
         run = begin(ledger)

@@ -45,7 +45,7 @@ def overwritten(path: Path) -> None:
 
 
 def without_its_tables(path: Path) -> None:
-    """The page on which SQLite says what tables there are."""
+    """Blank the page that holds SQLite's list of tables."""
     content = bytearray(path.read_bytes())
     content[100:4096] = bytes(3996)
     path.write_bytes(content)
@@ -110,19 +110,19 @@ def test_what_is_not_this_imports_ledger_is_named_and_left_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("make", "said"), [(make, said) for make, _, _, said in WRONG if make not in (as_it_is, overwritten)]
+    ("make", "message"), [(make, message) for make, _, _, message in WRONG if make not in (as_it_is, overwritten)]
 )
-def test_who_only_reads_is_told_the_same(path: Path, make: Callable[[Path], None], said: str) -> None:
+def test_a_reader_gets_the_same_error(path: Path, make: Callable[[Path], None], message: str) -> None:
     with open_ledger(path) as ledger:
         fill(ledger)
     make(path)
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=said), reading(path) as db:
+    with pytest.raises(LedgerError, match=message), reading(path) as db:
         runs.runs(db)
     assert path.read_bytes() == before
 
 
-def test_who_reads_a_page_that_was_overwritten_is_told_of_the_damage(path: Path) -> None:
+def test_reading_an_overwritten_page_raises_the_damage(path: Path) -> None:
     with open_ledger(path) as ledger:
         fill(ledger)
     overwritten(path)
@@ -133,7 +133,7 @@ def test_who_reads_a_page_that_was_overwritten_is_told_of_the_damage(path: Path)
 
 
 @pytest.mark.parametrize("what", [b"use_3_50", b"use_3_r"])
-def test_bytes_overwritten_inside_of_what_a_row_says_are_damage_too(path: Path, what: bytes) -> None:
+def test_bytes_overwritten_inside_a_row_are_damage_too(path: Path, what: bytes) -> None:
     """SQLite's own check looks at the structure alone, so it shows when the row is read."""
     with open_ledger(path) as ledger:
         run = fill(ledger)

@@ -52,7 +52,7 @@ def broken(_db: Connection) -> None:
     raise sqlite3.OperationalError("disk I/O error")
 
 
-async def test_a_write_that_fails_is_told_by_the_next_one(path: Path) -> None:
+async def test_a_write_that_fails_is_raised_by_the_next_one(path: Path) -> None:
     with open_ledger(path) as ledger:
         ledger.write(broken)
         with suppress(OutputError):
@@ -61,7 +61,7 @@ async def test_a_write_that_fails_is_told_by_the_next_one(path: Path) -> None:
             ledger.write(note("1"))
 
 
-async def test_a_write_that_fails_is_told_when_all_has_to_be_written(path: Path) -> None:
+async def test_a_write_that_fails_is_raised_when_all_has_to_be_written(path: Path) -> None:
     with open_ledger(path) as ledger:
         ledger.write(broken)
         with pytest.raises(OutputError, match="disk I/O error"):
@@ -92,7 +92,7 @@ async def test_a_full_disk_is_named_and_what_was_written_before_it_stays(path: P
 
 
 def test_nothing_is_written_past_a_write_that_failed(path: Path) -> None:
-    """Else a page could be settled without its rejections, which then pass for customers."""
+    """Otherwise a page could be done without its rejections, which would then count as customers."""
     may_begin = threading.Event()
     with open_ledger(path) as ledger:
         ledger.write(lambda _db: may_begin.wait(10))
@@ -139,8 +139,8 @@ async def test_changes_of_a_short_time_are_one_transaction(path: Path) -> None:
     assert commits <= 5
 
 
-async def test_to_cancel_who_keeps_up_loses_no_write(path: Path) -> None:
-    """A gap would be worse than an end: what comes behind it is written all the same when the ledger is closed."""
+async def test_cancelling_the_wait_for_writes_loses_no_write(path: Path) -> None:
+    """A gap would be worse than an end: later writes are still carried out when the ledger is closed."""
     may_go_on = threading.Event()
     with open_ledger(path) as ledger:
         slow = asyncio.ensure_future(ledger.ask(lambda _db: may_go_on.wait(10)))
@@ -163,7 +163,7 @@ async def test_to_cancel_who_keeps_up_loses_no_write(path: Path) -> None:
 async def test_a_failure_that_nobody_waits_for_any_more_prints_no_traceback(
     path: Path, wait: Callable[[Ledger], Coroutine[object, object, object]]
 ) -> None:
-    """As where a full disk stops an import while several of its tasks wait for the ledger."""
+    """For example, a full disk stops an import while several of its tasks wait for the ledger."""
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     may_go_on = threading.Event()

@@ -68,7 +68,7 @@ def test_without_confirmation_it_is_sent_at_once(ledger: Ledger) -> None:
     assert outcomes(ledger) == {"a": SENT, "b": SENT}
 
 
-def test_who_is_not_sent_has_a_row_before_the_page_is_done(ledger: Ledger) -> None:
+def test_a_profile_that_is_not_sent_has_a_row_before_its_page_is_done(ledger: Ledger) -> None:
     run = begin(ledger)
     record = recorder.for_listing(ledger, run, done_pages=0, is_followed=True).record
     record(ProfileWithoutIdentifier("a"))

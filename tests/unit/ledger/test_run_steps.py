@@ -1,4 +1,4 @@
-"""What the ledger says of a run after the steps of a single history."""
+"""The state of a run in the ledger after the steps of a single history."""
 
 from __future__ import annotations
 

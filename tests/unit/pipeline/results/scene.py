@@ -29,7 +29,7 @@ from tests.support.ledgers import MemoryVoucherify, begin, outcomes_of, run_of
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what must happen, for as long as a busy machine needs for it."""
+    """Wait for what must happen, for as long as a busy machine needs."""
     while not holds():  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0.001)
 
@@ -54,54 +54,54 @@ class Scene:
         self.begin_process(voucherify)
 
     def begin_process(self, voucherify: Results | None = None) -> None:
-        """From now on all that was sent is of an earlier process."""
+        """Begin a process, to which all that was sent is of an earlier one."""
         self.events: list[Event] = []
         self.counters = Counters(str(self.pages), outcomes_of(self.ledger, self.run))
         self.reader = ResultReader(
             voucherify or self.voucherify,
             self.ledger,
             since=self.run,
-            on_event_of=lambda _run: self.tell,
+            on_event_of=lambda _run: self.emit,
             patience_seconds=self.patience_seconds,
         )
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         self.events.append(event)
         self.counters.count(event)
 
     def send(self, customers: int | Sequence[str], result: UpsertResult | None) -> list[str]:
-        """A page of customers in one upsert that will end so; their source ids."""
+        """Send a page of customers in one upsert with this result, and return their source ids."""
         number = self.pages + 1
         ids = customers if not isinstance(customers, int) else [f"c{number}-{i}" for i in range(customers)]
         record = recorder.for_listing(self.ledger, self.run, done_pages=0, is_followed=True).record
         self.pages = number
-        self.tell(PageListed(str(number), len(ids)))
+        self.emit(PageListed(str(number), len(ids)))
         self._send(record, number, ids, result)
         record(PageDone(number, "", str(number), Outcomes(sent=len(ids))))
         return list(ids)
 
-    def send_again(self, result: Callable[[list[str]], UpsertResult | None]) -> None:
-        """Replay what is pending, in upserts that end so."""
+    def replay(self, result: Callable[[list[str]], UpsertResult | None]) -> None:
+        """Replay what is pending, in upserts with these results."""
         numbers = self.ledger.read(partial(batches.replays, since=0)).get(self.run, [])
         record = recorder.for_replays(self.ledger, self.run, numbers, is_followed=True).record
         for number, batch in enumerate(numbers, 1):
             members = self.ledger.read(partial(batches.members_of, batch=batch))
             ids = [each.segment_id.removeprefix("use_") for each in members if each.counts]
-            self.tell(PageReplayed(len(ids), is_retry=False))
+            self.emit(PageReplayed(len(ids), is_retry=False))
             self._send(record, number, ids, result(ids))
             record(PageDone(number, "", None, Outcomes(sent=len(ids))))
 
     def _send(self, record: OnEvent, page: int, ids: Sequence[str], result: UpsertResult | None) -> None:
         self.actions += 1
         action_id = f"aa_{self.actions}"
-        self.voucherify.outcomes[action_id] = result
+        self.voucherify.results[action_id] = result
         event = BatchSent(action_id, tuple(SentProfile(page, f"use_{each}", each) for each in ids))
         record(event)
-        self.tell(event)
+        self.emit(event)
         self.reader.remember(event)
 
     async def begin(self) -> None:
-        """So that what is sent from here on is of this process."""
+        """Begin the process, so that what is sent from here on is of this one."""
         await self.follow()
         self.voucherify.calls.clear()
 
@@ -113,7 +113,7 @@ class Scene:
 
     @property
     def outcomes(self) -> Outcomes:
-        """As the ledger has them, which is as the events report."""
+        """The outcomes in the ledger, which are those that the events report."""
         outcomes = outcomes_of(self.ledger, self.run)
         assert outcomes == self.counters.outcomes
         return outcomes

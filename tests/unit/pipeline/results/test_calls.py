@@ -27,8 +27,8 @@ async def test_of_many_a_listing_shows_which_have_ended(scene: Scene) -> None:
     calls = Counter(scene.voucherify.calls)
     del calls["listing"]
     assert calls == Counter({f"aa_{number}": 1 for number in range(2, 81, 2)})
-    for action_id in scene.voucherify.outcomes:
-        scene.voucherify.outcomes[action_id] = done(1)
+    for action_id in scene.voucherify.results:
+        scene.voucherify.results[action_id] = done(1)
     await following
     assert scene.outcomes == Outcomes(confirmed=80)
 
@@ -57,7 +57,7 @@ async def test_an_old_one_that_is_stuck_does_not_hide_the_others(scene: Scene, c
     following = asyncio.ensure_future(scene.follow())
     await until(lambda: len(set(scene.ended)) == count - 1)
     assert not following.done()
-    scene.voucherify.outcomes["aa_1"] = done(1)
+    scene.voucherify.results["aa_1"] = done(1)
     await following
     assert scene.outcomes == Outcomes(confirmed=count)
 

@@ -28,18 +28,18 @@ async def test_customers_of_an_action_that_is_done_are_confirmed(scene: Scene) -
     assert scene.outcomes == Outcomes(sent=100)
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=100)
-    assert scene.events[-1] == ActionEnded("aa_1", 100, 100, request_id="req-outcome")
+    assert scene.events[-1] == ActionEnded("aa_1", 100, 100, request_id="req-result")
     assert scene.open_upserts() == 0
 
 
 @pytest.mark.parametrize("status", ["ENQUEUED", "IN_PROGRESS", "a status of tomorrow"])
-async def test_one_that_has_not_ended_is_waited_for(scene: Scene, status: str) -> None:
+async def test_an_action_that_has_not_ended_is_waited_for(scene: Scene, status: str) -> None:
     scene.send(3, not_ended(status))
     following = asyncio.ensure_future(scene.follow())
     await asyncio.sleep(0.02)
     assert not following.done()
     assert scene.outcomes == Outcomes(sent=3)
-    scene.voucherify.outcomes["aa_1"] = done(3)
+    scene.voucherify.results["aa_1"] = done(3)
     await following
     assert scene.outcomes == Outcomes(confirmed=3)
 
@@ -48,23 +48,23 @@ async def test_a_refused_customer_is_rejected_with_voucherifys_reason_and_all_th
     scene: Scene,
 ) -> None:
     ids = scene.send(100, None)
-    scene.voucherify.outcomes["aa_1"] = done(100, ids[7:9])
+    scene.voucherify.results["aa_1"] = done(100, ids[7:9])
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=98, rejected=2)
-    assert scene.rejections == [Rejection(f"use_{each}", each, "confirm", REASON, "req-outcome") for each in ids[7:9]]
+    assert scene.rejections == [Rejection(f"use_{each}", each, "confirm", REASON, "req-result") for each in ids[7:9]]
     assert [type(event) for event in scene.events[-3:]] == [ProfileRejected, ProfileRejected, ActionEnded]
 
 
 async def test_where_the_answer_names_all_who_were_refused_no_report_is_read(scene: Scene) -> None:
     ids = scene.send(10, None)
-    scene.voucherify.outcomes["aa_1"] = done(10, ids[:2], reports=("https://files/1",))
+    scene.voucherify.results["aa_1"] = done(10, ids[:2], reports=("https://files/1",))
     await scene.follow()
     assert scene.voucherify.calls == ["aa_1"]
 
 
-async def test_where_it_names_too_few_the_reports_name_the_others(scene: Scene) -> None:
+async def test_where_the_answer_names_too_few_the_reports_name_the_others(scene: Scene) -> None:
     ids = scene.send(100, None)
-    scene.voucherify.outcomes["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1", "https://files/2"))
+    scene.voucherify.results["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1", "https://files/2"))
     scene.voucherify.reports = {"https://files/1": ids[:20], "https://files/2": ids[20:30]}
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=70, rejected=30)
@@ -84,11 +84,11 @@ async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_replaye
 ) -> None:
     ids = scene.send(100, None)
     scene.voucherify.reports = {"https://files/1": error}
-    scene.voucherify.outcomes["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1",))
+    scene.voucherify.results["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1",))
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=10, pending=90)
     assert scene.rejected == ids[:10]
-    scene.send_again(lambda again: done(90, again[:20], listed=0, reports=("https://files/1",)))
+    scene.replay(lambda again: done(90, again[:20], listed=0, reports=("https://files/1",)))
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=100)
     assert scene.rejected == ids
@@ -96,11 +96,11 @@ async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_replaye
     assert error.message in scene.rejections[-1].reason
 
 
-async def test_what_is_replayed_and_goes_through_then_is_confirmed(scene: Scene) -> None:
+async def test_replayed_customers_that_succeed_are_confirmed(scene: Scene) -> None:
     ids = scene.send(100, None)
-    scene.voucherify.outcomes["aa_1"] = done(100, ids[:30], listed=10)
+    scene.voucherify.results["aa_1"] = done(100, ids[:30], listed=10)
     await scene.follow()
-    scene.send_again(lambda again: done(90, again[:20]))
+    scene.replay(lambda again: done(90, again[:20]))
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=70, rejected=30)
     assert scene.rejected == ids[:30]
@@ -109,15 +109,15 @@ async def test_what_is_replayed_and_goes_through_then_is_confirmed(scene: Scene)
 @pytest.mark.parametrize(
     ("done_count", "failed_count"), [(97, None), (97, 0), (97, 3), (None, 3)], ids=["done", "both", "all", "failed"]
 )
-async def test_customers_that_were_not_written_and_are_not_named_are_no_customers(
+async def test_customers_that_were_neither_written_nor_named_are_not_confirmed(
     scene: Scene, done_count: int | None, failed_count: int | None
 ) -> None:
-    scene.send(100, UpsertResult("DONE", True, done_count, failed_count, (), (), "req-outcome"))
+    scene.send(100, UpsertResult("DONE", True, done_count, failed_count, (), (), "req-result"))
     await scene.follow()
     assert scene.outcomes == Outcomes(pending=100)
 
 
-async def test_an_action_that_counts_nothing_is_taken_at_its_word(scene: Scene) -> None:
+async def test_an_action_without_counts_is_judged_by_its_success_flag(scene: Scene) -> None:
     scene.send(10, UpsertResult("DONE", True, None, None, (), (), None))
     scene.send(20, UpsertResult("DONE", False, None, None, (), (), None))
     await scene.follow()
@@ -136,13 +136,13 @@ GONE = [(failed, "FAILED in Voucherify"), (lambda: None, "is not known to Vouche
 
 
 @pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
-async def test_an_action_that_came_to_nothing_is_repeated_once_and_its_customers_are_rejected_then(
+async def test_a_failed_action_is_replayed_once_and_its_customers_are_rejected_then(
     scene: Scene, result: Callable[[], UpsertResult | None], reason: str
 ) -> None:
     ids = scene.send(5, result())
     await scene.follow()
     assert (scene.outcomes, scene.rejections) == (Outcomes(pending=5), [])
-    scene.send_again(lambda _: result())
+    scene.replay(lambda _: result())
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=5)
     assert scene.rejections == [
@@ -163,7 +163,7 @@ async def test_many_of_them_in_a_row_stop_the_import(
     assert scene.rejections == []
 
 
-async def test_one_that_is_done_between_them_says_that_not_all_fail(scene: Scene) -> None:
+async def test_one_that_is_done_between_them_shows_that_not_all_fail(scene: Scene) -> None:
     for _ in range(FAILED_IN_A_ROW - 1):
         scene.send(2, failed())
     scene.send(2, done(2))

@@ -19,12 +19,12 @@ from tests.unit.pipeline.results.scene import Scene, until
 
 async def test_outcomes_that_an_earlier_process_left_open_are_read(scene: Scene) -> None:
     ids = scene.send(10, None)
-    scene.voucherify.outcomes["aa_1"] = done(10, ids[:1])
+    scene.voucherify.results["aa_1"] = done(10, ids[:1])
     scene.send(5, failed())
     scene.begin_process()
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=9, rejected=1, pending=5)
-    assert scene.rejections == [Rejection(f"use_{ids[0]}", ids[0], "confirm", REASON, "req-outcome")]
+    assert scene.rejections == [Rejection(f"use_{ids[0]}", ids[0], "confirm", REASON, "req-result")]
 
 
 async def test_only_customers_that_still_count_are_reported(ledger: Ledger) -> None:
@@ -38,7 +38,7 @@ async def test_only_customers_that_still_count_are_reported(ledger: Ledger) -> N
     ledger.read(partial(runs.resume_run, run=scene.run))
     scene.begin_process()
     assert scene.outcomes == Outcomes(sent=5)
-    scene.voucherify.outcomes["aa_old"] = done(4, ["ben", "dan"])
+    scene.voucherify.results["aa_old"] = done(4, ["ben", "dan"])
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=4, rejected=1)
     assert scene.rejected == ["ben"]
@@ -54,7 +54,7 @@ async def test_upserts_of_runs_that_do_not_matter_any_more_are_left_alone(ledger
     assert old.outcomes == Outcomes(sent=5)
 
 
-async def test_to_end_early_leaves_open_what_is_not_read(scene: Scene) -> None:
+async def test_an_early_end_leaves_unread_results_open(scene: Scene) -> None:
     scene.send(5, done(5))
     scene.send(5, not_ended())
     following = asyncio.ensure_future(scene.follow())
@@ -62,26 +62,26 @@ async def test_to_end_early_leaves_open_what_is_not_read(scene: Scene) -> None:
     following.cancel()
     assert await asyncio.gather(following, return_exceptions=True)
     assert scene.outcomes == Outcomes(confirmed=5, sent=5)
-    scene.voucherify.outcomes["aa_2"] = done(5)
+    scene.voucherify.results["aa_2"] = done(5)
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=10)
 
 
 async def test_an_outcome_that_could_not_be_written_into_the_files_stays_open(scene: Scene) -> None:
     ids = scene.send(5, None)
-    scene.voucherify.outcomes["aa_1"] = done(5, ids[:1])
+    scene.voucherify.results["aa_1"] = done(5, ids[:1])
 
     def disk_full(_event: Event) -> None:
         raise OutputError("rejected-profiles.csv cannot be written: No space left on device")
 
-    scene.tell = disk_full  # type: ignore[assignment, method-assign]
+    scene.emit = disk_full  # type: ignore[assignment, method-assign]
     with pytest.raises(OutputError):
         await scene.follow()
     assert outcomes_of(scene.ledger, scene.run) == Outcomes(sent=5)
     assert scene.open_upserts() == 1
 
 
-async def test_what_the_calls_raise_ends_it_and_leaves_all_open(scene: Scene) -> None:
+async def test_an_error_of_the_calls_ends_the_reading_and_leaves_all_open(scene: Scene) -> None:
     scene.send(5, done(5))
 
     async def refuse(_action_id: str) -> UpsertResult | None:
@@ -96,7 +96,7 @@ async def test_what_the_calls_raise_ends_it_and_leaves_all_open(scene: Scene) ->
 async def test_rejections_of_a_failed_upsert_name_the_source_ids_of_this_process(scene: Scene) -> None:
     scene.send(2, failed())
     await scene.follow()
-    scene.send_again(lambda _: failed())
+    scene.replay(lambda _: failed())
     scene.begin_process()
     await scene.follow()
     assert scene.rejected == [None, None]  # the ledger does not know them

@@ -23,7 +23,7 @@ async def test_three_batches_all_of_whose_customers_were_refused_stop_the_import
     """E.g. a metadata schema that lacks a property."""
     for _ in range(4):
         ids = scene.send(10, None)
-        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(10, ids)
+        scene.voucherify.results[f"aa_{scene.actions}"] = done(10, ids)
     with pytest.raises(StopError, match="refused all 30 customers of 3 bulk upserts in a row") as raised:
         await scene.follow()
     assert REASON in str(raised.value)
@@ -34,7 +34,7 @@ async def test_three_batches_all_of_whose_customers_were_refused_stop_the_import
 async def test_one_success_between_them_makes_them_rejections(scene: Scene) -> None:
     for result in ("refused", "refused", "done", "refused", "refused"):
         ids = scene.send(50, None)
-        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(50, ids if result == "refused" else ())
+        scene.voucherify.results[f"aa_{scene.actions}"] = done(50, ids if result == "refused" else ())
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=50, rejected=200)
 
@@ -46,16 +46,16 @@ async def test_a_batch_of_refused_customers_waits_for_the_next_and_is_not_asked_
     await asyncio.sleep(0.02)
     assert scene.rejections == []
     assert scene.outcomes == Outcomes(sent=20)
-    scene.voucherify.outcomes["aa_2"] = done(10)
+    scene.voucherify.results["aa_2"] = done(10)
     await following
     assert scene.rejected == ids
     assert scene.voucherify.calls.count("aa_1") == 1
 
 
-async def test_at_the_end_of_all_they_are_rejections(scene: Scene) -> None:
+async def test_at_the_end_of_the_import_they_are_rejections(scene: Scene) -> None:
     for _ in range(2):
         ids = scene.send(50, None)
-        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(50, ids)
+        scene.voucherify.results[f"aa_{scene.actions}"] = done(50, ids)
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=100)
 
@@ -63,7 +63,7 @@ async def test_at_the_end_of_all_they_are_rejections(scene: Scene) -> None:
 async def test_a_few_customers_in_small_batches_stop_nothing(scene: Scene) -> None:
     for _ in range(8):
         ids = scene.send(3, None)
-        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(3, ids)
+        scene.voucherify.results[f"aa_{scene.actions}"] = done(3, ids)
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=24)
 
@@ -71,17 +71,17 @@ async def test_a_few_customers_in_small_batches_stop_nothing(scene: Scene) -> No
 async def test_those_of_an_earlier_process_are_replayed_since_the_schema_may_be_fixed(scene: Scene) -> None:
     for _ in range(4):
         ids = scene.send(10, None)
-        scene.voucherify.outcomes[f"aa_{scene.actions}"] = done(10, ids)
+        scene.voucherify.results[f"aa_{scene.actions}"] = done(10, ids)
     scene.begin_process()
     await scene.follow()
     assert scene.outcomes == Outcomes(pending=40)
-    scene.send_again(lambda again: done(10, again))
+    scene.replay(lambda again: done(10, again))
     await scene.follow()
     assert scene.outcomes == Outcomes(rejected=40)
 
 
-async def test_so_do_batches_that_were_refused_as_a_whole_by_their_counts_alone(scene: Scene) -> None:
-    """Where nobody is named, all who were sent would be rejected, upsert by upsert, to the end of the space."""
+async def test_batches_refused_as_a_whole_by_their_counts_alone_stop_the_import_too(scene: Scene) -> None:
+    """No customer is named, so all would be rejected, upsert by upsert, to the end of the space."""
     for _ in range(FAILED_IN_A_ROW):
         scene.send(100, UpsertResult("DONE", False, 0, 100, (), (), None))
     with pytest.raises(StopError):
@@ -100,7 +100,7 @@ async def test_when_nothing_ends_any_more_the_import_stops_and_the_outcomes_stay
     with pytest.raises(StopError, match=r"ended none of 2 bulk upserts \(40 customers\) for 0 s.*resumed"):
         await scene.follow()
     assert scene.outcomes == Outcomes(sent=40)
-    scene.voucherify.outcomes = {"aa_1": done(30), "aa_2": done(10)}
+    scene.voucherify.results = {"aa_1": done(30), "aa_2": done(10)}
     scene.begin_process()
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=40)
@@ -116,11 +116,11 @@ async def test_every_end_renews_the_patience(ledger: Ledger) -> None:
     async def end(action_id: str) -> None:
         calls = len(scene.voucherify.calls) + 10
         await until(lambda: len(scene.voucherify.calls) >= calls)  # looks at which nothing has ended
-        scene.voucherify.outcomes[action_id] = done(1)
+        scene.voucherify.results[action_id] = done(1)
         await until(lambda: action_id in scene.ended)
 
     following = asyncio.ensure_future(scene.follow())
-    for action_id in list(scene.voucherify.outcomes):
+    for action_id in list(scene.voucherify.results):
         now += 6.0
         await end(action_id)
     await following
@@ -135,7 +135,7 @@ async def test_while_customers_are_still_sent_nobody_loses_patience(ledger: Ledg
     following = asyncio.ensure_future(scene.reader.follow(all_sent))
     await asyncio.sleep(0.1)
     assert not following.done()
-    scene.voucherify.outcomes["aa_1"] = done(1)
+    scene.voucherify.results["aa_1"] = done(1)
     all_sent.set()
     await following
     assert scene.outcomes == Outcomes(confirmed=1)

@@ -125,7 +125,7 @@ def test_when_fewer_are_read_at_a_time_again_nobody_is_lost() -> None:
     assert sorted(job.sink.received) == sorted(f"user-{index}" for index in range(3000))
 
 
-def test_the_last_profiles_are_no_reason_to_read_more_at_a_time() -> None:
+def test_the_last_profiles_do_not_raise_the_concurrency() -> None:
     source = MemorySource(300)
     source.seconds = lambda index: 60.0 if index == 299 else READ_SECONDS
     source.usage = lambda: Usage(1.0, 0.01) if source.reads == 300 else None
@@ -154,8 +154,8 @@ def test_one_slow_profile_holds_up_nobody_but_its_page() -> None:
     source.seconds = lambda index: 100.0 if index == 150 else READ_SECONDS
     job = Import(source, MemorySink())
     job.run()
-    settled = [event.cursor for event in job.events if isinstance(event, PageDone)]
-    assert settled == [str(start) for start in range(0, 3000, 100)]
+    done = [event.cursor for event in job.events if isinstance(event, PageDone)]
+    assert done == [str(start) for start in range(0, 3000, 100)]
     assert sum(time < 30 for time in job.sink.times) >= 28
 
 

@@ -148,7 +148,7 @@ def test_many_pages_of_profiles_that_are_all_refused_once_more_do_not_stand_stil
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])
-def test_whoever_is_replayed_while_the_service_is_away_is_not_rejected_for_that(where: str) -> None:
+def test_profiles_replayed_while_the_service_is_away_are_not_rejected(where: str) -> None:
     source, sink = MemorySource(300), MemorySink()
     away = TransientError("away", service="Test")
     if where == "source":
