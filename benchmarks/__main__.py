@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from benchmarks.machine import this_machine
 from benchmarks.page import PAGE_FILE, sections, write_page
-from benchmarks.progress import say
+from benchmarks.progress import announce
 from benchmarks.questions import cost, growth, limits, price
 from benchmarks.results import CAVEATS, FORMAT, Results
 
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write(results, directory)
     found = [*problems(results), *problems_of_files(results, directory)]
     for problem in found:
-        say(f"PROBLEM: {problem}")
-    say(f"results are in {directory}; {len(found) or 'no'} problems")
+        announce(f"PROBLEM: {problem}")
+    announce(f"results are in {directory}; {len(found) or 'no'} problems")
     return 1 if found else 0
 
 

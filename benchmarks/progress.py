@@ -8,7 +8,7 @@ import time
 _started = time.monotonic()
 
 
-def say(what: str) -> None:
+def announce(what: str) -> None:
     """A line to standard error, with the minutes and seconds since the start."""
     seconds = int(time.monotonic() - _started)
     print(f"{seconds // 60}:{seconds % 60:02d} {what}", file=sys.stderr, flush=True)

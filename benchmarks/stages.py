@@ -24,8 +24,7 @@ from segsync.connectors.base import MAX_BODY_BYTES
 from segsync.connectors.http.client import ApiClient
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.events import BatchSent, PageDone, SentProfile, ignore
-from segsync.ledger import batches as entries
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
@@ -132,7 +131,7 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
         tempfile.TemporaryDirectory() as directory,
         Ledger(Path(directory, "segsync.db"), owner=SINK, source=SOURCE) as ledger,
     ):
-        run = await ledger.ask(partial(accounts.begin_run, first_offset=FIRST_OFFSET, source=ledger.source))
+        run = await ledger.ask(partial(runs.begin_run, first_offset=FIRST_OFFSET, source=ledger.source))
         recorder = for_listing(ledger, run.id, done_pages=0, is_followed=is_confirmed)
         for number, first in enumerate(range(0, len(profiles), A_PAGE), start=1):
             members = [SentProfile(number, each.segment_id, each.source_id) for each in profiles[first:][:A_PAGE]]
@@ -145,9 +144,9 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
 
 async def read_outcome(ledger: Ledger, run: int) -> None:
     """Record that no customer of the one open batch was refused."""
-    [batch] = await ledger.ask(partial(entries.open_upserts, since=run, most=1000))
-    await ledger.ask(partial(entries.members_of, batch=batch.id))
-    await ledger.ask(partial(entries.end_batch, batch=batch, rejections=[], again=[]))
+    [batch] = await ledger.ask(partial(batches.open_upserts, since=run, most=1000))
+    await ledger.ask(partial(batches.members_of, batch=batch.id))
+    await ledger.ask(partial(batches.end_batch, batch=batch, rejections=[], again=[]))
 
 
 async def cpu_microseconds(stage: Stage, count: int) -> float:

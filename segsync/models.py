@@ -82,7 +82,7 @@ class Rejection(Struct, frozen=True):
 
 
 class RejectionGroup(Struct, frozen=True):
-    """`profiles` were rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` are some of them."""
+    """`profiles` rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` are some of them."""
 
     stage: Stage
     reason: str

@@ -1,4 +1,4 @@
-"""What tests share: a sandbox in a process of its own, and an event loop whose time costs nothing."""
+"""What tests share: a sandbox in another process, and an event loop whose time costs nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start_sandbox() -> Iterator[StartSandbox]:
 
 
 ITERATION_SECONDS = 1e-6
-"""What one turn of the loop takes: time has to pass for who looks at the clock again and again."""
+"""What one turn of the loop takes: time has to pass for code that polls the clock."""
 
 
 class VirtualTime(selectors.DefaultSelector):

@@ -15,7 +15,7 @@ from msgspec import Struct
 from benchmarks.lineup import FLOOR, SEGSYNC_UNLIMITED
 from benchmarks.markdown import table
 from benchmarks.measure import Run, incomplete, run_import, run_module, short
-from benchmarks.progress import say
+from benchmarks.progress import announce
 from benchmarks.questions.growth import unlimited
 
 FULL: Final = (5, 10_000)
@@ -50,7 +50,7 @@ def ask(*, is_quick: bool) -> Cost:
     options = unlimited(customers)
     found, helps = [], []
     for number in range(rounds):
-        say(f"cost: round {number + 1} of {rounds}")
+        announce(f"cost: round {number + 1} of {rounds}")
         contestants = (SEGSYNC_UNLIMITED, FLOOR)
         runs = {each.name: run_import(each, options) for each in contestants[:: 1 if number % 2 else -1]}
         found.append(Round(whole=runs[SEGSYNC_UNLIMITED.name], floor=runs[FLOOR.name]))

@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks.lineup import SEGSYNC_UNLIMITED
 from benchmarks.markdown import table
 from benchmarks.measure import Run, incomplete, run_import
-from benchmarks.progress import say
+from benchmarks.progress import announce
 from segsync.sandbox.options import SandboxOptions
 
 FULL: Final = (1_000, 10_000, 100_000)
@@ -37,7 +37,7 @@ def unlimited(profiles: int) -> SandboxOptions:
 def ask(*, is_quick: bool) -> list[Run]:
     runs = []
     for profiles in sizes(is_quick=is_quick):
-        say(f"growth: {profiles:,} profiles")
+        announce(f"growth: {profiles:,} profiles")
         runs.append(run_import(SEGSYNC_UNLIMITED, unlimited(profiles)))
     return runs
 

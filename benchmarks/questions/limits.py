@@ -25,7 +25,7 @@ from benchmarks.lineup import (
 )
 from benchmarks.markdown import table
 from benchmarks.measure import Contestant, Run, incomplete, run_import, short
-from benchmarks.progress import say
+from benchmarks.progress import announce
 from segsync.sandbox.options import SandboxOptions
 
 ENDS_OF_ORIGINAL: Final = ("Segment answered", "Voucherify answered")
@@ -111,7 +111,7 @@ def ask(*, is_quick: bool) -> list[Row]:
     rows = []
     for scenario in scenarios(is_quick=is_quick):
         for contestant, options in scenario.entries:
-            say(f"limits: {scenario}: {contestant.name}")
+            announce(f"limits: {scenario}: {contestant.name}")
             rows.append(Row(scenario, run_import(contestant, options)))
     return rows
 

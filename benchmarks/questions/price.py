@@ -16,7 +16,7 @@ from msgspec import Struct
 from benchmarks.lineup import FLOOR, SEGSYNC_UNCONFIRMED, SEGSYNC_UNLIMITED
 from benchmarks.markdown import table
 from benchmarks.measure import Run, incomplete, run_import, run_module, short
-from benchmarks.progress import say
+from benchmarks.progress import announce
 from benchmarks.questions.growth import unlimited
 from segsync.sandbox.process import SandboxProcess
 
@@ -81,11 +81,11 @@ def ask(*, is_quick: bool) -> Price:
     rounds, customers, customers_by_stage = QUICK if is_quick else FULL
     found = []
     for number in range(rounds):
-        say(f"price: with confirmation, without, and the floor, round {number + 1} of {rounds}")
+        announce(f"price: with confirmation, without, and the floor, round {number + 1} of {rounds}")
         found.append(
             Round(*(run_import(each, unlimited(customers)) for each in (SEGSYNC_UNLIMITED, SEGSYNC_UNCONFIRMED, FLOOR)))
         )
-    say("price: one profile, and the stages by themselves")
+    announce("price: one profile, and the stages by themselves")
     one_profile, one_profile_floor = (run_import(each, unlimited(1)) for each in (SEGSYNC_UNLIMITED, FLOOR))
     return Price(found, one_profile, one_profile_floor, measure_stages(customers_by_stage))
 

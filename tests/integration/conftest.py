@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -23,6 +23,9 @@ from segsync.commands.status import RunStatus, Status, print_status, read_status
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
+from tests.integration.repairable import RepairableSandbox
+
+StartRepairable = Callable[[SandboxOptions], RepairableSandbox]
 
 SEGSYNC = (sys.executable, "-m", "segsync")
 
@@ -49,7 +52,7 @@ def fast(profiles: int = 500, **options: object) -> SandboxOptions:
 
 
 def moment(sandbox: SandboxProcess) -> Verdict:
-    """What the sandbox has counted by now, with no regard to customers and actions that are still on their way."""
+    """What the sandbox has counted by now, without waiting for customers and actions that are under way."""
     with urlopen(f"{sandbox.url}/sandbox/verdict?last=0") as answer:  # noqa: S310 - our own
         return msgspec.json.decode(answer.read(), type=Verdict)
 
@@ -82,7 +85,7 @@ _STARTED: list[subprocess.Popen[str]] = []
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended, and what it said."""
+    """How a run ended, and what it printed."""
 
     code: int
     stdout: str
@@ -98,14 +101,14 @@ class Run:
 
     @property
     def customers(self) -> int:
-        """All that were upserted, whether their outcome was read or not."""
+        """All customers that were upserted, whether their result was read or not."""
         labels = ("Customers confirmed", "Customers sent")
         return sum(self.row(label) for label in labels if self.has_row(label))
 
 
 @dataclass(frozen=True)
 class Segsync:
-    """`python -m segsync` in a directory of its own, with no settings but those given."""
+    """`python -m segsync` in its own directory, with no settings but those given."""
 
     directory: Path
     command: tuple[str, ...] = SEGSYNC
@@ -143,22 +146,22 @@ class Segsync:
         return running
 
     def status(self) -> Status:
-        """What `status --json` tells."""
+        """What `status --json` prints."""
         return msgspec.json.decode(self("status", "--json").stdout, type=Status)
 
     def first_run(self, ledger: str = "segsync.db") -> RunStatus:
-        """What `status` tells of the first run, at once: for who waits for a moment."""
+        """The status of the first run, read without a process: for a test that waits for a moment."""
         return read_status(self.directory / ledger).runs[0]
 
-    def said_of(self, ledger: str, *, as_json: bool) -> str:
+    def status_output(self, ledger: str, *, as_json: bool) -> str:
         """What `status` prints of a ledger, without a process."""
-        with redirect_stdout(TextIOWrapper(BytesIO(), encoding="utf-8")) as said:
+        with redirect_stdout(TextIOWrapper(BytesIO(), encoding="utf-8")) as output:
             print_status(self.directory / ledger, as_json=as_json)
-        said.seek(0)
-        return said.read()
+        output.seek(0)
+        return output.read()
 
     def lines(self, name: str) -> list[str]:
-        """The lines of a file that the run left; none where it left none."""
+        """The lines of a file that the run left; none if it left no such file."""
         path = self.directory / name
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
@@ -170,8 +173,8 @@ def ended(running: subprocess.Popen[str]) -> Run:
     return Run(running.returncode, stdout, stderr)
 
 
-def _minds_ctrl_c() -> None:
-    """A shell without job control has what it starts in the background ignore it, the tests say."""
+def _heed_ctrl_c() -> None:
+    """Undo what a shell without job control does: it makes background processes, also the tests, ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -187,7 +190,7 @@ class Terminal:
             env=segsync.environment(sandbox, **settings),
             encoding="utf-8",
             timeout=PATIENCE_SECONDS,
-            preexec_fn=_minds_ctrl_c,
+            preexec_fn=_heed_ctrl_c,
         )
         self._child.setwinsize(50, 200)
 
@@ -205,7 +208,7 @@ class Terminal:
         self._child.sendintr()
 
     def ends(self) -> tuple[int | None, str]:
-        """The exit code, and what was said since the question, without colours."""
+        """The exit code, and the output since the question, without colours."""
         self._child.expect(pexpect.EOF)
         self._child.close()
         return self._child.exitstatus, _ESCAPES.sub("", str(self._child.before))
@@ -222,3 +225,10 @@ def _end_what_was_started() -> Iterator[None]:
 @pytest.fixture
 def segsync(tmp_path: Path) -> Segsync:
     return Segsync(tmp_path)
+
+
+@pytest.fixture
+def start_repairable() -> Iterator[StartRepairable]:
+    """Starts sandboxes that end with the test, and that can be repaired while they serve."""
+    with ExitStack() as stack:
+        yield lambda options: stack.enter_context(RepairableSandbox(options))

@@ -1,4 +1,4 @@
-"""A sandbox that can be broken and mended while it serves."""
+"""A sandbox that can be broken and repaired while it serves."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from segsync.sandbox.server import serve
 T = TypeVar("T")
 
 AN_HOUR = 3600.0
-"""For actions that do not end before the test says so: `pass_time(AN_HOUR)`."""
+"""Longer than a test: actions of this length end by `pass_time(AN_HOUR)`."""
 
 
 class RepairableSandbox(SandboxProcess):
-    """In a thread of this process, where it can be reached."""
+    """A sandbox in a thread of this process, where a test can change it."""
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -41,7 +41,7 @@ class RepairableSandbox(SandboxProcess):
         self._thread.join()
         self._loop.close()
 
-    def mend(self, *, action_seconds: float = 0.0) -> None:
+    def repair(self, *, action_seconds: float = 0.0) -> None:
         """Refuse nobody from now on. What was refused before stays so: those actions have ended."""
         self.options = replace(self.options, refused_at_once=0.0, refused_later=0.0, action_seconds=action_seconds)
         self._sandbox.voucherify._options = self.options

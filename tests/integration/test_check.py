@@ -131,7 +131,7 @@ async def test_a_strict_schema_refuses_what_it_does_not_define(segsync: Segsync)
     assert [(wrong.key, wrong.customers) for wrong in report.metadata.wrong_types] == [("plan", 4)]
 
 
-def test_deleted_profiles_cost_just_themselves(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_deleted_profiles_cost_only_themselves(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     report = report_of(segsync("check", "--json", sandbox=start_sandbox(fast(300, missing=0.2))))
     assert report.is_ok
     assert report.sample is not None

@@ -69,7 +69,7 @@ def test_completion_is_installed_where_the_shell_looks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_what_needs_no_import_waits_for_no_library_of_it(flag: str) -> None:
+def test_commands_without_an_import_do_not_load_its_libraries(flag: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "segsync", flag], capture_output=True, text=True, check=True
     )

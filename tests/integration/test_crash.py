@@ -31,34 +31,34 @@ from tests.integration.conftest import (
     wait_until_accepted,
     written,
 )
-from tests.integration.truth import assert_files_tell, truth
+from tests.integration.truth import assert_files_match, truth
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
 PROFILES = 1000
-SENT_TWICE_A_KILL = 300
-"""Customers: a few pages."""
+SENT_TWICE_PER_KILL = 300
+"""The most customers that are sent twice per kill: those of a few pages."""
 
 COUNTERS: dict[str, Callable[[Verdict], int]] = {
     "reading": lambda seen: seen.segment_calls,
     "sending": lambda seen: seen.accepted,
-    "hearing of outcomes": lambda seen: seen.action_reads + seen.action_listings,
+    "reading results": lambda seen: seen.action_reads + seen.action_listings,
 }
-"""What shows in the sandbox how far a process came."""
+"""Counts of the sandbox that show how far a process is."""
 
 MOMENTS = {
     "starting": (2, 0, 0.4),
     "reading": (4, 500, 0.03),
     "sending": (4, 400, 0.03),
-    "hearing of outcomes": (3, 4, 0.03),
-    "waiting for the last outcomes": (1, 0, 0.5),
+    "reading results": (3, 4, 0.03),
+    "waiting for the last results": (1, 0, 0.5),
 }
-"""How often, after how many of these and how many seconds later at most a process is killed."""
+"""Per moment: its weight, and the most calls (or customers) and seconds to wait before the kill."""
 
 
 def _space(seed: int) -> SandboxOptions:
-    """One in which every outcome is met."""
+    """A space whose profiles come to every outcome."""
     return fast(
         PROFILES, seed=seed, missing=0.02, refused_at_once=0.002, refused_later=0.02, action_seconds=0.5, latency_ms=2.0
     )
@@ -71,7 +71,7 @@ def _seed() -> int:
 
 
 def _reached(random: Random, segsync: Segsync, sandbox: SandboxProcess, running: subprocess.Popen[str]) -> str | None:
-    """Wait for a random moment of a run, and say what it was doing; None where the run ended before that."""
+    """Wait for a random moment of a run, and return what it was doing; None if the run ended before that."""
     [what] = random.choices(list(MOMENTS), [often for often, _, _ in MOMENTS.values()])
     _, most, most_seconds = MOMENTS[what]
     amount, later_seconds = random.randint(0, most), random.uniform(0, most_seconds)
@@ -90,14 +90,16 @@ def _reached(random: Random, segsync: Segsync, sandbox: SandboxProcess, running:
 
 
 def _latest(segsync: Segsync) -> RunStatus | None:
-    """What the ledger says of its only run."""
+    """The status of the only run in the ledger."""
     try:
         runs = read_status(segsync.directory / "segsync.db").runs
     except LedgerError as error:
-        if not re.search("There is no ledger|No import has run", str(error)):  # it is not there yet, or just being made
+        if not re.search(
+            "There is no ledger|No import has run", str(error)
+        ):  # there is none yet, or it is just being made
             raise
         return None
-    assert len(runs) <= 1, "a resume goes on with the run, it begins none"
+    assert len(runs) <= 1, "a resume continues the run, and begins no other"
     return runs[0] if runs else None
 
 
@@ -111,7 +113,7 @@ def _offset(segsync: Segsync) -> int:
     return int(run.offset or 0) if run else 0
 
 
-def _assert_promises_no_more_than_is_so(run: RunStatus, sandbox: SandboxProcess) -> None:
+def _assert_claims_no_more_than_was_done(run: RunStatus, sandbox: SandboxProcess) -> None:
     outcomes = run.outcomes
     assert min(outcomes.confirmed, outcomes.sent, outcomes.without_identifier, outcomes.rejected, outcomes.pending) >= 0
     assert run.offset in (None, str(outcomes.profiles)), "what is done is what lies before the offset"
@@ -122,7 +124,7 @@ def _assert_promises_no_more_than_is_so(run: RunStatus, sandbox: SandboxProcess)
 def _assert_is_complete(segsync: Segsync, sandbox: SandboxProcess, last: Run, kills: int) -> None:
     verdict, expected = sandbox.verdict(), truth(sandbox.options)
     assert verdict.is_right, verdict
-    assert verdict.accepted <= verdict.expected + SENT_TWICE_A_KILL * kills, "a few pages are sent twice, no more"
+    assert verdict.accepted <= verdict.expected + SENT_TWICE_PER_KILL * kills, "a few pages are sent twice, no more"
     outcomes = Outcomes(
         confirmed=len(expected.customers),
         without_identifier=len(expected.without_identifier),
@@ -133,19 +135,19 @@ def _assert_is_complete(segsync: Segsync, sandbox: SandboxProcess, last: Run, ki
     assert (run.state, run.outcomes, run.offset, run.open_upserts) == ("done", outcomes, None, 0)
     assert outcomes.confirmed == verdict.arrived
     assert outcomes.profiles == PROFILES
-    if last.stdout:  # the process that was killed last may have done all but say so
+    if last.stdout:  # the process that was killed last may have done all but print its summary
         assert last.code == 3
         assert last.row("Profiles listed") == PROFILES
         assert last.row("Customers confirmed") == outcomes.confirmed
         assert last.row("Without identifier") == outcomes.without_identifier
         assert last.row("Rejected") == outcomes.rejected
         assert last.row("Pending") == 0
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
 
 
 @pytest.mark.timeout(1200)  # 20 processes, and as many more as ended before they could be killed
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its_outcome(
+def test_killed_at_random_moments_and_resumed_until_done_every_profile_has_its_outcome(
     tmp_path: Path, start_sandbox: StartSandbox, number: signal.Signals
 ) -> None:
     random = Random(_seed())
@@ -164,7 +166,7 @@ def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its
             last = ended(running)
             if doing is None or last.code in (0, 3):
                 break
-            # SIGTERM before the program has got so far as to want it is that of the operating system.
+            # Before the program handles SIGTERM, the operating system does.
             assert last.code in (-number, 128 + number), last.stderr
             killed_while.append(doing)
             kills += 1
@@ -172,14 +174,14 @@ def test_killed_at_random_moments_and_resumed_until_done_every_profile_meets_its
                 assert run.state == "killed" or (number == signal.SIGTERM and run.state == "interrupted")
                 assert run.profiles >= profiles, "a resume never falls behind"
                 profiles = run.profiles
-                _assert_promises_no_more_than_is_so(run, sandbox)
+                _assert_claims_no_more_than_was_done(run, sandbox)
         else:
             last = segsync("--resume", sandbox=sandbox)
         _assert_is_complete(segsync, sandbox, last, kills)
     print(f"{imports} imports, killed while {', '.join(killed_while)}")
 
 
-def test_resume_begins_where_nothing_is_goes_on_where_something_is_and_rests_where_all_is_done(
+def test_resume_begins_continues_or_has_nothing_to_do_by_what_the_ledger_holds(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(600))
@@ -205,9 +207,7 @@ def test_resume_begins_where_nothing_is_goes_on_where_something_is_and_rests_whe
     assert calls(sandbox) == before
 
 
-def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
-    segsync: Segsync, start_sandbox: StartSandbox
-) -> None:
+def test_status_shows_a_run_under_way_and_the_same_run_killed(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(20_000))
     running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="600")
     wait_until_accepted(sandbox, 200)
@@ -229,26 +229,26 @@ def test_status_tells_of_a_run_under_way_and_of_the_same_run_killed(
     assert 0 < run.outcomes.confirmed <= sandbox.verdict().arrived
     assert status.next_command == "python -m segsync --resume"
 
-    said = segsync("status")
-    assert said.code == 0
-    assert "Run 1: crashed or was killed" in said.stdout
-    assert f"up to offset {run.offset}" in said.stdout
-    assert said.row("Profiles") == run.profiles
-    assert said.row("Customers confirmed") == run.outcomes.confirmed
-    assert said.row("Customers sent") == run.outcomes.sent
-    assert said.row("Without identifier") == run.outcomes.without_identifier
-    assert "To resume, run:\n  python -m segsync --resume" in said.stdout
+    shown = segsync("status")
+    assert shown.code == 0
+    assert "Run 1: crashed or was killed" in shown.stdout
+    assert f"up to offset {run.offset}" in shown.stdout
+    assert shown.row("Profiles") == run.profiles
+    assert shown.row("Customers confirmed") == run.outcomes.confirmed
+    assert shown.row("Customers sent") == run.outcomes.sent
+    assert shown.row("Without identifier") == run.outcomes.without_identifier
+    assert "To resume, run:\n  python -m segsync --resume" in shown.stdout
 
 
-def test_status_where_no_import_has_run_says_so(segsync: Segsync) -> None:
-    said = segsync("status")
-    assert said.code == 2
-    assert "There is no ledger at segsync.db: no import has run here, or it has another one (--ledger)" in said.stderr
+def test_status_without_a_ledger_is_an_error_that_names_it(segsync: Segsync) -> None:
+    shown = segsync("status")
+    assert shown.code == 2
+    assert "There is no ledger at segsync.db: no import has run here, or it has another one (--ledger)" in shown.stderr
     assert not list(segsync.directory.iterdir()), "looking leaves nothing behind"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_of_its_own_from_the_offset_of_a_killed_one_hears_what_became_of_both_their_customers(
+def test_a_new_run_at_the_offset_of_a_killed_one_reads_the_results_of_both(
     segsync: Segsync, start_sandbox: StartSandbox, number: signal.Signals
 ) -> None:
     sandbox = start_sandbox(fast(800, refused_later=0.1, missing=0.02, action_seconds=1.0))
@@ -262,11 +262,11 @@ def test_a_run_of_its_own_from_the_offset_of_a_killed_one_hears_what_became_of_b
     assert run.code == 3
     assert verdict.is_right
     assert run.row("Profiles listed") == 800 - offset
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
     status, first = segsync.status(), sorted(expected.all)[offset]
     assert run.row("Rejected") == sum(segment_id >= first for segment_id in expected.rejected)
     assert run.row("Customers confirmed") == sum(segment_id >= first for segment_id in expected.customers)
-    # Who was on the last pages of the killed one belongs to both.
+    # Profiles on the last pages of the killed run belong to both.
     assert sum(each.outcomes.rejected for each in status.runs) >= len(expected.rejected)
     assert sum(each.profiles for each in status.rejections) == len(expected.rejected)
     assert sum(each.outcomes.confirmed for each in status.runs) >= verdict.arrived

@@ -36,7 +36,7 @@ def test_the_file_holds_exactly_what_an_import_then_sends(segsync: Segsync, star
     assert not run.has_row("Customers")
 
     send_as_they_are(sandbox, customers)
-    assert sandbox.verdict().is_right, "what the file says is what should arrive"
+    assert sandbox.verdict().is_right, "the file holds what should arrive"
 
 
 def send_as_they_are(sandbox: SandboxProcess, customers: list[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Whole runs against the sandbox: everybody arrives, exactly as they should, and the end says so."""
+"""Whole runs against the sandbox: everybody arrives, exactly as they should, and the summary matches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_sandbox_flag_needs_no_account_and_ends_with_counts_that_match(segsy
     assert "that matches" in run.stdout
 
 
-def test_every_profile_meets_a_outcome_and_every_customer_arrives_as_it_should(
+def test_every_profile_has_an_outcome_and_every_customer_arrives_as_it_should(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(1000, action_seconds=0.05))
@@ -28,11 +28,13 @@ def test_every_profile_meets_a_outcome_and_every_customer_arrives_as_it_should(
     assert run.code == 0
     assert verdict.is_right
     assert run.row("Customers confirmed") == verdict.expected == verdict.accepted
-    assert not run.has_row("Customers sent"), "nobody's outcome is open"
+    assert not run.has_row("Customers sent"), "no result is open"
     assert run.row("Without identifier") == len(set(segsync.lines("profiles-without-identifier.txt")))
     assert run.row("Profiles listed") == 1000
     assert verdict.batch_sizes[:-1] == [100] * (verdict.expected // 100)
-    assert run.row("Segment calls") == 10 + 1000 + verdict.expected, "a call a page, one a profile, one a customer"
+    assert run.row("Segment calls") == 10 + 1000 + verdict.expected, (
+        "one call per page, one per profile, one per customer"
+    )
 
 
 def test_an_offset_imports_exactly_the_profiles_from_there_on(segsync: Segsync, start_sandbox: StartSandbox) -> None:
@@ -43,7 +45,7 @@ def test_an_offset_imports_exactly_the_profiles_from_there_on(segsync: Segsync, 
     assert sandbox.verdict(first=400).is_right
 
 
-def test_a_limit_imports_just_the_first_profiles_and_says_where_to_go_on(
+def test_a_limit_imports_only_the_first_profiles_and_names_the_next_offset(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(1000))
@@ -114,7 +116,7 @@ def test_a_true_limit_below_the_configured_one_is_learnt(segsync: Segsync, start
     assert verdict.segment_rate_limited <= 0.1 * verdict.segment_calls, "three in four, if nobody learnt from it"
 
 
-def test_deleted_profiles_and_refused_customers_cost_just_themselves(
+def test_deleted_profiles_and_refused_customers_cost_only_themselves(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(500, missing=0.05, refused_at_once=0.01))
@@ -144,7 +146,7 @@ def test_warnings_name_the_profile_and_the_trait_but_never_its_value(
 
 
 @pytest.mark.parametrize(
-    ("settings", "code", "said"),
+    ("settings", "code", "message"),
     [
         ({"SEGMENT_ACCESS_TOKEN": "wrong"}, 2, "refuses SEGMENT_ACCESS_TOKEN"),
         ({"VOUCHERIFY_SECRET_KEY": "wrong"}, 2, "refuses VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY"),
@@ -156,12 +158,12 @@ def test_warnings_name_the_profile_and_the_trait_but_never_its_value(
         ({"IDENTIFIER_SAVED_AS_SOURCE_ID": "usr_id"}, 0, "No profile has an external id of type 'usr_id'"),
     ],
 )
-def test_what_a_newcomer_gets_wrong_is_said_in_words(
-    segsync: Segsync, start_sandbox: StartSandbox, settings: dict[str, str], code: int, said: str
+def test_mistakes_of_a_newcomer_get_a_message(
+    segsync: Segsync, start_sandbox: StartSandbox, settings: dict[str, str], code: int, message: str
 ) -> None:
     run = segsync(sandbox=start_sandbox(fast(200)), **{"SEGSYNC_RETRY_SECONDS": "0.5", **settings})
     assert run.code == code
-    assert said in run.stderr
+    assert message in run.stderr
 
 
 @pytest.mark.parametrize("offset", ["abc", "-5"])
@@ -207,7 +209,7 @@ def test_an_offset_typed_as_for_the_node_script_gets_a_hint(segsync: Segsync) ->
     assert "--offset 400" in run.stderr
 
 
-def test_an_empty_space_is_done_and_says_so(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_an_empty_space_is_done_at_once(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     run = segsync(sandbox=start_sandbox(fast(0)))
     assert run.code == 0
     assert "Segment lists no profiles in space spa_sandbox" in run.stderr
@@ -220,7 +222,7 @@ def test_a_space_of_anonymous_profiles_is_done_and_lists_them(segsync: Segsync, 
     assert "No profile has an external id of type 'user_id'" in run.stderr
 
 
-async def test_a_server_that_answers_html_is_said_to_be_the_wrong_one(segsync: Segsync) -> None:
+async def test_a_server_that_answers_html_is_reported_as_the_wrong_one(segsync: Segsync) -> None:
     import asyncio
 
     from tests.support.scripted import Script, raw, scripted_server

@@ -30,7 +30,7 @@ def _terminal(segsync: Segsync, sandbox: SandboxProcess, *arguments: str) -> Ter
 
 
 def _ways_on(text: str, offset: int | str, flags: str = "") -> str:
-    """What a run says that can be resumed: on with its ledger, and below it from the offset that it came to."""
+    """The offset in the two commands that a run offers: resume with its ledger, or start at the offset it reached."""
     ways = rf"python -m segsync --resume{flags}\s+Or, [^\n]*:\s+\S*python -m segsync --offset "
     match = re.search(rf"{ways}({offset}){flags}\s", text)
     assert match, text
@@ -39,7 +39,7 @@ def _ways_on(text: str, offset: int | str, flags: str = "") -> str:
 
 @pytest.mark.parametrize("way_on", ["--resume", "--offset"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_finishes_what_is_under_way_and_says_how_to_resume(
+def test_a_signal_finishes_what_is_under_way_and_names_the_resume_command(
     segsync: Segsync, start_sandbox: StartSandbox, number: signal.Signals, code: int, way_on: str
 ) -> None:
     sandbox = start_sandbox(_sandbox(2000))

@@ -1,65 +1,35 @@
-"""Nothing personal and nothing secret is left behind by a run: not on the terminal, not in a file, not in an error."""
+"""No run leaves anything personal or secret behind: not on the terminal, not in a file."""
 
 from __future__ import annotations
 
-import asyncio
 import csv
-import json
 import signal
 import subprocess
 import sys
 import time
-from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import pytest
 
-from segsync import run_import
-from segsync.connectors import segment, voucherify
-from segsync.connectors.http.client import ApiClient
-from segsync.connectors.segment import SegmentSource
-from segsync.connectors.voucherify import VoucherifySink
-from segsync.errors import CallError, SegsyncError
-from segsync.events import Event, ignore
 from segsync.mapping.customer import MAPPED_TRAITS
-from segsync.models import Connector
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from segsync.sandbox.options import ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY, Faults, SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Segsync
-from tests.support.hostile import CREDENTIALS, Endless, cut_short, hostile_server, no_http, packed, people, redirect
-from tests.support.scripted import Answer, NoJitter, Script, answer, hang_up, raw, scripted_server
+from tests.integration.leaks import forms, is_distinctive, leaks
 
 pytestmark = pytest.mark.slow
 
-# --- what must not be seen ------------------------------------------------------------------------------------
-
 WORDS = {"unknown"}
 """Values that are words of ours as well."""
-
-
-def is_telling(text: str) -> bool:
-    """Whether it stands nowhere by chance: short words and short numbers do."""
-    return not text.isascii() or len(text) >= (8 if text.isdecimal() else 5)
-
-
-def forms(secret: str) -> set[str]:
-    """A value as it is, and as it is said in a URL, in JSON, in Python, in Base64 and in Basic authentication."""
-    base64 = (b64encode(text.encode()).decode().rstrip("=") for text in (secret, f"{secret}:"))
-    said = {secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1], *base64}
-    return set(filter(is_telling, said))
 
 
 def texts_of(value: object) -> Iterator[str]:
@@ -82,16 +52,10 @@ def personal_values(options: SandboxOptions) -> set[str]:
             if name != "metadata":
                 for text in texts_of(profile.traits.get(name)):
                     found |= {text, *text.split()}
-    return set(filter(is_telling, found)) - WORDS
+    return set(filter(is_distinctive, found)) - WORDS
 
 
 SECRETS = {form for secret in (ACCESS_TOKEN, APPLICATION_ID, SECRET_KEY) for form in forms(secret)}
-
-
-def leaks(said: str | bytes, hidden: Iterable[str]) -> set[str]:
-    """Those of the hidden texts that are in what was said."""
-    content = said if isinstance(said, bytes) else said.encode("utf-8", "surrogatepass")
-    return {each for each in hidden if each.encode() in content}
 
 
 def without_source_ids(rejected: str) -> str:
@@ -99,8 +63,6 @@ def without_source_ids(rejected: str) -> str:
     rows = csv.DictReader(StringIO(rejected))
     return "\n".join(value for row in rows for name, value in row.items() if name != "source_id")
 
-
-# --- whole runs -----------------------------------------------------------------------------------------------
 
 TROUBLE = SandboxOptions(
     profiles=120,
@@ -137,10 +99,10 @@ main()
 
 @dataclass(frozen=True)
 class Left:
-    """What a run said, how it looked in the process list, and every file it left."""
+    """What a run printed, how it looked in the process list, and every file that it left."""
 
     code: int
-    said: str
+    output: str
     command_lines: str
     files: dict[str, bytes]
 
@@ -174,14 +136,14 @@ def watched(
         if kill_at and log.exists() and kill_at.encode() in log.read_bytes():
             process.send_signal(signal.SIGKILL)
             break
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     files = {path.name: path.read_bytes() for path in segsync.directory.iterdir()}
-    return Left(process.returncode, said, "\n".join(seen), files)
+    return Left(process.returncode, output, "\n".join(seen), files)
 
 
 def assert_nothing_leaked(left: Left, segsync: Segsync) -> None:
-    assert "Traceback" not in left.said
-    assert leaks(left.said, HIDDEN) == set()
+    assert "Traceback" not in left.output
+    assert leaks(left.output, HIDDEN) == set()
     assert leaks("\n".join(left.files), HIDDEN) == set(), "names of files"
     if sys.platform == "linux":
         assert "segsync" in left.command_lines
@@ -190,12 +152,12 @@ def assert_nothing_leaked(left: Left, segsync: Segsync) -> None:
         shown = without_source_ids(content.decode()).encode() if name == REJECTED else content
         assert leaks(shown, HIDDEN) == set(), name
     for as_json in (False, True):
-        said = segsync.said_of("segsync.db", as_json=as_json)
-        assert "spa_sandbox" in said
-        assert leaks(said, HIDDEN) == set()
+        status = segsync.status_output("segsync.db", as_json=as_json)
+        assert "spa_sandbox" in status
+        assert leaks(status, HIDDEN) == set()
 
 
-def test_the_search_finds_what_it_is_to_find() -> None:
+def test_the_search_finds_planted_secrets() -> None:
     assert {"Lovelace", "José", "李", "Porcelanowa", "person7@example.com"} <= PERSONAL
     assert any(value.startswith("+48 600") for value in PERSONAL)
     assert leaks("Basic c2FuZGJveC1hY2Nlc3MtdG9rZW46", HIDDEN)
@@ -205,7 +167,7 @@ def test_the_search_finds_what_it_is_to_find() -> None:
 
 
 VERBOSITIES = ("--quiet", "--no-input", "--verbose")
-"""The one in the middle is that of a run that says nothing of it."""
+"""The flag in the middle leaves the verbosity as it is."""
 
 
 @pytest.fixture(scope="module")
@@ -224,12 +186,12 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Segsyn
 
 
 @pytest.mark.parametrize("verbosity", VERBOSITIES)
-def test_a_troubled_run_tells_of_nobody(troubled: dict[str, tuple[Segsync, Left]], verbosity: str) -> None:
+def test_a_troubled_run_names_nobody(troubled: dict[str, tuple[Segsync, Left]], verbosity: str) -> None:
     segsync, left = troubled[verbosity]
-    assert left.code == 3, left.said
+    assert left.code == 3, left.output
     assert {REJECTED, WARNINGS, WITHOUT_IDENTIFIER, "segsync.db"} <= set(left.files)
     stages = {row["stage"] for row in csv.DictReader(StringIO(left.files[REJECTED].decode()))}
-    assert stages == {"read", "upsert", "confirm"}, "everything that can be said of a customer was said"
+    assert stages == {"read", "upsert", "confirm"}, "a customer was rejected at each stage"
     assert_nothing_leaked(left, segsync)
 
 
@@ -249,13 +211,13 @@ def sandbox() -> Iterator[SandboxProcess]:
     ],
     ids=["wrong token", "wrong key", "outage", "defect"],
 )
-def test_a_run_that_ends_in_an_error_tells_of_nobody(
+def test_a_run_that_ends_in_an_error_names_nobody(
     segsync: Segsync, sandbox: SandboxProcess, program: tuple[str, ...], settings: dict[str, str], code: int
 ) -> None:
     left = watched(segsync, sandbox, "--verbose", program=program, settings=settings)
-    assert left.code == code, left.said
+    assert left.code == code, left.output
     if program != SEGSYNC:
-        assert "unexpected LookupError" in left.said
+        assert "unexpected LookupError" in left.output
     assert_nothing_leaked(left, segsync)
 
 
@@ -275,221 +237,5 @@ def test_a_run_that_is_killed_leaves_nobody_in_its_ledger(segsync: Segsync, star
     assert {"segsync.db", "segsync.db-wal", "segsync.db-shm"} <= set(left.files)
     assert_nothing_leaked(left, segsync)
     resumed = watched(segsync, sandbox, "--verbose", "--resume")
-    assert resumed.code == 3, resumed.said
+    assert resumed.code == 3, resumed.output
     assert_nothing_leaked(resumed, segsync)
-
-
-# --- errors, with all that is behind them ---------------------------------------------------------------------
-
-ADA = "ada.lovelace@example.com"
-TOKEN = "Qx7vN2kLw9RtZb4mYc8sJd3hGf6pAe1u"
-APPLICATION = "5f0c1d2e-93ab-4c7d-8e6f-1a2b3c4d5e6f"
-KEY = "c0ffee12-3456-4789-9abc-def012345678"
-NEVER = {form for secret in (TOKEN, APPLICATION, KEY, ADA, "Lovelace") for form in forms(secret)}
-SPOKEN = f"Ada Lovelace <{ADA}>, phone +48 600 123 456"
-ECHO = (
-    f"{SPOKEN}: {TOKEN}, X-App-Id: {APPLICATION}, X-App-Token: {KEY}, Basic {b64encode(f'{TOKEN}:'.encode()).decode()}"
-)
-
-
-def chain(error: BaseException | None, seen: set[int] | None = None) -> Iterator[str]:
-    """All that can be read off an error and the errors behind it, shown or not."""
-    seen = set() if seen is None else seen
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    yield from (str(error), repr(error), repr(error.args), repr(getattr(error, "__notes__", None)))
-    yield repr(getattr(error, "__dict__", None))
-    yield from chain(error.__cause__, seen)
-    yield from chain(error.__context__, seen)
-    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
-        yield from chain(inner, seen)
-
-
-def assert_holds_nothing(error: BaseException) -> None:
-    assert leaks("\n".join(chain(error)), NEVER) == set()
-
-
-def _json_error(status: int, **headers: str) -> Answer:
-    """An error that repeats what was sent: a service in debug mode does that."""
-    fields = {"code": status, "key": "invalid", "message": ECHO, "details": ECHO, "request_id": "req_1"}
-    return answer({**fields, "error": {"code": "invalid", "message": ECHO}}, status, **headers)
-
-
-def _everywhere(text: str) -> str:
-    """JSON that has this, as it is, wherever an answer has text."""
-    return (
-        f'{{"data":[{{"segment_id":{text},"id":{text},"type":"user_id"}}],"traits":{{"email":{text}}},"cursor":{{}},'
-        f'"id":{text},"async_action_id":{text},"status":{text},"async_actions":[{{"id":{text},"status":{text}}}]}}'
-    )
-
-
-FAILURES: dict[str, Answer] = {
-    **{f"answered {status}": _json_error(status) for status in (300, 400, 401, 402, 403, 404, 409, 413, 422, 429)},
-    **{f"answered {status}": _json_error(status) for status in (500, 502, 503, 504)},
-    "a spent cycle": _json_error(429, X_Rate_Limit_Type="api_calls_cycle"),
-    "a long wait": _json_error(503, Retry_After="99999"),
-    "a redirect": redirect(302, f"https://example.invalid/{ADA}?token={TOKEN}"),
-    "an error key": answer({"key": ADA, "error": {"code": ADA}}, 400),
-    "a request id in a header": answer({}, 400, Request_Id=ADA),
-    "a request id in an error": answer({"request_id": ADA}, 400),
-    "a content type": raw(b"", f"{ADA}/x"),
-    "HTML": raw(ECHO.encode(), "text/html"),
-    "an HTML error": raw(ECHO.encode(), "text/html", 500),
-    "no JSON": raw(_everywhere(f'"{ADA}",').encode()),
-    "cut JSON": raw(_everywhere(f'"{ADA}"').encode()[:-1]),
-    "no UTF-8": raw(_everywhere(f'"{ADA} é"').encode("latin-1")),
-    "a lone surrogate": raw(_everywhere(f'"{ADA} \\ud800"').encode()),
-    "another type": raw(_everywhere(f'{{"{ADA}":["{ADA}"]}}').encode()),
-    "other keys": raw(json.dumps({ADA: {ADA: ADA}}).encode()),
-    "deep": raw(f'{{"{ADA}":'.encode() + b"[" * 100_000),
-    "too large": Endless(17, (ADA * 50_000).encode()[: 1 << 20]),
-    "no gzip": packed(ECHO.encode()),
-    "an encoding that is unknown": packed(ECHO.encode(), "br"),
-    "a cut body": cut_short(ECHO.encode(), missing=10),
-    "a hang-up": hang_up,
-    "no HTTP": no_http(ECHO.encode() + b"\r\n\r\n"),
-    "no header": no_http(f"HTTP/1.1 200 OK\r\n{ECHO}\r\n\r\n".encode()),
-    "an endless header": no_http(b"HTTP/1.1 200 OK\r\nX-Debug: " + ECHO.encode() * 200 + b"\r\n\r\n"),
-    "no length": no_http(f"HTTP/1.1 200 OK\r\nContent-Length: {ADA}\r\n\r\n".encode()),
-    "no chunk": no_http(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{ADA}\r\n".encode()),
-    "a reason": no_http(f"HTTP/1.1 500 {ECHO}\r\nContent-Length: 0\r\n\r\n".encode()),
-}
-
-
-@dataclass(frozen=True)
-class Services:
-    """Both clients, at one server."""
-
-    source: SegmentSource
-    sink: VoucherifySink
-    url: str
-
-
-@asynccontextmanager
-async def services_at(url: str, *, timeout_seconds: float = 60.0) -> AsyncGenerator[Services, None]:
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
-
-        def client(service: str, headers: Mapping[str, str], credentials: str) -> ApiClient:
-            return ApiClient(
-                session,
-                Connector(service, identity="spa_1", host=url),
-                headers=headers,
-                credentials=credentials,
-                retry_seconds=0.0,
-                on_event=ignore,
-                random=NoJitter(),
-            )
-
-        to_segment = client(segment.SERVICE, segment.headers(TOKEN), "SEGMENT_ACCESS_TOKEN")
-        to_voucherify = client(voucherify.SERVICE, voucherify.headers(APPLICATION, KEY), "VOUCHERIFY_SECRET_KEY")
-        source = SegmentSource(to_segment, identifier_type="user_id", traits=("email",))
-        yield Services(source, VoucherifySink(to_voucherify), url)
-
-
-async def _first_page(services: Services) -> None:
-    async for _ in services.source.pages("0"):
-        return
-
-
-async def _profile(services: Services) -> None:
-    await services.source.read(ADA)
-
-
-CUSTOMERS = json.dumps([{"source_id": ADA, "name": "Ada Lovelace"}]).encode()
-CALLS: dict[str, Callable[[Services], Awaitable[object]]] = {
-    "pages": _first_page,
-    "profile": _profile,
-    "upsert": lambda services: services.sink.upsert(CUSTOMERS),
-    "statuses": lambda services: services.sink.action_statuses(),
-    "state": lambda services: services.sink.upsert_result("aa_1"),
-    "report": lambda services: services.sink.reported(f"{services.url}/reports/1.csv?email={ADA}&token={KEY}"),
-}
-
-
-async def leaks_of_calls(services: Services) -> dict[str, set[str]]:
-    """What the errors of the calls hold that they should not, by call; most calls, if not all, have to fail."""
-    errors: dict[str, Exception] = {}
-    for name, call in CALLS.items():
-        try:
-            await call(services)
-        except SegsyncError as error:
-            errors[name] = error
-    assert len(errors) >= len(CALLS) - 2
-    assert all(isinstance(error, CallError) for error in errors.values())
-    found = {name: leaks("\n".join(chain(error)), NEVER) for name, error in errors.items()}
-    return {name: leaked for name, leaked in found.items() if leaked}
-
-
-@pytest.mark.parametrize("failure", FAILURES)
-async def test_no_error_of_a_call_holds_a_credential_or_a_customer(failure: str) -> None:
-    async with scripted_server(Script(FAILURES[failure])) as url, services_at(url) as services:
-        assert await leaks_of_calls(services) == {}
-
-
-@pytest.mark.parametrize("trouble", ["no connection", "no host", "no TLS", "no answer"])
-async def test_no_error_of_a_call_that_came_nowhere_holds_a_credential_or_a_customer(trouble: str) -> None:
-    async def never(_request: object) -> Any:
-        await asyncio.sleep(60)
-
-    async with scripted_server(Script(never)) as url:
-        urls = {
-            "no connection": "http://127.0.0.1:1",
-            "no host": "https://segsync.invalid",
-            "no TLS": url.replace("http", "https"),
-            "no answer": url,
-        }
-        async with services_at(urls[trouble], timeout_seconds=0.1) as services:
-            assert await leaks_of_calls(services) == {}
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"http://198.51.100.1/{ADA}",
-        f"file:///home/{ADA}",
-        f"https://{ADA}:{KEY}@127.0.0.1:1/1.csv?email={ADA}",
-        f"http://127.0.0.1:1/1.csv?email={ADA}#{KEY}",
-        ADA,
-    ],
-)
-async def test_no_error_of_a_report_holds_what_its_url_holds_beside_its_place(url: str) -> None:
-    async with services_at("http://127.0.0.1:1") as services:
-        with pytest.raises(CallError) as caught:
-            await services.sink.reported(url)
-    assert_holds_nothing(caught.value)
-
-
-@pytest.mark.parametrize("credential", ["lettersonlycredential", "short7"])
-async def test_a_credential_that_looks_like_any_word_is_hidden_as_well(credential: str) -> None:
-    """A service that says which it refuses: "token … is bad". No rule knows its shape, but we know the credential."""
-    said = answer({"message": f"the token {credential} is bad", "key": "bad"}, 400)
-    async with scripted_server(Script(said)) as url, aiohttp.ClientSession() as session:
-        client = ApiClient(
-            session,
-            Connector("Voucherify", identity=credential, host=url),
-            headers=voucherify.headers(credential, credential),
-            credentials="VOUCHERIFY_SECRET_KEY",
-            retry_seconds=0.0,
-            on_event=ignore,
-        )
-        with pytest.raises(CallError) as caught:
-            await VoucherifySink(client).upsert(CUSTOMERS)
-    assert leaks("\n".join(chain(caught.value)), {credential}) == set()
-
-
-async def test_the_error_in_a_report_holds_nothing_of_what_stopped_the_import(tmp_path: Path) -> None:
-    """Whether a service or a defect did; somebody may log it with all that is behind it."""
-
-    def broken(event: Event) -> None:
-        raise LookupError(f"{ECHO} {event}")
-
-    async with hostile_server(people(3, name="Ada Lovelace", email=ADA)) as hostile:
-        by_defect = await asyncio.create_task(run_import(hostile.settings(), on_event=broken))
-        hostile.instead("^POST", no_http(f"{ECHO}\r\n\r\n".encode()))
-        by_service = await asyncio.create_task(run_import(hostile.settings(), directory=tmp_path))
-    for report in (by_defect, by_service):
-        assert report.error is not None
-        assert_holds_nothing(report.error)
-        assert leaks("\n".join(chain(report.error)), CREDENTIALS) == set()

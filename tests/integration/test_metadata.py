@@ -112,7 +112,7 @@ def test_a_star_brings_all_traits_that_no_other_rule_uses_however_many_calls_tha
     assert sandbox.verdict().segment_calls == calls + 2 + PROFILES, "pages, identifiers, and each page of traits"
 
 
-def test_values_arrive_as_the_schema_has_them_and_what_cannot_be_is_told(
+def test_values_arrive_as_the_schema_has_them_and_others_are_reported(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(PROFILES))
@@ -188,9 +188,7 @@ def test_when_everybody_would_be_rejected_the_import_stops_instead(
     assert (run.row("Rejected"), segsync.lines(REJECTED)) == (0, [])
 
 
-def test_a_mistake_in_the_names_is_told_before_anything_is_called(
-    segsync: Segsync, start_sandbox: StartSandbox
-) -> None:
+def test_a_mistake_in_the_names_is_reported_before_any_call(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(10))
     run = imported(segsync, sandbox, 2, METADATA_TRAITS="plan,plan=tier", METADATA_UNDEFINED="keep")
     assert "METADATA_TRAITS=plan,plan=tier must name each key once, but 'plan' is there twice" in run.stderr

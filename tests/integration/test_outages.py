@@ -11,7 +11,7 @@ from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import Segsync, ended, fast, moment, wait_until, wait_until_accepted
 from tests.integration.repairable import AN_HOUR, RepairableSandbox
-from tests.integration.truth import assert_files_tell, rejections, truth
+from tests.integration.truth import assert_files_match, rejections, truth
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def test_an_outage_is_waited_out_and_the_import_goes_on_by_itself(
     assert run.row("Profiles listed") == 700
     assert run.row("Customers confirmed") == verdict.arrived
     assert run.row("Rejected") == len(expected.rejected), "an outage is nobody's fault"
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
 
 
 @pytest.mark.parametrize("service", ["segment", "voucherify"])
@@ -85,7 +85,7 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
     assert resumed.row("Profiles listed") == 700
     assert resumed.row("Customers confirmed") == verdict.arrived
     assert resumed.row("Rejected") == len(expected.rejected)
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
 
 
 def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsync) -> None:
@@ -105,7 +105,7 @@ def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsyn
     assert run.row("Customers confirmed") == verdict.expected
 
 
-def test_an_outage_while_only_outcomes_are_missing_that_lasts_stops_the_run_and_a_resume_hears_of_them(
+def test_a_long_outage_while_only_results_are_missing_stops_the_run_and_a_resume_reads_them(
     segsync: Segsync,
 ) -> None:
     with RepairableSandbox(fast(200, action_seconds=AN_HOUR)) as sandbox:

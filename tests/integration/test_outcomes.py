@@ -1,37 +1,30 @@
-"""A 202 is not a write: what became of every customer is read, told, and can be mended."""
+"""A 202 is not a write: the result of every customer is read, and each rejection is reported with its reason."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 
 import pytest
 
-from segsync.report.profile_lists import REJECTED
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.conftest import StartSandbox
-from tests.integration.conftest import Segsync, calls, ended, fast, moment, wait_until, wait_until_accepted
-from tests.integration.repairable import AN_HOUR, RepairableSandbox
-from tests.integration.truth import assert_files_tell, rejections, truth
+from tests.integration.conftest import (
+    Segsync,
+    StartRepairable,
+    ended,
+    fast,
+    moment,
+    wait_until,
+)
+from tests.integration.repairable import AN_HOUR
+from tests.integration.truth import assert_files_match, rejections, truth
 
 pytestmark = pytest.mark.slow
 
 REASON = "invalid_customer: Customer was refused"
-
-
-@pytest.fixture
-def start_mendable() -> Iterator[Callable[[SandboxOptions], RepairableSandbox]]:
-    """Starts sandboxes that end with the test."""
-    with ExitStack() as stack:
-        yield lambda options: stack.enter_context(RepairableSandbox(options))
-
-
-StartMendable = Callable[[SandboxOptions], RepairableSandbox]
-
 
 # --- refused after the 202 ------------------------------------------------------------------------------------
 
@@ -45,7 +38,7 @@ StartMendable = Callable[[SandboxOptions], RepairableSandbox]
         pytest.param({"errors_listed": 0, "foreign_reports": True}, id="only a report on another host does"),
     ],
 )
-def test_who_is_refused_after_the_202_is_rejected_with_the_reason_of_voucherify(
+def test_a_customer_refused_after_the_202_is_rejected_with_the_reason_of_voucherify(
     segsync: Segsync, start_sandbox: StartSandbox, options: dict[str, object]
 ) -> None:
     sandbox = start_sandbox(fast(400, refused_later=0.03, **options))
@@ -58,7 +51,7 @@ def test_who_is_refused_after_the_202_is_rejected_with_the_reason_of_voucherify(
     assert run.row("Rejected") == verdict.refused == len(expected.rejected) > 5
     assert run.row("Customers confirmed") == verdict.arrived
     assert not run.has_row("Customers sent")
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
     customers = {profile.segment_id: profile.customer for profile in map(_profile_of(sandbox.options), range(400))}
     for row in rejections(segsync):
         customer = customers[row["segment_id"]]
@@ -110,8 +103,8 @@ def test_where_nothing_fails_twice_everybody_is_confirmed(segsync: Segsync, star
 # --- late, or not at all ----------------------------------------------------------------------------------------
 
 
-def test_outcomes_that_come_late_are_waited_for(segsync: Segsync, start_mendable: StartMendable) -> None:
-    sandbox = start_mendable(fast(300, action_seconds=AN_HOUR, refused_later=0.02))
+def test_results_that_come_late_are_waited_for(segsync: Segsync, start_repairable: StartRepairable) -> None:
+    sandbox = start_repairable(fast(300, action_seconds=AN_HOUR, refused_later=0.02))
     running = segsync.start(sandbox=sandbox)
     wait_until(lambda: _is_all_listed(segsync))
     looks = _looks(sandbox)
@@ -129,10 +122,10 @@ def test_outcomes_that_come_late_are_waited_for(segsync: Segsync, start_mendable
     assert _looks(sandbox) < 20, "it looks now and then"
 
 
-def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_sending_anything_again(
-    segsync: Segsync, start_mendable: StartMendable
+def test_results_that_a_killed_run_waited_for_are_read_by_the_resume_which_sends_nothing(
+    segsync: Segsync, start_repairable: StartRepairable
 ) -> None:
-    sandbox = start_mendable(fast(300, action_seconds=AN_HOUR, refused_later=0.02))
+    sandbox = start_repairable(fast(300, action_seconds=AN_HOUR, refused_later=0.02))
     running = segsync.start(sandbox=sandbox)
     wait_until(lambda: _is_all_listed(segsync))
     running.kill()
@@ -155,11 +148,11 @@ def test_outcomes_that_a_killed_run_waited_for_are_read_by_the_resume_without_se
     assert after.segment_calls == before.segment_calls
     assert run.row("Customers confirmed") == after.arrived
     assert run.row("Rejected") == after.refused > 0
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
 
 
 def _looks(sandbox: SandboxProcess) -> int:
-    """How often somebody asked for outcomes."""
+    """How often results were asked for."""
     seen = moment(sandbox)
     return seen.action_reads + seen.action_listings
 
@@ -169,10 +162,10 @@ def _is_all_listed(segsync: Segsync) -> bool:
     return bool(runs) and runs[0].offset is None
 
 
-def test_ctrl_c_while_waiting_for_outcomes_leaves_them_to_the_resume(
-    segsync: Segsync, start_mendable: StartMendable
+def test_ctrl_c_while_waiting_for_results_leaves_them_to_the_resume(
+    segsync: Segsync, start_repairable: StartRepairable
 ) -> None:
-    sandbox = start_mendable(fast(300, action_seconds=AN_HOUR))
+    sandbox = start_repairable(fast(300, action_seconds=AN_HOUR))
     running = segsync.start(sandbox=sandbox)
     wait_until(lambda: _is_all_listed(segsync))
     running.terminate()
@@ -202,7 +195,9 @@ def test_actions_that_never_end_stop_the_run_when_patience_is_out(
     assert segsync.status().next_command == "python -m segsync --resume"
 
 
-def test_without_confirming_customers_are_sent_and_nobody_asks(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_without_confirmation_customers_are_sent_and_no_result_is_read(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
     sandbox = start_sandbox(fast(300, refused_later=0.05))
     run = segsync("--no-confirm", sandbox=sandbox)
     verdict = sandbox.verdict()
@@ -232,153 +227,5 @@ def test_a_poison_customer_in_every_tenth_batch_costs_itself_alone(
     assert verdict.accepted == verdict.expected - verdict.refused
     assert run.row("Rejected") == verdict.refused == len(expected.rejected)
     assert run.row("Customers confirmed") == verdict.arrived
-    assert_files_tell(expected, segsync)
+    assert_files_match(expected, segsync)
     assert all(row["stage"] == "upsert" and "refused" in row["reason"] for row in rejections(segsync))
-
-
-# --- mended ---------------------------------------------------------------------------------------------------
-
-
-def test_rejected_profiles_alone_are_taken_again_when_the_cause_is_mended(
-    segsync: Segsync, start_mendable: StartMendable
-) -> None:
-    sandbox = start_mendable(fast(500, refused_later=0.03, refused_at_once=0.005))
-    assert segsync(sandbox=sandbox).code == 3
-    rejected = truth(sandbox.options).rejected
-    assert set(rejected.values()) == {"confirm", "upsert"}
-    before = sandbox.verdict()
-    sandbox.mend()
-    run = segsync("--retry-rejected", sandbox=sandbox)
-    after = sandbox.verdict()
-    assert run.code == 0
-    assert f"Retrying rejected profiles: {len(rejected)}." in run.stderr
-    assert after.is_right
-    assert after.refused == 0
-    assert after.arrived == after.expected
-    assert after.segment_calls - before.segment_calls == 2 * len(rejected), "it listed nothing, and read them alone"
-    assert after.accepted - before.accepted == len(rejected)
-    assert not (segsync.directory / REJECTED).exists()
-    assert run.row("Rejected") == 0
-    assert run.row("Profiles listed") == 500
-    assert run.row("Customers confirmed") == after.expected
-    status = segsync.status()
-    assert status.rejections == []
-    assert status.next_step == "Nothing is left to do."
-
-    again = segsync("--retry-rejected", sandbox=sandbox)
-    assert again.code == 0
-    assert "has no rejected profiles: nothing to retry." in again.stderr
-    assert calls(sandbox) == after.segment_calls + after.voucherify_calls
-
-
-def test_what_is_still_refused_stays_on_the_list(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    sandbox = start_sandbox(fast(500, refused_later=0.03, refused_at_once=0.005, missing=0.01))
-    assert segsync(sandbox=sandbox).code == 3
-    expected, arrived = truth(sandbox.options), sandbox.verdict().arrived
-    for _ in range(2):
-        run = segsync("--retry-rejected", sandbox=sandbox)
-        assert run.code == 3
-        assert run.row("Rejected") == len(expected.rejected)
-        assert run.row("Customers confirmed") == arrived == sandbox.verdict().arrived
-        assert run.row("Profiles listed") == 500
-        assert_files_tell(expected, segsync)
-    assert segsync("--resume", sandbox=sandbox).code == 0
-
-
-@pytest.mark.parametrize("ways_on", [("--resume", "--retry-rejected"), ("--retry-rejected", "--resume")])
-def test_a_retry_that_is_killed_forgets_nobody(
-    segsync: Segsync, start_mendable: StartMendable, ways_on: tuple[str, str]
-) -> None:
-    sandbox = start_mendable(fast(300, refused_later=0.2))
-    assert segsync(sandbox=sandbox).code == 3
-    sandbox.mend(action_seconds=AN_HOUR)
-    running = segsync.start("--retry-rejected", "--batch-size", "20", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="20")
-    wait_until(lambda: segsync.first_run().outcomes.sent > 0)
-    running.kill()
-    running.communicate()
-    assert segsync.first_run().outcomes.rejected > 0
-    sandbox.mend()
-    sandbox.pass_time(AN_HOUR)
-    assert [segsync(way_on, sandbox=sandbox).code for way_on in ways_on][1] == 0
-    verdict = sandbox.verdict()
-    assert verdict.is_right
-    assert segsync.first_run().outcomes.confirmed == verdict.expected
-    assert segsync.status().next_step == "Nothing is left to do."
-    assert segsync.lines(REJECTED) == [], "nobody is rejected any more"
-
-
-def test_a_retry_that_is_interrupted_says_how_to_hear_the_rest(segsync: Segsync, start_mendable: StartMendable) -> None:
-    sandbox = start_mendable(fast(300, refused_later=0.2))
-    assert segsync(sandbox=sandbox).code == 3
-    rejected = len(rejections(segsync))
-    sandbox.mend(action_seconds=AN_HOUR)
-    running = segsync.start("--retry-rejected", sandbox=sandbox)
-    wait_until(lambda: moment(sandbox).pending_actions > 0)
-    wait_until(lambda: segsync.first_run().outcomes.sent == rejected)
-    running.terminate()
-    interrupted = ended(running)
-    assert interrupted.code == 143
-    [way_on] = re.findall(r"python -m segsync (--\S+)\n", interrupted.stderr)
-    sandbox.pass_time(AN_HOUR)
-    assert segsync(way_on, sandbox=sandbox).code == 0
-    outcomes = segsync.first_run().outcomes
-    assert (outcomes.sent, outcomes.rejected) == (0, 0), f"{way_on} was said to be the way on"
-    assert segsync.lines(REJECTED) == []
-
-
-def test_an_import_that_is_begun_again_is_not_told_the_outcomes_of_the_one_before(
-    segsync: Segsync, start_mendable: StartMendable
-) -> None:
-    sandbox = start_mendable(fast(600, refused_later=0.2, action_seconds=0.7))
-    running = segsync.start(sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="800")
-    wait_until_accepted(sandbox, 300)
-    running.kill()
-    running.communicate()
-    sandbox.mend(action_seconds=0.7)
-    run = segsync("--offset", "0", sandbox=sandbox)
-    verdict = sandbox.verdict()
-    assert run.code == 0
-    assert verdict.is_right
-    assert (run.row("Rejected"), run.row("Customers confirmed")) == (0, verdict.expected)
-    assert segsync.lines(REJECTED) == [], "what the first import was refused, the second one wrote"
-    assert segsync.status().next_step == "Nothing is left to do."
-
-
-def test_where_everybody_is_refused_later_the_run_stops_and_rejects_nobody(
-    segsync: Segsync, start_mendable: StartMendable
-) -> None:
-    sandbox = start_mendable(fast(1000, refused_later=1.0))
-    run = segsync(sandbox=sandbox)
-    assert run.code == 1
-    assert "Error: Voucherify refused all" in run.stderr
-    assert REASON in run.stderr
-    assert run.row("Rejected") == 0
-    assert not segsync.lines(REJECTED)
-    assert segsync.status().rejections == []
-    assert "python -m segsync --resume" in run.stderr
-    sandbox.mend()
-    resumed = segsync("--resume", sandbox=sandbox)
-    verdict = sandbox.verdict()
-    assert resumed.code == 0, resumed
-    assert verdict.is_right
-    assert verdict.refused == 0
-    assert resumed.row("Profiles listed") == 1000
-    assert resumed.row("Customers confirmed") == verdict.expected
-    assert not segsync.lines(REJECTED)
-    assert len(segsync.lines("profiles-without-identifier.txt")) == 1000 - verdict.expected
-
-
-def test_where_everybody_is_refused_at_once_the_run_stops_and_rejects_nobody(
-    segsync: Segsync, start_mendable: StartMendable
-) -> None:
-    sandbox = start_mendable(fast(300, refused_at_once=1.0))
-    run = segsync(sandbox=sandbox)
-    assert run.code == 1
-    assert "in a row were rejected, so the import stopped" in run.stderr
-    assert run.row("Rejected") == 0
-    assert not segsync.lines(REJECTED)
-    sandbox.mend()
-    resumed = segsync("--resume", sandbox=sandbox)
-    assert resumed.code == 0, resumed
-    assert sandbox.verdict().is_right
-    assert resumed.row("Customers confirmed") == sandbox.verdict().expected

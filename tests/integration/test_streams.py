@@ -1,4 +1,4 @@
-"""Standard input, output and error that are closed or full: a run ends as it would, and says what it can."""
+"""Standard input, output and error that are closed or full: a run ends as usual, and prints what it can."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_streams_that_are_closed_or_full_change_nothing_about_how_a_run_ends(red
 
 
 def test_no_file_of_the_import_takes_the_place_of_a_closed_stream(redirected: Redirected, segsync: Segsync) -> None:
-    """Else what is said is written into it."""
+    """The program's output must not go into such a file."""
     redirected("--limit", "50", "--verbose", "--log-file", "run.log", "--summary-json", "-", to=ALL_CLOSED)
     assert segsync.first_run().profiles == 50
     assert "Profiles listed" not in (segsync.directory / "run.log").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def test_a_summary_that_cannot_be_written_does_not_hide_the_way_back(redirected:
 
 
 @pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
-def test_what_was_only_to_be_told_and_cannot_be_is_an_error(redirected: Redirected, json: list[str]) -> None:
+def test_output_that_cannot_be_written_is_an_error(redirected: Redirected, json: list[str]) -> None:
     redirected("--limit", "50", to="")
     for command in ("check", "status"):
         run = redirected(command, *json, to=">/dev/full")
@@ -81,6 +81,8 @@ def test_a_reader_may_have_read_enough(redirected: Redirected, json: list[str]) 
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_what_the_command_line_itself_prints_is_told_of_too(redirected: Redirected, flag: str) -> None:
+def test_output_of_the_command_line_itself_that_cannot_be_written_is_an_error_too(
+    redirected: Redirected, flag: str
+) -> None:
     run = redirected(flag, to=">/dev/full")
     assert (run.code, run.stderr) == (1, "Error: No space left on device\n")

@@ -1,4 +1,4 @@
-"""What must become of every profile of a sandbox, and what an import left says became of it."""
+"""The outcome that every profile of a sandbox must have, and the outcomes that an import reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.conftest import Segsync
 
 @dataclass(frozen=True)
 class Truth:
-    """The outcomes of the profiles of a space, by segment id; of the rejected ones the stage."""
+    """The outcomes of the profiles of a space: segment ids, and the stage of each rejected one."""
 
     customers: frozenset[str]
     without_identifier: frozenset[str]
@@ -45,11 +45,11 @@ def truth(options: SandboxOptions) -> Truth:
 
 
 def rejections(segsync: Segsync) -> list[dict[str, str]]:
-    """The rows of the list of rejected profiles; none where there is no list."""
+    """The rows of the list of rejected profiles; none if there is no list."""
     return list(csv.DictReader(segsync.lines(REJECTED)))
 
 
-def assert_files_tell(expected: Truth, segsync: Segsync) -> None:
+def assert_files_match(expected: Truth, segsync: Segsync) -> None:
     """Each profile is where it should be, once, and nowhere else."""
     rows = rejections(segsync)
     assert {row["segment_id"]: row["stage"] for row in rows} == expected.rejected

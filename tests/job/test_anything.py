@@ -14,7 +14,7 @@ from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_whatever_is_begun_killed_and_retried_in_any_order_the_books_are_right_and_nobody_is_missing(
+async def test_in_any_order_of_runs_kills_and_retries_the_ledger_is_right_and_nobody_is_missing(
     world: World, seed: int
 ) -> None:
     random = Random(seed)

@@ -8,7 +8,7 @@ import pytest
 
 from segsync import Settings, run_import
 from segsync.errors import SegsyncError
-from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import rejections
 from segsync.models import Outcomes
 from tests.job.world import SETTINGS, World, users
 from tests.support.memory import refused
@@ -20,7 +20,7 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
 ) -> None:
     world.source.trouble = lambda index: refused(404) if index % 10 == 0 else None
     changes = 0
-    add_rejection = entries_rejections.add_rejection
+    add_rejection = rejections.add_rejection
 
     def full(db: Any, **arguments: Any) -> None:
         nonlocal changes
@@ -31,7 +31,7 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
             db.execute("INSERT INTO filler VALUES (zeroblob(1000000))")
         add_rejection(db, **arguments)
 
-    monkeypatch.setattr(entries_rejections, "add_rejection", full)
+    monkeypatch.setattr(rejections, "add_rejection", full)
     report = await run_import(
         Settings(**SETTINGS),
         source=world.source,
@@ -42,13 +42,13 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
     )
     assert report.state == "stopped"
     assert "cannot be written" in str(report.error)
-    monkeypatch.setattr(entries_rejections, "add_rejection", add_rejection)
+    monkeypatch.setattr(rejections, "add_rejection", add_rejection)
     report = await world.run(resume=True)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=270, rejected=30))
     assert world.voucherify.written == users(*(each for each in range(300) if each % 10))
 
 
-async def test_what_stops_the_calls_for_outcomes_stops_the_import_as_it_is(world: World) -> None:
+async def test_an_error_of_the_calls_for_results_stops_the_import_unchanged(world: World) -> None:
     async def refuse() -> dict[str, str]:
         raise refused(400)
 

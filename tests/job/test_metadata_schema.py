@@ -15,7 +15,7 @@ from tests.support.ledgers import done, not_ended
 STRICT = MetadataSchema({"plan": Definition()}, allow_defined_only=True)
 
 
-async def test_the_schema_is_read_once_and_what_it_does_not_define_is_told_once(world: World) -> None:
+async def test_the_schema_is_read_once_and_what_it_does_not_define_is_reported_once(world: World) -> None:
     world.source.traits = {"metadata": {"plan": 7, "shoe_size": 42}}
     world.voucherify.schema = STRICT
     world.voucherify.verdict = Fragile(5)  # some are replayed, by another pipeline
@@ -28,7 +28,7 @@ async def test_the_schema_is_read_once_and_what_it_does_not_define_is_told_once(
     ]
 
 
-async def test_who_is_rejected_for_metadata_is_retried_when_the_schema_is_fixed(world: World) -> None:
+async def test_profiles_rejected_for_metadata_are_retried_when_the_schema_is_fixed(world: World) -> None:
     async def some_wear_shoes(segment_id: str) -> Profile:
         metadata = {"shoe_size": 42} if int(segment_id) % 10 == 0 else {}
         return Profile(segment_id, f"user-{segment_id}", {"metadata": metadata})
@@ -62,7 +62,7 @@ async def test_a_schema_that_cannot_be_read_is_reported_and_metadata_goes_as_it_
     assert world.count(MetadataUnchecked) == 1
 
 
-async def test_who_stops_the_import_does_not_wait_for_the_schema(world: World) -> None:
+async def test_a_stop_does_not_wait_for_the_schema(world: World) -> None:
     stop = asyncio.Event()
 
     async def for_ever() -> MetadataSchema:
@@ -75,10 +75,10 @@ async def test_who_stops_the_import_does_not_wait_for_the_schema(world: World) -
     assert (report.state, report.outcomes, report.resume_offset) == ("interrupted", Outcomes(), "0")
 
 
-async def test_where_only_outcomes_are_left_to_be_read_the_schema_is_not(world: World) -> None:
+async def test_the_schema_is_not_read_where_only_results_are_left_to_read(world: World) -> None:
     world.voucherify.verdict = lambda _ids: not_ended()
     await world.run(settings={"confirm_seconds": 0.05})
-    world.voucherify.outcomes = {action: done(20) for action in world.voucherify.outcomes}
+    world.voucherify.results = {action: done(20) for action in world.voucherify.results}
     world.voucherify.schema_calls = 0
     report = await world.run(resume=True)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=300))

@@ -55,7 +55,7 @@ async def test_profiles_that_are_replayed_are_read_by_id_from_a_source_of_whole_
     assert world.source.reads == len(fragile.have_failed) > 0
 
 
-async def test_upserts_that_fail_are_repeated_once_and_all_arrive(world: World) -> None:
+async def test_failed_upserts_are_replayed_once_and_all_arrive(world: World) -> None:
     fragile = world.voucherify.verdict = Fragile(7, 107)
     report = await world.run()
     assert fragile.have_failed

@@ -22,7 +22,7 @@ def test_a_sink_in_memory_promises_neither_results_nor_a_schema() -> None:
     assert not isinstance(MemorySink(), Results | Schemas)
 
 
-async def test_a_sink_without_results_has_everybody_sent_and_nobody_waits_for_more(world: World) -> None:
+async def test_customers_of_a_sink_without_results_are_sent_and_the_run_does_not_wait(world: World) -> None:
     sink = MemorySink()
     report = await run(world, sink, world.ledger)
     assert (report.state, report.outcomes, report.is_confirmed) == ("done", Outcomes(sent=300), False)

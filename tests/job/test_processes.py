@@ -23,7 +23,9 @@ from tests.support.memory import refused
 
 
 @pytest.mark.parametrize("seed", range(16))
-async def test_killed_again_and_again_it_is_resumed_until_everybody_has_its_outcome(world: World, seed: int) -> None:
+async def test_a_run_killed_again_and_again_is_resumed_until_every_profile_has_its_outcome(
+    world: World, seed: int
+) -> None:
     random = Random(seed)
     bad = random.sample(range(300), 6)
     anonymous = set(random.sample(range(300), 60)) - set(bad)
@@ -57,7 +59,9 @@ async def test_killed_again_and_again_it_is_resumed_until_everybody_has_its_outc
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_asked_to_stop_it_ends_in_good_order_and_goes_on_where_it_stood(world: World, seed: int) -> None:
+async def test_a_run_that_is_asked_to_stop_ends_in_good_order_and_resumes_where_it_stood(
+    world: World, seed: int
+) -> None:
     random = Random(seed)
     world.voucherify.verdict = Fragile(7, 107, seed=seed)
     world.source.seconds = lambda _index: 0.0005
@@ -111,7 +115,7 @@ async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> No
         await run_import(Settings(**SETTINGS), source=world.source, sink=world.voucherify, ledger=world.ledger)
     world.voucherify.verdict = poison()
     for action_id, ids in world.voucherify.customers_of.items():
-        world.voucherify.outcomes[action_id] = done(len(ids))
+        world.voucherify.results[action_id] = done(len(ids))
     assert (await running).outcomes == Outcomes(confirmed=300)
 
 
@@ -123,14 +127,14 @@ async def test_outcomes_left_open_by_the_last_process_are_all_that_a_resume_asks
     assert (report.state, report.outcomes, report.resume_offset) == ("interrupted", Outcomes(sent=300), None)
     assert world.status().open_upserts == 15
     for action_id, ids in world.voucherify.customers_of.items():
-        world.voucherify.outcomes[action_id] = poison(7)(ids)
+        world.voucherify.results[action_id] = poison(7)(ids)
     reads = world.source.reads
     report = await world.run(resume=True)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
     assert world.source.reads == reads
 
 
-async def test_when_voucherify_ends_nothing_any_more_each_process_says_so(world: World) -> None:
+async def test_when_voucherify_ends_nothing_any_more_each_process_reports_it(world: World) -> None:
     world.voucherify.verdict = lambda _ids: not_ended()
     hurried = {"confirm_seconds": 0.05}
     for resume in (False, True):
@@ -198,7 +202,7 @@ async def test_an_import_at_an_offset_reads_the_results_of_the_one_before_and_re
     assert offset is not None
     assert world.status().outcomes == Outcomes(sent=int(offset))
     for action_id, ids in world.voucherify.customers_of.items():
-        world.voucherify.outcomes[action_id] = failed() if "user-3" in ids else done(len(ids))
+        world.voucherify.results[action_id] = failed() if "user-3" in ids else done(len(ids))
     world.voucherify.verdict = poison(200)
     world.source.trouble = lambda _index: None
     report = await world.run(offset=offset)
@@ -209,7 +213,7 @@ async def test_an_import_at_an_offset_reads_the_results_of_the_one_before_and_re
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(world: World, seed: int) -> None:
-    """What it had sent beyond the pages that are done FAILED, is replayed by the new one, and fails once more."""
+    """An upsert beyond its done pages FAILED, is replayed by the new run, and fails once more."""
     world.source.seconds = lambda index: 0.05 if index == 15 else 0.0
 
     def verdict(ids: list[str]) -> UpsertResult:
@@ -234,8 +238,8 @@ async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(
         assert killed.profiles >= int(killed.offset or 0)
 
 
-async def test_an_import_that_is_begun_anew_and_killed_at_once_does_not_forget_who_was_rejected(world: World) -> None:
-    """The ledger knows them still; so must the file, which a resume of the import before goes on with."""
+async def test_an_import_that_is_begun_anew_and_killed_at_once_does_not_forget_the_rejections(world: World) -> None:
+    """The ledger still knows them, and so must the file: a resume of the earlier import adds to it."""
     world.source.trouble = lambda index: refused(404) if index % 10 == 5 else None
     world.source.seconds = lambda _index: 0.001
     assert await world.run_killed(250, "first")

@@ -56,8 +56,8 @@ async def test_a_retry_that_is_killed_leaves_the_rest_rejected(world: World) -> 
     assert world.voucherify.written == users(*range(300))
 
 
-async def test_a_retry_takes_failed_upserts_along_and_counts_them_as_what_they_are(world: World) -> None:
-    """Their profiles were to do, not rejected."""
+async def test_a_retry_replays_failed_upserts_too_and_counts_each_for_what_it_is(world: World) -> None:
+    """Their profiles were pending, not rejected."""
     world.source.trouble = lambda index: refused(404) if index == 5 else None
     world.voucherify.verdict = lambda _ids: not_ended()
     stop = asyncio.Event()
@@ -66,7 +66,7 @@ async def test_a_retry_takes_failed_upserts_along_and_counts_them_as_what_they_a
     assert world.status().outcomes == Outcomes(sent=299, rejected=1)
     world.at_event = lambda _event: None
     for number, (action_id, ids) in enumerate(world.voucherify.customers_of.items()):
-        world.voucherify.outcomes[action_id] = failed() if number == 3 else done(len(ids))
+        world.voucherify.results[action_id] = failed() if number == 3 else done(len(ids))
     world.voucherify.verdict = poison()
     world.source.trouble = lambda _index: None
     report = await world.run(retry_rejected=True)
@@ -83,7 +83,7 @@ async def test_a_retry_after_a_kill_and_then_a_resume_count_nobody_twice(world: 
     assert set(world.rejected()) == {str(number) for number in range(0, 300, 40)}
 
 
-async def test_a_retry_in_a_space_that_refuses_everybody_rejects_just_those(world: World) -> None:
+async def test_a_retry_in_a_space_that_refuses_everybody_rejects_only_those(world: World) -> None:
     world.voucherify.verdict = poison(*range(100, 140))
     assert (await world.run()).outcomes == Outcomes(confirmed=260, rejected=40)
     world.voucherify.verdict = lambda ids: done(len(ids), ids)

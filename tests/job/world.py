@@ -17,7 +17,7 @@ from segsync import ImportReport, Settings, run_import
 from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import UpsertResult
 from segsync.events import Event
-from segsync.ledger import runs as accounts
+from segsync.ledger import runs
 from segsync.ledger.database import reading
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Outcomes
@@ -53,7 +53,7 @@ class World:
         self.at_event: Callable[[Event], None] = lambda _event: None
 
     async def run(self, *, settings: Mapping[str, Any] | None = None, **options: Any) -> ImportReport:
-        """An import by a process of its own. Whatever happened, its report and the ledger say the same."""
+        """Run an import, as a new process would. Its report and the ledger must agree, whatever happens."""
         self.events = []
 
         def on_event(event: Event) -> None:
@@ -70,20 +70,20 @@ class World:
                 directory=self.directory,
                 **options,
             )
-        runs = read_status(self.ledger).runs
-        for outcomes in (report.outcomes, *(run.outcomes for run in runs)):
+        recorded = read_status(self.ledger).runs
+        for outcomes in (report.outcomes, *(run.outcomes for run in recorded)):
             assert smallest(outcomes) >= 0
-        if options.get("retry_rejected"):  # which may be of several runs
+        if options.get("retry_rejected"):  # a retry may cover several runs
             return report
         state = "limited" if report.state == "done" and report.resume_offset else report.state
-        assert state in [run.state for run in runs]
+        assert state in [run.state for run in recorded]
         if report.state == "done":
             assert report.outcomes.pending == 0
-            assert (state, report.outcomes) in [(run.state, run.outcomes) for run in runs]
+            assert (state, report.outcomes) in [(run.state, run.outcomes) for run in recorded]
         return report
 
     async def run_killed(self, event: int, seed: str, **options: Any) -> bool:
-        """Kill -9 at this event; whether it came so far. The ledger is then as it was at that moment."""
+        """Kill the run at this event, and return whether it got there. The ledger is then as it was at that moment."""
         killed = self.directory.parent / f"killed-{seed}"
         left = event
 
@@ -114,7 +114,7 @@ class World:
         return read_status(self.ledger).runs[run]
 
     def rejected(self) -> dict[str, str]:
-        """Who is rejected according to the ledger, and at which stage."""
+        """The rejected profiles of the ledger, and the stage of each."""
         with reading(self.ledger) as db:
             return dict(db.execute("SELECT segment_id, stage FROM rejections").fetchall())
 
@@ -127,9 +127,9 @@ class World:
         return found
 
     def rejected_now(self) -> set[str]:
-        """Of the runs that matter still."""
+        """The segment ids that are rejected in the runs that still matter."""
         with reading(self.ledger) as db:
-            return accounts.rejected_now(db)
+            return runs.rejected_now(db)
 
     def rejected_in_file(self) -> set[str]:
         path = self.directory / REJECTED

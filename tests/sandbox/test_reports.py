@@ -79,7 +79,7 @@ async def test_a_result_names_only_so_many_and_the_report_names_all(connect: Con
     assert [error["source_id"] for error in result["errors"]] == [row["source_id"] for row in rows[:listed]]
 
 
-async def test_a_result_names_1000_unless_told_otherwise(connect: Connect) -> None:
+async def test_a_result_names_1000_by_default(connect: Connect) -> None:
     client = await connect(quick(refused_later=1.0))
     result = await _result(client, *({"source_id": str(number)} for number in range(1001)))
     assert (result["failed_count"], len(result["errors"])) == (1001, 1000)
@@ -133,7 +133,7 @@ async def test_a_report_is_a_file_and_no_call_of_the_api(connect: Connect) -> No
 # --- another host -------------------------------------------------------------------------------------
 
 
-async def test_reports_are_where_the_api_is_unless_told_otherwise(connect: Connect) -> None:
+async def test_reports_are_where_the_api_is_by_default(connect: Connect) -> None:
     client = await connect(quick(refused_later=1.0))
     assert (await _report_url(client, ADA)).startswith(f"{client.url}/reports/")
 
@@ -175,7 +175,7 @@ async def test_credentials_that_go_to_another_host_are_noticed_and_not_right(
     assert not verdict.is_right
 
 
-async def test_other_headers_are_no_leak(connect: Connect) -> None:
+async def test_other_headers_are_not_a_leak(connect: Connect) -> None:
     client, url = await _refused_space(connect)
     await client.download(url, {"Accept": "text/csv", "X-App": "segsync"})
     assert client.sandbox.verdict().leaked_credentials == 0
@@ -183,7 +183,9 @@ async def test_other_headers_are_no_leak(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("foreign_reports", [False, True])
-async def test_credentials_that_go_to_the_host_of_the_api_are_no_leak(connect: Connect, foreign_reports: bool) -> None:
+async def test_credentials_that_go_to_the_host_of_the_api_are_not_a_leak(
+    connect: Connect, foreign_reports: bool
+) -> None:
     client = await connect(quick(refused_later=1.0, foreign_reports=foreign_reports))
     url = URL(await _report_url(client, ADA)).with_host("127.0.0.1")
     assert (await client.download(str(url), VOUCHERIFY_HEADERS)).status == 200

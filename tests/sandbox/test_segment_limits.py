@@ -58,7 +58,7 @@ async def test_one_call_more_than_the_limit_within_a_second_is_answered_429(conn
     assert "Retry-After" not in answers[-1].headers, "Segment promises none"
 
 
-async def test_100_calls_a_second_are_allowed_unless_told_otherwise(connect: Connect) -> None:
+async def test_100_calls_per_second_are_allowed_by_default(connect: Connect) -> None:
     client = await connect(SandboxOptions(latency_ms=0))
     answers = await asyncio.gather(*(client.segment(limit=1) for _ in range(105)))
     assert sorted(answer.status for answer in answers) == [200] * 100 + [429] * 5

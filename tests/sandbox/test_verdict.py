@@ -115,7 +115,9 @@ async def test_the_customer_of_a_missing_profile_is_unexpected(connect: Connect)
     assert client.sandbox.verdict().unexpected == [deleted[0]["source_id"]]
 
 
-async def test_a_customer_twice_in_one_request_is_told_and_not_right(client: Client, customers: list[Customer]) -> None:
+async def test_a_customer_twice_in_one_request_is_reported_and_not_right(
+    client: Client, customers: list[Customer]
+) -> None:
     await client.upsert(*customers, customers[0], customers[0], customers[1])
     verdict = client.sandbox.verdict()
     assert verdict.repeated_in_a_request == 3

@@ -61,7 +61,7 @@ async def test_one_call_more_than_the_limit_within_a_minute_is_answered_429(conn
     assert all(not {"Retry-After", "X-Rate-Limit-Type"} & set(answer.headers) for answer in answers[:-1])
 
 
-async def test_100_calls_a_minute_are_allowed_unless_told_otherwise(connect: Connect) -> None:
+async def test_100_calls_per_minute_are_allowed_by_default(connect: Connect) -> None:
     client = await connect(SandboxOptions(latency_ms=0))
     answers = await asyncio.gather(*(client.upsert(ADA) for _ in range(103)))
     assert sorted(answer.status for answer in answers) == [202] * 100 + [429] * 3
@@ -74,7 +74,7 @@ async def test_a_refused_call_has_no_effect(connect: Connect) -> None:
     assert client.sandbox.voucherify.customers == {"ada": ADA}
 
 
-async def test_a_call_that_waits_as_long_as_it_is_told_to_is_allowed(connect: Connect) -> None:
+async def test_a_call_that_waits_for_retry_after_is_allowed(connect: Connect) -> None:
     client, now = await connect(quick()), [0.0]
     client.sandbox.voucherify.window = SlidingWindow(1, 60.0, lambda: now[0])
     assert (await client.upsert(ADA)).status == 202

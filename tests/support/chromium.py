@@ -53,7 +53,7 @@ class Tab:
             await self.call(f"{domain}.enable")
 
     async def open(self, url: str, *, width: int, scheme: str = "light", media: str = "") -> None:
-        """Load a page, in a window this wide, for who prefers this colour scheme."""
+        """Load a page, in a window this wide, for someone who prefers this colour scheme."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -87,15 +87,15 @@ class Tab:
 
     async def _listen(self) -> None:
         async for message in self._socket:
-            said = message.json()
-            if "id" in said:
-                answer = self._answers.pop(said["id"])
-                if "error" in said:
-                    answer.set_exception(RuntimeError(f"DevTools: {said['error']}"))
+            reply = message.json()
+            if "id" in reply:
+                answer = self._answers.pop(reply["id"])
+                if "error" in reply:
+                    answer.set_exception(RuntimeError(f"DevTools: {reply['error']}"))
                 else:
-                    answer.set_result(said["result"])
+                    answer.set_result(reply["result"])
             else:
-                self._take(said["method"], said["params"])
+                self._take(reply["method"], reply["params"])
 
     def _take(self, method: str, event: dict[str, Any]) -> None:
         match method:
@@ -113,7 +113,7 @@ class Tab:
 
 @asynccontextmanager
 async def chromium_tab(directory: Path) -> AsyncGenerator[Tab, None]:
-    """A tab of a browser of its own, whose profile is in `directory`."""
+    """A tab of a new browser, whose profile is in `directory`."""
     assert CHROMIUM
     profile = directory / "chromium"
     browser = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Settings for tests that call nobody, or only who they name."""
+"""Settings for tests that make no calls, or only calls to a service that they name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from segsync.settings import Settings
 
 
 def settings(**changed: Any) -> Settings:
-    """Complete ones, with these fields changed."""
+    """Complete settings, with these fields changed."""
     credentials: dict[str, Any] = {
         "segment_access_token": "t",
         "segment_space_id": "s",

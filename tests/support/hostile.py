@@ -298,7 +298,7 @@ class Endless:
 
 
 def cut_short(body: bytes, *, missing: int, status: int = 200) -> Answer:
-    """An answer that says it is `missing` bytes longer than it is."""
+    """An answer whose Content-Length is `missing` bytes more than its body."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})

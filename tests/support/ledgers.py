@@ -1,4 +1,4 @@
-"""Ledgers, and a Voucherify in memory whose upserts end as a test says."""
+"""Ledgers, and a Voucherify in memory whose upserts end as a test wants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segsync.connectors.base import LISTED_ACTIONS, RefusedCustomer, UpsertResult
 from segsync.errors import CallError
-from segsync.ledger import runs as accounts
+from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
@@ -28,15 +28,15 @@ def open_ledger(
 
 def begin(ledger: Ledger, first_offset: str = FIRST_OFFSET) -> int:
     """A new run; its number."""
-    return ledger.read(partial(accounts.begin_run, first_offset=first_offset, source=ledger.source)).id
+    return ledger.read(partial(runs.begin_run, first_offset=first_offset, source=ledger.source)).id
 
 
 def last_of(ledger: Ledger) -> Run:
-    return ledger.read(partial(accounts.runs, most=1))[0]
+    return ledger.read(partial(runs.runs, most=1))[0]
 
 
 def run_of(ledger: Ledger, run: int) -> Run:
-    return ledger.read(partial(accounts.one_run, run=run))
+    return ledger.read(partial(runs.one_run, run=run))
 
 
 def outcomes_of(ledger: Ledger, run: int) -> Outcomes:
@@ -60,7 +60,7 @@ def done(
         failed_count=len(ids),
         refused=tuple(RefusedCustomer(source_id, reason) for source_id in ids[:listed]),
         reports=reports,
-        request_id="req-outcome",
+        request_id="req-result",
     )
 
 
@@ -73,9 +73,9 @@ def failed() -> UpsertResult:
 
 
 class MemoryVoucherify(MemorySink):
-    """Keeps the customers of every upsert; `verdict` says how it ends, None that it is not known afterwards.
+    """Keeps the customers of every upsert; `verdict` decides its result, None for an action that is not known.
 
-    `outcomes` are those of all actions, in the order of the upserts; `calls` are the calls for outcomes.
+    `results` are those of all actions, in the order of the upserts; `calls` are the calls for results.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class MemoryVoucherify(MemorySink):
         self.about = Connector("Voucherify", identity=APPLICATION)
         self.verdict: Callable[[list[str]], UpsertResult | None] = lambda source_ids: done(len(source_ids))
         self.customers_of: dict[str, list[str]] = {}
-        self.outcomes: dict[str, UpsertResult | None] = {}
+        self.results: dict[str, UpsertResult | None] = {}
         self.reports: Mapping[str, Iterable[str] | CallError] = {}
         self.calls: list[str] = []
         self.schema: MetadataSchema | CallError = MetadataSchema()
@@ -98,17 +98,17 @@ class MemoryVoucherify(MemorySink):
     async def upsert(self, body: bytes) -> str:
         action_id = await super().upsert(body)
         self.customers_of[action_id] = self.batches[-1]
-        self.outcomes[action_id] = self.verdict(self.batches[-1])
+        self.results[action_id] = self.verdict(self.batches[-1])
         return action_id
 
     async def action_statuses(self) -> dict[str, str]:
         self.calls.append("listing")
-        newest = list(self.outcomes.items())[-LISTED_ACTIONS:]
-        return {action_id: outcome.status for action_id, outcome in newest if outcome}
+        newest = list(self.results.items())[-LISTED_ACTIONS:]
+        return {action_id: result.status for action_id, result in newest if result}
 
     async def upsert_result(self, action_id: str) -> UpsertResult | None:
         self.calls.append(action_id)
-        return self.outcomes.get(action_id)
+        return self.results.get(action_id)
 
     async def reported(self, url: str) -> list[RefusedCustomer]:
         self.calls.append(url)
@@ -119,11 +119,11 @@ class MemoryVoucherify(MemorySink):
 
     @property
     def written(self) -> set[str]:
-        """The source ids of the customers that Voucherify has in the end."""
+        """The source ids of the customers that Voucherify has at the end."""
         written: set[str] = set()
         for action_id, source_ids in self.customers_of.items():
-            outcome = self.outcomes[action_id]
-            if outcome and outcome.status == "DONE":
-                refused = {each.source_id for each in outcome.refused}
+            result = self.results[action_id]
+            if result and result.status == "DONE":
+                refused = {each.source_id for each in result.refused}
                 written |= set(source_ids) - refused
         return written

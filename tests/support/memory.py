@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from segsync.errors import RefusedError, SegsyncError
+from segsync.errors import MappingError, RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Connector, Customer, Page, Profile, Usage, WithoutIdentifier
@@ -157,3 +157,18 @@ class Import:
 
     def rejections(self) -> list[tuple[str, str]]:
         return [(e.rejection.segment_id, e.rejection.stage) for e in self.events if isinstance(e, ProfileRejected)]
+
+
+def user_ids(*numbers: int) -> list[str]:
+    return [f"user-{number}" for number in numbers]
+
+
+def rejecting(is_rejected: Callable[[int], bool]) -> Callable[[Profile, Warn], Customer]:
+    """A mapping that rejects the profiles of these numbers."""
+
+    def to_customer(profile: Profile, _warn: Warn) -> Customer:
+        if is_rejected(int(profile.segment_id)):
+            raise MappingError("metadata.plan is not defined")
+        return Customer(profile.source_id)
+
+    return to_customer

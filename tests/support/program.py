@@ -1,4 +1,4 @@
-"""What the program itself says of its commands, flags and settings, for tests of what else names them."""
+"""The commands, flags and settings of the program, for tests of the texts that name them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def flags_of(command: str) -> set[str]:
 
 
 def complaint(arguments: Sequence[str]) -> str:
-    """What the command line says against these arguments before anything runs; nothing where it takes them."""
+    """The error of the command line about these arguments, before anything runs; empty if it accepts them."""
     command, rest = IMPORT, list(arguments)
     if name := next((word for word in rest if word in COMMAND.commands), ""):
         command = name

@@ -1,4 +1,4 @@
-"""A server that answers as a script says, call by call."""
+"""A server that answers by a script, call by call."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MOST_CHARACTERS = 400
 """Of one clear sentence."""
 
 LISTING, IDS, TRAITS = r"profiles\?limit", "segment_id:use_1/external_ids", "segment_id:use_1/traits"
-UPSERT, OUTCOME, REPORT = "^POST", r"^GET /v1/async-actions/", r"^GET /reports/"
+UPSERT, RESULT, REPORT = "^POST", r"^GET /v1/async-actions/", r"^GET /reports/"
 
 Fields: TypeAlias = dict[str, Any]
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -75,7 +75,7 @@ class Imported:
         path = self.directory / name
         if not path.exists():
             return []
-        limit = csv.field_size_limit(sys.maxsize)  # of the whole process: the program has to do without
+        limit = csv.field_size_limit(sys.maxsize)  # for the whole process: the program cannot rely on it
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 return list(csv.reader(file, strict=True))
@@ -91,7 +91,7 @@ class Imported:
 
 
 async def imported(hostile: Hostile, directory: Path, *, resume: bool = False, retry: bool = False) -> Imported:
-    """Run an import, in a task of its own."""
+    """Run an import in a separate task."""
     events = Events()
     settings = hostile.settings(confirm_seconds=0.5, retry_seconds=0.05)
     running = run_import(
@@ -106,7 +106,7 @@ async def imported(hostile: Hostile, directory: Path, *, resume: bool = False, r
 
 
 def assert_nobody_is_lost(run: Imported) -> None:
-    """The run is done, each profile has one outcome, and the report, the files and the ledger say the same of it."""
+    """The run is done, each profile has one outcome, and the report, the files and the ledger agree."""
     assert run.report.state == "done", run.error
     sent = {each.segment_id for event in run.events.of(BatchSent) for each in event.profiles}
     without = [event.segment_id for event in run.events.of(ProfileWithoutIdentifier)]
@@ -156,7 +156,7 @@ async def assert_it_can_go_on(run: Imported) -> None:
 
 
 async def assert_a_clear_outcome(run: Imported) -> None:
-    """Either of the two."""
+    """Either nobody is lost, or the run stopped and can go on."""
     if run.report.state == "done":
         assert_nobody_is_lost(run)
     else:
@@ -164,7 +164,7 @@ async def assert_a_clear_outcome(run: Imported) -> None:
 
 
 def refusing_one(*reports: str) -> Answer:
-    """The outcome of a bulk upsert of 3, one of which was refused: only the reports say which."""
+    """The result of a bulk upsert of 3, one of which was refused: only the reports name it."""
     result = {"done_count": 2, "failed_count": 1, "reports": reports, "errors": []}
     return answer({"id": "aa_0", "status": "DONE", "operation_status": "FAILED", "result": result})
 

@@ -1,4 +1,4 @@
-"""Whole runs against services that answer as none should: what is no answer, and what leads elsewhere."""
+"""Whole runs against services that answer as none should: bodies that are not an answer, and redirects."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.integration.hostile.imported import (
     IDS,
     LISTING,
     NOT_DOCUMENTED,
-    OUTCOME,
     PERSONAL,
     REPORT,
+    RESULT,
     TRAITS,
     UPSERT,
     assert_a_clear_outcome,
@@ -59,25 +59,25 @@ BODIES: dict[str, tuple[Callable[[], Answer], str]] = {
 @pytest.mark.parametrize("call", [IDS, TRAITS])
 @pytest.mark.parametrize("body", BODIES)
 async def test_a_profile_answered_so_is_rejected_alone(tmp_path: Path, body: str, call: str) -> None:
-    make, said = BODIES[body]
+    make, reason = BODIES[body]
     async with hostile_server(people(4)) as hostile:
         hostile.instead(call, make())
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
     assert [row[0:3] for row in run.rows(REJECTED)[1:]] == [["use_1", "", "read"]]
-    assert said in run.reasons()["use_1"]
+    assert reason in run.reasons()["use_1"]
 
 
-@pytest.mark.parametrize("call", [LISTING, UPSERT, OUTCOME])
+@pytest.mark.parametrize("call", [LISTING, UPSERT, RESULT])
 @pytest.mark.parametrize("body", BODIES)
 async def test_a_call_for_many_answered_so_stops_the_run_and_a_resume_goes_on(
     tmp_path: Path, body: str, call: str
 ) -> None:
-    make, said = BODIES[body]
+    make, reason = BODIES[body]
     async with hostile_server(people(4)) as hostile:
         hostile.instead(call, make(), takes_effect=call == UPSERT)
         run = await imported(hostile, tmp_path)
-        assert said in run.error
+        assert reason in run.error
         await assert_it_can_go_on(run)
 
 
@@ -104,7 +104,7 @@ async def test_a_gzip_bomb_does_not_fill_the_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", ["1e308", "99999999999", "nan", "-1", "soon", "Fri, 31 Dec 9999 23:59:59 -2359"])
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_wait_that_makes_no_sense_is_not_waited_for(tmp_path: Path, status: int, after: str) -> None:
+async def test_a_senseless_retry_after_is_ignored(tmp_path: Path, status: int, after: str) -> None:
     async with hostile_server(people(3)) as hostile:
         hostile.instead(TRAITS, answer({}, status, Retry_After=after))
         run = await imported(hostile, tmp_path)
@@ -113,13 +113,13 @@ async def test_a_wait_that_makes_no_sense_is_not_waited_for(tmp_path: Path, stat
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("call", [LISTING, IDS, TRAITS, UPSERT, OUTCOME, REPORT])
+@pytest.mark.parametrize("call", [LISTING, IDS, TRAITS, UPSERT, RESULT, REPORT])
 async def test_no_redirect_is_followed(tmp_path: Path, call: str, status: int) -> None:
     elsewhere = Script(answer({"data": [], "traits": {}, "async_action_id": "aa_0", "status": "DONE"}))
     async with scripted_server(elsewhere) as url, hostile_server(people(3)) as hostile:
         hostile.instead(call, redirect(status, f"{url.replace('127.0.0.1', 'localhost')}/?{PERSONAL}"))
         if call == REPORT:
-            hostile.instead(OUTCOME, refusing_one(f"{hostile.url}/reports/1.csv"))
+            hostile.instead(RESULT, refusing_one(f"{hostile.url}/reports/1.csv"))
         run = await imported(hostile, tmp_path)
         assert any(str(status) in text for text in (run.error, *run.reasons().values()))
         await assert_a_clear_outcome(run)

@@ -18,8 +18,8 @@ from segsync.report.profile_lists import REJECTED
 from tests.integration.hostile.imported import (
     IDS,
     LISTING,
-    OUTCOME,
     PERSONAL,
+    RESULT,
     SEGMENT_IDS,
     TRAITS,
     UPSERT,
@@ -84,8 +84,8 @@ def in_a_directory(main: Callable[[Path], Coroutine[Any, Any, None]]) -> None:
         asyncio.run(main(Path(directory)))
 
 
-def _can_be_said(value: object) -> bool:
-    """Whether JSON has it: no NaN, no infinity, no half of a surrogate pair."""
+def _fits_json(value: object) -> bool:
+    """Whether JSON can hold the value: no NaN, no infinity, no half of a surrogate pair."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:
@@ -95,7 +95,7 @@ def _can_be_said(value: object) -> bool:
 
 @few
 @given(st.lists(ANY_TRAITS, min_size=1, max_size=4))
-def test_whatever_traits_hold_who_can_be_said_in_json_arrives(all_traits: list[Fields]) -> None:
+def test_every_profile_that_json_can_hold_arrives_whatever_its_traits(all_traits: list[Fields]) -> None:
     profiles = [Someone(f"use_{index}", f"user-{index}", traits) for index, traits in enumerate(all_traits)]
 
     async def main(directory: Path) -> None:
@@ -103,15 +103,15 @@ def test_whatever_traits_hold_who_can_be_said_in_json_arrives(all_traits: list[F
             run = await imported(hostile, directory)
         assert_nobody_is_lost(run)
         assert hostile.problems == [], "what is sent is what Voucherify documents"
-        sayable = [profile.source_id for profile in profiles if _can_be_said(profile.traits)]
-        assert sorted(hostile.source_ids) == sorted(map(str, sayable))
+        fitting = [profile.source_id for profile in profiles if _fits_json(profile.traits)]
+        assert sorted(hostile.source_ids) == sorted(map(str, fitting))
 
     in_a_directory(main)
 
 
 @few
 @given(st.lists(ANY_PROFILE, min_size=1, max_size=6, unique_by=lambda profile: profile.segment_id))
-def test_whatever_ids_hold_and_whatever_befalls_them_each_has_a_outcome(profiles: Sequence[Someone]) -> None:
+def test_each_profile_has_an_outcome_whatever_its_ids_hold_and_whatever_fails(profiles: Sequence[Someone]) -> None:
     async def main(directory: Path) -> None:
         async with hostile_server(profiles) as hostile:
             run = await imported(hostile, directory)
@@ -119,19 +119,19 @@ def test_whatever_ids_hold_and_whatever_befalls_them_each_has_a_outcome(profiles
             hostile.behave()
             again = await imported(hostile, directory, retry=True)
         assert again.report.state == "done"
-        unsayable = [profile for profile in profiles if not _can_be_said(profile.source_id)]
+        unfitting = [profile for profile in profiles if not _fits_json(profile.source_id)]
         assert again.report.outcomes.profiles in (0, len(profiles)), "0 where nobody was rejected"
-        assert again.report.outcomes.rejected == len(again.rows(REJECTED)[1:]) == len(unsayable)
+        assert again.report.outcomes.rejected == len(again.rows(REJECTED)[1:]) == len(unfitting)
 
     in_a_directory(main)
 
 
 @few
 @given(ANY_ACTION)
-def test_whatever_an_action_says_the_outcome_is_clear(action: Fields) -> None:
+def test_whatever_an_action_answers_the_outcome_is_clear(action: Fields) -> None:
     async def main(directory: Path) -> None:
         async with hostile_server(people(3)) as hostile:
-            hostile.instead(OUTCOME, raw(json.dumps(action).encode()))
+            hostile.instead(RESULT, raw(json.dumps(action).encode()))
             await assert_a_clear_outcome(await imported(hostile, directory))
 
     in_a_directory(main)
@@ -139,8 +139,8 @@ def test_whatever_an_action_says_the_outcome_is_clear(action: Fields) -> None:
 
 @few
 @given(st.sampled_from([IDS, TRAITS]), st.sampled_from(["data", "traits", "cursor"]), ANY_JSON, ANY_JSON)
-def test_whatever_is_said_of_a_profile_it_costs_nobody_else(call: str, name: str, said: object, other: object) -> None:
-    body = {"data": [], "traits": {}, "cursor": other, name: said}
+def test_whatever_a_profile_holds_it_costs_nobody_else(call: str, name: str, value: object, other: object) -> None:
+    body = {"data": [], "traits": {}, "cursor": other, name: value}
 
     async def main(directory: Path) -> None:
         async with hostile_server(people(3)) as hostile:
@@ -153,11 +153,11 @@ def test_whatever_is_said_of_a_profile_it_costs_nobody_else(call: str, name: str
 
 
 @few
-@given(st.sampled_from([LISTING, UPSERT, OUTCOME]), ANY_JSON, st.sampled_from([200, 202, 400, 402, 404, 413, 500]))
-def test_whatever_is_answered_to_a_call_for_many_the_outcome_is_clear(call: str, said: object, status: int) -> None:
+@given(st.sampled_from([LISTING, UPSERT, RESULT]), ANY_JSON, st.sampled_from([200, 202, 400, 402, 404, 413, 500]))
+def test_whatever_is_answered_to_a_call_for_many_the_outcome_is_clear(call: str, value: object, status: int) -> None:
     async def main(directory: Path) -> None:
         async with hostile_server(people(3)) as hostile:
-            hostile.instead(call, raw(json.dumps(said).encode(), status=status))
+            hostile.instead(call, raw(json.dumps(value).encode(), status=status))
             await assert_a_clear_outcome(await imported(hostile, directory))
 
     in_a_directory(main)

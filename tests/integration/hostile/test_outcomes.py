@@ -9,8 +9,8 @@ import pytest
 from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
 from tests.integration.hostile.imported import (
-    OUTCOME,
     PERSONAL,
+    RESULT,
     UPSERT,
     Fields,
     assert_a_clear_outcome,
@@ -48,7 +48,7 @@ FAILED_SOMEHOW: dict[str, Fields] = {
 async def test_a_failed_action_of_another_shape_confirms_nobody(tmp_path: Path, case: str) -> None:
     failed = {"id": "aa_0", "status": "DONE", "operation_status": "FAILED", **FAILED_SOMEHOW[case]}
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(OUTCOME, answer(failed))
+        hostile.instead(RESULT, answer(failed))
         run = await imported(hostile, tmp_path)
         assert run.report.outcomes.confirmed == 0
         await assert_a_clear_outcome(run)
@@ -63,12 +63,12 @@ async def test_a_failed_action_of_another_shape_confirms_nobody(tmp_path: Path, 
         {"done_count": 3, "failed_count": 0, "errors": [], "reports": [], "more": {"x": [None]}},
     ],
 )
-async def test_an_action_that_wrote_all_is_confirmed_whatever_else_it_does_not_say(
+async def test_an_action_that_wrote_all_is_confirmed_whatever_else_it_leaves_out(
     tmp_path: Path, result: Fields
 ) -> None:
     done = {"id": "aa_0", "status": "DONE", "operation_status": "SUCCESS", "result": result}
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(OUTCOME, answer(done))
+        hostile.instead(RESULT, answer(done))
         run = await imported(hostile, tmp_path)
     assert run.report.outcomes == Outcomes(confirmed=3)
     assert_nobody_is_lost(run)
@@ -85,12 +85,12 @@ async def test_an_action_that_wrote_all_is_confirmed_whatever_else_it_does_not_s
     ],
     ids=lambda accepted: repr(accepted)[:40],
 )
-async def test_an_upsert_accepted_in_another_shape_is_not_taken_for_written(tmp_path: Path, accepted: object) -> None:
+async def test_an_upsert_accepted_in_another_shape_does_not_count_as_written(tmp_path: Path, accepted: object) -> None:
     async with hostile_server(people(3)) as hostile:
         hostile.instead(UPSERT, answer(accepted, 202), takes_effect=True)
         run = await imported(hostile, tmp_path)
         assert run.report.outcomes.confirmed == 0
         assert all(
-            "/" not in call.removeprefix("GET /v1/async-actions/") for call in hostile.calls if OUTCOME[1:] in call
+            "/" not in call.removeprefix("GET /v1/async-actions/") for call in hostile.calls if RESULT[1:] in call
         )
         await assert_a_clear_outcome(run)

@@ -54,7 +54,7 @@ async def test_whatever_a_segment_id_holds_it_is_one_row_and_one_line(tmp_path: 
     assert len(hostile.source_ids) == len(gone)
 
 
-async def test_a_profile_whose_id_is_empty_is_taken_again_too(tmp_path: Path) -> None:
+async def test_a_profile_whose_id_is_empty_is_retried_too(tmp_path: Path) -> None:
     async with hostile_server([Someone("", "user-0", trouble="gone"), *people(2)]) as hostile:
         assert_nobody_is_lost(await imported(hostile, tmp_path))
         hostile.behave()
@@ -63,7 +63,7 @@ async def test_a_profile_whose_id_is_empty_is_taken_again_too(tmp_path: Path) ->
 
 
 async def test_two_ids_that_look_alike_in_the_list_are_two_profiles(tmp_path: Path) -> None:
-    """One has a line break, the other a backslash and an n. Only the first is mended."""
+    """One has a line break, the other a backslash and an n. Only the first is repaired."""
     pair = [Someone("a\nb", "user-0", trouble="gone"), Someone("a\\nb", "user-1", trouble="gone")]
     async with hostile_server(pair) as hostile:
         assert_nobody_is_lost(await imported(hostile, tmp_path))
@@ -135,7 +135,7 @@ async def test_a_source_id_that_is_a_book_is_rejected_without_a_stop_of_the_worl
 
 
 async def test_a_source_id_that_is_a_book_does_not_keep_a_later_run_from_its_files(tmp_path: Path) -> None:
-    """Python reads no CSV field of more than 128 KB, if it is not told to."""
+    """Python's csv module reads at most 128 KB per field by default."""
     book = Someone("use_x", "x" * 140_000, trouble="refused at once")
     async with hostile_server([book, *people(2)]) as hostile:
         assert_nobody_is_lost(await imported(hostile, tmp_path))
@@ -146,7 +146,7 @@ async def test_a_source_id_that_is_a_book_does_not_keep_a_later_run_from_its_fil
 
 
 @pytest.mark.parametrize("source_id", ["", " ", "\t\n\u00a0", True, False, 1.5, [], ["user-1"], {}, {"id": "user-1"}])
-async def test_an_identifier_that_is_none_is_no_identifier(tmp_path: Path, source_id: object) -> None:
+async def test_an_identifier_without_a_value_is_not_an_identifier(tmp_path: Path, source_id: object) -> None:
     async with hostile_server([Someone("use_x", source_id), *people(2)]) as hostile:
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
@@ -154,14 +154,14 @@ async def test_an_identifier_that_is_none_is_no_identifier(tmp_path: Path, sourc
 
 
 @pytest.mark.parametrize("source_id", ["\ud800", "user-\udfff", float("nan"), float("inf")])
-async def test_an_identifier_that_no_json_can_say_is_rejected(tmp_path: Path, source_id: object) -> None:
+async def test_an_identifier_that_json_cannot_hold_is_rejected(tmp_path: Path, source_id: object) -> None:
     async with hostile_server([Someone("use_x", source_id), *people(2)]) as hostile:
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
     assert list(run.reasons()) == ["use_x"]
 
 
-async def test_a_segment_id_that_no_json_can_say_stops_the_run_before_anybody_is_missed(tmp_path: Path) -> None:
+async def test_a_segment_id_that_json_cannot_hold_stops_the_run_before_anybody_is_missed(tmp_path: Path) -> None:
     async with hostile_server([*people(2), Someone("use_\ud800", "user-x")]) as hostile:
         run = await imported(hostile, tmp_path)
     assert (run.report.state, run.report.resume_offset) == ("stopped", "0")

@@ -8,8 +8,8 @@ import pytest
 
 from segsync.events import CallAnswered
 from tests.integration.hostile.imported import (
-    OUTCOME,
     PERSONAL,
+    RESULT,
     assert_nobody_is_lost,
     assert_nobody_was_named,
     imported,
@@ -34,7 +34,7 @@ REPORT_CSV = f"source_id,status,message\nuser-0,SUCCESS,\nuser-1,FAILED,Ada Love
 async def test_a_report_on_another_host_is_read_without_credentials(tmp_path: Path) -> None:
     files = Script(raw(REPORT_CSV, "text/csv"))
     async with scripted_server(files) as url, hostile_server(people(3)) as hostile:
-        hostile.instead(OUTCOME, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv?signature=x"))
+        hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv?signature=x"))
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
     assert list(run.reasons()) == ["use_1"]
@@ -62,7 +62,7 @@ async def test_a_report_on_another_host_is_read_without_credentials(tmp_path: Pa
 )
 async def test_a_report_that_is_none_names_nobody(tmp_path: Path, respond: tuple[str, Answer]) -> None:
     async with scripted_server(Script(respond[1])) as url, hostile_server(people(3)) as hostile:
-        hostile.instead(OUTCOME, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
+        hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
         run = await imported(hostile, tmp_path)
         assert_nobody_was_named(run)
 
@@ -72,7 +72,7 @@ async def test_a_report_on_another_host_that_redirects_is_not_followed(tmp_path:
     async with scripted_server(elsewhere) as end, hostile_server(people(3)) as hostile:
         between = Script(redirect(302, end))
         async with scripted_server(between) as url:
-            hostile.instead(OUTCOME, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
+            hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
             run = await imported(hostile, tmp_path)
     assert_nobody_was_named(run)
     assert elsewhere.calls == []
@@ -100,7 +100,7 @@ async def test_a_report_on_another_host_that_redirects_is_not_followed(tmp_path:
 )
 async def test_a_report_at_no_address_names_nobody_and_is_not_called(tmp_path: Path, url: str) -> None:
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(OUTCOME, refusing_one(url))
+        hostile.instead(RESULT, refusing_one(url))
         run = await imported(hostile, tmp_path)
     assert_nobody_was_named(run)
     answered = [event for event in run.events.of(CallAnswered) if event.status is not None]
@@ -112,5 +112,5 @@ async def test_a_report_at_no_address_names_nobody_and_is_not_called(tmp_path: P
 )
 async def test_a_report_at_a_path_that_is_none_has_a_clear_outcome(tmp_path: Path, path: str) -> None:
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(OUTCOME, refusing_one(f"{hostile.url}/reports/{path}"))
+        hostile.instead(RESULT, refusing_one(f"{hostile.url}/reports/{path}"))
         assert_nobody_was_named(await imported(hostile, tmp_path))

@@ -1,4 +1,4 @@
-"""Whole runs against services that answer as none should: nothing of that reaches the terminal."""
+"""Whole runs against services that answer as none should: none of it reaches the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pexpect
 import pytest
 
 from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Run, Segsync
-from tests.integration.hostile.imported import DEEP, LISTING, OUTCOME, PERSONAL, UPSERT, refusing_one
+from tests.integration.hostile.imported import DEEP, LISTING, PERSONAL, RESULT, UPSERT, refusing_one
 from tests.support.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
 from tests.support.scripted import Answer, answer, raw
 
@@ -49,13 +49,13 @@ def _attack_by_action_id(hostile: Hostile) -> None:
 
 
 def _attack_by_report(hostile: Hostile) -> None:
-    hostile.instead(OUTCOME, refusing_one(f"https://127.0.0.1:1/{ESCAPE}"))
+    hostile.instead(RESULT, refusing_one(f"https://127.0.0.1:1/{ESCAPE}"))
 
 
 def _attack_by_error(hostile: Hostile) -> None:
-    said = {"code": 400, "key": ESCAPE, "message": f"{ESCAPE} no {PERSONAL}", "request_id": ESCAPE}
+    error = {"code": 400, "key": ESCAPE, "message": f"{ESCAPE} no {PERSONAL}", "request_id": ESCAPE}
     hostile.instead("segment_id:use_0/external_ids", answer({"error": {"code": ESCAPE, "message": ESCAPE}}, 404))
-    hostile.instead(UPSERT, answer(said, 403))
+    hostile.instead(UPSERT, answer(error, 403))
 
 
 ATTACKS: dict[str, Callable[[Hostile], None]] = {
@@ -70,26 +70,26 @@ ATTACKS: dict[str, Callable[[Hostile], None]] = {
 
 
 async def at_terminal(segsync: Segsync, hostile: Hostile, *arguments: str) -> Run:
-    """A process of its own, while this one answers it."""
+    """A run in another process, which this one answers."""
     variables = hostile.variables
     return await asyncio.to_thread(lambda: segsync(*arguments, sandbox=None, **variables))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_no_answer_writes_on_the_terminal_what_it_wants(segsync: Segsync, attack: str) -> None:
+async def test_no_answer_controls_the_terminal(segsync: Segsync, attack: str) -> None:
     async with hostile_server(people(3)) as hostile:
         ATTACKS[attack](hostile)
         run = await at_terminal(segsync, hostile, "--verbose")
     assert run.code in (1, 2, 3)
-    status, status_json = (segsync.said_of("segsync.db", as_json=as_json) for as_json in (False, True))
-    for said in (run.stdout, run.stderr, status, status_json):
-        assert [line for line in said.split("\n") if not line.isprintable()] == []
-        assert PERSONAL not in said
+    status, status_json = (segsync.status_output("segsync.db", as_json=as_json) for as_json in (False, True))
+    for output in (run.stdout, run.stderr, status, status_json):
+        assert [line for line in output.split("\n") if not line.isprintable()] == []
+        assert PERSONAL not in output
     assert not [line for line in run.stderr.split("\n") if line.startswith("Rejected: forged")]
     assert json.loads(status_json)["version"] == 1
 
 
-async def test_no_answer_writes_on_the_live_display_what_it_wants(segsync: Segsync) -> None:
+async def test_no_answer_controls_the_live_display(segsync: Segsync) -> None:
     async with hostile_server(people(3)) as hostile:
         _attack_by_ids(hostile)
         variables = hostile.variables
@@ -109,10 +109,10 @@ async def test_no_answer_writes_on_the_live_display_what_it_wants(segsync: Segsy
             assert child.exitstatus == 3
             return str(child.before)
 
-        said = await asyncio.to_thread(run)
-    assert "Profiles listed" in said
-    assert "\x1b]0;" not in said
-    assert "\nRejected: forged" not in said
+        display = await asyncio.to_thread(run)
+    assert "Profiles listed" in display
+    assert "\x1b]0;" not in display
+    assert "\nRejected: forged" not in display
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_no_answer_writes_on_the_live_display_what_it_wants(segsync: Segsy
     [
         (LISTING, raw(b'{"data":' + DEEP + b"}"), 1),
         (UPSERT, Endless(64), 1),
-        (OUTCOME, refusing_one("https://a..b/"), 3),
+        (RESULT, refusing_one("https://a..b/"), 3),
     ],
     ids=["listing", "upsert", "report"],
 )

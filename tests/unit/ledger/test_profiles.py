@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from random import Random
-
-import pytest
 
 from segsync.events import (
     BatchSent,
@@ -23,12 +21,6 @@ from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import begin, open_ledger
 
 CONFIRMED, SENT, WITHOUT_IDENTIFIER, REJECTED = ProfileOutcome
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    with open_ledger() as opened:
-        yield opened
 
 
 def rows(ledger: Ledger) -> dict[str, ProfileRow]:
@@ -76,7 +68,7 @@ def test_without_confirmation_it_is_sent_at_once(ledger: Ledger) -> None:
     assert outcomes(ledger) == {"a": SENT, "b": SENT}
 
 
-def test_who_is_not_sent_has_a_row_before_the_page_is_done(ledger: Ledger) -> None:
+def test_a_profile_that_is_not_sent_has_a_row_before_its_page_is_done(ledger: Ledger) -> None:
     run = begin(ledger)
     record = recorder.for_listing(ledger, run, done_pages=0, is_followed=True).record
     record(ProfileWithoutIdentifier("a"))

@@ -116,7 +116,7 @@ def test_no_more_than_two_batches_wait_whatever_comes(source_ids: list[str], siz
         assert waiting < 2 * size
 
 
-def test_a_thousand_customers_of_one_source_id_before_a_large_one_are_no_trouble() -> None:
+def test_a_thousand_customers_of_one_source_id_before_a_large_one_are_all_sent() -> None:
     items = [*(item(number, "same") for number in range(1000)), item(1000, "large", 996)]
     assert sum(len(batch.items) for batch in batched(items, 1000, 1000)) == 1001
 

@@ -1,4 +1,4 @@
-"""Pages settle in the order of the listing, whatever order their profiles' outcomes come in."""
+"""Pages are done in the order of the listing, in whatever order their profiles get their outcomes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.conftest import run_virtual
 
 FATES = ("sent", "without_identifier", "rejected")
 SPACES = st.lists(st.lists(st.sampled_from(FATES), max_size=5), min_size=1, max_size=6)
-"""Pages, each a list of what will become of its profiles."""
+"""Pages, each a list of the outcomes of its profiles."""
 
 
 def page(number: int, profiles: int) -> Page:
     return Page(f"c{number}", tuple(f"use_{number}_{each}" for each in range(profiles)), f"c{number + 1}")
 
 
-def settled(events: list[Event]) -> list[PageDone]:
+def done_pages(events: list[Event]) -> list[PageDone]:
     assert all(isinstance(event, PageDone) for event in events)
     return [event for event in events if isinstance(event, PageDone)]
 
@@ -31,7 +31,7 @@ def settled(events: list[Event]) -> list[PageDone]:
 @given(SPACES, st.data())
 def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[str]], data: st.DataObject) -> None:
     events: list[Event] = []
-    book = Checkpoint(events.append)
+    checkpoint = Checkpoint(events.append)
     left = Counter({number: len(outcomes) for number, outcomes in enumerate(space)})
     order = data.draw(
         st.permutations([(number, outcome) for number, outcomes in enumerate(space) for outcome in outcomes])
@@ -39,16 +39,16 @@ def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[
     opened: list[OpenPage] = []
 
     def open_up_to(number: int) -> None:
-        opened.extend(book.open(page(each, len(space[each]))) for each in range(len(opened), number + 1))
+        opened.extend(checkpoint.open(page(each, len(space[each]))) for each in range(len(opened), number + 1))
 
     for number, outcome in order:
         open_up_to(number)
-        getattr(book, outcome)(opened[number])
+        getattr(checkpoint, outcome)(opened[number])
         left[number] -= 1
         complete = list(takewhile(lambda each: left[each] == 0, range(len(opened))))
-        assert [event.cursor for event in settled(events)] == [f"c{each}" for each in complete]
+        assert [event.cursor for event in done_pages(events)] == [f"c{each}" for each in complete]
     open_up_to(len(space) - 1)
-    assert settled(events) == [
+    assert done_pages(events) == [
         PageDone(
             each + 1, f"c{each}", f"c{each + 1}", Outcomes(**{outcome: outcomes.count(outcome) for outcome in FATES})
         )
@@ -57,59 +57,59 @@ def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[
 
 
 @given(SPACES)
-def test_the_outcomes_of_the_settled_pages_add_up_to_the_profiles_listed(space: list[list[str]]) -> None:
+def test_the_outcomes_of_the_done_pages_add_up_to_the_profiles_listed(space: list[list[str]]) -> None:
     events: list[Event] = []
-    book = Checkpoint(events.append)
-    pages = [book.open(page(number, len(outcomes))) for number, outcomes in enumerate(space)]
+    checkpoint = Checkpoint(events.append)
+    pages = [checkpoint.open(page(number, len(outcomes))) for number, outcomes in enumerate(space)]
     for opened, outcomes in zip(pages, space, strict=True):
         for outcome in outcomes:
-            getattr(book, outcome)(opened)
-    total = sum((event.outcomes for event in settled(events)), Outcomes())
+            getattr(checkpoint, outcome)(opened)
+    total = sum((event.outcomes for event in done_pages(events)), Outcomes())
     assert total == Outcomes(**{outcome: sum(outcomes.count(outcome) for outcomes in space) for outcome in FATES})
     assert total.profiles == sum(len(outcomes) for outcomes in space)
 
 
 def test_an_empty_page_settles_at_once_but_not_before_the_pages_before_it() -> None:
     events: list[Event] = []
-    book = Checkpoint(events.append)
-    book.open(page(0, 0))
-    assert [event.cursor for event in settled(events)] == ["c0"]
-    first = book.open(page(1, 1))
-    book.open(page(2, 0))
-    assert [event.cursor for event in settled(events)] == ["c0"]
-    book.rejected(first)
-    assert [event.cursor for event in settled(events)] == ["c0", "c1", "c2"]
+    checkpoint = Checkpoint(events.append)
+    checkpoint.open(page(0, 0))
+    assert [event.cursor for event in done_pages(events)] == ["c0"]
+    first = checkpoint.open(page(1, 1))
+    checkpoint.open(page(2, 0))
+    assert [event.cursor for event in done_pages(events)] == ["c0"]
+    checkpoint.rejected(first)
+    assert [event.cursor for event in done_pages(events)] == ["c0", "c1", "c2"]
 
 
 def test_the_last_page_settles_with_nothing_to_resume_from() -> None:
     events: list[Event] = []
-    book = Checkpoint(events.append)
-    book.sent(book.open(Page("c9", ("use_1",), None)))
+    checkpoint = Checkpoint(events.append)
+    checkpoint.sent(checkpoint.open(Page("c9", ("use_1",), None)))
     assert events == [PageDone(1, "c9", None, Outcomes(sent=1))]
 
 
 def test_pages_are_numbered_from_1_on_in_the_order_of_the_listing_whatever_is_in_them() -> None:
     events: list[Event] = []
-    book = Checkpoint(events.append)
-    opened = [book.open(page(number, profiles)) for number, profiles in enumerate((2, 0, 1))]
+    checkpoint = Checkpoint(events.append)
+    opened = [checkpoint.open(page(number, profiles)) for number, profiles in enumerate((2, 0, 1))]
     assert [each.number for each in opened] == [1, 2, 3]
     for each in (opened[2], opened[0], opened[0]):
-        book.rejected(each)
-    assert [event.number for event in settled(events)] == [1, 2, 3]
+        checkpoint.rejected(each)
+    assert [event.number for event in done_pages(events)] == [1, 2, 3]
 
 
 def test_nobody_is_confirmed_by_being_sent() -> None:
     events: list[Event] = []
-    book = Checkpoint(events.append)
-    book.sent(book.open(page(0, 1)))
-    [event] = settled(events)
+    checkpoint = Checkpoint(events.append)
+    checkpoint.sent(checkpoint.open(page(0, 1)))
+    [event] = done_pages(events)
     assert (event.outcomes.sent, event.outcomes.confirmed, event.outcomes.customers) == (1, 0, 1)
 
 
-async def has_room(book: Checkpoint) -> bool:
+async def has_room(checkpoint: Checkpoint) -> bool:
     try:
         async with asyncio.timeout(60):
-            await book.room()
+            await checkpoint.room()
     except TimeoutError:
         return False
     return True
@@ -117,32 +117,32 @@ async def has_room(book: Checkpoint) -> bool:
 
 def test_reading_waits_for_the_oldest_page_once_too_many_are_open() -> None:
     async def scenario() -> None:
-        book = Checkpoint(lambda _: None)
+        checkpoint = Checkpoint(lambda _: None)
         opened: list[OpenPage] = []
         for number in range(MAX_OPEN_PAGES):
-            assert await has_room(book)
-            opened.append(book.open(page(number, 1)))
-        assert not await has_room(book)
-        book.sent(opened[1])  # it cannot settle before the oldest
-        assert not await has_room(book)
-        waiting = asyncio.create_task(book.room())
+            assert await has_room(checkpoint)
+            opened.append(checkpoint.open(page(number, 1)))
+        assert not await has_room(checkpoint)
+        checkpoint.sent(opened[1])  # it cannot be done before the oldest
+        assert not await has_room(checkpoint)
+        waiting = asyncio.create_task(checkpoint.room())
         await asyncio.sleep(1)
         assert not waiting.done()
-        book.sent(opened[0])
+        checkpoint.sent(opened[0])
         await waiting
         for number in (MAX_OPEN_PAGES, MAX_OPEN_PAGES + 1):
-            assert await has_room(book)
-            book.open(page(number, 1))
-        assert not await has_room(book)
+            assert await has_room(checkpoint)
+            checkpoint.open(page(number, 1))
+        assert not await has_room(checkpoint)
 
     run_virtual(scenario())
 
 
 def test_empty_pages_take_no_room() -> None:
     async def scenario() -> None:
-        book = Checkpoint(lambda _: None)
+        checkpoint = Checkpoint(lambda _: None)
         for number in range(MAX_OPEN_PAGES + 5):
-            book.open(page(number, 0))
-        assert await has_room(book)
+            checkpoint.open(page(number, 0))
+        assert await has_room(checkpoint)
 
     run_virtual(scenario())

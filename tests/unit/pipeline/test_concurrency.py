@@ -13,11 +13,11 @@ from segsync.pipeline.concurrency import FIRST, MOST, ConcurrencyController, mos
 
 def _sizes(calls_per_second: Callable[[int], float], allowed: float, seconds: int = 60) -> list[int]:
     """The size in each of so many seconds, where `size` workers make `calls_per_second(size)`."""
-    crew = ConcurrencyController()
+    controller = ConcurrencyController()
     sizes = []
     for now in range(seconds):
-        calls = min(calls_per_second(crew.size), allowed)
-        sizes.append(crew.judge(Usage(calls, calls / allowed), now))
+        calls = min(calls_per_second(controller.size), allowed)
+        sizes.append(controller.judge(Usage(calls, calls / allowed), now))
     return sizes
 
 
@@ -52,29 +52,29 @@ def test_it_has_an_end_however_slow_the_service_is() -> None:
 
 
 def test_it_grows_again_when_the_latency_does() -> None:
-    crew = ConcurrencyController()
+    controller = ConcurrencyController()
     for now in range(10):
-        crew.judge(Usage(100, 1.0), now)
+        controller.judge(Usage(100, 1.0), now)
     for now in range(10, 20):
-        calls = min(crew.size / 0.4, 100)
-        crew.judge(Usage(calls, calls / 100), now)
+        calls = min(controller.size / 0.4, 100)
+        controller.judge(Usage(calls, calls / 100), now)
 
-    assert 40 <= crew.size <= 50
+    assert 40 <= controller.size <= 50
 
 
 def test_an_outage_is_not_a_reason_to_try_more() -> None:
-    crew = ConcurrencyController()
-    assert [crew.judge(Usage(0.0, 0.0), now) for now in range(60)] == [FIRST] * 60
+    controller = ConcurrencyController()
+    assert [controller.judge(Usage(0.0, 0.0), now) for now in range(60)] == [FIRST] * 60
 
 
 def test_it_is_not_judged_before_the_new_workers_have_had_an_answer() -> None:
-    crew, latency_seconds = ConcurrencyController(), 3.0
+    controller, latency_seconds = ConcurrencyController(), 3.0
     changed_at, sizes = 0.0, []
     before = after = FIRST
     for now in range(60):  # what is used follows the size a latency later
         working = after if now - changed_at >= latency_seconds else before
         calls = min(working / latency_seconds, 100)
-        size = crew.judge(Usage(calls, calls / 100), now)
+        size = controller.judge(Usage(calls, calls / 100), now)
         if size != after:
             before, after, changed_at = after, size, now
         sizes.append(size)

@@ -41,7 +41,7 @@ def access_error(status: int) -> AccessError:
 
 
 class Schemas:
-    """Tells a schema or raises; so does the other call."""
+    """Returns a schema or raises; so does the other call."""
 
     def __init__(self, schema: MetadataSchema | CallError, other: CallError | None = None) -> None:
         self._schema, self._other = schema, other

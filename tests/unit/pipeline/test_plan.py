@@ -1,4 +1,4 @@
-"""What an import is to do, given what the ledger remembers."""
+"""What an import has to do, given what the ledger holds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from sqlite3 import Connection
 import pytest
 
 from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
-from segsync.ledger import batches as entries
-from segsync.ledger import recorder
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, recorder, rejections, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Rejection
@@ -39,7 +36,7 @@ class Listing:
         self.record = recorder.for_listing(ledger, self.run, done_pages=plan.done_pages, is_followed=True).record
         self.pages = 0
 
-    def page(self, *, is_last: bool = False, is_settled: bool = True) -> str:
+    def page(self, *, is_last: bool = False, is_done: bool = True) -> str:
         """List the next page; the action id of its batch."""
         self.pages += 1
         ids = [f"use_{self.offset + i:04}" for i in range(PAGE)]
@@ -47,26 +44,26 @@ class Listing:
         sent = tuple(SentProfile(self.pages, each, f"{each}@example.com") for each in ids[:-1])
         self.record(BatchSent(action_id, sent))
         self.record(ProfileRejected(Rejection(ids[-1], None, "read", "answered 404"), self.pages))
-        if is_settled:
+        if is_done:
             cursor, self.offset = str(self.offset), self.offset + PAGE
             next_cursor = None if is_last else str(self.offset)
             self.record(PageDone(self.pages, cursor, next_cursor, Outcomes(sent=PAGE - 1, rejected=1)))
         return action_id
 
     def end(self, state: State) -> None:
-        self.ledger.read(partial(accounts.end_run, run=self.run, state=state, error=None))
+        self.ledger.read(partial(runs.end_run, run=self.run, state=state, error=None))
 
 
 def end_batch(ledger: Ledger, action_id: str, *, failed: bool = False) -> None:
     def change(db: Connection) -> None:
-        batch = next(each for each in entries.open_upserts(db, 0, 1000) if each.action_id == action_id)
-        entries.end_batch(db, batch, [], entries.members_of(db, batch.id) if failed else [])
+        batch = next(each for each in batches.open_upserts(db, 0, 1000) if each.action_id == action_id)
+        batches.end_batch(db, batch, [], batches.members_of(db, batch.id) if failed else [])
 
     ledger.read(change)
 
 
 def followed(ledger: Ledger, since: int) -> list[str]:
-    return [each.action_id for each in ledger.read(partial(entries.open_upserts, since=since, most=1000))]
+    return [each.action_id for each in ledger.read(partial(batches.open_upserts, since=since, most=1000))]
 
 
 def test_a_new_import_begins_at_its_offset(ledger: Ledger) -> None:
@@ -84,11 +81,11 @@ def test_there_is_nothing_to_resume_or_to_retry_on_a_new_ledger(ledger: Ledger) 
     assert not plan_retry(ledger).has_work
 
 
-def test_a_resume_goes_on_behind_the_last_settled_page(ledger: Ledger) -> None:
+def test_a_resume_goes_on_behind_the_last_done_page(ledger: Ledger) -> None:
     listing = Listing(ledger)
     for _ in range(3):
         listing.page()
-    listing.page(is_settled=False)
+    listing.page(is_done=False)
     plan = plan_resume(ledger)
     assert plan is not None
     assert (plan.kind, plan.runs, plan.offset, plan.done_pages) == ("resume", (1,), "30", 3)
@@ -98,8 +95,8 @@ def test_a_resume_goes_on_behind_the_last_settled_page(ledger: Ledger) -> None:
     assert followed(ledger, plan.followed_since) == ["aa_1_0", "aa_1_10", "aa_1_20"]
 
 
-def test_a_resume_of_what_came_nowhere_begins_anew(ledger: Ledger) -> None:
-    Listing(ledger).page(is_settled=False)
+def test_a_resume_of_a_run_without_a_done_page_begins_anew(ledger: Ledger) -> None:
+    Listing(ledger).page(is_done=False)
     plan = plan_resume(ledger)
     assert plan is not None
     assert (plan.offset, plan.begins_anew, plan.before) == ("0", True, Outcomes())
@@ -112,7 +109,7 @@ def test_a_resume_of_one_that_began_at_an_offset_adds_to_the_files(ledger: Ledge
     assert (plan.offset, plan.begins_anew) == ("500", False)
 
 
-def test_when_all_is_listed_a_resume_hears_the_outcomes_and_then_has_nothing_to_do(ledger: Ledger) -> None:
+def test_when_all_is_listed_a_resume_reads_the_results_and_then_has_no_work(ledger: Ledger) -> None:
     listing = Listing(ledger)
     action_id = listing.page(is_last=True)
     listing.end("interrupted")
@@ -189,7 +186,7 @@ def test_a_run_at_an_offset_still_follows_the_upserts_of_the_one_that_crashed_be
     assert followed(ledger, plan.followed_since) == [crashed, theirs]
 
 
-def test_what_comes_anew_from_the_first_page_makes_the_older_runs_obsolete_once_it_has_a_page(ledger: Ledger) -> None:
+def test_a_new_run_from_the_first_page_makes_the_older_ones_obsolete_once_it_has_a_page(ledger: Ledger) -> None:
     old = Listing(ledger).page()
     anew = Listing(ledger)
     assert old not in followed(ledger, anew.plan.followed_since)
@@ -201,10 +198,10 @@ def test_what_comes_anew_from_the_first_page_makes_the_older_runs_obsolete_once_
     assert plan_retry(ledger).runs == (2,)
 
 
-def test_one_that_came_nowhere_does_not_hide_that_the_one_before_is_unfinished(ledger: Ledger) -> None:
+def test_a_run_without_a_done_page_does_not_hide_that_the_one_before_is_unfinished(ledger: Ledger) -> None:
     unfinished = Listing(ledger)
     unfinished.page()
-    Listing(ledger).page(is_settled=False)
+    Listing(ledger).page(is_done=False)
     plan = plan_resume(ledger)
     assert plan is not None
     assert (plan.runs, plan.offset, plan.before) == ((1,), "10", Outcomes(sent=9, rejected=1))
@@ -240,14 +237,14 @@ def test_a_retry_begins_no_run(ledger: Ledger) -> None:
     assert (run.id, run.state) == (1, "done")
 
 
-def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledger) -> None:
-    """It is neither counted as rejected now, nor may it be counted twice later."""
+def test_a_retry_leaves_out_profiles_on_a_page_that_a_resume_repeats(ledger: Ledger) -> None:
+    """Such a profile is not counted as rejected now, and must not be counted twice later."""
     listing = Listing(ledger)
-    listing.page(is_settled=False)
+    listing.page(is_done=False)
     for run in plan_retry(ledger).runs:
-        taken = ledger.read(partial(entries_rejections.rejected_profiles, run=run, after="", most=100))
+        rejected = ledger.read(partial(rejections.rejected_profiles, run=run, after="", most=100))
         retry = recorder.for_retry(ledger, run, is_followed=True)
-        for segment_id in taken:
+        for segment_id in rejected:
             retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))
     assert outcomes_of(ledger, listing.run) == Outcomes()
     resumed = Listing(ledger, resumed=True)
@@ -255,55 +252,55 @@ def test_a_retry_leaves_out_who_is_on_a_page_that_a_resume_repeats(ledger: Ledge
     assert outcomes_of(ledger, listing.run) == Outcomes(sent=9, rejected=1)
 
 
-def take_again(ledger: Ledger, since: int) -> None:
-    """All failed upserts of the runs from `since` on, and all of them go through."""
-    for run, batches in ledger.read(partial(entries.replays, since=since)).items():
-        again = recorder.for_replays(ledger, run, batches, is_followed=True)
-        for number, batch in enumerate(batches, 1):
-            members = ledger.read(partial(entries.members_of, batch=batch))
+def replay(ledger: Ledger, since: int) -> None:
+    """Replay all failed upserts of the runs from `since` on; all of them succeed."""
+    for run, failed in ledger.read(partial(batches.replays, since=since)).items():
+        replays = recorder.for_replays(ledger, run, failed, is_followed=True)
+        for number, batch in enumerate(failed, 1):
+            members = ledger.read(partial(batches.members_of, batch=batch))
             sent = [SentProfile(number, each.segment_id, each.segment_id) for each in members if each.counts]
-            again.record(BatchSent(f"aa_again_{batch}", tuple(sent)))
-            again.record(PageDone(number, "", None, Outcomes(sent=len(sent))))
+            replays.record(BatchSent(f"aa_replay_{batch}", tuple(sent)))
+            replays.record(PageDone(number, "", None, Outcomes(sent=len(sent))))
 
 
-def test_what_a_crashed_run_did_beyond_its_settled_pages_counts_when_no_resume_repeats_it_any_more(
+def test_what_a_crashed_run_did_beyond_its_done_pages_counts_once_no_resume_can_repeat_it(
     ledger: Ledger,
 ) -> None:
-    """One of its upserts fails then, and is taken again by the next run."""
+    """One of its upserts fails then, and the next run replays it."""
     crashed = Listing(ledger)
     crashed.page()
-    action_id = crashed.page(is_settled=False)
+    action_id = crashed.page(is_done=False)
     assert outcomes_of(ledger, crashed.run) == Outcomes(sent=9, rejected=1)
     since = Listing(ledger, "20").plan.followed_since
     assert outcomes_of(ledger, crashed.run) == Outcomes(sent=18, rejected=2)
     end_batch(ledger, action_id, failed=True)
     assert outcomes_of(ledger, crashed.run) == Outcomes(sent=9, rejected=2, pending=9)
-    take_again(ledger, since)
+    replay(ledger, since)
     assert outcomes_of(ledger, crashed.run) == Outcomes(sent=18, rejected=2)
-    end_batch(ledger, "aa_again_2")
+    end_batch(ledger, "aa_replay_2")
     assert outcomes_of(ledger, crashed.run) == Outcomes(confirmed=9, sent=9, rejected=2)
 
 
-def test_what_was_half_taken_again_before_a_crash_counts_once_when_the_next_run_takes_it_again(ledger: Ledger) -> None:
+def test_a_replay_cut_short_by_a_crash_counts_once_when_the_next_run_repeats_it(ledger: Ledger) -> None:
     crashed = Listing(ledger)
     action_id = crashed.page()
     end_batch(ledger, action_id, failed=True)
-    again = recorder.for_replays(ledger, crashed.run, [1], is_followed=True)
-    again.record(BatchSent("aa_half", (SentProfile(1, "use_0000", "ada"),)))
-    again.record(ProfileRejected(Rejection("use_0001", None, "read", "answered 500"), 1))
-    take_again(ledger, Listing(ledger, "10").plan.followed_since)
+    replays = recorder.for_replays(ledger, crashed.run, [1], is_followed=True)
+    replays.record(BatchSent("aa_half", (SentProfile(1, "use_0000", "ada"),)))
+    replays.record(ProfileRejected(Rejection("use_0001", None, "read", "answered 500"), 1))
+    replay(ledger, Listing(ledger, "10").plan.followed_since)
     for open_one in followed(ledger, 0):
         end_batch(ledger, open_one)
     assert outcomes_of(ledger, crashed.run) == Outcomes(confirmed=9, rejected=1)
 
 
-# --- how many there will be -------------------------------------------------------------------------------------
+# --- expected number -------------------------------------------------------------------------------------
 
 
-def test_a_resume_knows_how_many_profiles_were_said_and_a_new_run_does_not(ledger: Ledger) -> None:
+def test_a_resume_knows_the_expected_number_of_profiles_and_a_new_run_does_not(ledger: Ledger) -> None:
     listing = Listing(ledger)
     assert listing.plan.expected is None
-    ledger.write(partial(accounts.expect, run=listing.run, profiles=300))
+    ledger.write(partial(runs.expect, run=listing.run, profiles=300))
     listing.page()
     listing.end("interrupted")
     resumed = plan_resume(ledger)

@@ -1,4 +1,4 @@
-"""An import from someone's own program."""
+"""An import that another program starts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from segsync import Event, Settings, SettingsError, run_import
 from segsync.commands.status import read_status
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageDone, PageListed
-from segsync.ledger import batches as entries
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, rejections, runs
 from segsync.ledger.batches import FIRST_ATTEMPT, Member
 from segsync.models import Outcomes, Rejection
 from segsync.pipeline.checkpoint import OpenPage
@@ -75,7 +73,7 @@ async def test_an_offset_that_cannot_be_one_is_refused_before_anything_is_called
     assert names_in(tmp_path) == []
 
 
-async def test_who_asks_for_nothing_more_gets_confirmed_customers_and_no_files(
+async def test_by_default_customers_are_confirmed_and_no_files_are_written(
     sandbox: tuple[Sandbox, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -94,12 +92,12 @@ async def test_no_outcome_is_left_unread_because_the_ledger_was_slow_to_answer(
     served, settings = sandbox
     loop, is_listed, is_all_sent = asyncio.get_running_loop(), threading.Event(), threading.Event()
     monkeypatch.setattr("segsync.pipeline.results.LOOK_SECONDS", 0.001)
-    open_upserts = entries.open_upserts
+    open_upserts = batches.open_upserts
 
-    def slow(db: Connection, since: int, most: int) -> list[entries.OpenBatch]:
-        batches = open_upserts(db, since, most)
+    def slow(db: Connection, since: int, most: int) -> list[batches.OpenBatch]:
+        found = open_upserts(db, since, most)
         assert not is_listed.is_set() or is_all_sent.wait(30)
-        return batches
+        return found
 
     def on_event(event: Event) -> None:
         if isinstance(event, PageListed):
@@ -107,13 +105,13 @@ async def test_no_outcome_is_left_unread_because_the_ledger_was_slow_to_answer(
         if isinstance(event, PageDone) and event.next_cursor is None:
             loop.call_later(0.05, is_all_sent.set)
 
-    monkeypatch.setattr(entries, "open_upserts", slow)
+    monkeypatch.setattr(batches, "open_upserts", slow)
     report = await run_import(settings, on_event=on_event)
     assert report.state == "done"
     assert (report.outcomes.sent, report.outcomes.confirmed) == (0, served.verdict().arrived)
 
 
-async def test_without_confirmation_customers_are_sent_and_nobody_asks_about_them(
+async def test_without_confirmation_customers_are_sent_and_no_result_is_asked_for(
     sandbox: tuple[Sandbox, Settings],
 ) -> None:
     served, settings = sandbox
@@ -124,7 +122,9 @@ async def test_without_confirmation_customers_are_sent_and_nobody_asks_about_the
     assert verdict.action_reads + verdict.action_listings == 0
 
 
-async def test_a_stop_is_told_as_an_interruption_with_the_way_back(sandbox: tuple[Sandbox, Settings]) -> None:
+async def test_a_stop_is_reported_as_an_interruption_with_the_command_to_resume(
+    sandbox: tuple[Sandbox, Settings],
+) -> None:
     _, settings = sandbox
     stop = asyncio.Event()
     stop.set()
@@ -153,7 +153,7 @@ async def test_a_profile_that_met_no_outcome_is_never_called_done(
     assert served.verdict().is_right
 
 
-async def test_what_nobody_expected_is_told_by_its_place_and_not_by_its_text(
+async def test_an_unexpected_error_is_reported_by_its_place_and_not_by_its_text(
     sandbox: tuple[Sandbox, Settings],
 ) -> None:
     def broken(event: Event) -> None:
@@ -176,7 +176,7 @@ async def test_what_nobody_expected_is_told_by_its_place_and_not_by_its_text(
 
 
 async def stopped_after(pages: int, settings: Settings, ledger: Path, directory: Path | None = None) -> ImportReport:
-    """An import that is asked to stop once so many pages are settled."""
+    """An import that is asked to stop once this many pages are done."""
     stop = asyncio.Event()
 
     def on_event(event: Event) -> None:
@@ -254,21 +254,21 @@ def with_identifier(served: Sandbox) -> list[tuple[str, str]]:
     return [(profile.segment_id, profile.customer["source_id"]) for profile in profiles if profile.customer]
 
 
-async def test_a_retry_takes_just_the_rejected_profiles_and_drops_from_the_list_who_succeeds(
+async def test_a_retry_reads_only_rejected_profiles_and_drops_from_the_list_those_that_succeed(
     small: tuple[Sandbox, Settings, Path], tmp_path: Path
 ) -> None:
     served, settings, path = small
-    mended, _ = with_identifier(served)[0]
-    gone = "use_gone_for_ever"
+    fixed, _ = with_identifier(served)[0]
+    gone = "use_deleted"
     with open_ledger(settings, path) as ledger:
-        run = ledger.read(lambda db: accounts.begin_run(db, "0", ledger.source)).id
-        for segment_id in (mended, gone):
+        run = ledger.read(lambda db: runs.begin_run(db, "0", ledger.source)).id
+        for segment_id in (fixed, gone):
             rejection = Rejection(segment_id, None, "upsert", "the first time")
-            ledger.read(partial(entries_rejections.add_rejection, run=run, page=1, rejection=rejection))
-        ledger.read(lambda db: entries.finish_page(db, run, 1, None, Outcomes(sent=98, rejected=2)))
-        ledger.read(lambda db: accounts.end_run(db, run, "done", None))
+            ledger.read(partial(rejections.add_rejection, run=run, page=1, rejection=rejection))
+        ledger.read(lambda db: batches.finish_page(db, run, 1, None, Outcomes(sent=98, rejected=2)))
+        ledger.read(lambda db: runs.end_run(db, run, "done", None))
     header = "segment_id,source_id,stage,reason,request_id"
-    rows = [f"{segment_id},,upsert,the first time," for segment_id in (mended, gone)]
+    rows = [f"{segment_id},,upsert,the first time," for segment_id in (fixed, gone)]
     (tmp_path / REJECTED).write_text("\n".join([header, *rows, ""]))
 
     report = await run_import(settings, ledger=path, retry_rejected=True, directory=tmp_path)
@@ -282,21 +282,21 @@ async def test_a_retry_takes_just_the_rejected_profiles_and_drops_from_the_list_
     assert listed[1].startswith(f"{gone},,read,Segment answered 404")
 
 
-async def test_a_retry_that_repeats_an_upsert_that_had_failed_too_counts_both_for_what_they_are(
+async def test_a_retry_that_replays_a_failed_upsert_too_counts_each_for_what_it_is(
     small: tuple[Sandbox, Settings, Path],
 ) -> None:
     served, settings, path = small
     people = with_identifier(served)[:11]
     with open_ledger(settings, path) as ledger:
-        run = ledger.read(lambda db: accounts.begin_run(db, "0", ledger.source)).id
+        run = ledger.read(lambda db: runs.begin_run(db, "0", ledger.source)).id
         rejection = Rejection(people[0][0], None, "upsert", "answered 400")
-        ledger.read(lambda db: entries_rejections.add_rejection(db, run, 1, rejection))
+        ledger.read(lambda db: rejections.add_rejection(db, run, 1, rejection))
         members = [Member(1, segment_id, ledger.digest(source_id)) for segment_id, source_id in people[1:]]
-        ledger.read(lambda db: entries.add_batch(db, run, "aa_1", members, attempt=FIRST_ATTEMPT, is_followed=True))
-        ledger.read(lambda db: entries.finish_page(db, run, 1, "11", Outcomes(sent=10, rejected=1)))
-        [batch] = ledger.read(lambda db: entries.open_upserts(db, 0, 10))
-        ledger.read(lambda db: entries.end_batch(db, batch, [], members))
-        ledger.read(lambda db: accounts.end_run(db, run, "interrupted", None))
+        ledger.read(lambda db: batches.add_batch(db, run, "aa_1", members, attempt=FIRST_ATTEMPT, is_followed=True))
+        ledger.read(lambda db: batches.finish_page(db, run, 1, "11", Outcomes(sent=10, rejected=1)))
+        [batch] = ledger.read(lambda db: batches.open_upserts(db, 0, 10))
+        ledger.read(lambda db: batches.end_batch(db, batch, [], members))
+        ledger.read(lambda db: runs.end_run(db, run, "interrupted", None))
 
     report = await run_import(settings, ledger=path, retry_rejected=True)
 
@@ -305,24 +305,24 @@ async def test_a_retry_that_repeats_an_upsert_that_had_failed_too_counts_both_fo
     assert served.verdict().accepted == 11
 
 
-@pytest.mark.parametrize("is_mended", [True, False])
-async def test_a_retry_after_a_crash_leaves_alone_who_was_rejected_on_a_page_that_comes_again(
-    small: tuple[Sandbox, Settings, Path], is_mended: bool
+@pytest.mark.parametrize("is_fixed", [True, False])
+async def test_a_retry_after_a_crash_leaves_out_profiles_of_pages_that_a_resume_repeats(
+    small: tuple[Sandbox, Settings, Path], is_fixed: bool
 ) -> None:
     served, settings, path = small
     people = [segment_id for segment_id, _ in with_identifier(served)]
-    on_page_2 = people[15] if is_mended else "use_gone_for_ever"
+    on_page_2 = people[15] if is_fixed else "use_deleted"
     with open_ledger(settings, path) as ledger:
-        run = ledger.read(lambda db: accounts.begin_run(db, "0", ledger.source)).id
+        run = ledger.read(lambda db: runs.begin_run(db, "0", ledger.source)).id
         for page, segment_id in ((1, people[0]), (2, on_page_2)):
             rejection = Rejection(segment_id, None, "read", "answered 404")
-            ledger.read(partial(entries_rejections.add_rejection, run=run, page=page, rejection=rejection))
-        ledger.read(lambda db: entries.finish_page(db, run, 1, "10", Outcomes(sent=9, rejected=1)))  # and page 2 is not
+            ledger.read(partial(rejections.add_rejection, run=run, page=page, rejection=rejection))
+        ledger.read(lambda db: batches.finish_page(db, run, 1, "10", Outcomes(sent=9, rejected=1)))  # and page 2 is not
 
     retried = await run_import(settings, ledger=path, retry_rejected=True)
 
     with open_ledger(settings, path) as ledger:
-        remembered = ledger.read(lambda db: accounts.one_run(db, run)).outcomes
+        remembered = ledger.read(lambda db: runs.one_run(db, run)).outcomes
     assert (retried.before, retried.outcomes) == (Outcomes(confirmed=9, rejected=1), Outcomes(confirmed=10))
     assert remembered == Outcomes(confirmed=10)
     assert served.verdict().accepted == 1

@@ -1,0 +1,219 @@
+"""What each profile of a bulk upsert comes to, by the result of the upsert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from segsync.connectors.base import UpsertResult
+from segsync.connectors.voucherify import VoucherifySink
+from segsync.errors import AnswerError, CallError, RefusedError, StopError, TransientError
+from segsync.events import ActionEnded, ProfileRejected
+from segsync.ledger import batches
+from segsync.ledger.database import Ledger
+from segsync.models import Outcomes, Rejection
+from segsync.pipeline.results import FAILED_IN_A_ROW
+from tests.support.ledgers import REASON, done, failed, not_ended
+from tests.support.scripted import Script, answer, client_to
+from tests.unit.pipeline.results.scene import Scene
+
+# --- DONE -----------------------------------------------------------------------------------------------------
+
+
+async def test_customers_of_an_action_that_is_done_are_confirmed(scene: Scene) -> None:
+    scene.send(100, done(100))
+    assert scene.outcomes == Outcomes(sent=100)
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=100)
+    assert scene.events[-1] == ActionEnded("aa_1", 100, 100, request_id="req-result")
+    assert scene.open_upserts() == 0
+
+
+@pytest.mark.parametrize("status", ["ENQUEUED", "IN_PROGRESS", "a status of tomorrow"])
+async def test_an_action_that_has_not_ended_is_waited_for(scene: Scene, status: str) -> None:
+    scene.send(3, not_ended(status))
+    following = asyncio.ensure_future(scene.follow())
+    await asyncio.sleep(0.02)
+    assert not following.done()
+    assert scene.outcomes == Outcomes(sent=3)
+    scene.voucherify.results["aa_1"] = done(3)
+    await following
+    assert scene.outcomes == Outcomes(confirmed=3)
+
+
+async def test_a_refused_customer_is_rejected_with_voucherifys_reason_and_all_that_is_known_of_it(
+    scene: Scene,
+) -> None:
+    ids = scene.send(100, None)
+    scene.voucherify.results["aa_1"] = done(100, ids[7:9])
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=98, rejected=2)
+    assert scene.rejections == [Rejection(f"use_{each}", each, "confirm", REASON, "req-result") for each in ids[7:9]]
+    assert [type(event) for event in scene.events[-3:]] == [ProfileRejected, ProfileRejected, ActionEnded]
+
+
+async def test_where_the_answer_names_all_who_were_refused_no_report_is_read(scene: Scene) -> None:
+    ids = scene.send(10, None)
+    scene.voucherify.results["aa_1"] = done(10, ids[:2], reports=("https://files/1",))
+    await scene.follow()
+    assert scene.voucherify.calls == ["aa_1"]
+
+
+async def test_where_the_answer_names_too_few_the_reports_name_the_others(scene: Scene) -> None:
+    ids = scene.send(100, None)
+    scene.voucherify.results["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1", "https://files/2"))
+    scene.voucherify.reports = {"https://files/1": ids[:20], "https://files/2": ids[20:30]}
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=70, rejected=30)
+    assert scene.rejected == ids[:30]
+
+
+UNREADABLE = [
+    RefusedError("files.example answered 403 to a report file of Voucherify", service="Voucherify", status=403),
+    AnswerError("Voucherify names a report file that is not at an https URL", service="Voucherify"),
+    TransientError("files.example answered 503 to a report file of Voucherify", service="Voucherify", status=503),
+]
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=lambda error: type(error).__name__)
+async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_replayed_once(
+    scene: Scene, error: CallError
+) -> None:
+    ids = scene.send(100, None)
+    scene.voucherify.reports = {"https://files/1": error}
+    scene.voucherify.results["aa_1"] = done(100, ids[:30], listed=10, reports=("https://files/1",))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=10, pending=90)
+    assert scene.rejected == ids[:10]
+    scene.replay(lambda again: done(90, again[:20], listed=0, reports=("https://files/1",)))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=100)
+    assert scene.rejected == ids
+    assert scene.rejections[-1].reason.startswith("Voucherify refused 20 of 90 customers and does not say which")
+    assert error.message in scene.rejections[-1].reason
+
+
+async def test_replayed_customers_that_succeed_are_confirmed(scene: Scene) -> None:
+    ids = scene.send(100, None)
+    scene.voucherify.results["aa_1"] = done(100, ids[:30], listed=10)
+    await scene.follow()
+    scene.replay(lambda again: done(90, again[:20]))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=70, rejected=30)
+    assert scene.rejected == ids[:30]
+
+
+@pytest.mark.parametrize(
+    ("done_count", "failed_count"), [(97, None), (97, 0), (97, 3), (None, 3)], ids=["done", "both", "all", "failed"]
+)
+async def test_customers_that_were_neither_written_nor_named_are_not_confirmed(
+    scene: Scene, done_count: int | None, failed_count: int | None
+) -> None:
+    scene.send(100, UpsertResult("DONE", True, done_count, failed_count, (), (), "req-result"))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(pending=100)
+
+
+async def test_an_action_without_counts_is_judged_by_its_success_flag(scene: Scene) -> None:
+    scene.send(10, UpsertResult("DONE", True, None, None, (), (), None))
+    scene.send(20, UpsertResult("DONE", False, None, None, (), (), None))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=10, pending=20)
+
+
+async def test_an_error_about_somebody_else_does_not_hide_that_somebody_was_refused(scene: Scene) -> None:
+    scene.send(10, done(10, ["a stranger"]))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(pending=10)
+
+
+# --- FAILED, and not known ------------------------------------------------------------------------------------
+
+GONE = [(failed, "FAILED in Voucherify"), (lambda: None, "is not known to Voucherify")]
+
+
+@pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
+async def test_a_failed_action_is_replayed_once_and_its_customers_are_rejected_then(
+    scene: Scene, result: Callable[[], UpsertResult | None], reason: str
+) -> None:
+    ids = scene.send(5, result())
+    await scene.follow()
+    assert (scene.outcomes, scene.rejections) == (Outcomes(pending=5), [])
+    scene.replay(lambda _: result())
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=5)
+    assert scene.rejections == [
+        Rejection(f"use_{each}", each, "confirm", f"the bulk upsert aa_2 {reason}", "aa_2") for each in ids
+    ]
+    assert scene.ledger.read(partial(batches.replays, since=0)) == {}
+
+
+@pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
+async def test_many_of_them_in_a_row_stop_the_import(
+    scene: Scene, result: Callable[[], UpsertResult | None], reason: str
+) -> None:
+    for _ in range(FAILED_IN_A_ROW + 5):
+        scene.send(2, result())
+    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row failed \(the bulk upsert aa_25 {reason}\)"):
+        await scene.follow()
+    assert scene.outcomes == Outcomes(sent=10, pending=50)
+    assert scene.rejections == []
+
+
+async def test_one_that_is_done_between_them_shows_that_not_all_fail(scene: Scene) -> None:
+    for _ in range(FAILED_IN_A_ROW - 1):
+        scene.send(2, failed())
+    scene.send(2, done(2))
+    for _ in range(FAILED_IN_A_ROW - 1):
+        scene.send(2, failed())
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=2, pending=96)
+
+
+async def test_what_failed_while_no_import_ran_does_not_stop_the_next_one(scene: Scene) -> None:
+    for _ in range(FAILED_IN_A_ROW + 5):
+        scene.send(2, failed())
+    scene.begin_process()
+    await scene.follow()
+    assert scene.outcomes == Outcomes(pending=60)
+
+
+# --- privacy --------------------------------------------------------------------------------------------------
+
+
+async def test_a_reason_that_quotes_the_customer_is_reported_and_kept_without_it(ledger: Ledger) -> None:
+    source_id = "ada.lovelace@example.com"
+    action = {
+        "id": "aa_1",
+        "status": "DONE",
+        "operation_status": "FAILED",
+        "result": {
+            "done_count": 1,
+            "failed_count": 1,
+            "errors": [
+                {
+                    "source_id": source_id,
+                    "key": "invalid_customer",
+                    "message": f"Customer {source_id} was refused",
+                    "details": "phone +44 20 7946 0958 of 'Ada Lovelace' <countess@example.org> is taken",
+                }
+            ],
+        },
+    }
+    async with client_to(Script(answer(action)), service="Voucherify") as client:
+        scene = Scene(ledger, VoucherifySink(client))
+        await scene.begin()
+        scene.send([source_id, "ben@example.com"], None)
+        await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=1, rejected=1)
+    [rejection] = scene.rejections
+    assert rejection.source_id == source_id
+    assert "invalid_customer: Customer … was refused" in rejection.reason
+    assert ledger.path is not None
+    kept = b"".join(each.read_bytes() for each in ledger.path.parent.iterdir()).decode(errors="replace")
+    for reason in (rejection.reason, kept.replace(f"use_{source_id}", "").replace("use_ben@example.com", "")):
+        for secret in ("ada.lovelace", "example.com", "Lovelace", "7946", "countess"):
+            assert secret not in reason
