@@ -40,7 +40,8 @@ class Activity:
     def on_event(self, event: events.Event) -> None:
         match event:
             case events.CallAnswered(service, status):
-                if is_well(status):
+                # The service works if it understood the call, whatever it answered.
+                if status is not None and status < 500 and status not in (408, 425, 429):
                     self._answered_at[service] = self._clock()
                     if self._outages:
                         self._outages.pop(service, None)
@@ -85,11 +86,6 @@ class Activity:
         """That calls leave more slowly than they may."""
         rate = rate_words(pace.calls_per_second, self._connectors[pace.service])
         return f"slowed down to {rate}: others use {pace.service} too"
-
-
-def is_well(status: int | None) -> bool:
-    """Whether the service works: it understood the call, whatever it answered."""
-    return status is not None and status < 500 and status not in (408, 425, 429)
 
 
 def rate_words(calls_per_second: float, connector: Connector) -> str:

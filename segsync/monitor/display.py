@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,14 +18,13 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import ControlType, Segment, SegmentLines
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from segsync.formatting import duration, per_unit, printable
-from segsync.models import Connector
-from segsync.monitor.activity import Activity, rate_words
-from segsync.monitor.progress import Progress, ProgressMeter
-from segsync.report.counters import Counters
+from segsync.monitor.activity import rate_words
+from segsync.monitor.log import Log
+from segsync.monitor.progress import Progress
 
 LIVE_SECONDS: Final = 0.25
 NARROWEST: Final = 20
@@ -45,18 +44,13 @@ class _Row(Struct, eq=False):
 
 @dataclass(eq=False)
 class Display:
-    """Shows one import on `console`, a terminal, while it is `running`.
+    """Shows the import of a log on `console`, a terminal, while it is `running`.
 
-    `connectors` are the source and the sink. Other lines that are printed on the console meanwhile stand above it.
+    Other lines that are printed on the console meanwhile stand above it.
     """
 
-    connectors: Sequence[Connector]
-    counters: Counters
-    activity: Activity
-    meter: ProgressMeter
+    log: Log
     console: Console
-    _: KW_ONLY
-    is_dry_run: bool = False
 
     def __post_init__(self) -> None:
         self._width = self.console.width
@@ -77,7 +71,7 @@ class Display:
     def picture(self, progress: Progress, elapsed_seconds: float) -> RenderableType:
         """What is drawn, no wider and no higher than the window."""
         width, height = self.console.size
-        elapsed, activity = f"{duration(elapsed_seconds)}  ", self.activity.words(progress.held_up)
+        elapsed, activity = f"{duration(elapsed_seconds)}  ", self.log.activity.words(progress.held_up)
         head: list[RenderableType] = [Text.assemble((elapsed, "bold cyan"), (activity, "cyan"))]
         room = height - 1 - _height(elapsed + activity, width)  # one for the cursor
         if progress.share is not None:
@@ -95,42 +89,38 @@ class Display:
                 kept.add(row)
                 room -= lines
         if room > 0:
-            source, sink = self.connectors
+            source, sink = self.log.connectors
             route = f"{source.name} {source.identity} → {sink.name} {urlsplit(sink.host).netloc}"
             head.insert(0, Text(printable(route), style="dim", no_wrap=True, overflow="ellipsis"))
-        grid = Table.grid(
-            Column(style="bold", no_wrap=True),
-            Column(justify="right", no_wrap=True),
-            Column(style="dim"),
-            padding=(0, 1),
-            pad_edge=False,
-        )
+        grid = Table.grid(padding=(0, 1), pad_edge=False)
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(justify="right", no_wrap=True)
+        grid.add_column(style="dim")
         for row in rows:
             if row in kept:
-                note = Text(
-                    row.note, no_wrap=" " not in row.note, overflow="ellipsis"
-                )  # a cursor is cut, numbers are not
+                # A cursor is cut, numbers are not.
+                note = Text(row.note, no_wrap=" " not in row.note, overflow="ellipsis")
                 grid.add_row(row.label, Text(row.number, style=row.style), note)
         return Group(*head, grid)
 
     def _rows(self, progress: Progress) -> Iterator[_Row]:
-        counters = self.counters
+        counters = self.log.counters
         pace = f"{per_unit(progress.profiles_per_second)} per second"
         yield _Row("Profiles read", f"{counters.profiles_read:,}", pace)
         sent = f"{counters.confirmed + counters.sent:,}"
-        if self.is_dry_run:
+        if self.log.is_dry_run:
             yield _Row("Would be sent", sent, "a dry run", rank=1)
         else:
             yield _Row("Customers sent", sent, rank=1)
             yield _Row("  confirmed", f"{counters.confirmed:,}", rank=6, style="green")
         yield _Row("Without id", f"{counters.without_identifier:,}", rank=7)
         yield _Row("Rejected", f"{counters.rejected:,}", rank=2, style="red" if counters.rejected else "")
-        for connector in self.connectors:
+        for connector in self.log.connectors:
             name, calls = connector.name, counters.services[connector.name]
             yield _Row(name, f"{calls.calls:,}", rate_words(progress.calls_per_second[name], connector), rank=3)
             if calls.retries:
                 yield _Row("  retries", f"{calls.retries:,}", f"{calls.rate_limited:,} x 429", rank=8)
-            for (service, method), left in sorted(self.activity.calls_left.items()):
+            for (service, method), left in sorted(self.log.activity.calls_left.items()):
                 if service == name:
                     of = "left" if left.limit is None else f"left of {left.limit:,}"
                     yield _Row(f"  {COUNTED_APART.get(method, method)}", f"{left.remaining:,}", of, rank=4)
@@ -144,14 +134,13 @@ class Display:
         return Live(console=self.console, auto_refresh=False, transient=True)
 
     async def _tick(self) -> None:
-        """Draw until the import ends."""
         clock = asyncio.get_running_loop().time
         started = clock()
         while True:
             if self.console.width < self._width and self._drawn:
                 self._wipe_broken_lines()
             self._width = self.console.width
-            picture = self.picture(self.meter.look(), clock() - started)
+            picture = self.picture(self.log.meter.look(), clock() - started)
             lines = self.console.render_lines(picture, pad=False)
             self._drawn = [Segment.get_line_length(line) for line in lines]
             self._live.update(SegmentLines(lines, new_lines=True), refresh=True)
@@ -168,5 +157,4 @@ class Display:
 
 
 def _height(text: str, width: int) -> int:
-    """The lines that words take."""
     return len(wrap(text, max(width, NARROWEST)))

@@ -69,14 +69,10 @@ class Log:
     def __post_init__(self) -> None:
         self.run = f"{self.plan.runs[-1] if self.plan.runs else 0}-{secrets.token_hex(4)}"
         total = min((n for n in (self.profiles or self.plan.expected, self.limit) if n is not None), default=None)
-        self.activity = Activity(self.connectors)
+        counters, connectors, sends = self.counters, self.connectors, not self.is_dry_run
+        self.activity = Activity(connectors)
         self.meter = ProgressMeter(
-            self.counters,
-            total,
-            self.connectors,
-            batch_size=self.batch_size,
-            sends=not self.is_dry_run,
-            confirms=self.confirms,
+            counters, total, connectors, batch_size=self.batch_size, sends=sends, confirms=self.confirms
         )
         self._sink = self.connectors[-1].name
         self._logged_at: dict[str, float] = {}
@@ -115,11 +111,7 @@ class Log:
         outcomes, error = report.outcomes, report.error
         done = f"{outcomes.done:,} of {outcomes.profiles:,} profiles done"
         words = f"{report.state} after {duration(report.seconds)}: {done}"
-        call = (
-            {name: getattr(error, name) for name in ("service", "status", "request_id")}
-            if isinstance(error, CallError)
-            else {}
-        )
+        call = error if isinstance(error, CallError) else None
         self._log(
             "summary",
             f"{words}; {error}" if error else words,
@@ -131,11 +123,12 @@ class Log:
             **self._calls(),
             warnings=sum(report.warnings.values()),
             error=None if error is None else str(error),
-            **call,
+            service=call and call.service,
+            status=call and call.status,
+            request_id=call and call.request_id,
         )
 
     def on_event(self, event: events.Event) -> None:
-        """Log what is worth a record."""
         if type(event) in COUNTED_ALONE:
             return
         self.activity.on_event(event)
@@ -245,7 +238,6 @@ class Log:
         LOGGER.log(level, message, extra={"event": event, "run": self.run, **fields})
 
     async def _log_stop(self) -> None:
-        """Log that the import is asked to end."""
         await self.stop.wait()
         self.activity.is_stopping = True
         words = f"Stopping: what is under way is {'finished' if self.is_dry_run else 'finished and sent'}"
@@ -253,7 +245,6 @@ class Log:
         self._log("stopping", words, at_terminal=more, outcomes=asdict(self.counters.outcomes))
 
     async def _log_progress(self) -> None:
-        """Log how far it is until the import ends."""
         while True:
             self.meter.look()
             await asyncio.sleep(LINE_SECONDS)
@@ -261,9 +252,7 @@ class Log:
             words = self._progress_words(progress)
             in_utc, local = (self.activity.words(progress.held_up, in_utc=in_utc) for in_utc in (True, False))
             ends = ("", "") if local == READING else (f"; {in_utc}", f"; {local}")
-            left = {
-                f"{service} {method}": each.remaining for (service, method), each in self.activity.calls_left.items()
-            }
+            left = {" ".join(call): left.remaining for call, left in self.activity.calls_left.items()}
             self._log(
                 "progress",
                 words + ends[0],
@@ -285,12 +274,11 @@ class Log:
         sent = f"{counters.confirmed + counters.sent} customers sent, {counters.confirmed} of them confirmed"
         if self.is_dry_run:
             sent = f"{counters.sent} customers would be sent"
+        rates = (f"{each.name} {rate_words(progress.calls_per_second[each.name], each)}" for each in self.connectors)
         parts = [
             f"{counters.profiles_read} profiles read ({progress.profiles_per_second:.0f}/s), {sent}, "
             f"{counters.without_identifier} without identifier, {counters.rejected} rejected",
-            ", ".join(
-                f"{each.name} {rate_words(progress.calls_per_second[each.name], each)}" for each in self.connectors
-            ),
+            ", ".join(rates),
             f"{calls['retries']} retries, {calls['rate_limited']} x 429",
             progress.words(),
             "" if counters.resume_offset is None else f"offset {counters.resume_offset}",

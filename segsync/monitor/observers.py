@@ -105,8 +105,7 @@ def observing(
 
     with log.running(), ExitStack() as stack:
         if streams.is_live:
-            display = Display(connectors, counters, log.activity, log.meter, streams.console, is_dry_run=log.is_dry_run)
-            stack.enter_context(display.running())
+            stack.enter_context(Display(log, streams.console).running())
         if metrics:
             metrics.show(connectors, counters)
         yield log, on_event

@@ -1,8 +1,13 @@
-"""A source and a sink for the tests of what shows an import."""
+"""A source and a sink for the tests of what shows an import, and the log of one."""
 
 from __future__ import annotations
 
-from segsync.models import CallLimit, Connector
+import asyncio
+from collections.abc import Sequence
+
+from segsync.models import CallLimit, Connector, Plan
+from segsync.monitor.log import Log
+from segsync.report.counters import Counters
 
 
 def connectors(*, segment_per_second: float = 100, voucherify_per_minute: float = 100) -> tuple[Connector, Connector]:
@@ -14,3 +19,9 @@ def connectors(*, segment_per_second: float = 100, voucherify_per_minute: float 
 
 
 CONNECTORS = connectors()
+
+
+def log_of(counters: Counters, connectors: Sequence[Connector], *, profiles: int | None = None) -> Log:
+    """The log of a new import, of this many profiles."""
+    plan = Plan("new", (1,), 1, "0", counters.before)
+    return Log(plan, counters, connectors, stop=asyncio.Event(), batch_size=100, profiles=profiles)

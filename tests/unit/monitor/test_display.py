@@ -24,12 +24,10 @@ from segsync.events import (
     Throttled,
 )
 from segsync.models import Outcomes, Rejection
-from segsync.monitor.activity import Activity
 from segsync.monitor.display import Display
-from segsync.monitor.progress import ProgressMeter
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
-from tests.unit.monitor.connectors import CONNECTORS
+from tests.unit.monitor.connectors import CONNECTORS, log_of
 
 Scenario = Callable[[OnEvent, Console], Awaitable[None]]
 
@@ -39,13 +37,12 @@ def written(scenario: Scenario, width: int = 100) -> str:
     console = Console(file=StringIO(), width=width, height=40, force_terminal=True, color_system=None)
 
     async def main() -> None:
-        counters, activity = Counters("0"), Activity(CONNECTORS)
-        meter = ProgressMeter(counters, 1000, CONNECTORS, batch_size=100)
-        with Display(CONNECTORS, counters, activity, meter, console).running():
+        log = log_of(Counters("0"), CONNECTORS, profiles=1000)
+        with Display(log, console).running():
 
             def emit(event: Event) -> None:
-                counters.count(event)
-                activity.on_event(event)
+                log.counters.count(event)
+                log.activity.on_event(event)
 
             await scenario(emit, console)
 

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from segsync.events import CallRetried, CallsLeft, Event, PageDone, Throttled
 from segsync.models import CallLimit, Connector, Outcomes
-from segsync.monitor.activity import Activity
 from segsync.monitor.display import Display
-from segsync.monitor.progress import Progress, ProgressMeter
+from segsync.monitor.progress import Progress
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
+from tests.unit.monitor.connectors import log_of
 
 CONNECTORS = (
     Connector("Segment", "spa_dkF93kfXlL2mCvb3n4Mz0q", limit=CallLimit(1000, "second")),
@@ -43,11 +43,12 @@ def drawn(
     """The lines of the picture in a window of that size, in the middle of a large import."""
 
     async def main() -> list[str]:
-        counters, activity = Counters("0", MILLIONS), Activity(CONNECTORS)
+        counters = Counters("0", MILLIONS)
+        log = log_of(counters, CONNECTORS)
         left = (CallsLeft("Voucherify", "POST", 1957, 2000), CallsLeft("Voucherify", "GET", 57, 2000))
         for event in (*left, PageDone(1, "0", offset, Outcomes()), *events):
             counters.count(event)
-            activity.on_event(event)
+            log.activity.on_event(event)
         counters.services["Segment"].calls, counters.services["Voucherify"].calls = 112_345_678, 543_210
         counters.services["Segment"].retries, counters.services["Segment"].rate_limited = 1_234, 17
         progress = Progress(
@@ -61,9 +62,8 @@ def drawn(
             held_up,
         )
         console = Console(width=width, height=height, color_system=None)
-        meter = ProgressMeter(counters, total, CONNECTORS, batch_size=100)
         with console.capture() as capture:
-            console.print(Display(CONNECTORS, counters, activity, meter, console).picture(progress, 93_784.0))
+            console.print(Display(log, console).picture(progress, 93_784.0))
         return capture.get().splitlines()
 
     return run_virtual(main())
