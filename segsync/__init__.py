@@ -15,6 +15,7 @@ from segsync.__about__ import __version__
 
 if TYPE_CHECKING:
     from segsync import errors, events
+    from segsync.connectors.base import Sink, Source
     from segsync.errors import (
         AccessError,
         AnswerError,
@@ -29,37 +30,27 @@ if TYPE_CHECKING:
         TransientError,
     )
     from segsync.events import Event
-    from segsync.models import Outcomes, RejectionGroup
+    from segsync.models import (
+        CallLimit,
+        Connector,
+        Outcomes,
+        Page,
+        Profile,
+        RejectionGroup,
+        Usage,
+        WithoutIdentifier,
+    )
     from segsync.pipeline.run import run_import
     from segsync.report.import_report import ImportReport, ServiceCalls
     from segsync.settings import Settings
 
-__all__ = [
-    "AccessError",
-    "AnswerError",
-    "CallError",
-    "Event",
-    "ImportReport",
-    "LedgerError",
-    "Outcomes",
-    "OutputError",
-    "QuotaError",
-    "RefusedError",
-    "RejectionGroup",
-    "SegsyncError",
-    "ServiceCalls",
-    "Settings",
-    "SettingsError",
-    "StopError",
-    "TransientError",
-    "__version__",
-    "errors",
-    "events",
-    "run_import",
-]
+__all__ = ["Event", "ImportReport", "Outcomes", "RejectionGroup", "ServiceCalls", "Settings", "run_import"]
+__all__ += ["CallLimit", "Connector", "Page", "Profile", "Sink", "Source", "Usage", "WithoutIdentifier"]
+__all__ += ["AccessError", "AnswerError", "CallError", "LedgerError", "OutputError", "QuotaError", "RefusedError"]
+__all__ += ["SegsyncError", "SettingsError", "StopError", "TransientError", "__version__", "errors", "events"]
 
 _MODULES = ("errors", "events")
-_HOMES = ("errors", "events", "models", "settings", "report.import_report", "pipeline.run")
+_HOMES = ("errors", "events", "models", "settings", "report.import_report", "connectors.base", "pipeline.run")
 
 
 def __getattr__(name: str) -> object:
