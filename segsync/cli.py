@@ -19,11 +19,6 @@ from typer.core import TyperGroup
 from segsync.__about__ import __version__
 from segsync.options import METRICS_HOST, ImportOptions, LogFormat, ReportFiles
 
-HELP = """Move a company's customers from a Twilio Segment space into Voucherify.
-
-Credentials and settings come from the environment or from .env; .env-example lists them all.
-"""
-
 EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 usage or configuration error;
 retrying won't help. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would
 fail. 130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
@@ -33,7 +28,6 @@ directory, each only if there is something to say.
 """
 
 SANDBOX_PROFILES: Final = 500
-
 SANDBOX_DIRECTORY: Final = Path("segsync-sandbox")
 """The folder for the files of `--sandbox`, so that those of a real import are safe from it."""
 
@@ -59,18 +53,14 @@ SETTINGS: Final = {
 """The variables that these flags win over."""
 
 
-def _option(help_text: str, *names: str, **others: Any) -> Any:
-    return typer.Option(*names, help=help_text, **others)
+def _option(text: str, metavar: str | None = None, *names: str, **others: Any) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, **others)
 
 
-LedgerFile = Annotated[
-    str | None, _option("The ledger, a checkpoint file. [SEGSYNC_LEDGER, segsync.db]", "--ledger", metavar="FILE")
-]
-EnvFile = Annotated[Path | None, _option("Read settings from FILE instead of .env.", "--env-file", metavar="FILE")]
-Profiles = Annotated[
-    int | None, _option("Expected total, for the progress bar and ETA.", "--profiles", metavar="N", min=1)
-]
-AsJson = Annotated[bool, _option("Print JSON.", "--json")]
+LedgerFile = Annotated[str | None, _option("The ledger, a checkpoint file. [SEGSYNC_LEDGER, segsync.db]", "FILE")]
+EnvFile = Annotated[Path | None, _option("Read settings from FILE instead of .env.", "FILE")]
+Profiles = Annotated[int | None, _option("Expected total, for the progress bar and ETA.", "N", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Commands(TyperGroup):
@@ -85,47 +75,48 @@ class Commands(TyperGroup):
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.callback(invoke_without_command=True, help=HELP, epilog=EPILOG)
+@app.callback(invoke_without_command=True, epilog=EPILOG)
 def import_command(
     context: typer.Context,
     offset: Annotated[
-        str | None, _option("Where to begin: a number of profiles to skip, or a Segment cursor.", metavar="OFFSET")
+        str | None, _option("Where to begin: a number of profiles to skip, or a Segment cursor.", "OFFSET")
     ] = None,
-    limit: Annotated[int | None, _option("Import only the first N profiles.", metavar="N", min=1)] = None,
-    resume: Annotated[bool, _option("Resume the last import, or begin the first.", "--resume")] = False,
-    retry_rejected: Annotated[bool, _option("Retry only the rejected profiles.", "--retry-rejected")] = False,
-    no_confirm: Annotated[bool, _option("Don't wait for the results of bulk upserts.", "--no-confirm")] = False,
-    dry_run: Annotated[bool, _option("Run without writing anything.", "--dry-run")] = False,
-    output: Annotated[Path | None, _option("New .ndjson or .csv for a dry run's customers.", metavar="FILE")] = None,
-    concurrency: Annotated[
-        str | None, _option("Concurrent profile reads. [SEGSYNC_CONCURRENCY, auto]", metavar="N")
-    ] = None,
-    batch_size: Annotated[
-        str | None, _option("Customers per bulk upsert. [SEGSYNC_BATCH_SIZE, 100]", metavar="N")
-    ] = None,
+    limit: Annotated[int | None, _option("Import only the first N profiles.", "N", min=1)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the last import, or begin the first.")] = False,
+    retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Retry only the rejected profiles.")] = False,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run without writing anything.")] = False,
+    output: Annotated[Path | None, _option("New .ndjson or .csv for a dry run's customers.", "FILE")] = None,
+    concurrency: Annotated[str | None, _option("Concurrent profile reads. [SEGSYNC_CONCURRENCY, auto]", "N")] = None,
+    batch_size: Annotated[str | None, _option("Customers per bulk upsert. [SEGSYNC_BATCH_SIZE, 100]", "N")] = None,
     ledger: LedgerFile = None,
     env_file: EnvFile = None,
     sandbox: Annotated[
-        bool, _option(f"Import {SANDBOX_PROFILES} invented profiles, no account needed.", "--sandbox")
+        bool, typer.Option("--sandbox", help=f"Import {SANDBOX_PROFILES} invented profiles, no account needed.")
     ] = False,
     profiles: Profiles = None,
     log_format: Annotated[LogFormat, _option("Format of the log; json is for machines.")] = "text",
-    log_file: Annotated[Path | None, _option("Also write the log to FILE.", metavar="FILE")] = None,
+    log_file: Annotated[Path | None, _option("Also write the log to FILE.", "FILE")] = None,
     metrics_port: Annotated[
-        int | None, _option("Serve Prometheus metrics on this port.", metavar="PORT", min=1, max=65535)
+        int | None, _option("Serve Prometheus metrics on this port.", "PORT", min=1, max=65535)
     ] = None,
-    metrics_host: Annotated[str, _option("Address for --metrics-port.", metavar="HOST")] = METRICS_HOST,
-    report: Annotated[Path | None, _option("Write an HTML report (needs the `report` extra).", metavar="FILE")] = None,
+    metrics_host: Annotated[str, _option("Address for --metrics-port.", "HOST")] = METRICS_HOST,
+    report: Annotated[Path | None, _option("Write an HTML report (needs the `report` extra).", "FILE")] = None,
     report_ids: Annotated[
-        int, _option("List up to N Segment ids per group in the report.", metavar="N", min=0, show_default=False)
+        int, _option("List up to N Segment ids per group in the report.", "N", min=0, show_default=False)
     ] = 0,
-    summary_json: Annotated[Path | None, _option("Write the summary as JSON; - is stdout.", metavar="FILE")] = None,
-    quiet: Annotated[bool, _option("Print only problems and the summary.", "--quiet", "-q")] = False,
-    verbose: Annotated[bool, _option("Log every retry, rejection and page.", "--verbose", "-v")] = False,
-    no_input: Annotated[bool, _option("Never ask a question.", "--no-input")] = False,
-    version: Annotated[bool, _option("Print the version.", "--version")] = False,
+    summary_json: Annotated[Path | None, _option("Write the summary as JSON; - is stdout.", "FILE")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the summary.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every retry, rejection and page.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask a question.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Flags → settings → import."""
+    """Move a company's customers from a Twilio Segment space into Voucherify.
+
+    Credentials and settings come from the environment or from .env; .env-example lists them all.
+    """
     if version:
         typer.echo(f"segsync {__version__}")
         raise typer.Exit
@@ -137,6 +128,7 @@ def import_command(
     is_terminal = sys.stderr.isatty()
     # At a terminal the log's format is that of its file, if it has one: the terminal keeps its display.
     stderr_is_json = log_format == "json" and not (log_file and is_terminal)
+    is_module = Path(sys.argv[0]).name == "__main__.py"
     outputs = ReportFiles(report=report, report_ids=report_ids, summary_json=summary_json)
     options = partial(
         ImportOptions,
@@ -146,14 +138,12 @@ def import_command(
         confirm=not (no_confirm or dry_run),
         dry_run=dry_run,
         output=output,
-        is_sandbox=sandbox,
         limit=limit,
         mode="quiet" if quiet else "live" if is_terminal and not stderr_is_json else "lines",
         verbose=verbose,
         may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
-        command=_command(),
+        command=[sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1],
         resume_flags=[word for flag, words in given.items() if flag not in NOT_REPEATED for word in words],
-        directory=SANDBOX_DIRECTORY if sandbox else Path(),
         profiles=profiles,
         log_format=log_format,
         log_file=log_file,
@@ -171,14 +161,11 @@ def import_command(
             from segsync.commands.sandbox import import_sandbox
 
             raise typer.Exit(import_sandbox(options, flags, profiles=SANDBOX_PROFILES, directory=SANDBOX_DIRECTORY))
-
-        from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
+        from segsync.commands.import_ import import_at_terminal
         from segsync.settings import Settings
 
         settings = Settings.load(flags=flags, env_file=env_file)
-        run = dry_run_at_terminal if dry_run else import_at_terminal
-        _, code = run(options(settings=settings, ledger=Path(settings.ledger)))
-        raise typer.Exit(code)
+        raise typer.Exit(import_at_terminal(options(settings=settings, ledger=Path(settings.ledger)))[1])
 
 
 @app.command("status")
@@ -193,7 +180,7 @@ def status_command(as_json: AsJson = False, ledger: LedgerFile = None, env_file:
 
 @app.command("check")
 def check_command(
-    sample: Annotated[int, _option("Profiles to look at.", metavar="N", min=1, max=10_000)] = 100,
+    sample: Annotated[int, _option("Profiles to look at.", "N", min=1, max=10_000)] = 100,
     profiles: Profiles = None,
     as_json: AsJson = False,
     env_file: EnvFile = None,
@@ -218,10 +205,10 @@ def sandbox_command(
     anonymous: Annotated[float, _option("Share of profiles without it.", min=0, max=1)] = 0.15,
     identifier_trait: Annotated[float, _option("Share of the others with it as a trait.", min=0, max=1)] = 0.0,
     segment_requests_per_second: Annotated[
-        int, _option("Segment's limit; 0 for none.", "--requests-per-second", min=0)
+        int, _option("Segment's limit; 0 for none.", None, "--requests-per-second", min=0)
     ] = 100,
     voucherify_requests_per_minute: Annotated[
-        int, _option("Voucherify's limit; 0 for none.", "--requests-per-minute", min=0)
+        int, _option("Voucherify's limit; 0 for none.", None, "--requests-per-minute", min=0)
     ] = 100,
     latency_ms: Annotated[float, _option("Median latency of a call.", min=0)] = 20.0,
     action_seconds: Annotated[float, _option("Seconds until a bulk upsert has its result.", min=0)] = 0.5,
@@ -234,9 +221,9 @@ def sandbox_command(
     refused_later: Annotated[float, _option("Share of customers refused after 202.", min=0, max=1)] = 0.0,
     failed_actions: Annotated[float, _option("Share of bulk upserts that end FAILED.", min=0, max=1)] = 0.0,
     errors_listed: Annotated[int, _option("Most refused customers that a result names.", min=0)] = 1000,
-    foreign_reports: Annotated[bool, _option("Reports are on another host.", "--foreign-reports")] = False,
-    defined_metadata_only: Annotated[bool, _option("Strict schema.", "--defined-metadata-only")] = False,
-    ignore_include: Annotated[bool, _option("Answer all, whatever is asked.", "--ignore-include")] = False,
+    foreign_reports: Annotated[bool, typer.Option("--foreign-reports", help="Reports are on another host.")] = False,
+    defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
+    ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
 ) -> None:
     """Serve both APIs on this machine until Ctrl-C, to try segsync against."""
     with _errors_in_words():
@@ -281,20 +268,13 @@ def _refuse_flags(given: Mapping[str, object], *, offset: str | None, output: Pa
         raise typer.BadParameter("--sandbox uses no settings but its own: leave out --env-file.")
     if offset is not None and not (offset.strip() and offset.isprintable()):
         raise typer.BadParameter("--offset must be a number or a cursor: 0 is the beginning.")
-    if output is None:
-        return
-    if "--dry-run" not in given:
+    if output and "--dry-run" not in given:
         raise typer.BadParameter("--output is for a --dry-run: an import sends its customers to Voucherify.")
-    from segsync.connectors.file import problem_with
+    if output:
+        from segsync.connectors.file import problem_with
 
-    if problem := problem_with(output):
-        raise typer.BadParameter(problem)
-
-
-def _command() -> list[str]:
-    """How this program was called, for the command that resumes."""
-    is_module = Path(sys.argv[0]).name == "__main__.py"
-    return [sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1]
+        if problem := problem_with(output):
+            raise typer.BadParameter(problem)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Flags over environment over .env over defaults → one frozen `Settings`.
 
-The table of settings is the class itself: every field names its variable, what it allows and a line of
-explanation, and `.env-example`, the README and the error messages are made or checked from that.
+`.env-example`, the README and the error messages are made or checked from the fields of the class.
 """
 
 from __future__ import annotations
@@ -9,15 +8,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Collection, Container, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Container, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
-import msgspec
 from dotenv import dotenv_values
-from msgspec import Meta
+from msgspec import Meta, ValidationError, convert
 
 from segsync.errors import SettingsError
 from segsync.formatting import printable
@@ -33,10 +31,7 @@ VOUCHERIFY_HOSTS: Final = {
 }
 
 CONNECTORS: Final = ("segment", "voucherify")
-
 AUTO: Final = "auto"
-
-_PLAIN_URL = re.compile(r"[^\s?#@\\]+")
 
 
 def _text(value: object) -> str:
@@ -60,7 +55,7 @@ def _trait_choice(value: object) -> TraitChoice:
 
 
 def _base_url(value: object) -> str:
-    """An https URL, or an http one of this machine; without a trailing slash. Empty means: by region."""
+    """An https URL, or an http one of this machine, without a trailing slash; "" for the region's host."""
     url = str(value).strip().rstrip("/")
     if not url:
         return ""
@@ -73,35 +68,31 @@ def _base_url(value: object) -> str:
         raise ValueError("must be a URL such as https://profiles.segment.com")
     if parts.scheme == "http" and not is_this_machine(host):
         raise ValueError("must begin with https://: over plain http the credentials could be read on the way")
-    if parts.username is not None or not _PLAIN_URL.fullmatch(url):
+    if parts.username is not None or not re.fullmatch(r"[^\s?#@\\]+", url):
         raise ValueError("must be a plain URL: no user name, query, fragment or space")
     return url
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine by its name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _setting(variable: str, explanation: str, *, default: Any = "", secret: bool = False, needed_by: str = "") -> Any:
+def _setting(variable: str, explanation: str, default: Any = "", *, secret: bool = False, needed_by: str = "") -> Any:
     """A dataclass field that knows its variable, and which connector cannot do without it."""
-    return field(
-        default=default,
-        repr=not secret,
-        metadata={"variable": variable, "explanation": explanation, "secret": secret, "needed_by": needed_by},
-    )
+    metadata = {"variable": variable, "explanation": explanation, "secret": secret, "needed_by": needed_by}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of an import, checked.
 
-    `Settings.load()` reads the environment and `.env`; the constructor takes the values themselves.
-    Either raises `SettingsError` with every problem at once. The repr holds no secret. The constructor takes
-    settings without the credentials of a connector that is not used.
+    `Settings.load()` reads the environment and `.env`; the constructor takes the values themselves, without the
+    credentials of a connector that is not used. Either raises `SettingsError` with every problem at once.
+    The repr holds no secret.
     """
 
     segment_access_token: Annotated[str, _credential] = _setting(
@@ -123,71 +114,67 @@ class Settings:
         "VOUCHERIFY_SECRET_KEY", "Secret key, shown beside the application ID.", secret=True, needed_by="voucherify"
     )
     identifier_saved_as_source_id: Annotated[str, _text] = _setting(
-        "IDENTIFIER_SAVED_AS_SOURCE_ID", "Type of the Segment external id used as source_id.", default="user_id"
+        "IDENTIFIER_SAVED_AS_SOURCE_ID", "Type of the Segment external id used as source_id.", "user_id"
     )
     identifier_lookup: Literal["external_ids", "traits"] = _setting(
         "IDENTIFIER_LOOKUP",
         "Where to read it: external_ids, or traits first (saves a call per profile where it is a trait too).",
-        default="external_ids",
+        "external_ids",
     )
     metadata_traits: Annotated[TraitChoice, _trait_choice] = _setting(  # noqa: RUF009 - the default is frozen
         "METADATA_TRAITS",
         "Traits to add to the metadata: plan,ltv=lifetime_value (stored as ltv); *: all unmapped traits.",
-        default=TraitChoice(),
+        TraitChoice(),
     )
     metadata_undefined: Literal["auto", "send", "drop", "reject"] = _setting(
         "METADATA_UNDEFINED",
         "Metadata keys missing from Voucherify's schema: auto (send if allowed, else drop) | send | drop | reject.",
-        default="auto",
+        "auto",
     )
     segment_request_limit: Annotated[int, Meta(ge=1, le=100)] = _setting(
-        "SEGMENT_REQUEST_LIMIT", "Profiles listed per call, 1 to 100.", default=100
+        "SEGMENT_REQUEST_LIMIT", "Profiles listed per call, 1 to 100.", 100
     )
     segment_traits_limit: Annotated[int, Meta(ge=1, le=200)] = _setting(
-        "SEGMENT_TRAITS_LIMIT", "Traits read per call, 1 to 200; a profile with more takes more calls.", default=200
+        "SEGMENT_TRAITS_LIMIT", "Traits read per call, 1 to 200; a profile with more takes more calls.", 200
     )
-    segment_region: Literal["us", "eu"] = _setting(
-        "SEGMENT_REGION", "Region of the Segment workspace: us or eu.", default="us"
-    )
+    segment_region: Literal["us", "eu"] = _setting("SEGMENT_REGION", "Region of the Segment workspace: us or eu.", "us")
     segment_base_url: Annotated[str, _base_url] = _setting("SEGMENT_BASE_URL", "Profile API host, if not the region's.")
     voucherify_region: Literal["eu", "us", "asia"] = _setting(
-        "VOUCHERIFY_REGION", "Region of the Voucherify project: eu, us or asia.", default="eu"
+        "VOUCHERIFY_REGION", "Region of the Voucherify project: eu, us or asia.", "eu"
     )
     voucherify_base_url: Annotated[str, _base_url] = _setting(
         "VOUCHERIFY_BASE_URL", "Voucherify API host, if not the region's (a dedicated cluster)."
     )
     segment_requests_per_second: Annotated[float, Meta(ge=0.01, le=100_000)] = _setting(
-        "SEGMENT_REQUESTS_PER_SECOND", "Segment calls per second. A space gets 100 for all its users.", default=100.0
+        "SEGMENT_REQUESTS_PER_SECOND", "Segment calls per second. A space gets 100 for all its users.", 100.0
     )
     voucherify_requests_per_minute: Annotated[float, Meta(ge=0.01, le=1_000_000)] = _setting(
-        "VOUCHERIFY_REQUESTS_PER_MINUTE", "Voucherify calls per minute: Business 100, Organization 2000.", default=100.0
+        "VOUCHERIFY_REQUESTS_PER_MINUTE", "Voucherify calls per minute: Business 100, Organization 2000.", 100.0
     )
     concurrency: Annotated[int, Meta(ge=1, le=1000)] | None = _setting(
-        "SEGSYNC_CONCURRENCY", "Concurrent profile reads; auto adapts to rate and latency.", default=None
+        "SEGSYNC_CONCURRENCY", "Concurrent profile reads; auto adapts to rate and latency.", None
     )
-    batch_size: Annotated[int, Meta(ge=1, le=1000)] = _setting(
-        "SEGSYNC_BATCH_SIZE", "Customers per bulk upsert.", default=100
-    )
+    batch_size: Annotated[int, Meta(ge=1, le=1000)] = _setting("SEGSYNC_BATCH_SIZE", "Customers per bulk upsert.", 100)
     request_timeout_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = _setting(
-        "SEGSYNC_REQUEST_TIMEOUT", "Seconds until a call times out.", default=30.0
+        "SEGSYNC_REQUEST_TIMEOUT", "Seconds until a call times out.", 30.0
     )
     retry_seconds: Annotated[float, Meta(ge=0, le=86_400)] = _setting(
-        "SEGSYNC_RETRY_SECONDS", "Seconds to keep retrying a failed call.", default=300.0
+        "SEGSYNC_RETRY_SECONDS", "Seconds to keep retrying a failed call.", 300.0
     )
     confirm_seconds: Annotated[float, Meta(ge=0, le=604_800)] = _setting(
-        "SEGSYNC_CONFIRM_SECONDS", "Stop if no bulk upsert finishes for this many seconds.", default=3600.0
+        "SEGSYNC_CONFIRM_SECONDS", "Stop if no bulk upsert finishes for this many seconds.", 3600.0
     )
     ledger: Annotated[str, _text] = _setting(
-        "SEGSYNC_LEDGER", "The ledger: a checkpoint file from which an import resumes.", default="segsync.db"
+        "SEGSYNC_LEDGER", "The ledger: a checkpoint file from which an import resumes.", "segsync.db"
     )
 
     def __post_init__(self) -> None:
         given = {
-            entry.name: (entry.metadata["variable"], value)
+            entry: (entry.metadata["variable"], value)
             for entry in fields(self)
             if (value := getattr(self, entry.name)) != "" or not entry.metadata["needed_by"]
         }
-        for name, value in _checked(given, problems=[]).items():
+        for name, value in _checked(given, []).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -211,56 +198,43 @@ class Settings:
     ) -> Self:
         """Settings from `flags` over `environ` (default: the process's) over `env_file` over the defaults.
 
-        `flags` gives a (flag, value) by variable: `{"SEGSYNC_CONCURRENCY": ("--concurrency", "8")}`.
-        `env_file` is `.env` in the working directory where it is None, and must exist where it is not.
-        A variable that is set to nothing counts as not set. The credentials of the connectors that it `needs` are
-        required. Raises `SettingsError`.
+        `flags` gives a (flag, value) by variable: `{"SEGSYNC_CONCURRENCY": ("--concurrency", "8")}`. An `env_file` of
+        None is `.env` in the working directory, if it is there. A variable that is set to nothing counts as not set.
+        The credentials of the connectors in `needs` are required. Raises `SettingsError`.
         """
-        look_up, flags = _lookup(environ, env_file), flags or {}
-        given: dict[str, tuple[str, object]] = {}
-        for entry in fields(cls):
-            variable = entry.metadata["variable"]
-            if variable in flags:
-                given[entry.name] = flags[variable]
-            elif text := look_up(variable):
-                given[entry.name] = (variable, text)
-        values: dict[str, Any] = _checked(given, problems=_missing(given, needs))
-        return cls(**values)
+        labelled = {variable: (variable, text) for variable, text in _variables(environ, env_file).items()}
+        labelled |= flags or {}
+        given = {each: labelled[name] for each in fields(cls) if (name := each.metadata["variable"]) in labelled}
+        return cls(**_checked(given, _missing(given, needs)))
 
     def require(self, *connectors: str) -> None:
         """Raise `SettingsError` unless the credentials of these connectors are there."""
-        if problems := _missing({entry.name for entry in fields(self) if getattr(self, entry.name)}, connectors):
+        if problems := _missing({entry for entry in fields(self) if getattr(self, entry.name)}, connectors):
             raise SettingsError(problems)
 
 
 def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> str:
     """A setting that has a default and is text, without a look at the others."""
     [default] = [entry.default for entry in fields(Settings) if entry.metadata["variable"] == variable]
-    return _lookup(environ, env_file)(variable) or str(default)
+    return _variables(environ, env_file).get(variable, str(default))
 
 
-def _lookup(environ: Mapping[str, str] | None, env_file: Path | None) -> Callable[[str], str]:
-    """What gives the value of a variable: from the environment, else from the file, else nothing."""
-    sources = (os.environ if environ is None else environ, _read_env_file(env_file))
-    return lambda variable: next((text for source in sources if (text := source.get(variable, "")).strip()), "")
+def _variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
+    """The variables that are set to something in the environment, or else in the file."""
+    sources = (_read_env_file(env_file), os.environ if environ is None else environ)
+    return {variable: text for source in sources for variable, text in source.items() if text and text.strip()}
 
 
-def _missing(given: Container[str], connectors: Collection[str]) -> list[str]:
-    """The problems that there are where these connectors need a setting that is not among the given ones."""
-    return [
-        f"{entry.metadata['variable']} is missing. {entry.metadata['explanation']}"
-        for entry in fields(Settings)
-        if entry.metadata["needed_by"] in connectors and entry.name not in given
-    ]
+def _missing(given: Container[Field[Any]], connectors: Collection[str]) -> list[str]:
+    """A problem for each setting that these connectors need and that is not given."""
+    missing = [entry for entry in fields(Settings) if entry.metadata["needed_by"] in connectors and entry not in given]
+    return [f"{entry.metadata['variable']} is missing. {entry.metadata['explanation']}" for entry in missing]
 
 
-def _checked(given: Mapping[str, tuple[str, object]], *, problems: list[str]) -> dict[str, object]:
-    """The values by field, each given with its label. Raises `SettingsError` naming every problem."""
-    types, values = get_type_hints(Settings, include_extras=True), dict[str, object]()
-    for entry in fields(Settings):
-        if entry.name not in given:
-            continue
-        label, value = given[entry.name]
+def _checked(given: Mapping[Field[Any], tuple[str, object]], problems: list[str]) -> dict[str, Any]:
+    """The values by name, each given with its label. Raises `SettingsError` naming these problems and every other."""
+    types, values = get_type_hints(Settings, include_extras=True), dict[str, Any]()
+    for entry, (label, value) in given.items():
         try:
             values[entry.name] = _converted(value, types[entry.name])
         except ValueError as error:
@@ -287,22 +261,20 @@ def _converted(value: object, kind: Any, *, auto: str = "") -> object:
     if not isinstance(rule, Meta):
         return rule(value)
     try:
-        return msgspec.convert(base(value) if isinstance(value, str) else value, kind)
-    except (ValueError, msgspec.ValidationError):
-        number = "a whole number" if base is int else "a number"
-        raise ValueError(f"must be {auto}{number} from {rule.ge:,} to {rule.le:,}") from None
+        return convert(base(value) if isinstance(value, str) else value, kind)
+    except (ValueError, ValidationError):
+        number = "whole number" if base is int else "number"
+        raise ValueError(f"must be {auto}a {number} from {rule.ge:,} to {rule.le:,}") from None
 
 
-def _read_env_file(path: Path | None) -> dict[str, str]:
-    chosen = Path(".env") if path is None else path
+def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
+    chosen = path or Path(".env")
     if path is None and not chosen.exists():
         return {}
-    label = "--env-file " if path else ""
     try:
         # No interpolation: a secret may contain "${".
         with chosen.open(encoding="utf-8-sig") as stream:
-            values = dotenv_values(stream=stream, interpolate=False)
+            return dotenv_values(stream=stream, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError([f"{label}{chosen} cannot be read: {reason}"]) from None
-    return {name: value for name, value in values.items() if value is not None}
+        raise SettingsError([f"{'--env-file ' if path else ''}{chosen} cannot be read: {reason}"]) from None

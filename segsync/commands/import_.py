@@ -40,6 +40,8 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     Raises `LedgerError` and `OutputError` where the ledger cannot be used, `SettingsError` where the log or the
     metrics' port cannot.
     """
+    if options.dry_run:
+        return _dry_run(options)
     with channels(options) as streams, open_ledger(options.settings, options.ledger) as ledger:
         console = streams.console
         plan = choose(options, ledger, console)
@@ -61,11 +63,11 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     return report, _finish(options, plan, report, code, console)
 
 
-def dry_run_at_terminal(options: ImportOptions) -> tuple[ImportReport, int]:
+def _dry_run(options: ImportOptions) -> tuple[ImportReport, int]:
     """The same without sending: what would be sent goes into `options.output`, where there is one.
 
-    It asks nothing, and its ledger is a temporary one. Raises `SettingsError` where the file exists or cannot be made,
-    and in the end `OutputError` where it cannot be written.
+    It asks nothing, and its ledger is a temporary one. Raises `SettingsError` where the file cannot be made, and in the
+    end `OutputError` where it cannot be written.
     """
     with (
         channels(options) as streams,

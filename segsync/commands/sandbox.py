@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from segsync.commands.import_ import dry_run_at_terminal, import_at_terminal
+from segsync.commands.import_ import import_at_terminal
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import OutputError, StopError
 from segsync.options import ImportOptions
@@ -55,11 +55,10 @@ def import_sandbox(
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
-        import_options = options(settings=settings, ledger=Path(settings.ledger))
-        if import_options.dry_run:
-            return dry_run_at_terminal(import_options)[1]
+        where = Path(settings.ledger)
+        import_options = options(settings=settings, ledger=where, directory=directory, is_sandbox=True)
         report, code = import_at_terminal(import_options)
-        if report is None or report.state != "done":
+        if import_options.dry_run or report is None or report.state != "done":
             return code
         first = int(report.offset or 0)
         verdict = sandbox.verdict(first, first + report.outcomes.profiles)

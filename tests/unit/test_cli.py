@@ -246,6 +246,11 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert not hasattr(segsync, "run_plan")
 
 
+def test_a_source_and_a_sink_of_ones_own_need_public_names_alone() -> None:
+    needed = ("CallLimit", "Connector", "Page", "Profile", "Sink", "Source", "Usage", "WithoutIdentifier")
+    assert [name for name in needed if name not in segsync.__all__] == []
+
+
 def test_public_names_are_imported_when_they_are_used() -> None:
     code = (
         "import sys, segsync; assert 'aiohttp' not in sys.modules; segsync.run_import; assert 'aiohttp' in sys.modules"
