@@ -217,10 +217,9 @@ def _usable(external_ids: Iterable[_ExternalId]) -> Iterator[tuple[str, str]]:
 
 
 class _Trail:
-    """Follows the cursors of one listing, `cursor` being the next one, None at the end.
+    """Follows the cursors of one listing: `cursor` is the next one, None at the end.
 
-    A listing that never ends, since a cursor comes back, is found in constant memory, however long it is (Brent's
-    algorithm).
+    A cursor that comes back is found in constant memory, however long the listing (Brent's algorithm).
     """
 
     def __init__(self, listing: str, first: str = "") -> None:
@@ -236,8 +235,8 @@ class _Trail:
     def follow(self, cursor: _Cursor | None) -> None:
         """Go on with what an answer says.
 
-        Raises `AnswerError` where there is more but no cursor, since ending there would lose the rest in
-        silence, and where the cursor repeats, since that would never end.
+        Raises `AnswerError` where there is more but no cursor, since ending there would lose the rest in silence, and
+        where the cursor repeats, since that would never end.
         """
         following = "" if cursor is None or cursor.next is None else str(cursor.next)
         if following and following not in (self.cursor, self._anchor):

@@ -182,13 +182,10 @@ class ApiClient:
         """One HTTP exchange; messages name it `call`."""
         started = self._clock()
         status: int | None = None
+        data = BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body
         try:
             async with self._session.request(
-                method,
-                url,
-                headers=headers,
-                data=BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body,
-                allow_redirects=False,
+                method, url, headers=headers, data=data, allow_redirects=False
             ) as response:
                 content = await self._read(response, call)
                 status = response.status
