@@ -82,7 +82,7 @@ class Rejection(Struct, frozen=True):
 
 
 class RejectionGroup(Struct, frozen=True):
-    """`profiles` rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` are some of them."""
+    """`profiles` were rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` names some."""
 
     stage: Stage
     reason: str
