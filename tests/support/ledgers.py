@@ -73,7 +73,7 @@ def failed() -> UpsertResult:
 
 
 class MemoryVoucherify(MemorySink):
-    """Keeps the customers of every upsert; `verdict` decides its result; None stands for an action that Voucherify does not know.
+    """Keeps the customers of every upsert. `verdict` decides its result: None for an action that is not known.
 
     `results` are those of all actions, in the order of the upserts; `calls` are the calls for results.
     """
