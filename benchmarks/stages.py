@@ -139,10 +139,10 @@ async def write_ledger(profiles: Sequence[Profile], *, is_confirmed: bool) -> No
             recorder.record(PageDone(number, str(first), str(first + A_PAGE), Outcomes(sent=len(members))))
             await ledger.keep_up()
             if is_confirmed:
-                await read_outcome(ledger, run.id)
+                await read_result(ledger, run.id)
 
 
-async def read_outcome(ledger: Ledger, run: int) -> None:
+async def read_result(ledger: Ledger, run: int) -> None:
     """Record that no customer of the one open batch was refused."""
     [batch] = await ledger.ask(partial(batches.open_upserts, since=run, most=1000))
     await ledger.ask(partial(batches.members_of, batch=batch.id))

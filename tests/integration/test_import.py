@@ -167,7 +167,7 @@ def test_mistakes_of_a_newcomer_get_a_message(
 
 
 @pytest.mark.parametrize("offset", ["abc", "-5"])
-def test_an_offset_that_is_none_is_a_usage_error(segsync: Segsync, start_sandbox: StartSandbox, offset: str) -> None:
+def test_an_invalid_offset_is_a_usage_error(segsync: Segsync, start_sandbox: StartSandbox, offset: str) -> None:
     run = segsync(f"--offset={offset}", sandbox=start_sandbox(fast(100)))
     assert run.code == 2
     assert f"Is '{offset}' an offset or cursor of this space?" in run.stderr

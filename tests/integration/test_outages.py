@@ -88,7 +88,7 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
     assert_files_match(expected, segsync)
 
 
-def test_an_outage_while_only_outcomes_are_missing_is_waited_out(segsync: Segsync) -> None:
+def test_an_outage_while_only_results_are_missing_is_waited_out(segsync: Segsync) -> None:
     with RepairableSandbox(fast(200, action_seconds=AN_HOUR)) as sandbox:
         running = segsync.start(sandbox=sandbox, SEGSYNC_RETRY_SECONDS="60")
         _wait_until_all_is_sent(sandbox)

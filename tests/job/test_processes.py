@@ -119,7 +119,7 @@ async def test_a_second_import_on_the_same_ledger_is_refused(world: World) -> No
     assert (await running).outcomes == Outcomes(confirmed=300)
 
 
-async def test_outcomes_left_open_by_the_last_process_are_all_that_a_resume_asks_for(world: World) -> None:
+async def test_results_left_unread_by_the_last_process_are_all_that_a_resume_asks_for(world: World) -> None:
     world.voucherify.verdict = lambda _ids: not_ended()
     stop = asyncio.Event()
     world.at_event = lambda event: stop.set() if isinstance(event, ReadingEnded) else None

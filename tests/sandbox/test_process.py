@@ -21,7 +21,7 @@ from tests.conftest import StartSandbox
 from tests.sandbox.clients import Client, basic, quick
 
 SECONDS = 60.0
-"""For what takes a fraction of one on a machine that has nothing else to do."""
+"""Seconds to wait for what takes a fraction of one on an idle machine."""
 
 PARENT = """
 import sys

@@ -119,7 +119,7 @@ async def test_a_report_that_never_was_is_not_found(connect: Connect) -> None:
     assert (await client.download(str(url))).status == 404
 
 
-async def test_a_report_is_a_file_and_no_call_of_the_api(connect: Connect) -> None:
+async def test_a_report_is_a_file_and_not_a_call_of_the_api(connect: Connect) -> None:
     client = await connect(quick(refused_later=1.0, voucherify_requests_per_minute=1))
     url = await _report_url(client, ADA)
     client.sandbox.voucherify.faults = Faults(server_error=1.0)

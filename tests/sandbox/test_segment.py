@@ -136,7 +136,7 @@ async def test_the_cursors_of_traits_lead_past_every_trait_once(client: Client, 
 
 async def test_only_the_named_traits_are_given_where_traits_are_named(client: Client) -> None:
     segment_id = _segment_id(client, traits=200)
-    answer = await client.traits(segment_id, limit=200, include="computed_trait_7,computed_trait_229,never_heard_of")
+    answer = await client.traits(segment_id, limit=200, include="computed_trait_7,computed_trait_229,unknown_trait")
     assert set(answer.body["traits"]) == {"computed_trait_7", "computed_trait_229"}
     assert answer.body["cursor"]["next"] == ""
 
@@ -228,7 +228,7 @@ async def test_ids_in_a_path_may_be_percent_encoded(client: Client, part: str) -
 
 
 @pytest.mark.parametrize("part", ["traits", "external_ids"])
-async def test_a_cursor_that_is_none_is_refused_as_every_bad_request_is(client: Client, part: str) -> None:
+async def test_an_invalid_cursor_is_refused_as_every_bad_request_is(client: Client, part: str) -> None:
     answer = await client.segment(f"/segment_id:{_segment_id(client)}/{part}", next="zzz")
     assert isinstance(answer.body, dict)
     assert segment_error(answer)[0] == 400

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _looks_at_outcomes_without_delay() -> Iterator[None]:
+def _looks_for_results_without_delay() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("segsync.pipeline.results.LOOK_SECONDS", 0.02)
         yield

@@ -60,7 +60,7 @@ async def test_a_report_on_another_host_is_read_without_credentials(tmp_path: Pa
     }.items(),
     ids=lambda case: case[0],
 )
-async def test_a_report_that_is_none_names_nobody(tmp_path: Path, respond: tuple[str, Answer]) -> None:
+async def test_an_invalid_report_names_nobody(tmp_path: Path, respond: tuple[str, Answer]) -> None:
     async with scripted_server(Script(respond[1])) as url, hostile_server(people(3)) as hostile:
         hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
         run = await imported(hostile, tmp_path)
@@ -110,7 +110,7 @@ async def test_a_report_at_no_address_names_nobody_and_is_not_called(tmp_path: P
 @pytest.mark.parametrize(
     "path", ["\x1b[31m", "a b", "\x00", "\r\nX: y", "é😀", "%zz", "?\x1b", "#\x1b", "/../..", "x" * 9000]
 )
-async def test_a_report_at_a_path_that_is_none_has_a_clear_outcome(tmp_path: Path, path: str) -> None:
+async def test_a_report_at_an_invalid_path_has_a_clear_outcome(tmp_path: Path, path: str) -> None:
     async with hostile_server(people(3)) as hostile:
         hostile.instead(RESULT, refusing_one(f"{hostile.url}/reports/{path}"))
         assert_nobody_was_named(await imported(hostile, tmp_path))

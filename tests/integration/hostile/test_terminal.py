@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pexpect
 import pytest
 
+from segsync.commands.status import FORMAT
 from tests.integration.conftest import PATIENCE_SECONDS, SEGSYNC, Run, Segsync
 from tests.integration.hostile.imported import DEEP, LISTING, PERSONAL, RESULT, UPSERT, refusing_one
 from tests.support.hostile import Endless, Hostile, Someone, hostile_server, no_http, people
@@ -86,7 +87,7 @@ async def test_no_answer_controls_the_terminal(segsync: Segsync, attack: str) ->
         assert [line for line in output.split("\n") if not line.isprintable()] == []
         assert PERSONAL not in output
     assert not [line for line in run.stderr.split("\n") if line.startswith("Rejected: forged")]
-    assert json.loads(status_json)["version"] == 1
+    assert json.loads(status_json)["format"] == FORMAT
 
 
 async def test_no_answer_controls_the_live_display(segsync: Segsync) -> None:

@@ -86,7 +86,7 @@ async def test_by_default_customers_are_confirmed_and_no_files_are_written(
     assert names_in(tmp_path) == []
 
 
-async def test_no_outcome_is_left_unread_because_the_ledger_was_slow_to_answer(
+async def test_no_result_is_left_unread_because_the_ledger_was_slow_to_answer(
     sandbox: tuple[Sandbox, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, settings = sandbox
@@ -132,7 +132,7 @@ async def test_a_stop_is_reported_as_an_interruption_with_the_command_to_resume(
     assert (report.state, report.resume_offset, report.outcomes) == ("interrupted", "0", Outcomes())
 
 
-async def test_a_profile_that_met_no_outcome_is_never_called_done(
+async def test_a_profile_without_an_outcome_is_never_called_done(
     sandbox: tuple[Sandbox, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, settings = sandbox

@@ -17,7 +17,7 @@ from tests.support.ledgers import REASON, done, failed, not_ended, outcomes_of
 from tests.unit.pipeline.results.scene import Scene, until
 
 
-async def test_outcomes_that_an_earlier_process_left_open_are_read(scene: Scene) -> None:
+async def test_results_that_an_earlier_process_left_unread_are_read(scene: Scene) -> None:
     ids = scene.send(10, None)
     scene.voucherify.results["aa_1"] = done(10, ids[:1])
     scene.send(5, failed())
@@ -67,7 +67,7 @@ async def test_an_early_end_leaves_unread_results_open(scene: Scene) -> None:
     assert scene.outcomes == Outcomes(confirmed=10)
 
 
-async def test_an_outcome_that_could_not_be_written_into_the_files_stays_open(scene: Scene) -> None:
+async def test_a_result_that_could_not_be_written_into_the_files_stays_open(scene: Scene) -> None:
     ids = scene.send(5, None)
     scene.voucherify.results["aa_1"] = done(5, ids[:1])
 

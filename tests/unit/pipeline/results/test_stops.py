@@ -92,7 +92,7 @@ async def test_batches_refused_as_a_whole_by_their_counts_alone_stop_the_import_
 # --- patience -------------------------------------------------------------------------------------------------
 
 
-async def test_when_nothing_ends_any_more_the_import_stops_and_the_outcomes_stay_to_be_read(ledger: Ledger) -> None:
+async def test_when_nothing_ends_any_more_the_import_stops_and_the_results_are_read_later(ledger: Ledger) -> None:
     scene = Scene(ledger, patience_seconds=0.05)
     await scene.begin()
     scene.send(30, not_ended())

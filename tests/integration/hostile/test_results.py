@@ -1,4 +1,4 @@
-"""Whole runs against services that answer as none should: outcomes and ids of other shapes."""
+"""Whole runs against services that answer as none should: results and ids of other shapes."""
 
 from __future__ import annotations
 
