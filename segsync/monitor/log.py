@@ -36,7 +36,8 @@ from segsync.report.profile_lists import REJECTED, WARNINGS
 LOGGER: Final = logging.getLogger("segsync")
 LOGGER.addHandler(logging.NullHandler())  # without it, Python prints the warnings of programs that configure no logging
 
-COUNTED_ALONE: Final = frozenset({events.ProfileRead, events.ProfileWithoutIdentifier})
+PROFILES: Final = frozenset({events.ProfileRead, events.ProfileWithoutIdentifier})
+CALLS: Final = frozenset({events.CallAnswered, events.CallsLeft})
 """These are most of the events: they are let by at once."""
 
 LINE_SECONDS = 5.0
@@ -129,12 +130,13 @@ class Log:
         )
 
     def on_event(self, event: events.Event) -> None:
-        if type(event) in COUNTED_ALONE:
+        kind = type(event)
+        if kind in PROFILES:
             return
         self.activity.on_event(event)
+        if kind in CALLS:
+            return
         match event:
-            case events.CallAnswered() | events.CallsLeft():
-                pass
             case events.CallRetried(service, reason, attempt, wait_seconds, elapsed_seconds):
                 level = WARNING if self._is_due(service) else DEBUG
                 words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"

@@ -66,8 +66,6 @@ class Progress(Struct, frozen=True):
 
 
 class _Sample(Struct, frozen=True):
-    """The numbers at a moment: what rates are made of."""
-
     at: float
     read: int
     calls: Mapping[str, int]
