@@ -19,7 +19,7 @@ import msgspec
 import pexpect
 import pytest
 
-from segsync.commands.status import RunStatus, Status, read_status, print_status
+from segsync.commands.status import RunStatus, Status, print_status, read_status
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
