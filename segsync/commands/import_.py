@@ -10,6 +10,7 @@ from functools import partial
 from msgspec import structs
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from segsync.commands import next_steps
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
@@ -19,6 +20,7 @@ from segsync.commands.summary import summary
 from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
+from segsync.formatting import printable
 from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.models import FIRST_OFFSET, Plan
@@ -44,6 +46,9 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         return _dry_run(options)
     with channels(options) as streams, open_ledger(options.settings, options.ledger) as ledger:
         console = streams.console
+        if ledger.backup:
+            migrated = f"The ledger {options.ledger} was migrated to a newer format. The old one is {ledger.backup}."
+            console.print(Text(printable(migrated)), soft_wrap=True)
         plan = choose(options, ledger, console)
         if isinstance(plan, int):
             if plan == EXIT_DONE and options.outputs.are_wanted:

@@ -16,7 +16,7 @@ from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import read_groups
 from segsync.ledger.runs import State
-from segsync.models import FIRST_OFFSET, Connector, Plan
+from segsync.models import FIRST_OFFSET, Plan
 from segsync.monitor.log import Log
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
@@ -47,10 +47,9 @@ async def run_import(
     number of profiles to skip, or any cursor of the source; `limit` is the most profiles to import, in all of an import
     that is resumed. `resume` continues the last import on the `ledger`, and begins at `offset` if there was none;
     `retry_rejected` retries the profiles that the ledger has as rejected. `confirm` reads the results of the bulk
-    upserts. Without a `ledger` there is a temporary one. Setting `stop`, or cancelling, ends the import early. The
-    lists of profiles that need a look go into `directory`; None writes none. `on_event` gets every event of
-    `segsync.events`, and the logger `segsync` the log. What stops the import is the report's `error`. Raises
-    `SettingsError`, `LedgerError` and `OutputError` for arguments, credentials or a ledger that cannot be used.
+    upserts. Without a `ledger` there is a temporary one. Setting `stop`, or cancelling, ends the import early. Lists of
+    profiles go into `directory`; None writes none. `on_event` gets every event of `segsync.events`, the logger
+    `segsync` the log. The report's `error` stopped the import; a `SegsyncError` is raised for what it cannot use.
     """
     _check(offset, limit)
     with open_ledger(settings, ledger, source, sink) as opened:
@@ -61,7 +60,7 @@ async def run_import(
         log = Log(
             plan,
             counters,
-            _connectors(settings, source, sink),
+            describe(settings, source, sink),
             stop=stop,
             batch_size=settings.batch_size,
             ledger=ledger,
@@ -100,13 +99,8 @@ def open_ledger(
     settings: Settings, path: Path | None, source: Source | None = None, sink: Sink | None = None
 ) -> Ledger:
     """The ledger at `path`, for imports from this source into this sink; those of the settings for None."""
-    about_source, about_sink = _connectors(settings, source, sink)
+    about_source, about_sink = describe(settings, source, sink)
     return Ledger(path, owner=about_sink, source=about_source)
-
-
-def _connectors(settings: Settings, source: Source | None, sink: Sink | None) -> tuple[Connector, Connector]:
-    about_source, about_sink = describe(settings)
-    return source.about if source else about_source, sink.about if sink else about_sink
 
 
 async def run_plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 
 import pytest
@@ -18,6 +19,7 @@ from tests.integration.conftest import (
     moment,
     wait_until_accepted,
 )
+from tests.support import guides
 
 pytestmark = pytest.mark.slow
 
@@ -200,3 +202,15 @@ def test_a_resume_with_a_limit_counts_from_the_beginning_of_the_import(
     assert segsync("--resume", "--limit", "50", sandbox=sandbox).code == 0
     assert sandbox.verdict(last=150).is_right
     assert segsync.first_run().profiles == 150
+
+
+def test_a_ledger_of_an_older_segsync_is_migrated_and_the_user_is_told_where_the_old_one_is(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    shutil.copy(guides.ROOT / "tests" / "support" / "files" / "ledger-format-1.db", segsync.directory / "segsync.db")
+    owner = {"SEGMENT_SPACE_ID": "spa_mine", "VOUCHERIFY_APPLICATION_ID": "app-of-the-project"}
+    assert segsync.status().runs[0].outcomes.profiles == 16
+    run = segsync("--resume", sandbox=start_sandbox(fast(10)), **owner)
+    assert "The ledger segsync.db was migrated to a newer format. The old one is segsync.db.bak." in run.stderr
+    assert (segsync.directory / "segsync.db.bak").exists()
+    assert segsync.status().runs[0].outcomes.profiles == 16

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from segsync import ImportReport, Settings, run_import
 from segsync.connectors.base import Results, Schemas
-from segsync.errors import SettingsError
+from segsync.errors import LedgerError, SettingsError
 from segsync.models import Outcomes
 from tests.job.world import SETTINGS, World, users
 from tests.support.memory import MemorySink, MemorySource
@@ -53,3 +54,21 @@ async def test_whole_pages_into_a_sink_without_results_take_no_call_at_all(world
     assert (report.state, report.outcomes, source.reads) == ("done", Outcomes(sent=1000), 0)
     assert set(sink.received) == users(*range(1000))
     assert not any(service.calls for service in report.calls.values())
+
+
+async def test_a_source_of_ones_own_needs_the_credentials_of_voucherify_alone(tmp_path: Path) -> None:
+    ledger = tmp_path / "segsync.db"
+    with pytest.raises(SettingsError) as raised:
+        await run_import(Settings(), source=MemorySource(10), ledger=ledger)
+    variables = [problem.split()[0] for problem in raised.value.problems]
+    assert variables == ["VOUCHERIFY_APPLICATION_ID", "VOUCHERIFY_SECRET_KEY"]
+    assert not ledger.exists()
+
+
+async def test_the_ledger_belongs_to_the_sink_and_a_run_to_the_source(world: World) -> None:
+    await run_import(Settings(), source=world.source, sink=world.voucherify, ledger=world.ledger)
+    assert world.status().source == f"{world.source.about.name} {world.source.about.identity}"
+    other = MemorySink()
+    other.about = replace(other.about, identity="another project")
+    with pytest.raises(LedgerError, match="belongs to imports into another"):
+        await run_import(Settings(), source=world.source, sink=other, ledger=world.ledger)
