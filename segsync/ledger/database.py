@@ -54,7 +54,7 @@ class Ledger:
         self.path = path
         self.source = source
         self.backup: Path | None = None
-        self._key = owner.identity.encode()[:64]
+        self._hash = blake2b(digest_size=8, key=owner.identity.encode()[:64])
         self._queue: deque[Change] = deque()
         self._failure: BaseException | None = None
         self._has_asked = threading.Condition()
@@ -109,7 +109,9 @@ class Ledger:
     def digest(self, content: str | bytes) -> bytes:
         """8 bytes that stand for a source id or a customer; without the owner's identity nobody can guess them back."""
         content = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-        return blake2b(content, digest_size=8, key=self._key).digest()
+        keyed = self._hash.copy()
+        keyed.update(content)
+        return keyed.digest()
 
     def write(self, change: Change) -> None:
         """Queue a change. Raises the error of an earlier one: nothing is written past a gap."""

@@ -57,11 +57,12 @@ def save_profiles(db: Connection, rows: Iterable[ProfileRow]) -> None:
 
 def save_warnings(db: Connection, warnings: Sequence[Warned]) -> None:
     """Write what was left out of customers; the same again is one row."""
-    texts = {(warned.trait, warned.problem) for warned in warnings}
-    db.executemany("INSERT OR IGNORE INTO problems (trait, problem) VALUES (?, ?)", texts)
-    db.executemany(
-        "INSERT OR IGNORE INTO warnings SELECT ?, id FROM problems WHERE trait = ? AND problem = ?", warnings
-    )
+    problems: dict[tuple[str, str], int] = {}
+    for text in {(warned.trait, warned.problem) for warned in warnings}:
+        db.execute("INSERT OR IGNORE INTO problems (trait, problem) VALUES (?, ?)", text)
+        [(problems[text],)] = db.execute("SELECT id FROM problems WHERE trait = ? AND problem = ?", text)
+    rows = sorted((warned.segment_id, problems[warned.trait, warned.problem]) for warned in warnings)
+    db.executemany("INSERT OR IGNORE INTO warnings VALUES (?, ?)", rows)
 
 
 def forget_warnings(db: Connection, segment_ids: Iterable[str] | None = None) -> None:

@@ -59,7 +59,7 @@ class Recorder:
                         batches.add_batch,
                         run=run,
                         action_id=action_id,
-                        members=[self._member(profile) for profile in profiles],
+                        members=self._members(profiles),
                         attempt=self._attempt,
                         is_followed=self._is_followed,
                     )
@@ -80,10 +80,12 @@ class Recorder:
             self._ledger.write(partial(save_warnings, warnings=warnings))
         self._ledger.write(change)
 
-    def _member(self, profile: SentProfile) -> Member:
-        digest = self._ledger.digest
-        key = int(self._key(profile.page))
-        return Member(key, profile.segment_id, digest(profile.source_id), content=digest(profile.customer))
+    def _members(self, profiles: Sequence[SentProfile]) -> list[Member]:
+        digest, keys = self._ledger.digest, {page: int(self._key(page)) for page in {each.page for each in profiles}}
+        return [
+            Member(keys[each.page], each.segment_id, digest(each.source_id), content=digest(each.customer))
+            for each in profiles
+        ]
 
 
 def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool) -> Recorder:

@@ -159,19 +159,19 @@ class ResultReader:
         result = await self._sink.upsert_result(batch.action_id)
         if result is not None and not result.has_ended:
             return False
-        members = await self._ledger.ask(partial(batches.members_of, batch=batch.id))
         if result is None or result.status == "FAILED":
             state = f"is not known to {self._name}" if result is None else f"FAILED in {self._name}"
-            await self._failed(batch, members, f"the bulk upsert {batch.action_id} {state}", result)
+            await self._failed(batch, f"the bulk upsert {batch.action_id} {state}", result)
         else:
-            await self._done(batch, members, result)
+            await self._done(batch, result)
         return True
 
-    async def _failed(
-        self, batch: OpenBatch, members: Sequence[Member], reason: str, result: UpsertResult | None
-    ) -> None:
+    async def _members(self, batch: OpenBatch) -> list[Member]:
+        return await self._ledger.ask(partial(batches.members_of, batch=batch.id))
+
+    async def _failed(self, batch: OpenBatch, reason: str, result: UpsertResult | None) -> None:
         """Nobody was written: all are replayed, or rejected if they were replayed before."""
-        request_id = result.request_id if result else None
+        request_id, members = result.request_id if result else None, await self._members(batch)
         if batch.attempt == LAST_ATTEMPT:
             await self._end(batch, self._rejections(batch, members, reason, result), [], request_id)
             return
@@ -189,8 +189,9 @@ class ResultReader:
                 "the import stopped. Their profiles are replayed when it is resumed"
             )
 
-    async def _done(self, batch: OpenBatch, members: Sequence[Member], result: UpsertResult) -> None:
+    async def _done(self, batch: OpenBatch, result: UpsertResult) -> None:
         refused, unnamed, problem = await self._refused_in(batch, result)
+        members = await self._members(batch) if refused or unnamed else []  # most results are without a refusal
         reasons = {self._ledger.digest(each.source_id): each for each in refused}
         request_id = result.request_id or batch.action_id
         rejections = [
@@ -245,8 +246,7 @@ class ResultReader:
             return
         held = self._refused.release()
         for batch, _, request_id in held:
-            members = await self._ledger.ask(partial(batches.members_of, batch=batch.id))
-            await self._end(batch, [], [member for member in members if member.counts], request_id)
+            await self._end(batch, [], [each for each in await self._members(batch) if each.counts], request_id)
         _, last_rejection = refused.rejections[-1]
         raise StopError(
             f"{self._name} refused all {customers} customers of {len(held)} bulk upserts in a row, so the import "
@@ -274,7 +274,7 @@ class ResultReader:
             on_event(ProfileRejected(rejection, page))
         confirmed = batch.customers - len(rejections) - len(replayed)
         on_event(ActionEnded(batch.action_id, batch.customers, confirmed, len(rejections), request_id))
-        await self._ledger.ask(lambda db: batches.end_batch(db, batch, rejections, replayed))
+        self._ledger.write(partial(batches.end_batch, batch=batch, rejections=rejections, again=replayed))
         self._source_ids.pop(batch.action_id, None)
 
     def _rejections(
