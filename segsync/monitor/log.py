@@ -195,25 +195,27 @@ class Log:
 
     def _log_rejection(self, rejection: Rejection) -> None:
         is_shown = next(self._count_of["rejected"]) <= REJECTIONS_SHOWN
-        fields = asdict(rejection)
-        del fields["source_id"]  # it is personal data
-        words = f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}"
-        self._log("profile_rejected", words, WARNING if is_shown else DEBUG, **fields)
+        if is_shown or LOGGER.isEnabledFor(DEBUG):
+            fields = asdict(rejection)
+            del fields["source_id"]  # it is personal data
+            words = f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}"
+            self._log("profile_rejected", words, WARNING if is_shown else DEBUG, **fields)
         if not is_shown:
             self._log_more_in(REJECTED)
 
     def _log_warning(self, event: events.TraitLeftOut) -> None:
         """The first of each trait; at a terminal of a few with the same problem: there can be hundreds of keys."""
-        trait, problem = event.trait, event.problem
+        trait, problem, is_verbose = event.trait, event.problem, LOGGER.isEnabledFor(DEBUG)
         is_first = next(self._count_of[trait]) == 1
         is_shown = is_first and next(self._count_of[problem]) <= WARNINGS_SHOWN
-        consequence = "sent as null" if trait == "birthdate" else "left out"
-        if problem == MISSING:
-            consequence = f"sent without it, so {self._sink} may refuse the customer"
-        words = f"Warning: {event.segment_id} {trait} {problem}: {consequence}"
-        at_terminal = words if is_shown or LOGGER.isEnabledFor(DEBUG) else ""
-        level = WARNING if is_first else DEBUG
-        self._log("trait_left_out", words, level, at_terminal=at_terminal, stage="map", **asdict(event))
+        if is_first or is_verbose:
+            consequence = "sent as null" if trait == "birthdate" else "left out"
+            if problem == MISSING:
+                consequence = f"sent without it, so {self._sink} may refuse the customer"
+            words = f"Warning: {event.segment_id} {trait} {problem}: {consequence}"
+            at_terminal = words if is_shown or is_verbose else ""
+            level = WARNING if is_first else DEBUG
+            self._log("trait_left_out", words, level, at_terminal=at_terminal, stage="map", **asdict(event))
         if not is_shown:
             self._log_more_in(WARNINGS)
 
