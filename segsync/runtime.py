@@ -35,7 +35,7 @@ class QuietConsole(Console):
 
 @contextmanager
 def standard_output() -> Iterator[Console]:
-    """What is printed here is on standard output in the end. Raises `OutputError`."""
+    """What is printed here is on standard output at the end. Raises `OutputError`."""
     terminal, drawn = Console(), BytesIO()
     with TextIOWrapper(drawn, encoding=sys.stdout.encoding, errors="replace") as file:
         yield Console(file=file, width=terminal.width, force_terminal=terminal.is_terminal)
@@ -80,7 +80,7 @@ T = TypeVar("T")
 
 @contextmanager
 def signals_to(handler: Callable[[int], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM go to `handler`, and in the end where they went before: a question can be interrupted."""
+    """Ctrl-C and SIGTERM go to `handler`, and afterwards where they went before: a question can be interrupted."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

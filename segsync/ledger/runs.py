@@ -27,7 +27,7 @@ State = Literal["running", "done", "limited", "interrupted", "stopped"]
 class Run(Struct, frozen=True):
     """How far a run came: `offset` is where it continues, None at the end of the source.
 
-    `expected` is how many profiles it will have, None where nobody said so.
+    `expected` is how many profiles it will have, None where nobody gave it.
     """
 
     id: int

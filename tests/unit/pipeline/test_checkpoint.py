@@ -14,8 +14,8 @@ from segsync.models import Outcomes, Page
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES, Checkpoint, OpenPage
 from tests.conftest import run_virtual
 
-FATES = ("sent", "without_identifier", "rejected")
-SPACES = st.lists(st.lists(st.sampled_from(FATES), max_size=5), min_size=1, max_size=6)
+OUTCOMES = ("sent", "without_identifier", "rejected")
+SPACES = st.lists(st.lists(st.sampled_from(OUTCOMES), max_size=5), min_size=1, max_size=6)
 """Pages, each a list of the outcomes of its profiles."""
 
 
@@ -50,7 +50,7 @@ def test_a_page_settles_once_it_and_all_before_it_are_complete(space: list[list[
     open_up_to(len(space) - 1)
     assert done_pages(events) == [
         PageDone(
-            each + 1, f"c{each}", f"c{each + 1}", Outcomes(**{outcome: outcomes.count(outcome) for outcome in FATES})
+            each + 1, f"c{each}", f"c{each + 1}", Outcomes(**{outcome: outcomes.count(outcome) for outcome in OUTCOMES})
         )
         for each, outcomes in enumerate(space)
     ]
@@ -65,7 +65,7 @@ def test_the_outcomes_of_the_done_pages_add_up_to_the_profiles_listed(space: lis
         for outcome in outcomes:
             getattr(checkpoint, outcome)(opened)
     total = sum((event.outcomes for event in done_pages(events)), Outcomes())
-    assert total == Outcomes(**{outcome: sum(outcomes.count(outcome) for outcomes in space) for outcome in FATES})
+    assert total == Outcomes(**{outcome: sum(outcomes.count(outcome) for outcomes in space) for outcome in OUTCOMES})
     assert total.profiles == sum(len(outcomes) for outcomes in space)
 
 
