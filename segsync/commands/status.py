@@ -13,7 +13,7 @@ from segsync.commands.output import LABELS, outcome_table, plain_table, print_js
 from segsync.formatting import minute, printable
 from segsync.ledger import rejections, runs
 from segsync.ledger.database import reading
-from segsync.ledger.file import is_in_use
+from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import NextStep, Outcomes
 from segsync.runtime import standard_output
 

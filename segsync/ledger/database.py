@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from segsync.errors import LedgerError
-from segsync.ledger import file, migration
+from segsync.ledger import migration, sqlite_file
 from segsync.models import Connector
 
 T = TypeVar("T")
@@ -59,16 +59,16 @@ class Ledger:
         self._failure: BaseException | None = None
         self._has_asked = threading.Condition()
         self._questions = 0
-        with ExitStack() as stack, file.errors_in_words(path):
+        with ExitStack() as stack, sqlite_file.errors_in_words(path):
             if path:
                 if path.is_dir():
                     raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-                stack.callback(file.locked(path, timeout_seconds=1).close)  # longer than `is_in_use` holds it
-                file.make(path)
-                file.check(path)
+                stack.callback(sqlite_file.locked(path, timeout_seconds=1).close)  # longer than `is_in_use` holds it
+                sqlite_file.make(path)
+                sqlite_file.check(path)
                 path.chmod(0o600)  # it may have been there before, open to all
             self._db = sqlite3.connect(
-                file.sqlite_name(path), isolation_level=None, check_same_thread=False, timeout=30
+                sqlite_file.sqlite_name(path), isolation_level=None, check_same_thread=False, timeout=30
             )
             stack.callback(self._db.close)
             self._prepare(owner)
@@ -81,7 +81,7 @@ class Ledger:
         db, path, project = self._db, self.path, self.digest(f"project {owner.identity}").hex()
         if _is_new(db):
             with _transaction(db):
-                db.execute(f"PRAGMA application_id={file.APPLICATION_ID}")
+                db.execute(f"PRAGMA application_id={sqlite_file.APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version={migration.FORMAT}")
                 migration.create_tables(db)
                 db.execute("INSERT INTO owner VALUES (?, ?, ?)", (owner.host, project, now()))
@@ -89,7 +89,7 @@ class Ledger:
             number = migration.format_of(db, path)
             [(problem,)] = db.execute("PRAGMA quick_check(1)").fetchall()
             if problem != "ok":
-                raise LedgerError(file.damaged(path))
+                raise LedgerError(sqlite_file.damaged(path))
             [(whose,)] = db.execute("SELECT project FROM owner").fetchall()
             if whose != project:
                 raise LedgerError(_of_others(path, f"another {owner.name} project"))
@@ -204,7 +204,7 @@ class Ledger:
             raise
 
     def _carry_out(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        with file.errors_in_words(self.path), _transaction(self._db):
+        with sqlite_file.errors_in_words(self.path), _transaction(self._db):
             return change(self._db)
 
 
@@ -227,8 +227,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that looks at a ledger and changes nothing, even while an import writes it. Raises `LedgerError`."""
     if not path.exists():
         raise LedgerError(f"There is no ledger at {path}: no import has run here, or it has another one (--ledger)")
-    with file.errors_in_words(path), ExitStack() as stack:
-        file.check(path)
+    with sqlite_file.errors_in_words(path), ExitStack() as stack:
+        sqlite_file.check(path)
         # Not mode=ro: such a connection would leave SQLite's -wal and -shm behind, which the last one to close removes.
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
         stack.callback(db.close)

@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from segsync.errors import LedgerError
-from segsync.ledger.file import make
 from segsync.ledger.profiles import ProfileOutcome
+from segsync.ledger.sqlite_file import make
 
 FORMAT = 2
 """Raised when the tables change, with a step in `migrate`."""

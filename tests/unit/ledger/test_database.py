@@ -17,7 +17,7 @@ from segsync.errors import LedgerError, SegsyncError
 from segsync.ledger import batches, rejections, runs
 from segsync.ledger.batches import Member
 from segsync.ledger.database import reading
-from segsync.ledger.file import is_in_use
+from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import Rejection
 from tests.support.ledgers import APPLICATION, begin, open_ledger
 from tests.unit.ledger.filled import SOURCE, fill, ids_of_runs, note, notes

@@ -14,8 +14,8 @@ import pytest
 from segsync.errors import LedgerError
 from segsync.ledger import batches, rejections, runs
 from segsync.ledger.database import reading
-from segsync.ledger.file import is_in_use
 from segsync.ledger.migration import FORMAT
+from segsync.ledger.sqlite_file import is_in_use
 from tests.support.ledgers import APPLICATION, HOST, open_ledger
 from tests.unit.ledger.filled import BATCHES, fill, note, notes
 
