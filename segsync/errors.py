@@ -61,8 +61,8 @@ class LedgerError(SegsyncError):
 class CallError(SegsyncError):
     """A call to one of the two services failed.
 
-    `service` is "Segment" or "Voucherify". `status` is the HTTP status, None when no answer came. `request_id` is the
-    id that the service's support asks for, where the service gave one.
+    `service` is the name of its connector, such as "Segment". `status` is the HTTP status, None when no answer came.
+    `request_id` is the id that the service's support asks for, where the service gave one.
     """
 
     def __init__(self, message: str, *, service: str, status: int | None = None, request_id: str | None = None) -> None:

@@ -55,8 +55,9 @@ def save_profiles(db: Connection, rows: Iterable[ProfileRow]) -> None:
     )
 
 
-def save_warnings(db: Connection, warnings: Sequence[Warned]) -> None:
-    """Write what was left out of customers; the same again is one row."""
+def save_warnings(db: Connection, warnings: Sequence[Warned], *, in_place_of: Iterable[str] = ()) -> None:
+    """Write what was left out of customers, in place of the warnings of these profiles; the same again is one row."""
+    db.executemany("DELETE FROM warnings WHERE segment_id = ?", [(segment_id,) for segment_id in in_place_of])
     problems: dict[tuple[str, str], int] = {}
     for text in {(warned.trait, warned.problem) for warned in warnings}:
         db.execute("INSERT OR IGNORE INTO problems (trait, problem) VALUES (?, ?)", text)
@@ -65,9 +66,6 @@ def save_warnings(db: Connection, warnings: Sequence[Warned]) -> None:
     db.executemany("INSERT OR IGNORE INTO warnings VALUES (?, ?)", rows)
 
 
-def forget_warnings(db: Connection, segment_ids: Iterable[str] | None = None) -> None:
-    """Remove the warnings of these profiles, which are read again; of all of them for None."""
-    if segment_ids is None:
-        db.execute("DELETE FROM warnings")
-    else:
-        db.executemany("DELETE FROM warnings WHERE segment_id = ?", [(segment_id,) for segment_id in segment_ids])
+def forget_warnings(db: Connection) -> None:
+    """Remove all warnings: an import begins anew."""
+    db.execute("DELETE FROM warnings")

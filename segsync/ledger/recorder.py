@@ -24,12 +24,20 @@ class Recorder:
     """Writes a handful of rows per page and one per profile, in the order of the events.
 
     `key` gives the ledger's key for a page of the pipeline; `attempt` is how often these profiles are sent, and
-    `is_followed` says whether the results of their upserts are read. Rows of profiles that are not sent, and warnings,
-    wait for the next batch or the end of their page.
+    `is_followed` says whether the results of their upserts are read. Rows of profiles that are not sent wait for the
+    next batch or the end of their page. The warnings of a profile are written when it is sent or rejected, in place of
+    earlier ones where it `was_read_before`.
     """
 
     def __init__(
-        self, ledger: Ledger, run: int, *, key: Callable[[int], PageKey], attempt: int, is_followed: bool
+        self,
+        ledger: Ledger,
+        run: int,
+        *,
+        key: Callable[[int], PageKey],
+        attempt: int,
+        is_followed: bool,
+        was_read_before: bool = True,
     ) -> None:
         self._ledger = ledger
         self._run = run
@@ -37,23 +45,27 @@ class Recorder:
         self._attempt = attempt
         self._is_followed = is_followed
         self._rows: list[ProfileRow] = []
-        self._warnings: list[Warned] = []
+        self._was_read_before = was_read_before
+        self._warnings: dict[str, list[Warned]] = {}
 
     def record(self, event: Event) -> None:
         """Queue what this event changes. Raises `OutputError` where the ledger could not be written."""
         run = self._run
         match event:
             case TraitLeftOut(segment_id, trait, problem):
-                self._warnings.append(Warned(segment_id, trait, problem))
+                self._warnings.setdefault(segment_id, []).append(Warned(segment_id, trait, problem))
             case ProfileWithoutIdentifier(segment_id):
                 self._rows.append(ProfileRow(segment_id, ProfileOutcome.WITHOUT_IDENTIFIER))
+                self._write_warnings([segment_id])
                 if self._key(1) == PageKey.retry():
                     self._write(partial(batches.lost_its_identifier, run=run, segment_id=segment_id))
             case ProfileRejected(rejection, page):
                 source = None if rejection.source_id is None else self._ledger.digest(rejection.source_id)
                 self._rows.append(ProfileRow(rejection.segment_id, ProfileOutcome.REJECTED, source))
+                self._write_warnings([rejection.segment_id])
                 self._write(partial(rejections.add_rejection, run=run, page=self._key(page), rejection=rejection))
             case BatchSent(action_id, profiles):
+                self._write_warnings([each.segment_id for each in profiles])
                 self._write(
                     partial(
                         batches.add_batch,
@@ -74,11 +86,16 @@ class Recorder:
                     self._write(partial(batches.end_replay, run=run, batch=-key, outcomes=outcomes))
 
     def _write(self, change: Change) -> None:
-        if self._rows or self._warnings:
-            rows, warnings, self._rows, self._warnings = self._rows, self._warnings, [], []
+        if self._rows:
+            rows, self._rows = self._rows, []
             self._ledger.write(partial(save_profiles, rows=rows))
-            self._ledger.write(partial(save_warnings, warnings=warnings))
         self._ledger.write(change)
+
+    def _write_warnings(self, segment_ids: Sequence[str]) -> None:
+        warnings = [each for segment_id in segment_ids for each in self._warnings.pop(segment_id, ())]
+        earlier = segment_ids if self._was_read_before else ()
+        if warnings or earlier:
+            self._ledger.write(partial(save_warnings, warnings=warnings, in_place_of=earlier))
 
     def _members(self, profiles: Sequence[SentProfile]) -> list[Member]:
         digest, keys = self._ledger.digest, {page: int(self._key(page)) for page in {each.page for each in profiles}}
@@ -88,14 +105,15 @@ class Recorder:
         ]
 
 
-def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool) -> Recorder:
-    """For the pages that the source lists, of which `done_pages` are behind us."""
+def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool, begins_anew: bool = False) -> Recorder:
+    """For the pages that the source lists, of which `done_pages` are behind us: none where the import `begins_anew`."""
     return Recorder(
         ledger,
         run,
         key=lambda number: PageKey.listed(done_pages + number),
         attempt=FIRST_ATTEMPT,
         is_followed=is_followed,
+        was_read_before=not begins_anew,
     )
 
 

@@ -16,9 +16,7 @@ from segsync.models import Rejection, RejectionGroup, Stage
 def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
     """A profile will not become a customer, for this reason. `page` is its `PageKey`."""
     cause = (rejection.stage, rejection.reason, rejection.request_id)
-    if (
-        page == 0
-    ):  # PageKey.retry(): its rows are there, as often as the listing named it, unless it was sent in the meantime
+    if page == 0:  # a retry: its rows are there already, unless it was sent in the meantime
         changed = db.execute(
             "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
             (*cause, run, rejection.segment_id),

@@ -30,7 +30,7 @@ from segsync.models import Connector, Plan, Rejection
 from segsync.monitor.activity import READING, Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.report.counters import Counters
-from segsync.report.import_report import ImportReport
+from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import REJECTED, WARNINGS
 
 LOGGER: Final = logging.getLogger("segsync")
@@ -103,6 +103,9 @@ class Log:
         tasks = [loop.create_task(self._log_progress()), loop.create_task(self._log_stop())]
         try:
             yield
+        except asyncio.CancelledError:
+            self.ended(make_report(self.counters, state="interrupted", error=None, is_confirmed=self.confirms))
+            raise
         finally:
             for task in tasks:
                 task.cancel()

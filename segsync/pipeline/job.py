@@ -86,7 +86,9 @@ class ImportJob:
                 await self._import(run, pages.of_rejected(ledger, run), record, "retry")
         elif plan.offset is not None:
             [run] = plan.runs
-            record = recorder.for_listing(ledger, run, done_pages=plan.done_pages, is_followed=is_followed)
+            record = recorder.for_listing(
+                ledger, run, done_pages=plan.done_pages, is_followed=is_followed, begins_anew=plan.begins_anew
+            )
             await self._import(run, pages.listed(self._source, ledger, run, plan.offset, limit), record, "listing")
         else:
             all_sent = asyncio.Event()

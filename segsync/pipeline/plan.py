@@ -41,7 +41,7 @@ async def of_batches(ledger: Ledger, replayed: Sequence[int]) -> AsyncGenerator[
     """The profiles of these batches, a page each."""
     for batch in replayed:
         members = await ledger.ask(partial(batches.members_of, batch=batch))
-        yield _read_again(ledger, str(batch), [member.segment_id for member in members if member.counts])
+        yield Page(str(batch), tuple(member.segment_id for member in members if member.counts), None)
 
 
 async def of_rejected(ledger: Ledger, run: int) -> AsyncGenerator[Page, None]:
@@ -49,18 +49,14 @@ async def of_rejected(ledger: Ledger, run: int) -> AsyncGenerator[Page, None]:
     after: str | None = None
     while ids := await ledger.ask(partial(rejections.rejected_profiles, run=run, after=after, most=PROFILES_PER_PAGE)):
         after = ids[-1]
-        yield _read_again(ledger, after, ids)
-
-
-def _read_again(ledger: Ledger, cursor: str, segment_ids: Sequence[str]) -> Page:
-    """A page of profiles whose warnings come anew when they are read."""
-    ledger.write(partial(forget_warnings, segment_ids=segment_ids))
-    return Page(cursor, tuple(segment_ids), None)
+        yield Page(after, tuple(ids), None)
 
 
 def last_run(ledger: Ledger) -> Run | None:
     """The run that a resume continues: the last one, unless it did nothing and the one before was not finished."""
-    newest_first = ledger.read(runs.runs)
+    found = ledger.read(runs.runs)
+    # A run that listed nothing is nothing to another source: it may have had a mistyped space.
+    newest_first = [run for run in found if run.has_listed or run.is_from(ledger.source)]
     for run in newest_first:
         if run.has_listed:
             return run if run.is_unfinished else newest_first[0]

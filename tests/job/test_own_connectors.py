@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from msgspec.structs import replace
 from segsync import ImportReport, Settings, run_import
 from segsync.connectors.base import Results, Schemas
 from segsync.errors import LedgerError, SettingsError
+from segsync.events import BatchSent
 from segsync.models import Outcomes
 from tests.job.world import SETTINGS, World, users
+from tests.support.ledgers import not_ended
 from tests.support.memory import MemorySink, MemorySource
 
 
@@ -72,3 +76,20 @@ async def test_the_ledger_belongs_to_the_sink_and_a_run_to_the_source(world: Wor
     other.about = replace(other.about, identity="another project")
     with pytest.raises(LedgerError, match="belongs to imports into another"):
         await run_import(Settings(), source=world.source, sink=other, ledger=world.ledger)
+
+
+async def test_an_import_that_is_cancelled_ends_with_a_summary_in_the_log_too(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "segsync")
+    world.voucherify.verdict = lambda _ids: not_ended()
+    begun = asyncio.Event()
+    world.at_event = lambda event: begun.set() if isinstance(event, BatchSent) else None
+    running = asyncio.ensure_future(world.run())
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    summary = caplog.records[-1]
+    assert (summary.__dict__["event"], summary.__dict__["state"]) == ("summary", "interrupted")
+    assert sum(record.__dict__["event"] == "summary" for record in caplog.records) == 1

@@ -114,21 +114,36 @@ def test_a_retry_changes_the_row_when_its_result_is_known(ledger: Ledger) -> Non
     assert outcomes(ledger) == {"a": CONFIRMED, "b": WITHOUT_IDENTIFIER, "c": REJECTED}
 
 
-def test_warnings_are_rows_each_once(ledger: Ledger) -> None:
-    record = recorder.for_listing(ledger, begin(ledger), done_pages=0, is_followed=True).record
-    for _ in range(2):
-        record(TraitLeftOut("a", "birthdate", "is not an ISO 8601 date"))
-        record(TraitLeftOut("a", "phone", "is a list"))
-        record(TraitLeftOut("b", "birthdate", "is not an ISO 8601 date"))
-        record(BatchSent("aa_1", sent("a", "b")))
-    assert warnings(ledger) == [
+def test_warnings_are_rows_each_once_and_those_of_a_profile_that_is_read_again_are_replaced(ledger: Ledger) -> None:
+    run = begin(ledger)
+    listing = recorder.for_listing(ledger, run, done_pages=0, is_followed=True, begins_anew=True).record
+    listing(TraitLeftOut("a", "birthdate", "is not an ISO 8601 date"))
+    listing(TraitLeftOut("a", "phone", "is a list"))
+    listing(TraitLeftOut("b", "birthdate", "is not an ISO 8601 date"))
+    listing(TraitLeftOut("b", "birthdate", "is not an ISO 8601 date"))
+    assert warnings(ledger) == []
+    listing(BatchSent("aa_1", sent("a")))
+    listing(ProfileRejected(Rejection("b", None, "upsert", "refused"), 1))
+    before = [
         ("a", "birthdate", "is not an ISO 8601 date"),
         ("a", "phone", "is a list"),
         ("b", "birthdate", "is not an ISO 8601 date"),
     ]
-    ledger.write(partial(forget_warnings, segment_ids=["a"]))
-    assert warnings(ledger) == [("b", "birthdate", "is not an ISO 8601 date")]
-    ledger.write(partial(save_warnings, warnings=[Warned("c", "phone", "is a list")]))
+    assert warnings(ledger) == before
+
+    retry = recorder.for_retry(ledger, run, is_followed=True).record
+    retry(TraitLeftOut("a", "name", "is a list"))
+    assert warnings(ledger) == before
+    retry(BatchSent("aa_2", sent("a", "b")))
+    assert warnings(ledger) == [("a", "name", "is a list")]
+
+
+def test_the_warnings_of_a_profile_that_has_no_identifier_any_more_go(ledger: Ledger) -> None:
+    ledger.write(
+        partial(save_warnings, warnings=[Warned("a", "phone", "is a list"), Warned("b", "phone", "is a list")])
+    )
+    recorder.for_retry(ledger, begin(ledger), is_followed=True).record(ProfileWithoutIdentifier("a"))
+    assert warnings(ledger) == [("b", "phone", "is a list")]
     ledger.write(forget_warnings)
     assert warnings(ledger) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from sqlite3 import Connection
 
 import pytest
@@ -14,7 +15,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Rejection
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
-from tests.support.ledgers import open_ledger, outcomes_of
+from tests.support.ledgers import SPACE, open_ledger, outcomes_of
 
 PAGE = 10
 
@@ -307,3 +308,19 @@ def test_a_resume_knows_the_expected_number_of_profiles_and_a_new_run_does_not(l
     assert resumed is not None
     assert resumed.expected == 300
     assert plan_new(ledger, "0").expected is None
+
+
+def test_a_run_of_another_source_that_listed_nothing_is_no_obstacle(tmp_path: Path) -> None:
+    """As where the space id is mistyped, and then corrected."""
+    path = tmp_path / "segsync.db"
+    with open_ledger(path, space_id="spa_typo") as ledger:
+        plan_new(ledger, "0")
+    with open_ledger(path) as ledger:
+        assert plan_resume(ledger) is None
+        plan = plan_new(ledger, "0")
+        ledger.read(lambda db: runs.has_listed(db, plan.runs[0]))
+    with open_ledger(path) as ledger:
+        resumed = plan_resume(ledger)
+        assert resumed is not None
+        assert resumed.runs == plan.runs
+        assert ledger.read(runs.runs)[0].source.identity == SPACE
