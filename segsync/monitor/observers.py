@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from segsync.events import Event, OnEvent
+from segsync.events import OnEvent, both
 from segsync.models import Connector, Plan
 from segsync.monitor.display import Display
 from segsync.monitor.log import Log
@@ -97,15 +97,9 @@ def observing(
         has_lists=not options.dry_run,
     )
     metrics = streams.metrics
-
-    def on_event(event: Event) -> None:
-        log.on_event(event)
-        if metrics:
-            metrics.on_event(event)
-
     with log.running(), ExitStack() as stack:
         if streams.is_live:
             stack.enter_context(Display(log, streams.console).running())
         if metrics:
             metrics.show(connectors, counters)
-        yield log, on_event
+        yield log, both(log.on_event, metrics.on_event) if metrics else log.on_event
