@@ -56,13 +56,11 @@ class Recorder:
                 self._warnings.setdefault(segment_id, []).append(Warned(segment_id, trait, problem))
             case ProfileWithoutIdentifier(segment_id):
                 self._rows.append(ProfileRow(segment_id, ProfileOutcome.WITHOUT_IDENTIFIER))
-                self._write_warnings([segment_id])
                 if self._key(1) == PageKey.retry():
                     self._write(partial(batches.lost_its_identifier, run=run, segment_id=segment_id))
             case ProfileRejected(rejection, page):
                 source = None if rejection.source_id is None else self._ledger.digest(rejection.source_id)
                 self._rows.append(ProfileRow(rejection.segment_id, ProfileOutcome.REJECTED, source))
-                self._write_warnings([rejection.segment_id])
                 self._write(partial(rejections.add_rejection, run=run, page=self._key(page), rejection=rejection))
             case BatchSent(action_id, profiles):
                 self._write_warnings([each.segment_id for each in profiles])
@@ -89,6 +87,7 @@ class Recorder:
         if self._rows:
             rows, self._rows = self._rows, []
             self._ledger.write(partial(save_profiles, rows=rows))
+            self._write_warnings([row.segment_id for row in rows])
         self._ledger.write(change)
 
     def _write_warnings(self, segment_ids: Sequence[str]) -> None:
