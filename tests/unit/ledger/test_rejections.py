@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.errors import OutputError
-from segsync.ledger import rejections as entries_rejections
+from segsync.ledger import rejections
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
 from segsync.models import Rejection, RejectionGroup, Stage
@@ -29,7 +29,7 @@ def reject(
     ledger: Ledger, segment_id: str, reason: str, *, stage: Stage = "read", run: int = RUN, page: int = 1
 ) -> None:
     rejection = Rejection(segment_id, "u1", stage, reason, "req_1")
-    ledger.read(lambda db: entries_rejections.add_rejection(db, run, page, rejection))
+    ledger.read(lambda db: rejections.add_rejection(db, run, page, rejection))
 
 
 def grouped(ledger: Ledger, *runs: int, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
@@ -51,6 +51,15 @@ def test_a_reason_that_is_the_same_for_all_keeps_its_numbers(ledger: Ledger) -> 
     for segment_id in ("use_1", "use_2"):
         reject(ledger, segment_id, "name has more than 255 characters", stage="confirm")
     assert grouped(ledger) == (RejectionGroup("confirm", "name has more than 255 characters", 2),)
+
+
+def test_a_profile_that_is_rejected_in_two_runs_counts_in_both_or_once(ledger: Ledger) -> None:
+    """The outcomes of the runs count it twice; `status` shows how many profiles need a look."""
+    for run in (1, 2):
+        reject(ledger, "use_1", NOT_FOUND, run=run)
+    assert [group.profiles for group in grouped(ledger, 1, 2)] == [2]
+    [once] = ledger.read(lambda db: groups(db, (1, 2), each_once=True))
+    assert once.profiles == 1
 
 
 def test_the_same_reason_at_two_stages_is_two_groups(ledger: Ledger) -> None:
