@@ -12,9 +12,7 @@ import pytest
 from rich.console import Console
 
 from segsync.commands.prompt import answer, choose
-from segsync.ledger import batches as entries
-from segsync.ledger import rejections as entries_rejections
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, rejections, runs
 from segsync.ledger.batches import FIRST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
@@ -98,16 +96,16 @@ def ran(
     rejected: int = 0,
 ) -> int:
     """A run of so many settled pages of 100 profiles, each of which begins with rejected ones."""
-    run = ledger.read(partial(accounts.begin_run, first_offset=first, source=ledger.source)).id
+    run = ledger.read(partial(runs.begin_run, first_offset=first, source=ledger.source)).id
     for number in range(1, pages + 1):
         for each in range(rejected):
             rejection = Rejection(f"use_{run}_{number}_{each}", None, "read", "answered 404")
-            ledger.read(partial(entries_rejections.add_rejection, run=run, page=number, rejection=rejection))
+            ledger.read(partial(rejections.add_rejection, run=run, page=number, rejection=rejection))
         if number <= open_upserts:
             members = [Member(number, f"use_{run}_{number}_{each}", b"digest") for each in range(rejected, 100)]
             ledger.read(
                 partial(
-                    entries.add_batch,
+                    batches.add_batch,
                     run=run,
                     action_id=f"aa_{number}",
                     members=members,
@@ -117,14 +115,14 @@ def ran(
             )
         cursor = None if is_listed and number == pages else str(int(first) + 100 * number)
         outcomes = Outcomes(sent=100 - rejected, rejected=rejected)
-        ledger.read(partial(entries.finish_page, run=run, number=number, next_cursor=cursor, outcomes=outcomes))
+        ledger.read(partial(batches.finish_page, run=run, number=number, next_cursor=cursor, outcomes=outcomes))
     if state != "running":
-        ledger.read(partial(accounts.end_run, run=run, state=state, error=None))
+        ledger.read(partial(runs.end_run, run=run, state=state, error=None))
     return run
 
 
 def runs_in(ledger: Ledger) -> list[tuple[int, str]]:
-    return [(run.id, run.state) for run in ledger.read(accounts.runs)]
+    return [(run.id, run.state) for run in ledger.read(runs.runs)]
 
 
 UNFINISHED: list[State] = ["running", "interrupted", "stopped"]
@@ -344,17 +342,17 @@ def test_no_answer_is_no_answer(
 
 
 def test_what_is_printed_is_not_markup(ledger: Ledger) -> None:
-    run = ledger.read(partial(accounts.begin_run, first_offset="[/b]", source=ledger.source)).id
-    ledger.read(partial(entries.finish_page, run=run, number=1, next_cursor="[red]c:key:", outcomes=Outcomes(sent=5)))
+    run = ledger.read(partial(runs.begin_run, first_offset="[/b]", source=ledger.source)).id
+    ledger.read(partial(batches.finish_page, run=run, number=1, next_cursor="[red]c:key:", outcomes=Outcomes(sent=5)))
     _, lines = chosen(replace(RESUME, ledger=Path("[/a].db")), ledger)
     assert lines == ["Resuming from offset [red]c:key:: 5 profiles are done."]
 
 
 def test_upserts_that_failed_are_work_for_a_resume(ledger: Ledger) -> None:
     ran(ledger, "done", is_listed=True, open_upserts=1)
-    [batch] = ledger.read(partial(entries.open_upserts, since=0, most=10))
+    [batch] = ledger.read(partial(batches.open_upserts, since=0, most=10))
     assert isinstance(batch, OpenBatch)
-    members = ledger.read(partial(entries.members_of, batch=batch.id))
-    ledger.read(partial(entries.end_batch, batch=batch, rejections=[], again=members))
+    members = ledger.read(partial(batches.members_of, batch=batch.id))
+    ledger.read(partial(batches.end_batch, batch=batch, rejections=[], again=members))
     plan, _ = plan_of(RESUME, ledger)
     assert (plan.kind, plan.offset, plan.before) == ("resume", None, Outcomes(confirmed=100, pending=100))

@@ -14,9 +14,7 @@ import pytest
 from segsync.commands.status import REASONS_SHOWN, RunStatus, print_status, read_status
 from segsync.errors import LedgerError
 from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
-from segsync.ledger import batches as entries
-from segsync.ledger import recorder
-from segsync.ledger import runs as accounts
+from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Rejection
@@ -57,12 +55,12 @@ def play(
     record(PageDone(1, offset, next_cursor, outcomes))
 
     def end(db: Connection) -> None:
-        for batch in entries.open_upserts(db, run, 10):
+        for batch in batches.open_upserts(db, run, 10):
             if not batch.action_id.endswith("sent"):
-                again = entries.members_of(db, batch.id) if batch.action_id.endswith("pending") else []
-                entries.end_batch(db, batch, [], again)
+                again = batches.members_of(db, batch.id) if batch.action_id.endswith("pending") else []
+                batches.end_batch(db, batch, [], again)
         if state:
-            accounts.end_run(db, run, state, error)
+            runs.end_run(db, run, state, error)
 
     ledger.read(end)
     return run
@@ -201,7 +199,7 @@ def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:
         record = recorder.for_listing(ledger, run, done_pages=0, is_followed=False).record
         record(BatchSent("aa_1", (SentProfile(1, "use_1", "ada"),)))
         record(PageDone(1, "0", None, Outcomes(sent=1)))
-        ledger.read(partial(accounts.end_run, run=run, state="done", error=None))
+        ledger.read(partial(runs.end_run, run=run, state="done", error=None))
     status = read_status(path)
     assert (status.runs[0].outcomes, status.runs[0].open_upserts) == (Outcomes(sent=1), 0)
     assert (status.next_step, status.next_command) == ("Nothing is left to do.", None)
