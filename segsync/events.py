@@ -17,10 +17,14 @@ class PageListed(Struct, frozen=True):
 
 
 class PageReplayed(Struct, frozen=True):
-    """`profiles` of earlier pages are replayed: their upsert failed as a whole, or they were rejected (`is_retry`)."""
+    """`profiles` of earlier pages are replayed: their upsert failed, or they are retried (`is_retry`).
+
+    A retry is of profiles that were rejected, or whose result `was_unknown`.
+    """
 
     profiles: int
     is_retry: bool
+    was_unknown: bool = False
 
 
 class ProfileWithoutIdentifier(Struct, frozen=True):
@@ -34,6 +38,15 @@ class ProfileRejected(Struct, frozen=True):
 
     rejection: Rejection
     page: int
+
+
+class ResultUnknown(Struct, frozen=True):
+    """Whether Voucherify wrote the customer of this profile is not known, for this `reason`, and will not be."""
+
+    segment_id: str
+    page: int
+    reason: str
+    request_id: str | None = None
 
 
 class TraitLeftOut(Struct, frozen=True):
@@ -90,7 +103,8 @@ class ReadingEnded(Struct, frozen=True):
 class ActionEnded(Struct, frozen=True):
     """Voucherify carried out an async action of `customers`: it wrote `confirmed` and `rejected` others.
 
-    A `ProfileRejected` came before for each of these; the rest is replayed. Support asks for the `request_id`, if any.
+    A `ProfileRejected` came before for each of these, a `ResultUnknown` for the `unknown` ones; the rest is replayed.
+    Support asks for the `request_id`, if any.
     """
 
     action_id: str
@@ -98,6 +112,7 @@ class ActionEnded(Struct, frozen=True):
     confirmed: int
     rejected: int = 0
     request_id: str | None = None
+    unknown: int = 0
 
 
 class CallAnswered(Struct, frozen=True):
@@ -155,6 +170,7 @@ Event = (
     | PageReplayed
     | ProfileWithoutIdentifier
     | ProfileRejected
+    | ResultUnknown
     | TraitLeftOut
     | MetadataUnchecked
     | ProfileRead

@@ -82,7 +82,10 @@ class Rejection(Struct, frozen=True):
 
 
 class RejectionGroup(Struct, frozen=True):
-    """`profiles` were rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` names some."""
+    """`profiles` were rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` names some.
+
+    Profiles whose result is unknown are grouped like this too.
+    """
 
     stage: Stage
     reason: str
@@ -93,13 +96,17 @@ class RejectionGroup(Struct, frozen=True):
 class Outcomes(Struct, frozen=True):
     """How many profiles have each outcome. They add up to the profiles listed.
 
-    A profile that was upserted is `confirmed` once its result says that the customer was written, `sent` until then.
+    A profile that was upserted is `confirmed` once its result says that the customer was written, `sent` until then,
+    and `unknown` where the result can never be known. A `duplicate` has the identifier of another profile, whose values
+    were sent.
     """
 
     confirmed: int = 0
     sent: int = 0
     without_identifier: int = 0
+    duplicate: int = 0
     rejected: int = 0
+    unknown: int = 0
     pending: int = 0
 
     def __add__(self, other: Outcomes) -> Outcomes:
@@ -113,7 +120,7 @@ class Outcomes(Struct, frozen=True):
     @property
     def done(self) -> int:
         """Those that are not pending."""
-        return self.customers + self.without_identifier + self.rejected
+        return self.customers + self.without_identifier + self.duplicate + self.rejected + self.unknown
 
     @property
     def profiles(self) -> int:
@@ -125,8 +132,9 @@ class Plan(Struct, frozen=True):
     """What to do for which runs of the ledger.
 
     "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset` is
-    None; "retry" replays the rejected profiles of `runs`. `before` are the outcomes of these runs so far. Results are
-    read for all runs from `followed_since` on. `expected` is the number of profiles that an earlier process was given.
+    None; "retry" replays the profiles of `runs` that are rejected or whose result is unknown. `before` are the outcomes
+    of these runs so far. Results are read for all runs from `followed_since` on. `expected` is the number of profiles
+    that an earlier process was given.
     """
 
     kind: Literal["new", "resume", "retry"]

@@ -21,13 +21,16 @@ EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
 
 RETRY_WORDS = "After fixing the causes, run:"
 
-_RESUME = "python -m segsync --resume"
+SEND_AGAIN_WORDS = "To send them again, which does no harm, run:"
+
+_RESUME, _RETRY = "python -m segsync --resume", "python -m segsync --retry-rejected"
 
 OF_LEDGER: Final[Mapping[str | None, NextStep]] = {
     None: NextStep("No import has run yet. To begin, run:", "python -m segsync"),
     "running": NextStep("An import is running."),
     "complete": NextStep("Nothing is left to do."),
-    "rejected": NextStep(f"Profiles are rejected. {RETRY_WORDS}", "python -m segsync --retry-rejected"),
+    "rejected": NextStep(f"Profiles are rejected. {RETRY_WORDS}", _RETRY),
+    "unknown": NextStep(f"Results are unknown. {SEND_AGAIN_WORDS}", _RETRY),
     "done": NextStep("Some customers are sent but not confirmed, or pending. To resume, run:", _RESUME),
     "limited": NextStep("The profiles of --limit are done. To import the rest, run:", _RESUME),
 }
@@ -37,7 +40,7 @@ OF_LEDGER: Final[Mapping[str | None, NextStep]] = {
 def exit_code(report: ImportReport, signal_number: int) -> int:
     """What the shell gets; `signal_number` is that of the signal that ended the run."""
     if report.state == "done":
-        return EXIT_REJECTED if report.outcomes.rejected else EXIT_DONE
+        return EXIT_REJECTED if report.outcomes.rejected or report.outcomes.unknown else EXIT_DONE
     if report.state == "interrupted":
         return 128 + signal_number  # 130 for Ctrl-C, 143 for SIGTERM
     return EXIT_USAGE if isinstance(report.error, AccessError) else EXIT_STOPPED
@@ -71,10 +74,10 @@ def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     return [f"{about}: delete it when you have looked at it.", *output.notes, nothing]
 
 
-def of_ledger(state: str | None, *, has_open_ends: bool, has_rejections: bool) -> NextStep:
+def of_ledger(state: str | None, *, has_open_ends: bool, has_rejections: bool, has_unknown: bool = False) -> NextStep:
     """The next step after the last run on a ledger, which ended in this state; None where there was no run."""
     if state == "done" and not has_open_ends:
-        state = "rejected" if has_rejections else "complete"
+        state = "rejected" if has_rejections else "unknown" if has_unknown else "complete"
     return OF_LEDGER.get(state, NextStep("To resume, run:", _RESUME))
 
 
@@ -95,15 +98,18 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
     elif isinstance(report.error, AccessError) and not report.outcomes.profiles:
         yield _step("Nothing was imported. Fix this and retry.")
     elif report.state != "done" and options.retry_rejected:
-        if report.outcomes.pending or report.outcomes.rejected:
-            yield _step("Profiles that are not done stay rejected. To retry them, run:", options, "--retry-rejected")
+        if report.outcomes.pending or report.outcomes.rejected or report.outcomes.unknown:
+            yield _step("Profiles that are not done can be retried. To do it, run:", options, "--retry-rejected")
         if unread := _unread(report):
             yield _step(f"The {unread}. To read them, run:", options, "--resume")
     else:
         yield from (_when_done if report.state == "done" else _when_stopped)(options, report)
-        if report.outcomes.rejected:
-            words = f"Rejected: {profiles(report.outcomes.rejected)}. {RETRY_WORDS}"
-            yield _step(words, options, "--retry-rejected")
+        rejected, unknown = report.outcomes.rejected, report.outcomes.unknown
+        if rejected or unknown:
+            counts = [f"Rejected: {profiles(rejected)}."] if rejected else []
+            counts += [f"Result unknown: {profiles(unknown)}."] if unknown else []
+            words = RETRY_WORDS if rejected else SEND_AGAIN_WORDS
+            yield _step(f"{' '.join(counts)} {words}", options, "--retry-rejected")
 
 
 def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:

@@ -19,10 +19,21 @@ LABELS: Final = {
     "confirmed": "  Customers confirmed",
     "sent": "  Customers sent",
     "without_identifier": "  Without identifier",
+    "duplicate": "  Duplicate identifier",
     "rejected": "  Rejected",
+    "unknown": "  Result unknown",
     "pending": "  Pending",
 }
 """The rows of a table of outcomes, which add up to the first."""
+
+RARE: Final = ("duplicate", "unknown")
+"""The outcomes that most imports have none of."""
+
+NOTES: Final = {
+    "duplicate": "same identifier as a profile that was sent",
+    "unknown": "sent; whether it was written is unknown",
+}
+"""What the rare outcomes mean."""
 
 
 def plain_table(title: str, *columns: Column) -> Table:
@@ -34,13 +45,13 @@ def plain_table(title: str, *columns: Column) -> Table:
 
 
 def outcome_table(
-    title: str, outcomes: Outcomes, labels: Mapping[str, str], notes: Mapping[str, TextType], optional: str = ""
+    title: str, outcomes: Outcomes, labels: Mapping[str, str], notes: Mapping[str, TextType], *optional: str
 ) -> Table:
-    """The outcomes, each with its note where it is not 0. The `optional` one is left out where it is 0."""
+    """The outcomes, each with its note where it is not 0. The `optional` ones are left out where they are 0."""
     table = plain_table(title, Column(), Column(justify="right"), Column(style="dim", overflow="fold"))
     for name, label in labels.items():
         count: int = getattr(outcomes, name)
-        if count or name != optional:
+        if count or name not in (*optional, *RARE):
             table.add_row(label, f"{count:,}", notes.get(name) if count or name == "profiles" else None)
     return table
 

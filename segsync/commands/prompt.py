@@ -27,7 +27,8 @@ def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | i
     if options.retry_rejected:
         plan = plan_retry(ledger)
         if plan.has_work:
-            show(f"Retrying rejected profiles: {plan.before.rejected:,}.")
+            unknown = f", and {plan.before.unknown:,} whose result is unknown" if plan.before.unknown else ""
+            show(f"Retrying rejected profiles: {plan.before.rejected:,}{unknown}.")
             return plan
         tidy_rejected(ledger, options.directory)
         show(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")

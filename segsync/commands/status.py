@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from sqlite3 import Connection
 
 from msgspec import Struct
 from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.commands import next_steps
-from segsync.commands.output import LABELS, outcome_table, plain_table, print_json
+from segsync.commands.output import LABELS, NOTES, outcome_table, plain_table, print_json
 from segsync.formatting import minute, printable
 from segsync.ledger import rejections, runs
 from segsync.ledger.database import reading
@@ -52,7 +54,7 @@ class RejectionReason(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """A ledger: its runs, the latest first, and the reasons for which profiles are rejected now.
+    """A ledger: its runs, the latest first, and the reasons for which profiles are rejected, or results unknown, now.
 
     `next_step` says in words what to do next, `next_command` is the command for it, None where there is none.
     """
@@ -61,6 +63,7 @@ class Status(Struct, frozen=True):
     ledger: str
     runs: list[RunStatus]
     rejections: list[RejectionReason]
+    unknown: list[RejectionReason]
     next_step: str
     next_command: str | None
 
@@ -72,14 +75,18 @@ def read_status(path: Path) -> Status:
         shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(runs.runs(db))]
         since = runs.first_current_run(db)
         current = [run.id for run in shown if run.id >= since]
-        groups = rejections.groups(db, current, each_once=True)[:REASONS_SHOWN]
+        rejected, unknown = (_reasons(db, current, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         state = shown[0].state if shown else None
-        step = next_steps.of_ledger(state, has_open_ends=runs.has_open_ends(db), has_rejections=bool(groups))
+        open_ends = runs.has_open_ends(db)
+        step = next_steps.of_ledger(
+            state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)
+        )
     return Status(
         format=FORMAT,
         ledger=str(path),
         runs=shown,
-        rejections=[RejectionReason(group.stage, group.reason, group.profiles) for group in groups],
+        rejections=rejected,
+        unknown=unknown,
         next_step=step.words,
         next_command=step.command,
     )
@@ -96,7 +103,9 @@ def print_status(path: Path, *, as_json: bool) -> None:
         for run in status.runs[:1]:
             console.print(_latest(run))
         if status.rejections:
-            console.print(_rejections(status.rejections))
+            console.print(_reason_table("Rejected", status.rejections))
+        if status.unknown:
+            console.print(_reason_table("Result unknown", status.unknown))
         for run in status.runs[1 : 1 + EARLIER_SHOWN]:
             console.print(_earlier(run), soft_wrap=True)
         for line in next_steps.step_lines(NextStep(status.next_step, status.next_command)):
@@ -120,7 +129,7 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
 
 
 def _latest(run: RunStatus) -> Table:
-    notes = {
+    notes = NOTES | {
         "profiles": "all of them" if run.offset is None else Text(f"up to offset {printable(run.offset)}"),
         "confirmed": "written by Voucherify",
         "sent": f"result not read, {run.open_upserts:,} bulk upserts open",
@@ -145,12 +154,18 @@ def _earlier(run: RunStatus) -> Text:
         f"Run {run.id} of {minute(run.began_at)} from offset {printable(run.first_offset)}: {_state(run)}, "
         f"{run.profiles:,} profiles, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
         f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
+        + (f", {outcomes.unknown:,} with an unknown result" if outcomes.unknown else "")
     )
 
 
-def _rejections(reasons: list[RejectionReason]) -> Table:
+def _reasons(db: Connection, of_runs: Collection[int], kind: str) -> list[RejectionReason]:
+    groups = rejections.groups(db, of_runs, kind, each_once=True)[:REASONS_SHOWN]
+    return [RejectionReason(group.stage, group.reason, group.profiles) for group in groups]
+
+
+def _reason_table(title: str, reasons: list[RejectionReason]) -> Table:
     columns = Column("Profiles", justify="right"), Column("Stage"), Column("Reason", overflow="fold")
-    table = plain_table("Rejected", *columns)
+    table = plain_table(title, *columns)
     for reason in reasons:
         table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(reason.reason)))
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text, TextType
 
-from segsync.commands.output import LABELS, outcome_table
+from segsync.commands.output import LABELS, NOTES, outcome_table
 from segsync.formatting import duration, printable
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
@@ -14,7 +14,7 @@ from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 def summary(report: ImportReport) -> Table:
     """What an import did, as a table in which the outcomes add up to the profiles."""
     offset = "to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}"
-    notes: dict[str, TextType] = {"pending": Text(offset)}  # brackets in a cursor are not markup
+    notes: dict[str, TextType] = {**NOTES, "pending": Text(offset)}  # brackets in a cursor are not markup
     if not report.is_dry_run:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
         notes["without_identifier"], notes["rejected"], notes["warnings"] = WITHOUT_IDENTIFIER, REJECTED, WARNINGS
@@ -37,6 +37,6 @@ def summary(report: ImportReport) -> Table:
 
 def _title(report: ImportReport) -> str:
     title = {"interrupted": "Interrupted", "stopped": "Stopped early"}.get(report.state, "Done")
-    if report.state == "done" and report.outcomes.rejected:
-        title = "Done, with rejected profiles"
+    if report.state == "done" and (report.outcomes.rejected or report.outcomes.unknown):
+        title = f"Done, with {'rejected profiles' if report.outcomes.rejected else 'unknown results'}"
     return f"Dry run: {title.lower()}, nothing was sent" if report.is_dry_run else title

@@ -20,6 +20,8 @@ class ProfileOutcome(IntEnum):
     SENT = 2
     WITHOUT_IDENTIFIER = 3
     REJECTED = 4
+    DUPLICATE = 5
+    UNKNOWN = 6
 
 
 class ProfileRow(NamedTuple):
@@ -40,10 +42,10 @@ class Warned(NamedTuple):
 
 
 FORGET_REJECTED = (
-    f"DELETE FROM profiles WHERE outcome = {ProfileOutcome.REJECTED:d} AND segment_id IN "  # noqa: S608 - a number
+    f"DELETE FROM profiles WHERE outcome >= {ProfileOutcome.REJECTED:d} AND segment_id IN "  # noqa: S608 - a number
     "(SELECT segment_id FROM rejections WHERE run = ? AND page = ?)"
 )
-"""Removes the rows of profiles that were rejected on this page of a run: they are read again."""
+"""Removes the rows of the dead letters on this page of a run: they are read again."""
 
 
 def save_profiles(db: Connection, rows: Iterable[ProfileRow]) -> None:

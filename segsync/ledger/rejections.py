@@ -1,4 +1,7 @@
-"""The rejected profiles of an import in the ledger, and grouped by reason."""
+"""The dead letters of an import in the ledger, and grouped by reason.
+
+These are the rejected profiles, and those whose result is unknown, or which have the identifier of another profile.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +10,66 @@ import re
 from collections.abc import Collection, Iterable
 from functools import partial
 from sqlite3 import Connection
+from typing import Final
 
 from segsync.errors import SegsyncError
+from segsync.events import ResultUnknown
 from segsync.ledger.database import Ledger
 from segsync.models import Rejection, RejectionGroup, Stage
+
+UNKNOWN, DUPLICATE = NOT_REJECTED = ("unknown", "duplicate")
+"""What stands in the place of a stage where a profile was not rejected."""
+
+IS_REJECTED: Final = f"stage NOT IN {NOT_REJECTED}"
+
+IS_UNKNOWN: Final = f"stage = '{UNKNOWN}'"
+
+
+def add_unknown(db: Connection, run: int, page: int, result: ResultUnknown) -> None:
+    """Whether this profile was imported is not known. `page` is its `PageKey`."""
+    _add(db, run, page, result.segment_id, (UNKNOWN, result.reason, result.request_id))
 
 
 def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
     """A profile will not become a customer, for this reason. `page` is its `PageKey`."""
-    cause = (rejection.stage, rejection.reason, rejection.request_id)
+    _add(db, run, page, rejection.segment_id, (rejection.stage, rejection.reason, rejection.request_id))
+
+
+def _add(db: Connection, run: int, page: int, segment_id: str, cause: tuple[str, str, str | None]) -> None:
     if page == 0:  # a retry: its rows are there already, unless it was sent in the meantime
         changed = db.execute(
             "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
-            (*cause, run, rejection.segment_id),
+            (*cause, run, segment_id),
         )
         if changed.rowcount:
             return
     db.execute(
         "INSERT OR REPLACE INTO rejections (run, segment_id, page, stage, reason, request_id) "
         "VALUES (?, ?, ?, ?, ?, ?)",
-        (run, rejection.segment_id, page, *cause),
+        (run, segment_id, page, *cause),
     )
 
 
 def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
-    """These profiles are not rejected any more."""
+    """These profiles are no dead letters any more."""
     db.executemany("DELETE FROM rejections WHERE run = ? AND segment_id = ?", [(run, each) for each in segment_ids])
 
 
 def runs_with_rejections(db: Connection, since: int) -> list[int]:
-    """Those that have rejected profiles, from `since` on."""
+    """Those that have profiles to retry, from `since` on: rejected ones, or some whose result is unknown."""
     rows = db.execute("SELECT DISTINCT run FROM rejections WHERE run >= ? ORDER BY run", (since,)).fetchall()
-    return [run for (run,) in rows if rejected_profiles(db, run, None, 1)]
+    kinds = (IS_REJECTED, IS_UNKNOWN)
+    return [run for (run,) in rows if any(rejected_profiles(db, run, None, 1, kind) for kind in kinds)]
 
 
-def rejected_profiles(db: Connection, run: int, after: str | None, most: int) -> list[str]:
-    """Segment ids of rejected profiles on pages that are done, in alphabetical order, those after `after`."""
+def rejected_profiles(db: Connection, run: int, after: str | None, most: int, kind: str = IS_REJECTED) -> list[str]:
+    """Segment ids of rejected profiles on pages that are done, in alphabetical order, those after `after`.
+
+    `kind` is `IS_REJECTED`, or `IS_UNKNOWN` for those whose result is unknown instead.
+    """
     rows = db.execute(
-        "SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND (?2 IS NULL OR segment_id > ?2) "
+        f"SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND {kind} "  # noqa: S608 - one of two texts
+        "AND (?2 IS NULL OR segment_id > ?2) "
         "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "
         "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'replay') "
         "ORDER BY segment_id LIMIT ?3",
@@ -73,9 +98,9 @@ def same_for_all(reason: str) -> str:
 
 
 def groups(
-    db: Connection, runs: Collection[int], *, most_ids: int = 0, each_once: bool = False
+    db: Connection, runs: Collection[int], kind: str = IS_REJECTED, *, most_ids: int = 0, each_once: bool = False
 ) -> tuple[RejectionGroup, ...]:
-    """The rejected profiles of these runs by stage and reason, the largest group first.
+    """The profiles of these runs of a kind (as in `rejected_profiles`) by stage and reason, the largest group first.
 
     Reasons that differ in ids and numbers alone are one group. Each group has up to `most_ids` segment ids. A profile
     that is rejected in two runs counts twice, as it does in their outcomes, unless it is to count `each_once`.
@@ -83,10 +108,11 @@ def groups(
     profiles_of_reason = "count(DISTINCT segment_id)" if each_once else "count(*)"
     found: dict[tuple[Stage, str], RejectionGroup] = {}
     for stage, reason, profiles, ids in db.execute(
-        f"SELECT stage, reason, {profiles_of_reason}, "  # noqa: S608 - one of two texts
+        f"SELECT stage, reason, {profiles_of_reason}, "  # noqa: S608 - texts of ours
         "json_group_array(segment_id) FILTER (WHERE place <= ?) FROM ("
-        "SELECT stage, reason, segment_id, dense_rank() OVER (PARTITION BY stage, reason ORDER BY segment_id) AS place "
-        "FROM rejections WHERE run IN (SELECT value FROM json_each(?))"
+        f"SELECT iif({IS_UNKNOWN}, 'confirm', stage) AS stage, reason, segment_id, "
+        "dense_rank() OVER (PARTITION BY stage, reason ORDER BY segment_id) AS place "
+        f"FROM rejections WHERE {kind} AND run IN (SELECT value FROM json_each(?))"
         ") GROUP BY stage, reason ORDER BY 3 DESC, stage, reason",
         (most_ids, json.dumps([*runs])),
     ):
@@ -103,9 +129,11 @@ def groups(
     return tuple(group for _, group in sorted(found.items(), key=lambda item: (-item[1].profiles, item[0])))
 
 
-async def read_groups(ledger: Ledger, runs: Collection[int], *, most_ids: int = 0) -> tuple[RejectionGroup, ...]:
+async def read_groups(
+    ledger: Ledger, runs: Collection[int], kind: str = IS_REJECTED, *, most_ids: int = 0
+) -> tuple[RejectionGroup, ...]:
     """The groups as far as the ledger can be read: a report is made even where it cannot."""
-    question = partial(groups, runs=runs, most_ids=most_ids)
+    question = partial(groups, runs=runs, kind=kind, most_ids=most_ids)
     try:
         return await ledger.ask(question)
     except SegsyncError:

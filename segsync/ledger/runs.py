@@ -18,6 +18,7 @@ from msgspec import Struct
 from segsync.ledger.batches import Member, change_batch, close_batch, finish_page, members_in, one, spread_in
 from segsync.ledger.database import now
 from segsync.ledger.profiles import FORGET_REJECTED
+from segsync.ledger.rejections import IS_REJECTED, NOT_REJECTED
 from segsync.models import FIRST_OFFSET, Connector, Outcomes
 
 State = Literal["running", "done", "limited", "interrupted", "stopped"]
@@ -181,8 +182,11 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
         "(SELECT late_without_identifier FROM runs WHERE id = ?1) FROM pages WHERE run = ?1",
         run,
     )
-    by_page = db.execute("SELECT page, count(*) FROM rejections WHERE run = ? GROUP BY page", (run,))
-    rejected = sum(count for page, count in by_page if is_done(page))
+    by_page = db.execute("SELECT page, stage, count(*) FROM rejections WHERE run = ? GROUP BY page, stage", (run,))
+    letters: Counter[str] = Counter()
+    for page, stage, count in by_page:
+        if is_done(page):
+            letters[stage if stage in NOT_REJECTED else "rejected"] += count
     by_state = db.execute(
         "SELECT state, sum(customers) FROM batches WHERE run = ? AND state IN ('open', 'unread', 'replay') "
         "GROUP BY state",
@@ -193,11 +197,11 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
         customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_done(page))
     sent, pending = customers["open"] + customers["unread"], customers["replay"]
     return Outcomes(
-        confirmed=profiles - without - rejected - sent - pending,
+        confirmed=profiles - without - letters.total() - sent - pending,
         sent=sent,
         without_identifier=without,
-        rejected=rejected,
         pending=pending,
+        **letters,
     )
 
 
@@ -226,7 +230,8 @@ def has_open_ends(db: Connection) -> bool:
 
 def rejected_now(db: Connection) -> set[str]:
     """The segment ids of all profiles that are rejected now."""
-    rows = db.execute("SELECT segment_id FROM rejections WHERE run >= ?", (first_current_run(db),))
+    query = f"SELECT segment_id FROM rejections WHERE run >= ? AND {IS_REJECTED}"  # noqa: S608 - a condition of ours
+    rows = db.execute(query, (first_current_run(db),))
     return {segment_id for (segment_id,) in rows}
 
 

@@ -115,6 +115,8 @@ class Display:
             yield _Row("  confirmed", f"{counters.confirmed:,}", rank=6, style="green")
         yield _Row("Without id", f"{counters.without_identifier:,}", rank=7)
         yield _Row("Rejected", f"{counters.rejected:,}", rank=2, style="red" if counters.rejected else "")
+        if counters.unknown:
+            yield _Row("Result unknown", f"{counters.unknown:,}", rank=2, style="red")
         for connector in self.log.connectors:
             name, calls = connector.name, counters.services[connector.name]
             yield _Row(name, f"{calls.calls:,}", rate_words(progress.calls_per_second[name], connector), rank=3)

@@ -157,6 +157,10 @@ class Log:
                 self._log("pace_changed", words, level, **asdict(event))
             case events.ProfileRejected(rejection):
                 self._log_rejection(rejection)
+            case events.ResultUnknown(segment_id, _, reason):
+                level = WARNING if next(self._count_of["unknown"]) <= REJECTIONS_SHOWN else DEBUG
+                words = f"Result unknown: {segment_id}: {reason}"
+                self._log("result_unknown", words, level, stage="confirm", **asdict(event))
             case events.TraitLeftOut():
                 self._log_warning(event)
             case events.MetadataUnchecked(reason):
@@ -189,8 +193,9 @@ class Log:
                     profiles=outcomes.profiles,
                     outcomes=asdict(self.counters.outcomes),
                 )
-            case events.ActionEnded(action_id, customers, confirmed, rejected):
+            case events.ActionEnded(action_id, customers, confirmed, rejected, _, unknown):
                 words = f"{action_id} has ended: {confirmed} of {customers} customers confirmed, {rejected} rejected"
+                words += f", {unknown} unknown" if unknown else ""
                 self._log("action_ended", words, DEBUG, stage="confirm", **asdict(event))
             case events.ConcurrencyChanged(profiles):
                 words = f"Reading {profiles} profiles at a time"
@@ -284,7 +289,8 @@ class Log:
         rates = (f"{each.name} {rate_words(progress.calls_per_second[each.name], each)}" for each in self.connectors)
         parts = [
             f"{counters.profiles_read} profiles read ({progress.profiles_per_second:.0f}/s), {sent}, "
-            f"{counters.without_identifier} without identifier, {counters.rejected} rejected",
+            f"{counters.without_identifier} without identifier, {counters.rejected} rejected"
+            + (f", {counters.unknown} with an unknown result" if counters.unknown else ""),
             ", ".join(rates),
             f"{calls['retries']} retries, {calls['rate_limited']} x 429",
             progress.words(),

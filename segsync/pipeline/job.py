@@ -18,6 +18,7 @@ from segsync.events import Event, OnEvent
 from segsync.ledger import batches, recorder
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
+from segsync.ledger.rejections import IS_UNKNOWN
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
@@ -84,6 +85,7 @@ class ImportJob:
             for run in plan.runs:
                 record = recorder.for_retry(ledger, run, is_followed=is_followed)
                 await self._import(run, pages.of_rejected(ledger, run), record, "retry")
+                await self._import(run, pages.of_rejected(ledger, run, IS_UNKNOWN), record, "retry of unknown")
         elif plan.offset is not None:
             [run] = plan.runs
             record = recorder.for_listing(
@@ -104,7 +106,7 @@ class ImportJob:
         run: int,
         from_pages: AsyncGenerator[Page, None],
         record: Recorder,
-        kind: Literal["listing", "replay", "retry"],
+        kind: Literal["listing", "replay", "retry", "retry of unknown"],
     ) -> None:
         """Take the profiles of these pages from source to sink, and read the results of their upserts."""
         mapping = None if self._stop.is_set() else await self._mapping()
@@ -175,7 +177,8 @@ class ImportJob:
                 if isinstance(event, events.PageDone):
                     return  # the page was counted when it was listed
                 if isinstance(event, events.PageListed):
-                    event = events.PageReplayed(event.profiles, is_retry=kind == "retry")
+                    is_retry, was_unknown = kind != "replay", kind == "retry of unknown"
+                    event = events.PageReplayed(event.profiles, is_retry, was_unknown)
             if is_counted:
                 self._on_event(event)
 

@@ -44,10 +44,11 @@ async def of_batches(ledger: Ledger, replayed: Sequence[int]) -> AsyncGenerator[
         yield Page(str(batch), tuple(member.segment_id for member in members if member.counts), None)
 
 
-async def of_rejected(ledger: Ledger, run: int) -> AsyncGenerator[Page, None]:
-    """The rejected profiles of a run."""
+async def of_rejected(ledger: Ledger, run: int, kind: str = rejections.IS_REJECTED) -> AsyncGenerator[Page, None]:
+    """The rejected profiles of a run, or those of another kind (see `rejected_profiles`)."""
     after: str | None = None
-    while ids := await ledger.ask(partial(rejections.rejected_profiles, run=run, after=after, most=PROFILES_PER_PAGE)):
+    question = partial(rejections.rejected_profiles, run=run, most=PROFILES_PER_PAGE, kind=kind)
+    while ids := await ledger.ask(partial(question, after=after)):
         after = ids[-1]
         yield Page(after, tuple(ids), None)
 
@@ -99,7 +100,7 @@ def plan_resume(ledger: Ledger) -> Plan | None:
 
 
 def plan_retry(ledger: Ledger) -> Plan:
-    """Retry the rejected profiles, and them alone. Raises `LedgerError` as `check_source` does."""
+    """Retry the profiles that are rejected or whose result is unknown. Raises `LedgerError` as `check_source` does."""
     check_source(ledger, begins_anew=False)
     since = ledger.read(runs.first_current_run)
     last = last_run(ledger)

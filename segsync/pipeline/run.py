@@ -14,7 +14,7 @@ from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import OnEvent, both, ignore
 from segsync.ledger import runs
 from segsync.ledger.database import Ledger
-from segsync.ledger.rejections import read_groups
+from segsync.ledger.rejections import IS_REJECTED, IS_UNKNOWN, read_groups
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.monitor.log import Log
@@ -24,6 +24,8 @@ from segsync.report.counters import Counters, measured
 from segsync.report.import_report import EndState, ImportReport, make_report
 from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
+
+_KINDS = (IS_REJECTED, IS_UNKNOWN)
 
 
 async def run_import(
@@ -176,9 +178,15 @@ async def read_report(
     most_ids: int = 0,
 ) -> ImportReport:
     """The report of an import that ended so, with up to `most_ids` segment ids of each group of rejections."""
-    rejections = await read_groups(ledger, of_runs, most_ids=most_ids)
+    rejected, unknown = [await read_groups(ledger, of_runs, kind, most_ids=most_ids) for kind in _KINDS]
     return make_report(
-        counters, state=state, error=error, is_confirmed=is_confirmed, is_dry_run=is_dry_run, rejections=rejections
+        counters,
+        state=state,
+        error=error,
+        is_confirmed=is_confirmed,
+        is_dry_run=is_dry_run,
+        rejections=rejected,
+        unknown=unknown,
     )
 
 

@@ -83,8 +83,9 @@ class Counters:
         self.checkpointed = done
         self.listed = done.profiles
         self.confirmed, self.sent = done.confirmed, done.sent
-        self.without_identifier, self.rejected = done.without_identifier, done.rejected
-        self.read = done.done - done.without_identifier
+        self.without_identifier, self.duplicate = done.without_identifier, done.duplicate
+        self.rejected, self.unknown = done.rejected, done.unknown
+        self.read = done.done - done.without_identifier - done.duplicate
         self.waiting = 0
 
     def count(self, event: events.Event) -> None:  # noqa: PLR0912 - a branch per event
@@ -104,13 +105,15 @@ class Counters:
             case events.BatchSent(_, profiles):
                 self.sent += len(profiles)
                 self.waiting -= len(profiles)
-            case events.ActionEnded(_, customers, confirmed, rejected):
-                self.sent -= customers - rejected
+            case events.ActionEnded(_, customers, confirmed, rejected, _, unknown):
+                self.sent -= customers - rejected - unknown
                 self.confirmed += confirmed
             case events.PageListed(_, profiles):
                 self.listed += profiles
-            case events.PageReplayed(profiles, is_retry):
-                if is_retry:
+            case events.PageReplayed(profiles, is_retry, was_unknown):
+                if was_unknown:
+                    self.unknown -= profiles
+                elif is_retry:
                     self.rejected -= profiles
             case events.PageDone(_, _, next_cursor, outcomes):
                 self.resume_offset = next_cursor
@@ -121,6 +124,9 @@ class Counters:
                     self.sent -= 1
                 elif rejection.stage == "upsert":
                     self.waiting -= 1
+            case events.ResultUnknown():
+                self.unknown += 1
+                self.sent -= 1
             case events.CallRetried(service):
                 self.services[service].retries += 1
 
@@ -132,7 +138,7 @@ class Counters:
     @property
     def outcomes(self) -> Outcomes:
         """The outcomes of the profiles listed so far."""
-        counted = (self.confirmed, self.sent, self.without_identifier, self.rejected)
+        counted = (self.confirmed, self.sent, self.without_identifier, self.duplicate, self.rejected, self.unknown)
         return Outcomes(*counted, pending=self.listed - sum(counted))
 
 

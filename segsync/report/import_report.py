@@ -24,7 +24,8 @@ class ImportReport(Struct, frozen=True):
     Voucherify's results were read. In a dry run, "sent" is what would be sent. `offset` is where this process began to
     list and `resume_offset` where the next one goes on, None where nothing is left to list. `checkpointed` are the
     outcomes of the profiles before it, as they were when their pages were done. `warnings` counts by trait what this
-    process left out of customers. `rejections` groups the rejected profiles by reason, the largest group first.
+    process left out of customers. `rejections` groups the rejected profiles by reason, the largest group first, and
+    `unknown` those whose result is unknown.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
     that nobody sets. One that had nothing to do has 0 seconds, and the times of the run that did it all.
@@ -45,6 +46,7 @@ class ImportReport(Struct, frozen=True):
     ended_at: str | None = None
     throughput: Throughput = Throughput()
     rejections: tuple[RejectionGroup, ...] = ()
+    unknown: tuple[RejectionGroup, ...] = ()
     is_dry_run: bool = False
 
     @property
@@ -70,6 +72,7 @@ def make_report(
     is_confirmed: bool,
     is_dry_run: bool = False,
     rejections: Iterable[RejectionGroup] = (),
+    unknown: Iterable[RejectionGroup] = (),
 ) -> ImportReport:
     """The report of an import whose events `counters` counted, and which ends now."""
     return ImportReport(
@@ -89,4 +92,5 @@ def make_report(
         ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         throughput=counters.buckets.throughput,
         rejections=tuple(rejections),
+        unknown=tuple(unknown),
     )

@@ -53,9 +53,10 @@ def render(
     warned = warned or {}
     loader = PackageLoader("segsync.report", "html")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    named = chain(without_identifier, *warned.values(), *(group.segment_ids for group in report.rejections))
+    groups = (*report.rejections, *report.unknown)
+    named = chain(without_identifier, *warned.values(), *(group.segment_ids for group in groups))
     pauses = charts.standstills(report.throughput, until_the_end=report.state != "done")
-    is_in_doubt = report.outcomes.rejected or not wording.imported(report)
+    is_in_doubt = report.outcomes.rejected or report.outcomes.unknown or not wording.imported(report)
     return environment.get_template("report.html.j2").render(
         report=report,
         outcomes=report.outcomes,
@@ -98,7 +99,14 @@ def _outcome_rows(report: ImportReport) -> list[OutcomeRow]:
             without,
             True,
         ),
+        OutcomeRow(
+            "Duplicate identifier",
+            "Another profile has the same identifier; its values were sent.",
+            "without-identifier",
+            outcomes.duplicate,
+        ),
         OutcomeRow("Rejected", "Not imported (see below).", "rejected", outcomes.rejected, True),
+        OutcomeRow("Result unknown", "Sent; whether they were written is unknown.", "unknown", outcomes.unknown),
         OutcomeRow("Pending", "Not finished when the run ended.", "pending", outcomes.pending),
     ]
     return [row for row in rows if row.profiles or row.is_always_shown]

@@ -18,6 +18,8 @@ def state_words(report: ImportReport) -> str:
         return "First part done"
     if report.outcomes.rejected:
         return "Done, with rejected profiles"
+    if report.outcomes.unknown:
+        return "Done, with unknown results"
     return "Done" if imported(report) else "Done, but with no customers"
 
 

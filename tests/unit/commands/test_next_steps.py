@@ -271,9 +271,28 @@ def test_a_retry_that_stopped_says_how_to_retry_again(state: EndState) -> None:
     report = ended(state, Outcomes(confirmed=90, pending=10), error=error, offset=None, resume_offset=None)
     assert shown(report, RETRY) == [
         *(["Error: enough"] if error else []),
-        "Profiles that are not done stay rejected. To retry them, run:",
+        "Profiles that are not done can be retried. To do it, run:",
         f"  python -m segsync --retry-rejected {FLAGS}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        (
+            Outcomes(confirmed=90, unknown=10),
+            "Result unknown: 10 profiles. To send them again, which does no harm, run:",
+        ),
+        (
+            Outcomes(confirmed=80, rejected=1, unknown=19),
+            "Rejected: 1 profile. Result unknown: 19 profiles. After fixing the causes, run:",
+        ),
+    ],
+)
+def test_profiles_whose_result_is_unknown_are_no_success_and_can_be_sent_again(outcomes: Outcomes, words: str) -> None:
+    report = ended("done", outcomes, resume_offset=None)
+    assert shown(report) == [words, f"  python -m segsync --retry-rejected {FLAGS}"]
+    assert exit_code(report, 0) == 3
 
 
 def test_a_retry_after_which_nobody_is_rejected_needs_no_words() -> None:

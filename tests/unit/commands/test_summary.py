@@ -57,7 +57,7 @@ def rows(result: ImportReport) -> dict[str, list[str]]:
 
 
 CUSTOMERS = ("Customers confirmed", "Customers sent")
-OTHER_OUTCOMES = ("Without identifier", "Rejected", "Pending")
+OTHER_OUTCOMES = ("Without identifier", "Duplicate identifier", "Rejected", "Result unknown", "Pending")
 
 
 def number(cells: list[str]) -> int:
@@ -65,25 +65,36 @@ def number(cells: list[str]) -> int:
 
 
 def test_the_summary_shows_every_outcome_and_they_add_up_to_the_profiles() -> None:
-    outcomes = Outcomes(confirmed=1_234_567, sent=8_900, without_identifier=89_012, rejected=345, pending=67)
+    outcomes = Outcomes(
+        confirmed=1_234_567, sent=8_900, without_identifier=89_012, duplicate=7, rejected=345, unknown=12, pending=67
+    )
     table = rows(report(outcomes, state="stopped", resume_offset="1323900"))
     counts = [number(table[name]) for name in ("Profiles listed", *CUSTOMERS, *OTHER_OUTCOMES)]
-    assert counts == [1_234_567 + 8_900 + 89_012 + 345 + 67, 1_234_567, 8_900, 89_012, 345, 67]
+    assert counts == [1_234_567 + 8_900 + 89_012 + 7 + 345 + 12 + 67, 1_234_567, 8_900, 89_012, 7, 345, 12, 67]
     assert table["Without identifier"][1] == WITHOUT_IDENTIFIER
     assert table["Rejected"][1] == REJECTED
+    assert table["Result unknown"][1] == "sent; whether it was written is unknown"
     assert table["Pending"][1] == "from offset 1323900"
 
 
 COUNTS = st.sampled_from([0, 0, 1, 99, 1_000, 1_234_567])
 
 
-@given(st.builds(Outcomes, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), st.booleans(), st.sampled_from(["100", None]))
+@given(
+    st.builds(Outcomes, *[COUNTS] * 7),
+    st.booleans(),
+    st.sampled_from(["100", None]),
+)
 def test_whatever_the_outcomes_the_rows_that_are_there_add_up_to_the_profiles(
     outcomes: Outcomes, is_confirmed: bool, resume_offset: str | None
 ) -> None:
     table = rows(report(outcomes, "stopped", resume_offset, is_confirmed=is_confirmed))
     shown = [number(table[name]) for name in (*CUSTOMERS, *OTHER_OUTCOMES) if name in table]
     assert sum(shown) == number(table["Profiles listed"]) == outcomes.profiles
+
+
+def test_outcomes_that_most_imports_have_none_of_are_shown_only_where_there_are_some() -> None:
+    assert not {"Duplicate identifier", "Result unknown"} & rows(report(Outcomes(confirmed=100))).keys()
 
 
 def test_a_run_that_read_every_result_says_confirmed_and_nothing_of_merely_sent_ones() -> None:

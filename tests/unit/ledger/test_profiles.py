@@ -20,7 +20,7 @@ from segsync.ledger.profiles import ProfileOutcome, ProfileRow, Warned, forget_w
 from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import begin, open_ledger
 
-CONFIRMED, SENT, WITHOUT_IDENTIFIER, REJECTED = ProfileOutcome
+CONFIRMED, SENT, WITHOUT_IDENTIFIER, REJECTED, *_ = ProfileOutcome
 
 
 def rows(ledger: Ledger) -> dict[str, ProfileRow]:

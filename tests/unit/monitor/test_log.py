@@ -506,12 +506,23 @@ def test_every_line_of_json_says_when_what_how_bad_and_of_which_run() -> None:
     ]
 
 
+OUTCOMES = {
+    "confirmed": 98,
+    "sent": 0,
+    "without_identifier": 0,
+    "rejected": 1,
+    "pending": 1,
+    "duplicate": 0,
+    "unknown": 0,
+}
+
+
 def test_lines_of_json_have_fields_for_what_the_words_say() -> None:
     lines = {line["event"]: line for line in records(everything, verbose=True, total=1000)}
     retried, rejected, progress = lines["call_retried"], lines["profile_rejected"], lines["progress"]
     assert (retried["service"], retried["status"], retried["request_id"]) == ("Segment", 503, "req-1")
     assert (rejected["stage"], rejected["segment_id"], rejected["request_id"]) == ("read", "use_2", "req-2")
-    assert progress["outcomes"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "pending": 1}
+    assert progress["outcomes"] == OUTCOMES
     assert lines["action_ended"]["request_id"] == "req-3"
     assert progress["activity"].startswith("waiting for Voucherify until ")
     assert (progress["offset"], progress["total"], progress["calls_left"]) == ("100", 1000, {"Voucherify POST": 57})
@@ -541,7 +552,7 @@ def test_the_last_record_is_a_summary_with_the_numbers() -> None:
         "stopped",
         "the sky fell",
     )
-    assert last["outcomes"] == {"confirmed": 98, "sent": 0, "without_identifier": 0, "rejected": 1, "pending": 1}
+    assert last["outcomes"] == OUTCOMES
     assert (last["offset"], last["seconds"], last["warnings"]) == ("100", 1.0, 1)
     assert (last["calls"]["Segment"], last["retries"], last["rate_limited"]) == (1, 1, 0)
 

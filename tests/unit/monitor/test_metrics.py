@@ -117,7 +117,15 @@ def test_the_outcomes_are_those_of_the_summary_and_add_up() -> None:
         counted(metrics)
         samples = scraped(port)
     outcomes = {name.split()[1]: value for name, value in samples.items() if name.startswith("segsync_outcomes ")}
-    assert outcomes == {"confirmed": 1, "sent": 0, "without_identifier": 1, "rejected": 2, "pending": 0}
+    assert outcomes == {
+        "confirmed": 1,
+        "sent": 0,
+        "without_identifier": 1,
+        "rejected": 2,
+        "pending": 0,
+        "duplicate": 0,
+        "unknown": 0,
+    }
 
 
 def test_no_id_and_no_address_is_in_a_scrape() -> None:

@@ -20,6 +20,7 @@ from segsync.events import (
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
+    ResultUnknown,
     SentProfile,
     Throttled,
     TraitLeftOut,
@@ -160,6 +161,7 @@ class Model:
 
     def __post_init__(self) -> None:
         self.confirmed, self.rejected = self.before.confirmed, self.before.rejected
+        self.unknown, self.duplicate = self.before.unknown, self.before.duplicate
         self.without_identifier = self.before.without_identifier
         self.failed += [self.before.pending] if self.before.pending else []
         self.upserts |= {"aa_before": self.before.sent} if self.before.sent else {}
@@ -171,7 +173,9 @@ class Model:
             confirmed=self.confirmed,
             sent=sum(self.upserts.values()),
             without_identifier=self.without_identifier,
+            duplicate=self.duplicate,
             rejected=self.rejected,
+            unknown=self.unknown,
             pending=self.waiting + sum(self.failed),
         )
 
@@ -210,9 +214,16 @@ class Model:
         action_id = data.draw(st.sampled_from(sorted(self.upserts)))
         customers = self.upserts.pop(action_id)
         refused = self.some(customers, data)
-        self.confirmed += customers - refused
+        unknown = self.some(customers - refused, data)
+        confirmed = customers - refused - unknown
+        self.confirmed += confirmed
         self.rejected += refused
-        return [*[rejected("confirm")] * refused, ActionEnded(action_id, customers, customers - refused, refused)]
+        self.unknown += unknown
+        return [
+            *[rejected("confirm")] * refused,
+            *[ResultUnknown("use_1", 1, "forgotten")] * unknown,
+            ActionEnded(action_id, customers, confirmed, refused, unknown=unknown),
+        ]
 
     def fails(self, data: st.DataObject) -> list[Event]:
         if not self.upserts:
@@ -235,6 +246,12 @@ class Model:
         self.waiting += profiles
         return [PageReplayed(profiles, is_retry=True)]
 
+    def replays_what_was_unknown(self, data: st.DataObject) -> list[Event]:
+        profiles = self.some(self.unknown, data)
+        self.unknown -= profiles
+        self.waiting += profiles
+        return [PageReplayed(profiles, is_retry=True, was_unknown=True)]
+
     def emits_something_else(self, _data: st.DataObject) -> list[Event]:
         return [
             CallAnswered("Segment", 429, 0.1),
@@ -254,12 +271,13 @@ STEPS = (
     Model.fails,
     Model.replays_what_failed,
     Model.replays_what_was_rejected,
+    Model.replays_what_was_unknown,
     Model.emits_something_else,
 )
 FEW = st.integers(0, 5)
 
 
-@given(st.builds(Outcomes, FEW, FEW, FEW, FEW, FEW), st.lists(st.sampled_from(STEPS), max_size=40), st.data())
+@given(st.builds(Outcomes, *[FEW] * 7), st.lists(st.sampled_from(STEPS), max_size=40), st.data())
 def test_the_outcomes_always_add_up(before: Outcomes, steps: list[object], data: st.DataObject) -> None:
     model, counters = Model(before), Counters("0", before)
     for step in steps:
