@@ -19,12 +19,14 @@ class PageListed(Struct, frozen=True):
 class PageReplayed(Struct, frozen=True):
     """`profiles` of earlier pages are replayed: their upsert failed, or they are retried (`is_retry`).
 
-    A retry is of profiles that were rejected, or whose result `was_unknown`.
+    A retry is of profiles that were rejected, or whose result `was_unknown`. A replay that `is_search` sends them in
+    smaller upserts, to find who was refused.
     """
 
     profiles: int
     is_retry: bool
     was_unknown: bool = False
+    is_search: bool = False
 
 
 class ProfileWithoutIdentifier(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -57,10 +57,21 @@ class RefusedCustomer(Struct, frozen=True):
     reason: str
 
 
+class ActionStatus(Struct, frozen=True):
+    """How an async action stands by the listing; `is_success` is None where the listing does not say."""
+
+    status: str
+    is_success: bool | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
 class UpsertResult(Struct, frozen=True):
     """How an async action stands. `refused` may name fewer customers than `failed_count`; None is a count not given.
 
-    `reports` are URLs of CSV files that name all customers that were refused.
+    `reports` are URLs of files that may name more of them.
     """
 
     status: str
@@ -75,6 +86,16 @@ class UpsertResult(Struct, frozen=True):
     def has_ended(self) -> bool:
         return self.status in ENDED
 
+    def failed_of(self, sent: int) -> int:
+        """How many of the `sent` customers were not written, as far as it says."""
+        failed = self.failed_count
+        if failed is None or failed < 0:
+            is_fine = self.is_success or self.refused or self.done_count == sent
+            failed = len({each.source_id for each in self.refused}) if is_fine else sent
+        if self.done_count is not None:
+            failed = max(failed, sent - self.done_count)
+        return min(failed, sent)
+
 
 def result_calls(upserts: int) -> int:
     """The calls that read the results of bulk upserts: one for each, and one per listing."""
@@ -87,8 +108,8 @@ class Results(Protocol):
 
     about: Connector
 
-    async def action_statuses(self) -> dict[str, str]:
-        """The status of the newest actions, by id."""
+    async def action_statuses(self) -> Mapping[str, ActionStatus]:
+        """How the newest actions stand, by id."""
 
     async def upsert_result(self, action_id: str) -> UpsertResult | None:
         """How an action stands; None where it is not known."""
@@ -104,5 +125,5 @@ class Schemas(Protocol):
     async def metadata_schema(self) -> MetadataSchema:
         """What a customer's metadata may hold."""
 
-    async def action_statuses(self) -> dict[str, str]:
+    async def action_statuses(self) -> object:
         """Another call that the same credentials open."""

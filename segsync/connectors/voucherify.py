@@ -7,18 +7,17 @@ https://docs.voucherify.io/api-reference/async-actions/async-action-object
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
-from io import StringIO
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct, structs
 
-from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, RefusedCustomer, UpsertResult
+from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, ActionStatus, RefusedCustomer, UpsertResult
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.client import ApiClient
+from segsync.connectors.report_file import refused_customer, refused_in_report
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 
@@ -28,11 +27,6 @@ SERVICE = "Voucherify"
 
 CALLS_PER_CYCLE = 100_000
 """The calls of Voucherify's Business plan in a billing cycle (Voucherify, "Limits")."""
-
-_FAILED = frozenset({"FAILED", "FAILURE", "ERROR", "REJECTED", "INVALID"})
-
-_SOURCE_ID_COLUMNS = ("source_id", "sourceid", "customer_source_id")
-_REASON_COLUMNS = ("key", "message", "details", "error", "error_key", "error_message", "error_details", "reason")
 
 
 class _Accepted(Struct):
@@ -132,13 +126,14 @@ class VoucherifySink:
         definitions = {key: each.defined() for key, each in (schema.properties or {}).items() if each}
         return MetadataSchema(definitions, bool(schema.allow_defined_only))
 
-    async def action_statuses(self) -> dict[str, str]:
-        """The status of the newest async actions, by id: one call for up to 100 of them.
+    async def action_statuses(self) -> dict[str, ActionStatus]:
+        """How the newest async actions stand, by id: one call for up to 100 of them.
 
-        This and the calls below are made when no upsert waits. They raise what `ApiClient.call` raises.
+        The schema of the listing has `operation_status`, and an older example of Voucherify's leaves it out. This and
+        the calls below are made when no upsert waits. They raise what `ApiClient.call` raises.
         """
         answer = await self._call("GET", f"/v1/async-actions?limit={LISTED_ACTIONS}", _ACTIONS, is_urgent=False)
-        return {action.id: action.status for action in answer.async_actions if action.id}
+        return {action.id: _status_of(action) for action in answer.async_actions if action.id}
 
     async def upsert_result(self, action_id: str) -> UpsertResult | None:
         """How an async action stands; None where Voucherify does not know it."""
@@ -152,7 +147,7 @@ class VoucherifySink:
             done_count=result.done_count,
             failed_count=result.failed_count,
             refused=tuple(
-                _refused(error.source_id, (error.key, error.message, error.details), self._secrets)
+                refused_customer(error.source_id, (error.key, error.message, error.details), self._secrets)
                 for error in result.errors or ()
                 if error.source_id
             ),
@@ -174,32 +169,6 @@ class VoucherifySink:
             return None
 
 
-def refused_in_report(content: bytes, secrets: Iterable[str] = ()) -> list[RefusedCustomer]:
-    """The customers that a report (CSV with a header) says were refused.
-
-    The columns are not documented, so they are known by their names: one has the source id; rows are of refused
-    customers if a status column says so, or, without one, if there is a reason in the row or in none at all. The
-    reasons do not quote `secrets`.
-    """
-    text = content.decode("utf-8-sig", errors="replace").replace("\0", "")
-    rows = csv.reader(StringIO(text, newline=""))
-    try:
-        header = [name.strip().lower().replace(" ", "_") for name in next(rows, [])]
-        named = [dict(zip(header, row, strict=False)) for row in rows]
-    except csv.Error:  # a field of more than 128 KB: no report
-        return []
-    has_reasons = any(column in header for column in _REASON_COLUMNS)
-    refused = []
-    for row in named:
-        source_id = next((row[column] for column in _SOURCE_ID_COLUMNS if row.get(column)), None)
-        reasons = [row[column] for column in _REASON_COLUMNS if row.get(column)]
-        status = row.get("status", row.get("result"))
-        is_refused = bool(reasons) or not has_reasons if status is None else status.strip().upper() in _FAILED
-        if source_id and is_refused:
-            refused.append(_refused(source_id, reasons, secrets))
-    return refused
-
-
-def _refused(source_id: str, fields: Iterable[object], secrets: Iterable[str]) -> RefusedCustomer:
-    reason = answers.reason(*fields, hidden=(source_id, *secrets))
-    return RefusedCustomer(source_id, reason or "Voucherify gives no reason")
+def _status_of(action: _Action) -> ActionStatus:
+    operation = action.operation_status
+    return ActionStatus(action.status, None if operation is None else operation == "SUCCESS")

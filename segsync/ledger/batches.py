@@ -14,13 +14,15 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
+from segsync.events import ResultUnknown
 from segsync.ledger.database import now
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
-from segsync.ledger.rejections import add_rejection, forget_rejections
+from segsync.ledger.rejections import add_rejection, add_unknown, forget_rejections
 from segsync.models import Outcomes, Rejection
 
-FIRST_ATTEMPT, LAST_ATTEMPT = 1, 2
-"""How often the customers of a batch are sent: a second time where the first upsert failed."""
+FIRST_ATTEMPT, SECOND_ATTEMPT, SEARCH_ATTEMPT = 1, 2, 3
+"""Which attempt a batch is: the first, the second where the first FAILED or its customers are retried, or one of those
+that search for the refused among the customers of another batch."""
 
 
 class PageKey(int):
@@ -46,7 +48,8 @@ class PageKey(int):
 class Member(Struct, frozen=True, array_like=True):
     """A profile of a batch, with the digests of its source id and of its customer.
 
-    `counts` is False if a resume repeats it. Ledgers of format 1 have no `content`.
+    `counts` is False if a resume repeats it. Ledgers of format 1 have no `content`. `folded` is the digest of the
+    source id trimmed and in lower case, None where that is the same.
     """
 
     page: int
@@ -54,6 +57,7 @@ class Member(Struct, frozen=True, array_like=True):
     digest: bytes
     counts: bool = True
     content: bytes | None = None
+    folded: bytes | None = None
 
     def row(self, outcome: ProfileOutcome) -> ProfileRow:
         """The row of the profile, now that it came to this."""
@@ -68,6 +72,16 @@ class OpenBatch(Struct, frozen=True):
     action_id: str
     attempt: int
     sent: int
+    customers: int
+    sent_at: str
+
+
+class Replay(Struct, frozen=True):
+    """A batch whose `customers` are to be read and sent again; one of the `SEARCH_ATTEMPT` in smaller batches."""
+
+    batch: int
+    run: int
+    attempt: int
     customers: int
 
 
@@ -138,7 +152,7 @@ def _add_late_without_identifier(db: Connection, run: int, profiles: int) -> Non
 def open_upserts(db: Connection, since: int, most: int) -> list[OpenBatch]:
     """The oldest batches whose result is still to be read, of the runs from `since` on."""
     rows = db.execute(
-        "SELECT id, run, action_id, attempt, sent, customers FROM batches WHERE state = 'open' AND run >= ? "
+        "SELECT id, run, action_id, attempt, sent, customers, sent_at FROM batches WHERE state = 'open' AND run >= ? "
         "ORDER BY id LIMIT ?",
         (since, most),
     )
@@ -165,31 +179,64 @@ def members_of(db: Connection, batch: int) -> list[Member]:
 
 
 def end_batch(
-    db: Connection, batch: OpenBatch, rejections: Iterable[tuple[int, Rejection]], again: Sequence[Member]
+    db: Connection,
+    batch: OpenBatch,
+    rejections: Iterable[tuple[int, Rejection]],
+    again: Sequence[Member] = (),
+    *,
+    unknown: Iterable[ResultUnknown] = (),
+    is_search: bool = False,
 ) -> None:
-    """The result of a batch: who of it is rejected (with the page), and who is to be replayed."""
+    """The result of a batch: who of it is rejected (with the page) or `unknown`, and who is to be replayed.
+
+    It `is_search` where the replay is to find who was refused.
+    """
     members = [member for member in members_of(db, batch.id) if member.counts]
     outcomes = dict.fromkeys((member.segment_id for member in members), ProfileOutcome.CONFIRMED)
     for page, rejection in rejections:
         add_rejection(db, batch.run, page, rejection)
         outcomes[rejection.segment_id] = ProfileOutcome.REJECTED
+    for result in unknown:
+        add_unknown(db, batch.run, result.page, result)
+        outcomes[result.segment_id] = ProfileOutcome.UNKNOWN
     for member in again:
         outcomes.pop(member.segment_id, None)  # it has none yet
     save_profiles(db, [member.row(outcomes[member.segment_id]) for member in members if member.segment_id in outcomes])
     if again:
         change_batch(db, batch.id, "replay", Counter(member.page for member in again), again)
+        if is_search:
+            db.execute("UPDATE batches SET attempt = ? WHERE id = ?", (SEARCH_ATTEMPT, batch.id))
     else:
         close_batch(db, batch.id)
 
 
-def replays(db: Connection, since: int) -> dict[int, list[int]]:
-    """The batches whose profiles are to be replayed, by run."""
-    found: dict[int, list[int]] = {}
-    for run, batch in db.execute(
-        "SELECT run, id FROM batches WHERE state = 'replay' AND run >= ? ORDER BY id", (since,)
-    ):
-        found.setdefault(run, []).append(batch)
-    return found
+def replays(db: Connection, since: int) -> list[Replay]:
+    """The batches whose profiles are to be replayed, of the runs from `since` on."""
+    rows = db.execute(
+        "SELECT id, run, attempt, customers FROM batches WHERE state = 'replay' AND run >= ? ORDER BY id", (since,)
+    )
+    return [Replay(*row) for row in rows]
+
+
+def give_up(db: Connection, replay: Replay, results: Iterable[ResultUnknown]) -> None:
+    """The profiles of a batch are not replayed: their `results` stay unknown."""
+    members = {member.segment_id: member for member in members_of(db, replay.batch)}
+    results = list(results)
+    for result in results:
+        add_unknown(db, replay.run, result.page, result)
+    save_profiles(db, [members[result.segment_id].row(ProfileOutcome.UNKNOWN) for result in results])
+    close_batch(db, replay.batch)
+
+
+def upserts_by_purpose(db: Connection, since: int) -> tuple[int, int]:
+    """How many bulk upserts were made of the runs from `since` on: to import, and to search for the refused."""
+    total, searches = one(
+        db,
+        "SELECT count(*), coalesce(sum(attempt = ? AND first_page < 0), 0) FROM batches WHERE run >= ?",
+        SEARCH_ATTEMPT,
+        since,
+    )
+    return total - searches, searches
 
 
 # --- rows -----------------------------------------------------------------------------------------------------
@@ -217,6 +264,11 @@ def change_batch(
 def close_batch(db: Connection, batch: int) -> None:
     """Nothing more is to be known of a batch."""
     db.execute("UPDATE batches SET state = 'closed', spread = NULL, members = NULL WHERE id = ?", (batch,))
+
+
+def folded(source_id: str) -> str:
+    """A source id as a service may return it: trimmed, and in lower case."""
+    return source_id.strip().lower()
 
 
 def one(db: Connection, query: str, *values: object) -> tuple[int, ...]:

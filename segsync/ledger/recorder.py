@@ -15,7 +15,7 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.ledger import batches, rejections
-from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, PageKey
+from segsync.ledger.batches import FIRST_ATTEMPT, SECOND_ATTEMPT, Member, PageKey, folded
 from segsync.ledger.database import Change, Ledger
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, Warned, save_profiles, save_warnings
 
@@ -99,7 +99,13 @@ class Recorder:
     def _members(self, profiles: Sequence[SentProfile]) -> list[Member]:
         digest, keys = self._ledger.digest, {page: int(self._key(page)) for page in {each.page for each in profiles}}
         return [
-            Member(keys[each.page], each.segment_id, digest(each.source_id), content=digest(each.customer))
+            Member(
+                keys[each.page],
+                each.segment_id,
+                digest(each.source_id),
+                content=digest(each.customer),
+                folded=None if (text := folded(each.source_id)) == each.source_id else digest(text),
+            )
             for each in profiles
         ]
 
@@ -116,17 +122,19 @@ def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool,
     )
 
 
-def for_replays(ledger: Ledger, run: int, replayed: Sequence[int], *, is_followed: bool) -> Recorder:
+def for_replays(
+    ledger: Ledger, run: int, replayed: Sequence[int], *, attempt: int = SECOND_ATTEMPT, is_followed: bool
+) -> Recorder:
     """For pages of which the n-th holds the profiles of the n-th of these batches."""
     return Recorder(
         ledger,
         run,
         key=lambda number: PageKey.replay(replayed[number - 1]),
-        attempt=LAST_ATTEMPT,
+        attempt=attempt,
         is_followed=is_followed,
     )
 
 
 def for_retry(ledger: Ledger, run: int, *, is_followed: bool) -> Recorder:
     """For profiles that had been rejected."""
-    return Recorder(ledger, run, key=lambda _: PageKey.retry(), attempt=LAST_ATTEMPT, is_followed=is_followed)
+    return Recorder(ledger, run, key=lambda _: PageKey.retry(), attempt=SECOND_ATTEMPT, is_followed=is_followed)

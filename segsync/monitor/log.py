@@ -166,11 +166,8 @@ class Log:
             case events.MetadataUnchecked(reason):
                 words = f"Warning: {reason}, so metadata goes as it is: {self._sink} may refuse it"
                 self._log("metadata_unchecked", words, WARNING, stage="map", reason=reason)
-            case events.PageReplayed(profiles):
-                self._log("page_replayed", f"Replaying {profiles:,} profiles", profiles=profiles)
-            case events.ReadingEnded(open_upserts) if open_upserts:
-                words = f"All is sent. Waiting for the results of {open_upserts:,} bulk upserts"
-                self._log("reading_ended", words, open_upserts=open_upserts, outcomes=asdict(self.counters.outcomes))
+            case events.PageReplayed() | events.ReadingEnded():
+                self._log_stage(event)
             case _ if LOGGER.isEnabledFor(DEBUG):
                 self._log_detail(event)
 
@@ -200,6 +197,19 @@ class Log:
             case events.ConcurrencyChanged(profiles):
                 words = f"Reading {profiles} profiles at a time"
                 self._log("concurrency_changed", words, DEBUG, stage="read", profiles=profiles)
+
+    def _log_stage(self, event: events.PageReplayed | events.ReadingEnded) -> None:
+        if isinstance(event, events.PageReplayed):
+            words = f"Replaying {event.profiles:,} profiles"
+            if event.is_search:
+                words += f" in smaller bulk upserts: {self._sink} refused some and does not say which"
+            level = DEBUG if event.is_search and not self._is_due("search") else INFO
+            self._log("page_replayed", words, level, profiles=event.profiles)
+        elif event.open_upserts:
+            words = f"All is sent. Waiting for the results of {event.open_upserts:,} bulk upserts"
+            level = INFO if self._is_due("results") else DEBUG
+            outcomes = asdict(self.counters.outcomes)
+            self._log("reading_ended", words, level, open_upserts=event.open_upserts, outcomes=outcomes)
 
     def _log_rejection(self, rejection: Rejection) -> None:
         is_shown = next(self._count_of["rejected"]) <= REJECTIONS_SHOWN

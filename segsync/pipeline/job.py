@@ -1,14 +1,16 @@
 """Carries a plan out, from its beginning to its end.
 
-the listing, or the rejected profiles  →  results  →  the profiles of upserts that FAILED  →  results
+the listing, or the rejected profiles  →  results  →  upserts that FAILED  →  results  →  the search  →  results
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, Literal
 
 from segsync import events
@@ -16,12 +18,15 @@ from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.errors import first_of
 from segsync.events import Event, OnEvent
 from segsync.ledger import batches, recorder
+from segsync.ledger.batches import SEARCH_ATTEMPT, SECOND_ATTEMPT, Replay
 from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import Recorder
 from segsync.ledger.rejections import IS_UNKNOWN
+from segsync.ledger.result_writer import ResultWriter
 from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
+from segsync.pipeline import refusals
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.pipeline.results import ResultReader
 from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
@@ -35,6 +40,11 @@ _KEPT: Final = frozenset(
     }
 )
 """The events that the lists and the ledger need; the others are many."""
+
+Kind = Literal["listing", "replay", "search", "retry", "retry of unknown"]
+"""What profiles are imported: those listed; those of upserts that failed, or in which some are refused; or retried."""
+
+_run_of = attrgetter("run")
 
 
 class ImportJob:
@@ -68,13 +78,14 @@ class ImportJob:
         self._lists = lists
         self._stop = stop
         self._metadata_of: MetadataOf | None = None
+        self._writer = ResultWriter(ledger, self._on_result_of)
         self._results: ResultReader | None = None
         if confirm and isinstance(sink, Results):
             self._results = ResultReader(
                 sink,
                 ledger,
                 since=plan.followed_since,
-                on_event_of=self._on_result_of,
+                writer=self._writer,
                 patience_seconds=settings.confirm_seconds,
             )
 
@@ -96,17 +107,57 @@ class ImportJob:
             all_sent = asyncio.Event()
             all_sent.set()
             await self._read_results(all_sent)
-        for run, replayed in (await ledger.ask(partial(batches.replays, since=plan.followed_since))).items():
-            record = recorder.for_replays(ledger, run, replayed, is_followed=is_followed)
-            await self._import(run, pages.of_batches(ledger, replayed), record, "replay")
+        await self._replay()
         await ledger.keep_up(0)
+
+    async def _replay(self) -> None:
+        """Replay the batches that failed as a whole, then search those in which somebody is refused who is not named.
+
+        A search goes on until each of the refused is alone, or the calls that it may cost are spent.
+        """
+        kept = refusals.KeptReads(self._source, refusals.MOST_AT_A_TIME * self._settings.batch_size)
+        calls_before, done = self._results.calls if self._results else 0, set[int]()
+        while not self._stop.is_set():
+            found = await self._ledger.ask(partial(batches.replays, since=self._plan.followed_since))
+            found = [replay for replay in found if replay.batch not in done]
+            whole = [replay for replay in found if replay.attempt < SEARCH_ATTEMPT or not self._results]
+            if whole:
+                await self._replay_batches(whole, SECOND_ATTEMPT, self._settings.batch_size, self._source)
+            elif found and self._results:
+                imports, searches = await self._ledger.ask(
+                    partial(batches.upserts_by_purpose, since=self._plan.followed_since)
+                )
+                spent = searches + self._results.calls - calls_before
+                step = refusals.next_step(found, refusals.calls_left(imports, spent))
+                if not step:
+                    reason = f"{self._sink.about.name} refused some of these customers and does not say which"
+                    await self._writer.give_up(found, reason)
+                    return
+                await self._replay_batches(step, SEARCH_ATTEMPT, refusals.half(step[-1].customers), kept)
+                whole = step
+            else:
+                return
+            done.update(replay.batch for replay in whole)
+
+    async def _replay_batches(self, replays: Sequence[Replay], attempt: int, batch_size: int, source: Source) -> None:
+        for run, of_run in groupby(sorted(replays, key=_run_of), key=_run_of):
+            replayed = [replay.batch for replay in of_run]
+            record = recorder.for_replays(
+                self._ledger, run, replayed, attempt=attempt, is_followed=self._results is not None
+            )
+            from_pages = pages.of_batches(self._ledger, replayed)
+            kind: Kind = "search" if attempt == SEARCH_ATTEMPT else "replay"
+            await self._import(run, from_pages, record, kind, batch_size=batch_size, source=source)
 
     async def _import(
         self,
         run: int,
         from_pages: AsyncGenerator[Page, None],
         record: Recorder,
-        kind: Literal["listing", "replay", "retry", "retry of unknown"],
+        kind: Kind,
+        *,
+        batch_size: int | None = None,
+        source: Source | None = None,
     ) -> None:
         """Take the profiles of these pages from source to sink, and read the results of their upserts."""
         mapping = None if self._stop.is_set() else await self._mapping()
@@ -114,11 +165,11 @@ class ImportJob:
             return
         all_sent = asyncio.Event()
         pipeline = Pipeline(
-            self._source,
+            source or self._source,
             self._sink,
             to_customer=mapping,
             concurrency=self._settings.concurrency,
-            batch_size=self._settings.batch_size,
+            batch_size=max(batch_size or self._settings.batch_size, 1),
             on_event=self._on_profiles_of(run, record, kind),
             # Profiles that are replayed were chosen because they failed: many failures in a row say nothing new.
             rejected_in_a_row=REJECTED_IN_A_ROW if kind == "listing" else None,
@@ -162,7 +213,7 @@ class ImportJob:
             await asyncio.wait({following})
             ending.cancel()
 
-    def _on_profiles_of(self, run: int, record: Recorder, kind: str) -> OnEvent:
+    def _on_profiles_of(self, run: int, record: Recorder, kind: Kind) -> OnEvent:
         """What happens to the profiles of a run goes into the lists, then into the ledger, then to the observer."""
         is_counted = run in self._plan.runs
 
@@ -171,14 +222,14 @@ class ImportJob:
                 if self._lists:
                     self._lists.write(event)
                 record.record(event)
-                if self._results:
-                    self._results.remember(event)
+                self._writer.remember(event)
             if kind != "listing":
                 if isinstance(event, events.PageDone):
                     return  # the page was counted when it was listed
                 if isinstance(event, events.PageListed):
-                    is_retry, was_unknown = kind != "replay", kind == "retry of unknown"
-                    event = events.PageReplayed(event.profiles, is_retry, was_unknown)
+                    event = events.PageReplayed(
+                        event.profiles, kind.startswith("retry"), kind == "retry of unknown", kind == "search"
+                    )
             if is_counted:
                 self._on_event(event)
 

@@ -105,8 +105,8 @@ class Counters:
             case events.BatchSent(_, profiles):
                 self.sent += len(profiles)
                 self.waiting -= len(profiles)
-            case events.ActionEnded(_, customers, confirmed, rejected, _, unknown):
-                self.sent -= customers - rejected - unknown
+            case events.ActionEnded(_, customers, confirmed, rejected):
+                self.sent -= customers - rejected
                 self.confirmed += confirmed
             case events.PageListed(_, profiles):
                 self.listed += profiles
@@ -126,7 +126,6 @@ class Counters:
                     self.waiting -= 1
             case events.ResultUnknown():
                 self.unknown += 1
-                self.sent -= 1
             case events.CallRetried(service):
                 self.services[service].retries += 1
 

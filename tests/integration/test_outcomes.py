@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -69,23 +68,17 @@ def _profile_of(options: SandboxOptions) -> Callable[[int], SandboxProfile]:
     return Space(options).profile
 
 
-def test_an_upsert_that_failed_as_a_whole_is_sent_once_more_and_then_rejected(
+def test_an_upsert_that_failed_as_a_whole_is_sent_once_more_and_then_in_halves(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
     sandbox = start_sandbox(fast(600, failed_actions=0.3))
     run = segsync("--batch-size", "20", sandbox=sandbox)
     verdict = sandbox.verdict()
-    assert run.code == 3
-    rows = rejections(segsync)
-    assert verdict.wrong_count == verdict.unexpected_count == verdict.pending_actions == 0
-    assert run.row("Rejected") == len(rows) == len({row["segment_id"] for row in rows}) == verdict.missing_count > 0
-    assert run.row("Customers confirmed") == verdict.arrived
-    assert run.row("Customers confirmed") + run.row("Rejected") + run.row("Without identifier") == 600
-    assert {row["stage"] for row in rows} == {"confirm"}
-    assert all("FAILED in Voucherify" in row["reason"] for row in rows)
-    batches = Counter(row["request_id"] for row in rows)
-    assert verdict.expected < verdict.accepted <= 2 * verdict.expected
-    assert len(verdict.batch_sizes) - -(-verdict.expected // 20) == verdict.failed_actions - len(batches)
+    assert run.code == 0
+    assert verdict.wrong_count == verdict.unexpected_count == verdict.missing_count == verdict.pending_actions == 0
+    assert run.row("Customers confirmed") == verdict.arrived == verdict.expected < verdict.accepted
+    assert run.row("Customers confirmed") + run.row("Without identifier") == 600
+    assert 10 in verdict.batch_sizes, "one that failed twice was halved"
 
 
 def test_where_nothing_fails_twice_everybody_is_confirmed(segsync: Segsync, start_sandbox: StartSandbox) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from segsync import Settings, run_import
+from segsync.connectors.base import ActionStatus
 from segsync.errors import SegsyncError
 from segsync.ledger import rejections
 from segsync.models import Outcomes
@@ -49,7 +50,7 @@ async def test_a_ledger_that_cannot_be_written_any_more_stops_it_and_a_resume_lo
 
 
 async def test_an_error_of_the_calls_for_results_stops_the_import_unchanged(world: World) -> None:
-    async def refuse() -> dict[str, str]:
+    async def refuse() -> dict[str, ActionStatus]:
         raise refused(400)
 
     world.voucherify.action_statuses = refuse  # type: ignore[method-assign]

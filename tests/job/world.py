@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from segsync import ImportReport, Settings, run_import
 from segsync.commands.status import RunStatus, read_status
@@ -37,7 +38,8 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def smallest(outcomes: Outcomes) -> int:
-    return min(outcomes.confirmed, outcomes.sent, outcomes.without_identifier, outcomes.rejected, outcomes.pending)
+    smallest_count: int = min(getattr(outcomes, name) for name in Outcomes.__struct_fields__)
+    return smallest_count
 
 
 class World:
@@ -114,7 +116,7 @@ class World:
         return read_status(self.ledger).runs[run]
 
     def rejected(self) -> dict[str, str]:
-        """The rejected profiles of the ledger, and the stage of each."""
+        """The dead letters of the ledger, and the stage of each."""
         with reading(self.ledger) as db:
             return dict(db.execute("SELECT segment_id, stage FROM rejections").fetchall())
 
@@ -150,15 +152,21 @@ def poison(*numbers: int) -> Callable[[list[str]], UpsertResult]:
 
 
 class Fragile:
-    """Fails every third upsert whose customers have not been in one that failed; refuses the `bad` users."""
+    """Fails every third upsert whose customers have not been in one that failed; refuses the `bad` users.
+
+    The result of every other upsert does not name whom it refused.
+    """
 
     def __init__(self, *bad: int, seed: int = 0) -> None:
         self.verdict = poison(*bad)
         self.random = Random(seed)
         self.have_failed: set[str] = set()
 
-    def __call__(self, source_ids: list[str]) -> UpsertResult | None:
+    def __call__(self, source_ids: list[str]) -> UpsertResult:
         if self.random.random() < 0.33 and not self.have_failed & set(source_ids):
             self.have_failed |= set(source_ids)
-            return self.random.choice([failed(), None])
+            return failed()
         return self.verdict(source_ids)
+
+    def names_refused(self, action_id: str) -> bool:
+        return crc32(action_id.encode()) % 2 == 0

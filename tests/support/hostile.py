@@ -97,6 +97,10 @@ class Hostile:
         self._instead.clear()
         self._has_troubles = False
 
+    def customers_of(self, action_id: str) -> list[dict[str, Any]]:
+        """The customers of a bulk upsert."""
+        return self._actions[int(action_id.removeprefix("aa_"))]
+
     def is_in(self, trouble: Trouble, source_id: str) -> bool:
         """Whether a profile with this source id is in that trouble."""
         in_it = (profile for profile in self.profiles.values() if profile.trouble == trouble)

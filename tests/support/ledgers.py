@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from segsync.connectors.base import LISTED_ACTIONS, RefusedCustomer, UpsertResult
+from msgspec import structs
+
+from segsync.connectors.base import LISTED_ACTIONS, ActionStatus, RefusedCustomer, UpsertResult
 from segsync.errors import CallError
-from segsync.ledger import runs
+from segsync.ledger import batches, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
@@ -43,6 +45,11 @@ def outcomes_of(ledger: Ledger, run: int) -> Outcomes:
     return run_of(ledger, run).outcomes
 
 
+def replays_of(ledger: Ledger) -> list[int]:
+    """The batches that are to be replayed."""
+    return [replay.batch for replay in ledger.read(partial(batches.replays, since=0))]
+
+
 def done(
     sent: int,
     refused: Iterable[str] = (),
@@ -75,7 +82,8 @@ def failed() -> UpsertResult:
 class MemoryVoucherify(MemorySink):
     """Keeps the customers of every upsert; `verdict` decides its result, None for an action that is not known.
 
-    `results` are those of all actions, in the order of the upserts; `calls` are the calls for results.
+    `results` are those of all actions, in the order of the upserts; `calls` are the calls for results. `listed` says
+    how the listing shows an action, and `names_refused` whether the result of an action names who was refused.
     """
 
     def __init__(self) -> None:
@@ -88,6 +96,9 @@ class MemoryVoucherify(MemorySink):
         self.calls: list[str] = []
         self.schema: MetadataSchema | CallError = MetadataSchema()
         self.schema_calls = 0
+        self.forgotten: Collection[str] = ()
+        self.names_refused: Callable[[str], bool] = lambda _action_id: True
+        self.listed: Callable[[str, UpsertResult], ActionStatus] = lambda _, result: ActionStatus(result.status)
 
     async def metadata_schema(self) -> MetadataSchema:
         self.schema_calls += 1
@@ -101,14 +112,15 @@ class MemoryVoucherify(MemorySink):
         self.results[action_id] = self.verdict(self.batches[-1])
         return action_id
 
-    async def action_statuses(self) -> dict[str, str]:
+    async def action_statuses(self) -> dict[str, ActionStatus]:
         self.calls.append("listing")
         newest = list(self.results.items())[-LISTED_ACTIONS:]
-        return {action_id: result.status for action_id, result in newest if result}
+        return {action_id: self.listed(action_id, result) for action_id, result in newest if result}
 
     async def upsert_result(self, action_id: str) -> UpsertResult | None:
         self.calls.append(action_id)
-        return self.results.get(action_id)
+        result = None if action_id in self.forgotten else self.results.get(action_id)
+        return result if result is None or self.names_refused(action_id) else structs.replace(result, refused=())
 
     async def reported(self, url: str) -> list[RefusedCustomer]:
         self.calls.append(url)

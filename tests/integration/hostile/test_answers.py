@@ -119,7 +119,7 @@ async def test_no_redirect_is_followed(tmp_path: Path, call: str, status: int) -
     async with scripted_server(elsewhere) as url, hostile_server(people(3)) as hostile:
         hostile.instead(call, redirect(status, f"{url.replace('127.0.0.1', 'localhost')}/?{PERSONAL}"))
         if call == REPORT:
-            hostile.instead(RESULT, refusing_one(f"{hostile.url}/reports/1.csv"))
+            hostile.instead(RESULT, refusing_one(hostile, f"{hostile.url}/reports/1.csv"))
         run = await imported(hostile, tmp_path)
         assert any(str(status) in text for text in (run.error, *run.reasons().values()))
         await assert_a_clear_outcome(run)

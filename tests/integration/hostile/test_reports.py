@@ -10,8 +10,8 @@ from segsync.events import CallAnswered
 from tests.integration.hostile.imported import (
     PERSONAL,
     RESULT,
+    assert_it_was_found_without_a_name,
     assert_nobody_is_lost,
-    assert_nobody_was_named,
     imported,
     refusing_one,
 )
@@ -34,7 +34,9 @@ REPORT_CSV = f"source_id,status,message\nuser-0,SUCCESS,\nuser-1,FAILED,Ada Love
 async def test_a_report_on_another_host_is_read_without_credentials(tmp_path: Path) -> None:
     files = Script(raw(REPORT_CSV, "text/csv"))
     async with scripted_server(files) as url, hostile_server(people(3)) as hostile:
-        hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv?signature=x"))
+        hostile.instead(
+            RESULT, refusing_one(hostile, f"{url.replace('127.0.0.1', 'localhost')}/report.csv?signature=x")
+        )
         run = await imported(hostile, tmp_path)
     assert_nobody_is_lost(run)
     assert list(run.reasons()) == ["use_1"]
@@ -43,11 +45,28 @@ async def test_a_report_on_another_host_is_read_without_credentials(tmp_path: Pa
     assert not [secret for secret in CREDENTIALS if secret in repr(files.headers)]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+async def test_the_documented_columns_name_the_refused_one_alone(tmp_path: Path, delimiter: str) -> None:
+    rows = [
+        ("source_id", "found", "updated"),
+        *((f"user-{each}", "false", str(each != 1).lower()) for each in range(3)),
+    ]
+    content = "\r\n".join(delimiter.join(row) for row in rows).encode("utf-16")
+    async with scripted_server(Script(raw(content, "text/csv"))) as url, hostile_server(people(3)) as hostile:
+        hostile.instead(RESULT, refusing_one(hostile, f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
+        run = await imported(hostile, tmp_path)
+    assert_nobody_is_lost(run)
+    assert list(run.reasons()) == ["use_1"]
+    assert run.upserts == 1
+
+
 @pytest.mark.parametrize(
     "respond",
     {
         "too large": Endless(64),
         "a gzip bomb": packed(gzip_bomb(100)),
+        "columns that say nothing": raw(b"source_id,message,row\nuser-0,x,1\nuser-1,y,2\nuser-2,z,3\n", "text/csv"),
+        "more names than were refused": raw(b"source_id,updated\nuser-0,false\nuser-1,false\n", "text/csv"),
         "binary": raw(bytes(range(256)) * 1000),
         "no header": raw(b"user-1\nuser-2\n", "text/csv"),
         "empty": raw(b"", "text/csv"),
@@ -62,9 +81,9 @@ async def test_a_report_on_another_host_is_read_without_credentials(tmp_path: Pa
 )
 async def test_an_invalid_report_names_nobody(tmp_path: Path, respond: tuple[str, Answer]) -> None:
     async with scripted_server(Script(respond[1])) as url, hostile_server(people(3)) as hostile:
-        hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
+        hostile.instead(RESULT, refusing_one(hostile, f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
         run = await imported(hostile, tmp_path)
-        assert_nobody_was_named(run)
+        assert_it_was_found_without_a_name(run)
 
 
 async def test_a_report_on_another_host_that_redirects_is_not_followed(tmp_path: Path) -> None:
@@ -72,9 +91,9 @@ async def test_a_report_on_another_host_that_redirects_is_not_followed(tmp_path:
     async with scripted_server(elsewhere) as end, hostile_server(people(3)) as hostile:
         between = Script(redirect(302, end))
         async with scripted_server(between) as url:
-            hostile.instead(RESULT, refusing_one(f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
+            hostile.instead(RESULT, refusing_one(hostile, f"{url.replace('127.0.0.1', 'localhost')}/report.csv"))
             run = await imported(hostile, tmp_path)
-    assert_nobody_was_named(run)
+    assert_it_was_found_without_a_name(run)
     assert elsewhere.calls == []
     assert not [secret for secret in CREDENTIALS if secret in repr(between.headers)]
 
@@ -100,9 +119,9 @@ async def test_a_report_on_another_host_that_redirects_is_not_followed(tmp_path:
 )
 async def test_a_report_at_no_address_names_nobody_and_is_not_called(tmp_path: Path, url: str) -> None:
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(RESULT, refusing_one(url))
+        hostile.instead(RESULT, refusing_one(hostile, url))
         run = await imported(hostile, tmp_path)
-    assert_nobody_was_named(run)
+    assert_it_was_found_without_a_name(run)
     answered = [event for event in run.events.of(CallAnswered) if event.status is not None]
     assert len(answered) == len(hostile.calls)
 
@@ -112,5 +131,5 @@ async def test_a_report_at_no_address_names_nobody_and_is_not_called(tmp_path: P
 )
 async def test_a_report_at_an_invalid_path_has_a_clear_outcome(tmp_path: Path, path: str) -> None:
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(RESULT, refusing_one(f"{hostile.url}/reports/{path}"))
-        assert_nobody_was_named(await imported(hostile, tmp_path))
+        hostile.instead(RESULT, refusing_one(hostile, f"{hostile.url}/reports/{path}"))
+        assert_it_was_found_without_a_name(await imported(hostile, tmp_path))

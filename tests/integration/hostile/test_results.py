@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segsync.models import Outcomes
+from segsync.pipeline import results
 from segsync.report.profile_lists import REJECTED
 from tests.integration.hostile.imported import (
     PERSONAL,
@@ -85,7 +86,10 @@ async def test_an_action_that_wrote_all_is_confirmed_whatever_else_it_leaves_out
     ],
     ids=lambda accepted: repr(accepted)[:40],
 )
-async def test_an_upsert_accepted_in_another_shape_does_not_count_as_written(tmp_path: Path, accepted: object) -> None:
+async def test_an_upsert_accepted_in_another_shape_does_not_count_as_written(
+    tmp_path: Path, accepted: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "YOUNG_SECONDS", 0.0)
     async with hostile_server(people(3)) as hostile:
         hostile.instead(UPSERT, answer(accepted, 202), takes_effect=True)
         run = await imported(hostile, tmp_path)

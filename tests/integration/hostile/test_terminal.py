@@ -50,7 +50,7 @@ def _attack_by_action_id(hostile: Hostile) -> None:
 
 
 def _attack_by_report(hostile: Hostile) -> None:
-    hostile.instead(RESULT, refusing_one(f"https://127.0.0.1:1/{ESCAPE}"))
+    hostile.instead(RESULT, refusing_one(hostile, f"https://127.0.0.1:1/{ESCAPE}"))
 
 
 def _attack_by_error(hostile: Hostile) -> None:
@@ -117,19 +117,19 @@ async def test_no_answer_controls_the_live_display(segsync: Segsync) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "respond", "code"),
+    ("call", "attack", "code"),
     [
-        (LISTING, raw(b'{"data":' + DEEP + b"}"), 1),
-        (UPSERT, Endless(64), 1),
-        (RESULT, refusing_one("https://a..b/"), 3),
+        (LISTING, lambda _: raw(b'{"data":' + DEEP + b"}"), 1),
+        (UPSERT, lambda _: Endless(64), 1),
+        (RESULT, lambda hostile: refusing_one(hostile, "https://a..b/"), 3),
     ],
     ids=["listing", "upsert", "report"],
 )
 async def test_a_user_reads_a_sentence_and_the_shell_gets_a_code(
-    segsync: Segsync, call: str, respond: Answer, code: int
+    segsync: Segsync, call: str, attack: Callable[[Hostile], Answer], code: int
 ) -> None:
     async with hostile_server(people(3)) as hostile:
-        hostile.instead(call, respond, takes_effect=call == UPSERT)
+        hostile.instead(call, attack(hostile), takes_effect=call == UPSERT)
         run = await at_terminal(segsync, hostile)
         assert run.code == code, run.stderr
         assert ("Error: " in run.stderr) == (code == 1)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from io import StringIO
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from segsync.connectors.base import RefusedCustomer, UpsertResult
-from segsync.connectors.voucherify import VoucherifySink, refused_in_report
+from segsync.connectors.base import ActionStatus, RefusedCustomer, UpsertResult
+from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import AccessError, AnswerError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.support.scripted import Answer, Script, answer, client_to, raw, scripted_server
@@ -98,7 +94,7 @@ async def outcome_of(fields: object) -> UpsertResult:
 async def test_one_call_shows_the_status_of_many_actions() -> None:
     fields = {"object": "list", "async_actions": [action(), action("IN_PROGRESS", id="aa_2"), {"status": "DONE"}]}
     async with sink_of(answer(fields)) as (sink, script):
-        assert await sink.action_statuses() == {"aa_1": "DONE", "aa_2": "IN_PROGRESS"}
+        assert await sink.action_statuses() == {"aa_1": ActionStatus("DONE"), "aa_2": ActionStatus("IN_PROGRESS")}
     assert script.calls == ["GET /v1/async-actions?limit=100"]
 
 
@@ -170,84 +166,8 @@ async def test_the_id_of_an_action_can_hold_anything() -> None:
 # --- report files ---------------------------------------------------------------------------------------------
 
 
-def refused_in(*lines: str) -> list[str]:
-    return [each.source_id for each in refused_in_report("\n".join(lines).encode())]
-
-
 async def test_a_report_is_fetched_from_where_the_action_says() -> None:
     files = Script(raw(b"source_id,status\nada,FAILED\n", "text/csv"))
     async with scripted_server(files) as url, sink_of(answer({})) as (sink, script):
         assert await sink.reported(f"{url}/r.csv") == [RefusedCustomer("ada", "Voucherify gives no reason")]
     assert (files.calls, script.calls) == (["GET /r.csv"], [])
-
-
-def test_a_status_column_says_who_was_refused_whatever_else_is_in_the_row() -> None:
-    rows = [
-        "source_id,status,message",
-        "ada,SUCCESS,written",
-        "grace,FAILED,",
-        "mary,failed,no",
-        "joan,ERROR,no",
-        "x,,no",
-    ]
-    assert refused_in(*rows) == ["grace", "mary", "joan"]
-
-
-def test_without_a_status_those_are_refused_who_have_a_reason() -> None:
-    assert refused_in("source_id,error_message", "ada,", "grace,no consent") == ["grace"]
-
-
-def test_a_file_of_nothing_but_ids_names_those_that_were_refused() -> None:
-    assert refused_in("source_id", "ada", "grace", "") == ["ada", "grace"]
-
-
-@pytest.mark.parametrize("header", ["source_id", "Source ID", "\ufeffsource_id", " SOURCE_ID ", "sourceId"])
-def test_the_column_of_the_ids_is_known_however_it_is_spelt(header: str) -> None:
-    assert refused_in(f"{header},name", "ada,Ada") == ["ada"]
-
-
-def test_the_reason_of_a_report_is_reported_without_the_customer() -> None:
-    report = b'source_id,status,key,details\nada@example.com,FAILED,invalid,"Customer ada@example.com, was refused"\n'
-    [refused] = refused_in_report(report)
-    assert refused.source_id == "ada@example.com"
-    assert refused.reason.startswith("invalid: Customer ")
-    assert "ada" not in refused.reason
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(b"", b"\n", b"<html>gone</html>", b"\xff\xfe\x00", b"PK\x03\x04", b'"unfinished', b"source_id"),
-        *(b"id,status\nada,FAILED\n", b'{"error": "gone"}'),
-    ],
-)
-def test_what_is_not_a_report_names_nobody(content: bytes) -> None:
-    assert refused_in_report(content) == []
-
-
-def test_an_enormous_field_in_a_report_is_not_a_defect() -> None:
-    report = b"source_id,status\n" + b"x" * 200_000 + b",FAILED\n"
-    assert [each.source_id for each in refused_in_report(report)] in ([], ["x" * 200_000])
-
-
-ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-
-
-@given(st.dictionaries(ANY_TEXT, st.booleans()), st.sampled_from(["\n", "\r\n"]))
-def test_ids_of_a_report_are_read_as_they_are_whatever_they_hold(customers: dict[str, bool], newline: str) -> None:
-    text = StringIO(newline="")
-    rows = csv.writer(text, lineterminator=newline, quoting=csv.QUOTE_ALL)
-    rows.writerow(["name", "source_id", "status"])
-    rows.writerows(
-        ["Ada, Lovelace", source_id, "FAILED" if is_refused else "SUCCESS"]
-        for source_id, is_refused in customers.items()
-    )
-    refused = refused_in_report(text.getvalue().encode())
-    assert [each.source_id for each in refused] == [
-        source_id for source_id, is_refused in customers.items() if is_refused
-    ]
-
-
-@given(st.binary(max_size=300))
-def test_no_content_of_a_report_is_a_defect(content: bytes) -> None:
-    assert all(each.source_id for each in refused_in_report(b"source_id,status\n" + content))

@@ -1,20 +1,14 @@
-"""What Voucherify says of an action, and what its report files say."""
+"""What Voucherify says of an action."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from io import StringIO
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from segsync.connectors.base import RefusedCustomer, UpsertResult
-from segsync.connectors.voucherify import VoucherifySink, refused_in_report
+from segsync.connectors.base import ActionStatus, RefusedCustomer, UpsertResult
+from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import AccessError, AnswerError, RefusedError
-from segsync.redact import MOST_CHARACTERS
 from tests.support.scripted import Script, answer, client_to, raw
 
 NO_REASON = "Voucherify gives no reason"
@@ -151,7 +145,9 @@ async def test_a_listing_shows_the_status_of_the_newest_actions() -> None:
     listed = {
         "object": "list",
         "async_actions": [
-            {"id": "aa_2", "status": "IN_PROGRESS"},
+            {"id": "aa_4", "status": "IN_PROGRESS", "operation_status": "UNKNOWN"},
+            {"id": "aa_3", "status": "DONE", "operation_status": "SUCCESS"},
+            {"id": "aa_2", "status": "DONE", "operation_status": "FAILED"},
             {"id": "aa_1", "status": "DONE"},
             {"status": "DONE"},
         ],
@@ -159,7 +155,12 @@ async def test_a_listing_shows_the_status_of_the_newest_actions() -> None:
     }
     script = Script(answer(listed))
     async with client_to(script, service="Voucherify") as client:
-        assert await VoucherifySink(client).action_statuses() == {"aa_2": "IN_PROGRESS", "aa_1": "DONE"}
+        assert await VoucherifySink(client).action_statuses() == {
+            "aa_4": ActionStatus("IN_PROGRESS", is_success=False),
+            "aa_3": ActionStatus("DONE", is_success=True),
+            "aa_2": ActionStatus("DONE", is_success=False),
+            "aa_1": ActionStatus("DONE", is_success=None),
+        }
     assert script.calls == ["GET /v1/async-actions?limit=100"]
 
 
@@ -168,105 +169,3 @@ async def test_a_report_is_read_from_where_it_lies() -> None:
     async with client_to(script, service="Voucherify") as client:
         url = f"{client._base_url}/reports/1.csv"
         assert await VoucherifySink(client).reported(url) == [RefusedCustomer("ada", NO_REASON)]
-
-
-# --- reports --------------------------------------------------------------------------------------------------
-
-
-def report(*rows: Sequence[str]) -> bytes:
-    text = StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def refused(content: bytes) -> dict[str, str]:
-    return {each.source_id: each.reason for each in refused_in_report(content)}
-
-
-def test_a_status_says_who_was_refused() -> None:
-    rows = [
-        ("source_id", "status", "message"),
-        ("ada", "SUCCESS", ""),
-        ("ben", "FAILED", "Invalid"),
-        ("cyd", " failed ", ""),
-        ("dan", "SUCCESS", "was updated"),
-    ]
-    assert refused(report(*rows)) == {"ben": "Invalid", "cyd": NO_REASON}
-
-
-def test_without_a_status_a_reason_says_it() -> None:
-    rows = [("source_id", "message"), ("ada", ""), ("ben", "Invalid")]
-    assert refused(report(*rows)) == {"ben": "Invalid"}
-
-
-def test_without_either_all_who_are_named_were_refused() -> None:
-    assert refused(report(("source_id",), ("ada",), ("ben",))) == {"ada": NO_REASON, "ben": NO_REASON}
-
-
-@pytest.mark.parametrize("name", ["source_id", "SOURCE_ID", "Source Id", " sourceId ", "customer_source_id"])
-def test_columns_are_known_by_their_names(name: str) -> None:
-    assert refused(report(("row", name, "Error Message"), ("1", "ada", "Invalid"))) == {"ada": "Invalid"}
-
-
-@pytest.mark.parametrize("result", ["FAILED", "Failure", "error", "rejected", "INVALID"])
-def test_a_result_is_a_status_too(result: str) -> None:
-    assert refused(report(("source_id", "result"), ("ada", result), ("ben", "created"))) == {"ada": NO_REASON}
-
-
-def test_an_id_may_have_commas_quotes_line_breaks_and_any_script() -> None:
-    ids = ['a,"b"', "a\nb", "żółć", " ada ", "=cmd|x"]
-    rows = [("source_id", "status"), *((each, "FAILED") for each in ids)]
-    assert list(refused(report(*rows))) == ids
-    assert list(refused(b"\xef\xbb\xbf" + report(*rows))) == ids
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\n\n",
-        b"source_id,status\n",
-        b"<html><body>Access denied</body></html>",
-        b'{"error": "expired"}',
-        b"\x00\xff\xfe\x89PNG",
-        b"name,status\nada,FAILED\n",
-        b"source_id,status\n,FAILED\n",
-        b'source_id,status\n"' + b"x" * 200_000 + b'",FAILED\n',
-    ],
-)
-def test_what_is_not_a_report_names_nobody(content: bytes) -> None:
-    assert refused(content) == {}
-
-
-def test_rows_that_are_too_short_or_too_long_are_read_as_far_as_they_go() -> None:
-    content = b"source_id,status,message\nada\nben,FAILED\ncyd,FAILED,Invalid,more,and more\n"
-    assert refused(content) == {"ben": NO_REASON, "cyd": "Invalid"}
-
-
-def test_a_reason_in_a_report_does_not_quote_the_customer() -> None:
-    content = report(("source_id", "message"), ("ada@example.com", "Customer ada@example.com of 'Ada K' is invalid"))
-    [reason] = refused(content).values()
-    assert "ada" not in reason.lower()
-    assert "invalid" in reason
-
-
-def test_a_long_reason_is_cut() -> None:
-    [reason] = refused(report(("source_id", "message"), ("ada", "refused " * 10_000))).values()
-    assert len(reason) <= MOST_CHARACTERS
-
-
-@given(st.binary())
-def test_nothing_that_a_file_may_hold_breaks_it(content: bytes) -> None:
-    refused_in_report(content)
-    refused_in_report(b"source_id,status\n" + content)
-
-
-IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
-
-
-@given(st.dictionaries(IDS, st.booleans()))
-def test_those_that_a_report_calls_failed_are_refused_and_no_others(customers: dict[str, bool]) -> None:
-    rows = [(source_id, "FAILED" if failed else "SUCCESS") for source_id, failed in customers.items()]
-    assert list(refused(report(("source_id", "status"), *rows))) == [
-        each for each, failed in customers.items() if failed
-    ]

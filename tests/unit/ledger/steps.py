@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
+from segsync.events import BatchSent, PageDone, ProfileRejected, ResultUnknown, SentProfile
 from segsync.ledger import batches, recorder, runs
 from segsync.ledger.batches import Member, OpenBatch
 from segsync.ledger.database import Ledger
@@ -33,10 +33,19 @@ def resume(ledger: Ledger, run: int) -> Run:
     return ledger.read(partial(runs.resume_run, run=run))
 
 
-def end_batch(ledger: Ledger, batch: OpenBatch, refused: Iterable[Member] = (), replays: Sequence[Member] = ()) -> None:
+def end_batch(
+    ledger: Ledger,
+    batch: OpenBatch,
+    refused: Iterable[Member] = (),
+    replays: Sequence[Member] = (),
+    forgotten: Iterable[Member] = (),
+    *,
+    is_search: bool = False,
+) -> None:
     """The result of a batch, as the pipeline writes it."""
     rejected = [(member.page, rejection(member.segment_id, "confirm")) for member in refused]
-    ledger.read(lambda db: batches.end_batch(db, batch, rejected, replays))
+    unknown = [ResultUnknown(member.segment_id, member.page, "forgotten") for member in forgotten]
+    ledger.read(lambda db: batches.end_batch(db, batch, rejected, replays, unknown=unknown, is_search=is_search))
 
 
 class Story:

@@ -15,15 +15,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from segsync.events import BatchSent, Event, PageDone, ProfileRejected, ProfileWithoutIdentifier, SentProfile
+from segsync.events import (
+    BatchSent,
+    Event,
+    PageDone,
+    ProfileRejected,
+    ProfileWithoutIdentifier,
+    ResultUnknown,
+    SentProfile,
+)
 from segsync.ledger import batches, recorder, rejections
-from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, PageKey
+from segsync.ledger.batches import FIRST_ATTEMPT, SECOND_ATTEMPT, PageKey
 from segsync.ledger.recorder import Recorder
 from segsync.models import Outcomes, Page
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
-from tests.support.ledgers import begin, open_ledger, outcomes_of, run_of
+from tests.support.ledgers import begin, open_ledger, outcomes_of, replays_of, run_of
 from tests.unit.ledger.steps import Place, end_batch, members_of, open_upserts, rejection, resume
 
+RESULTS = ["DONE", "FAILED", "unnamed", "forgotten"]
 KINDS = ["customer", "customer", "customer", "without", "rejected"]
 
 
@@ -35,6 +44,7 @@ class Upsert:
     attempt: int
     state: str = "open"
     refused: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     replays: list[Place] = field(default_factory=list)
 
 
@@ -93,7 +103,7 @@ class Histories(RuleBasedStateMachine):
             case BatchSent(_, profiles):
                 members = [(pipeline.page(each.page), each.segment_id) for each in profiles]
                 number = len(self.upserts) + 1
-                self.upserts[number] = Upsert(members, FIRST_ATTEMPT if self.is_listing else LAST_ATTEMPT)
+                self.upserts[number] = Upsert(members, FIRST_ATTEMPT if self.is_listing else SECOND_ATTEMPT)
                 self.outcomes.update(dict.fromkeys(members, number))
             case ProfileRejected(rejected, page):
                 self.outcomes[pipeline.page(page), rejected.segment_id] = "rejected"
@@ -117,6 +127,8 @@ class Histories(RuleBasedStateMachine):
             upsert = self.upserts[outcome]
             if upsert.state == "open":
                 return "sent"
+            if segment_id in upsert.unknown:
+                return "unknown"
             if segment_id not in {each for _, each in upsert.replays}:
                 return "rejected" if segment_id in upsert.refused else "confirmed"
             if upsert.state == "replay":
@@ -140,6 +152,7 @@ class Histories(RuleBasedStateMachine):
             sent=truth["sent"],
             without_identifier=truth["without"],
             rejected=truth["rejected"],
+            unknown=truth["unknown"],
             pending=truth["pending"],
         )
         assert run.done_pages == self.done_pages
@@ -198,7 +211,11 @@ class Histories(RuleBasedStateMachine):
             self.send_batch(0, size)
 
     @precondition(lambda self: self.is_alive and any(each.state == "open" for each in self.upserts.values()))
-    @rule(which=st.integers(0, 99), how=st.sampled_from(["DONE", "FAILED", "unnamed"]), refused=st.integers(0, 63))
+    @rule(
+        which=st.integers(0, 99),
+        how=st.sampled_from(["DONE", "FAILED", "unnamed", "forgotten"]),
+        refused=st.integers(0, 63),
+    )
     def read_result(self, which: int, how: str, refused: int) -> None:
         opened = open_upserts(self.ledger)
         assert [each.id for each in opened] == [n for n, each in self.upserts.items() if each.state == "open"]
@@ -206,22 +223,18 @@ class Histories(RuleBasedStateMachine):
         upsert, members = self.upserts[batch.id], members_of(self.ledger, batch.id)
         assert [(each.page, each.segment_id) for each in members] == upsert.members
         assert (batch.customers, batch.attempt) == (len(members), upsert.attempt)
-        if how == "FAILED":
-            named = [] if batch.attempt == FIRST_ATTEMPT else members
-        else:
-            named = [each for place, each in enumerate(members) if refused & 1 << place]
-        replays = [each for each in members if each not in named and how != "DONE"]
-        if batch.attempt == LAST_ATTEMPT and replays:
-            replays, named = [], members
-        end_batch(self.ledger, batch, named, replays)
-        upsert.refused = {each.segment_id for each in named}
+        named = [each for place, each in enumerate(members) if refused & 1 << place and how in ("DONE", "unnamed")]
+        replays = [each for each in members if each not in named and how in ("FAILED", "unnamed")]
+        unknown = members if how == "forgotten" else []
+        end_batch(self.ledger, batch, named, replays, unknown, is_search=how == "unnamed")
+        upsert.refused, upsert.unknown = ({each.segment_id for each in of} for of in (named, unknown))
         upsert.replays = [(each.page, each.segment_id) for each in replays]
         upsert.state = "replay" if replays else "closed"
 
     @precondition(lambda self: self.is_alive and self.pipeline.is_over)
     @rule()
     def replay_failed_upserts(self) -> None:
-        failed = self.ledger.read(partial(batches.replays, since=0)).get(self.run, [])
+        failed = replays_of(self.ledger)
         assert failed == [number for number, each in self.upserts.items() if each.state == "replay"]
         self.is_listing = False
         record = recorder.for_replays(self.ledger, self.run, failed, is_followed=True)
@@ -233,9 +246,26 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_alive and self.pipeline.is_over)
     @rule()
-    def retry_the_rejected(self) -> None:
-        ids = self.ledger.read(partial(rejections.rejected_profiles, run=self.run, after="", most=10_000))
-        assert ids == sorted(place[1] for place in self.done_places() if self.outcome_of(place) == "rejected")
+    def give_up_the_search(self) -> None:
+        for replay in self.ledger.read(partial(batches.replays, since=0)):
+            results = [
+                ResultUnknown(each.segment_id, each.page, "too many calls")
+                for each in members_of(self.ledger, replay.batch)
+                if each.counts
+            ]
+            self.ledger.read(partial(batches.give_up, replay=replay, results=results))
+            upsert = self.upserts[replay.batch]
+            upsert.unknown |= {segment_id for _, segment_id in upsert.replays}
+            upsert.replays, upsert.state = [], "closed"
+
+    @precondition(lambda self: self.is_alive and self.pipeline.is_over)
+    @rule(outcome=st.sampled_from(["rejected", "unknown"]))
+    def retry(self, outcome: str) -> None:
+        """Retry the profiles that are rejected, or those whose result is unknown."""
+        kind = rejections.IS_REJECTED if outcome == "rejected" else rejections.IS_UNKNOWN
+        question = partial(rejections.rejected_profiles, run=self.run, after="", most=10_000, kind=kind)
+        ids = self.ledger.read(question)
+        assert ids == sorted(place[1] for place in self.done_places() if self.outcome_of(place) == outcome)
         self.is_listing = False
         self.pipeline = Pipeline(
             self.emit, recorder.for_retry(self.ledger, self.run, is_followed=True), lambda _: PageKey.retry()

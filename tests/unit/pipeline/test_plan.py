@@ -255,13 +255,12 @@ def test_a_retry_leaves_out_profiles_on_a_page_that_a_resume_repeats(ledger: Led
 
 def replay(ledger: Ledger, since: int) -> None:
     """Replay all failed upserts of the runs from `since` on; all of them succeed."""
-    for run, failed in ledger.read(partial(batches.replays, since=since)).items():
-        replays = recorder.for_replays(ledger, run, failed, is_followed=True)
-        for number, batch in enumerate(failed, 1):
-            members = ledger.read(partial(batches.members_of, batch=batch))
-            sent = [SentProfile(number, each.segment_id, each.segment_id) for each in members if each.counts]
-            replays.record(BatchSent(f"aa_replay_{batch}", tuple(sent)))
-            replays.record(PageDone(number, "", None, Outcomes(sent=len(sent))))
+    for replay in ledger.read(partial(batches.replays, since=since)):
+        record = recorder.for_replays(ledger, replay.run, [replay.batch], is_followed=True).record
+        members = ledger.read(partial(batches.members_of, batch=replay.batch))
+        sent = [SentProfile(1, each.segment_id, each.segment_id) for each in members if each.counts]
+        record(BatchSent(f"aa_replay_{replay.batch}", tuple(sent)))
+        record(PageDone(1, "", None, Outcomes(sent=len(sent))))
 
 
 def test_what_a_crashed_run_did_beyond_its_done_pages_counts_once_no_resume_can_repeat_it(

@@ -21,7 +21,9 @@ from segsync.events import (
     SentProfile,
 )
 from segsync.ledger import batches, recorder
+from segsync.ledger.batches import SECOND_ATTEMPT
 from segsync.ledger.database import Ledger
+from segsync.ledger.result_writer import ResultWriter
 from segsync.models import CallLimit, Outcomes, Rejection
 from segsync.pipeline.results import ResultReader
 from segsync.report.counters import Counters
@@ -57,11 +59,12 @@ class Scene:
         """Begin a process, to which all that was sent is of an earlier one."""
         self.events: list[Event] = []
         self.counters = Counters(str(self.pages), outcomes_of(self.ledger, self.run))
+        self.writer = ResultWriter(self.ledger, lambda _run: self.emit)
         self.reader = ResultReader(
             voucherify or self.voucherify,
             self.ledger,
             since=self.run,
-            on_event_of=lambda _run: self.emit,
+            writer=self.writer,
             patience_seconds=self.patience_seconds,
         )
 
@@ -82,14 +85,16 @@ class Scene:
 
     def replay(self, result: Callable[[list[str]], UpsertResult | None]) -> None:
         """Replay what is pending, in upserts with these results."""
-        numbers = self.ledger.read(partial(batches.replays, since=0)).get(self.run, [])
-        record = recorder.for_replays(self.ledger, self.run, numbers, is_followed=True).record
-        for number, batch in enumerate(numbers, 1):
-            members = self.ledger.read(partial(batches.members_of, batch=batch))
+        for replay in self.ledger.read(partial(batches.replays, since=0)):
+            attempt = max(replay.attempt, SECOND_ATTEMPT)
+            record = recorder.for_replays(
+                self.ledger, self.run, [replay.batch], attempt=attempt, is_followed=True
+            ).record
+            members = self.ledger.read(partial(batches.members_of, batch=replay.batch))
             ids = [each.segment_id.removeprefix("use_") for each in members if each.counts]
             self.emit(PageReplayed(len(ids), is_retry=False))
-            self._send(record, number, ids, result(ids))
-            record(PageDone(number, "", None, Outcomes(sent=len(ids))))
+            self._send(record, 1, ids, result(ids))
+            record(PageDone(1, "", None, Outcomes(sent=len(ids))))
 
     def _send(self, record: OnEvent, page: int, ids: Sequence[str], result: UpsertResult | None) -> None:
         self.actions += 1
@@ -98,7 +103,7 @@ class Scene:
         event = BatchSent(action_id, tuple(SentProfile(page, f"use_{each}", each) for each in ids))
         record(event)
         self.emit(event)
-        self.reader.remember(event)
+        self.writer.remember(event)
 
     async def begin(self) -> None:
         """Begin the process, so that what is sent from here on is of this one."""

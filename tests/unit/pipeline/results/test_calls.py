@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from segsync.connectors.base import ActionStatus, UpsertResult
 from segsync.models import Outcomes
 from tests.support.ledgers import done, failed, not_ended
 from tests.unit.pipeline.results.scene import Scene, until
@@ -70,3 +71,57 @@ async def test_one_that_is_stuck_and_too_old_for_the_listing_costs_few_calls(sce
     following.cancel()
     calls = Counter(scene.voucherify.calls)
     assert calls.total() <= 3 * calls["listing"]
+
+
+# --- a listing that says who succeeded ------------------------------------------------------------------------
+
+
+def success(_action_id: str, result: UpsertResult) -> ActionStatus:
+    return ActionStatus(result.status, result.status == "DONE")
+
+
+def single(scene: Scene) -> list[str]:
+    """The calls for one action."""
+    return [call for call in scene.voucherify.calls if call != "listing"]
+
+
+async def test_a_listing_that_says_success_saves_the_calls_for_single_actions(scene: Scene) -> None:
+    scene.voucherify.listed = success
+    for _ in range(100):
+        scene.send(2, done(2))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=200)
+    assert single(scene) == [*(f"aa_{number}" for number in range(1, 11)), "aa_100"]
+
+
+async def test_one_in_a_hundred_of_them_is_read_singly_too(scene: Scene) -> None:
+    scene.voucherify.listed = success
+    for _ in range(4):
+        for _ in range(100):
+            scene.send(1, done(1))
+        await scene.follow()
+    assert single(scene)[10:] == ["aa_100", "aa_200", "aa_300", "aa_400"]
+
+
+@pytest.mark.parametrize("truth", [done(2, ["c1-0"]), failed(), not_ended()], ids=["refused", "FAILED", "open"])
+async def test_a_listing_that_contradicts_a_single_result_is_not_believed_again(
+    scene: Scene, truth: UpsertResult
+) -> None:
+    scene.voucherify.listed = lambda *_: ActionStatus("DONE", is_success=True)
+    scene.send(2, truth)
+    for _ in range(49):
+        scene.send(2, done(2))
+    following = asyncio.ensure_future(scene.follow())
+    await until(lambda: len(scene.ended) >= 49)
+    scene.voucherify.results["aa_1"] = truth if truth.has_ended else done(2)
+    await following
+    assert {*single(scene)} == {f"aa_{number}" for number in range(1, 51)}
+
+
+async def test_what_the_listing_does_not_call_a_success_is_read_singly(scene: Scene) -> None:
+    scene.voucherify.listed = lambda action_id, result: ActionStatus(result.status, action_id != "aa_40")
+    for number in range(1, 51):
+        scene.send(2, done(2, [f"c{number}-0"]) if number == 40 else done(2))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=99, rejected=1)
+    assert "aa_40" in single(scene)

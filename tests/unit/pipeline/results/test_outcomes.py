@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 
-from segsync.connectors.base import UpsertResult
+from segsync.connectors.base import RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.errors import AnswerError, CallError, RefusedError, StopError, TransientError
-from segsync.events import ActionEnded, ProfileRejected
+from segsync.events import ActionEnded, ProfileRejected, ResultUnknown
 from segsync.ledger import batches
+from segsync.ledger.batches import SEARCH_ATTEMPT
 from segsync.ledger.database import Ledger
 from segsync.models import Outcomes, Rejection
+from segsync.pipeline import results
 from segsync.pipeline.results import FAILED_IN_A_ROW
 from tests.support.ledgers import REASON, done, failed, not_ended
 from tests.support.scripted import Script, answer, client_to
-from tests.unit.pipeline.results.scene import Scene
+from tests.unit.pipeline.results.scene import Scene, until
 
 # --- DONE -----------------------------------------------------------------------------------------------------
 
@@ -79,7 +81,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("error", UNREADABLE, ids=lambda error: type(error).__name__)
-async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_replayed_once(
+async def test_where_a_report_cannot_be_read_nobody_is_called_rejected_whom_nobody_named(
     scene: Scene, error: CallError
 ) -> None:
     ids = scene.send(100, None)
@@ -90,10 +92,82 @@ async def test_where_a_report_cannot_be_read_those_who_are_not_named_are_replaye
     assert scene.rejected == ids[:10]
     scene.replay(lambda again: done(90, again[:20], listed=0, reports=("https://files/1",)))
     await scene.follow()
-    assert scene.outcomes == Outcomes(rejected=100)
-    assert scene.rejected == ids
-    assert scene.rejections[-1].reason.startswith("Voucherify refused 20 of 90 customers and does not say which")
+    assert scene.outcomes == Outcomes(rejected=10, pending=90)
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=lambda error: type(error).__name__)
+async def test_one_that_is_alone_is_rejected_with_what_is_known(scene: Scene, error: CallError) -> None:
+    [source_id] = scene.send(1, None)
+    scene.voucherify.reports = {"https://files/1": error}
+    scene.voucherify.results["aa_1"] = done(1, [source_id], listed=0, reports=("https://files/1",))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=1)
+    assert scene.rejections[-1].reason.startswith("Voucherify refused the customer and does not say why")
     assert error.message in scene.rejections[-1].reason
+
+
+# --- the names that a result gives ----------------------------------------------------------------------------
+
+
+async def test_a_report_that_names_more_customers_than_failed_names_nobody(scene: Scene) -> None:
+    ids = scene.send(100, None)
+    scene.voucherify.results["aa_1"] = done(100, ids[:1], listed=0, reports=("https://files/1",))
+    scene.voucherify.reports = {"https://files/1": ids}
+    await scene.follow()
+    assert scene.outcomes == Outcomes(pending=100)
+
+
+async def test_errors_that_name_more_customers_than_failed_name_nobody(scene: Scene) -> None:
+    ids = scene.send(10, None)
+    refused = tuple(RefusedCustomer(each, REASON) for each in ids[:5])
+    scene.voucherify.results["aa_1"] = UpsertResult("DONE", False, 9, 1, refused, (), None)
+    await scene.follow()
+    assert scene.outcomes == Outcomes(pending=10)
+
+
+async def test_errors_keep_their_word_where_the_report_names_too_many(scene: Scene) -> None:
+    ids = scene.send(10, None)
+    scene.voucherify.results["aa_1"] = done(10, ids[:2], listed=1, reports=("https://files/1",))
+    scene.voucherify.reports = {"https://files/1": ids}
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=1, pending=9)
+    assert scene.rejected == ids[:1]
+
+
+@pytest.mark.parametrize("returned", ["ada@example.com", " Ada@Example.com\t", "ADA@EXAMPLE.COM"])
+async def test_an_id_that_comes_back_trimmed_or_in_lower_case_is_known(scene: Scene, returned: str) -> None:
+    scene.send([" Ada@Example.com", "ben@example.com"], done(2, [returned]))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=1, rejected=1)
+    assert [each.segment_id for each in scene.rejections] == ["use_ Ada@Example.com"]
+
+
+async def test_an_id_that_could_be_two_customers_names_neither(scene: Scene) -> None:
+    scene.send(["Ada", "ADA", "ben"], done(3, ["ada"]))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(pending=3)
+
+
+async def test_an_id_that_is_exactly_one_customers_names_that_one(scene: Scene) -> None:
+    scene.send(["Ada", "ADA", "ben"], done(3, ["ADA"]))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=2, rejected=1)
+    assert scene.rejected == ["ADA"]
+
+
+async def test_one_customer_named_twice_counts_once(scene: Scene) -> None:
+    ids = scene.send(10, None)
+    refused = (RefusedCustomer(ids[0], REASON), RefusedCustomer(f" {ids[0]}", "the same"))
+    scene.voucherify.results["aa_1"] = UpsertResult("DONE", False, 8, 2, refused, (), None)
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=1, pending=9)
+
+
+async def test_a_customer_that_no_count_calls_failed_is_not_called_rejected(scene: Scene) -> None:
+    scene.send(1, UpsertResult("DONE", False, 0, 0, (), (), None))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(unknown=1)
+    assert scene.rejections == []
 
 
 async def test_replayed_customers_that_succeed_are_confirmed(scene: Scene) -> None:
@@ -130,34 +204,36 @@ async def test_an_error_about_somebody_else_does_not_hide_that_somebody_was_refu
     assert scene.outcomes == Outcomes(pending=10)
 
 
-# --- FAILED, and not known ------------------------------------------------------------------------------------
-
-GONE = [(failed, "FAILED in Voucherify"), (lambda: None, "is not known to Voucherify")]
+# --- FAILED ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
-async def test_a_failed_action_is_replayed_once_and_its_customers_are_rejected_then(
-    scene: Scene, result: Callable[[], UpsertResult | None], reason: str
-) -> None:
-    ids = scene.send(5, result())
+async def test_a_failed_action_is_sent_once_more_and_then_searched(scene: Scene) -> None:
+    ids = scene.send(5, failed())
     await scene.follow()
     assert (scene.outcomes, scene.rejections) == (Outcomes(pending=5), [])
-    scene.replay(lambda _: result())
+    scene.replay(lambda _: failed())
     await scene.follow()
-    assert scene.outcomes == Outcomes(rejected=5)
+    assert (scene.outcomes, scene.rejections) == (Outcomes(pending=5), [])
+    [replay] = scene.ledger.read(partial(batches.replays, since=0))
+    assert (replay.attempt, replay.customers) == (SEARCH_ATTEMPT, len(ids))
+
+
+async def test_a_customer_that_is_alone_in_a_failed_action_twice_is_rejected(scene: Scene) -> None:
+    [source_id] = scene.send(1, failed())
+    await scene.follow()
+    scene.replay(lambda _: failed())
+    await scene.follow()
+    assert scene.outcomes == Outcomes(rejected=1)
     assert scene.rejections == [
-        Rejection(f"use_{each}", each, "confirm", f"the bulk upsert aa_2 {reason}", "aa_2") for each in ids
+        Rejection(f"use_{source_id}", source_id, "confirm", "the bulk upsert aa_2 FAILED in Voucherify", "aa_2")
     ]
-    assert scene.ledger.read(partial(batches.replays, since=0)) == {}
+    assert scene.ledger.read(partial(batches.replays, since=0)) == []
 
 
-@pytest.mark.parametrize(("result", "reason"), GONE, ids=["FAILED", "404"])
-async def test_many_of_them_in_a_row_stop_the_import(
-    scene: Scene, result: Callable[[], UpsertResult | None], reason: str
-) -> None:
+async def test_many_of_them_in_a_row_stop_the_import(scene: Scene) -> None:
     for _ in range(FAILED_IN_A_ROW + 5):
-        scene.send(2, result())
-    with pytest.raises(StopError, match=rf"^25 bulk upserts in a row failed \(the bulk upsert aa_25 {reason}\)"):
+        scene.send(2, failed())
+    with pytest.raises(StopError, match=r"^25 bulk upserts in a row failed \(the bulk upsert aa_25 FAILED"):
         await scene.follow()
     assert scene.outcomes == Outcomes(sent=10, pending=50)
     assert scene.rejections == []
@@ -179,6 +255,44 @@ async def test_what_failed_while_no_import_ran_does_not_stop_the_next_one(scene:
     scene.begin_process()
     await scene.follow()
     assert scene.outcomes == Outcomes(pending=60)
+
+
+# --- not known to Voucherify ----------------------------------------------------------------------------------
+
+
+async def test_the_result_of_an_action_that_is_forgotten_for_good_is_unknown(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "YOUNG_SECONDS", 0.0)
+    scene.send(5, None)
+    await scene.follow()
+    assert scene.outcomes == Outcomes(unknown=5)
+    assert scene.rejections == []
+    unknown = [event for event in scene.events if isinstance(event, ResultUnknown)]
+    assert {event.reason for event in unknown} == {"Voucherify does not know the bulk upsert aa_1 any more"}
+    assert scene.open_upserts() == 0
+
+
+async def test_an_action_that_was_accepted_a_moment_ago_is_not_known_yet(scene: Scene) -> None:
+    scene.send(5, None)
+    following = asyncio.ensure_future(scene.follow())
+    await until(lambda: scene.voucherify.calls.count("aa_1") >= 5)
+    assert scene.outcomes == Outcomes(sent=5)
+    scene.voucherify.results["aa_1"] = done(5)
+    await following
+    assert scene.outcomes == Outcomes(confirmed=5)
+
+
+async def test_one_of_an_earlier_process_is_as_old_as_its_upsert(ledger: Ledger) -> None:
+    scene = Scene(ledger)
+    scene.send(2, None)
+    scene.send(3, None)
+    ago = datetime.now(UTC) - timedelta(seconds=301)
+    ledger.read(lambda db: db.execute("UPDATE batches SET sent_at = ? WHERE id = 1", (ago.isoformat(),)))
+    following = asyncio.ensure_future(scene.follow())
+    await until(lambda: scene.voucherify.calls.count("aa_2") >= 5)
+    assert scene.outcomes == Outcomes(sent=3, unknown=2)
+    following.cancel()
 
 
 # --- privacy --------------------------------------------------------------------------------------------------

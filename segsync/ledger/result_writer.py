@@ -1,0 +1,88 @@
+"""Writes the results of bulk upserts into the ledger, behind the events that write the lists."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected, ResultUnknown
+from segsync.ledger import batches
+from segsync.ledger.batches import Member, OpenBatch, Replay
+from segsync.ledger.database import Ledger
+from segsync.models import Rejection
+
+REMEMBERED_BATCHES = 20
+"""The last batches, whose source ids a rejection can name: memory must not grow with the open results."""
+
+
+class ResultWriter:
+    """Ends batches in the ledger. `on_event_of` gives the callback for the events of a run."""
+
+    def __init__(self, ledger: Ledger, on_event_of: Callable[[int], OnEvent]) -> None:
+        self._ledger = ledger
+        self._on_event_of = on_event_of
+        self._source_ids: OrderedDict[str, dict[str, str]] = OrderedDict()
+
+    def remember(self, event: Event) -> None:
+        """Keep the source ids of the last batches: a rejection names them, and the ledger does not hold them."""
+        if isinstance(event, BatchSent):
+            self._source_ids[event.action_id] = {each.segment_id: each.source_id for each in event.profiles}
+            if len(self._source_ids) > REMEMBERED_BATCHES:
+                self._source_ids.popitem(last=False)
+
+    async def members(self, batch: int) -> list[Member]:
+        """Who is in a batch that is open or to be replayed."""
+        return await self._ledger.ask(partial(batches.members_of, batch=batch))
+
+    def rejections(
+        self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None
+    ) -> list[tuple[int, Rejection]]:
+        """A rejection for each of these members, with the key of its page."""
+        known = self._source_ids.get(batch.action_id, {})
+        return [
+            (member.page, Rejection(member.segment_id, known.get(member.segment_id), "confirm", reason, request_id))
+            for member in members
+        ]
+
+    def end(
+        self,
+        batch: OpenBatch,
+        request_id: str | None,
+        *,
+        rejections: Sequence[tuple[int, Rejection]] = (),
+        replayed: Sequence[Member] = (),
+        unknown: Sequence[ResultUnknown] = (),
+        is_search: bool = False,
+    ) -> None:
+        """End a batch: the members that are not in one of these are confirmed.
+
+        A replay that `is_search` is to find who was refused. `request_id` is what support asks for.
+        """
+        on_event = self._on_event_of(batch.run)
+        for page, rejection in rejections:
+            on_event(ProfileRejected(rejection, page))
+        for result in unknown:
+            on_event(result)
+        rejected, confirmed = len(rejections), batch.customers - len(rejections) - len(replayed) - len(unknown)
+        on_event(ActionEnded(batch.action_id, batch.customers, confirmed, rejected, request_id, len(unknown)))
+        self._ledger.write(
+            partial(
+                batches.end_batch,
+                batch=batch,
+                rejections=rejections,
+                again=replayed,
+                unknown=unknown,
+                is_search=is_search,
+            )
+        )
+        self._source_ids.pop(batch.action_id, None)
+
+    async def give_up(self, replays: Sequence[Replay], reason: str) -> None:
+        """End batches that are not replayed any more: the results of their customers stay unknown."""
+        for replay in replays:
+            members = await self.members(replay.batch)
+            unknown = [ResultUnknown(each.segment_id, each.page, reason) for each in members if each.counts]
+            for result in unknown:
+                self._on_event_of(replay.run)(result)
+            self._ledger.write(partial(batches.give_up, replay=replay, results=unknown))
