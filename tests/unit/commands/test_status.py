@@ -13,7 +13,7 @@ import pytest
 
 from segsync.commands.status import REASONS_SHOWN, RunStatus, print_status, read_status
 from segsync.errors import LedgerError
-from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
+from segsync.events import BatchSent, PageDone, ProfileRejected, ResultUnknown, SentProfile
 from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
@@ -37,6 +37,7 @@ def play(
     pending: int = 0,
     without_identifier: int = 0,
     rejected: int = 0,
+    unknown: int = 0,
     reason: Callable[[int], str] = lambda _number: "answered 404",
     error: str | None = None,
 ) -> int:
@@ -44,7 +45,7 @@ def play(
     run = begin(ledger, offset)
     record = recorder.for_listing(ledger, run, done_pages=0, is_followed=True).record
     number = 0
-    for what, customers in (("confirmed", confirmed), ("sent", sent), ("pending", pending)):
+    for what, customers in (("confirmed", confirmed), ("sent", sent), ("pending", pending), ("unknown", unknown)):
         if customers:
             profiles = [SentProfile(1, f"use_{number + i}", f"{number + i}@example.com") for i in range(customers)]
             number += customers
@@ -57,8 +58,11 @@ def play(
     def end(db: Connection) -> None:
         for batch in batches.open_upserts(db, run, 10):
             if not batch.action_id.endswith("sent"):
-                again = batches.members_of(db, batch.id) if batch.action_id.endswith("pending") else []
-                batches.end_batch(db, batch, [], again)
+                members = batches.members_of(db, batch.id)
+                again = members if batch.action_id.endswith("pending") else []
+                forgotten = members if batch.action_id.endswith("unknown") else []
+                results = [ResultUnknown(each.segment_id, each.page, "is not known any more") for each in forgotten]
+                batches.end_batch(db, batch, [], again, unknown=results)
         if state:
             runs.end_run(db, run, state, error)
 
@@ -148,6 +152,20 @@ def test_the_json_of_a_ledger_without_runs_is_no_error(path: Path, capsys: pytes
     assert status["next_command"] == "python -m segsync"
 
 
+def test_unknown_results_are_counted_and_explained_apart_from_rejections(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, confirmed=9, rejected=2, unknown=5)
+    status = read_status(path)
+    assert status.runs[0].outcomes == Outcomes(confirmed=9, rejected=2, unknown=5)
+    assert [(each.reason, each.profiles) for each in status.unknown] == [("is not known any more", 5)]
+    assert [(each.reason, each.profiles) for each in status.rejections] == [("answered 404", 2)]
+    shown = " ".join(printed(path, capsys).split())
+    assert "Result unknown 5 sent; whether it was written is unknown" in shown
+    assert re.search("Result unknown Profiles Stage Reason .*5 confirm is not known any more", shown)
+
+
 # --- states and what to do next -------------------------------------------------------------------------------
 
 
@@ -193,6 +211,8 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
         ({"confirmed": 9, "sent": 1}, "done", "sent but not confirmed.*--resume"),
         ({"confirmed": 9, "pending": 1}, "done", "--resume"),
         ({"confirmed": 9, "rejected": 1}, "done", "After fixing the causes, run:.*--retry-rejected"),
+        ({"confirmed": 9, "unknown": 1}, "done", "To send them again, which does no harm, run:.*--retry-rejected"),
+        ({"confirmed": 9, "rejected": 1, "unknown": 1}, "done", "After fixing the causes, run:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
         ({"confirmed": 9}, "limited", "The profiles of --limit are done. To import the rest, run: .*--resume"),
         ({"confirmed": 9}, "interrupted", "To resume, run: .*--resume"),

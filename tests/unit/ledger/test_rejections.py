@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.errors import OutputError
+from segsync.events import ResultUnknown
 from segsync.ledger import rejections
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
@@ -132,3 +133,13 @@ async def test_a_ledger_that_could_not_be_written_can_still_be_asked(ledger: Led
     with pytest.raises(OutputError):
         ledger.read(full)
     assert await read_groups(ledger, (RUN,)) == (RejectionGroup("read", NOT_FOUND, 1),)
+
+
+def test_unknown_results_and_duplicates_are_no_rejections(ledger: Ledger) -> None:
+    reject(ledger, "use_1", NOT_FOUND)
+    result = ResultUnknown("use_2", 1, "forgotten", "req_2")
+    ledger.read(lambda db: rejections.add_unknown(db, RUN, 1, result))
+    [rejected] = grouped(ledger)
+    assert (rejected.reason, rejected.profiles) == (NOT_FOUND, 1)
+    unknown = ledger.read(lambda db: groups(db, (RUN,), rejections.IS_UNKNOWN, most_ids=5))
+    assert unknown == (RejectionGroup("confirm", "forgotten", 1, ("use_2",)),)

@@ -87,6 +87,22 @@ def test_reasons_are_counted_with_what_to_do_about_them() -> None:
     assert "birthdate 1,200 It is not a date" in text
 
 
+def test_unknown_results_are_a_section_of_their_own_with_what_to_do() -> None:
+    outcomes = Outcomes(confirmed=4_000, rejected=100, unknown=30, duplicate=2)
+    unknown = (RejectionGroup("confirm", "Voucherify does not know the bulk upsert … any more", 30, ("use_7",)),)
+    text = sentences(page(outcomes=outcomes, unknown=unknown))
+    assert "Result unknown Sent; whether they were written is unknown. 30" in text
+    assert "Duplicate identifier Another profile has the same identifier; its values were sent. 2" in text
+    assert "Result unknown: 30 Voucherify accepted these customers, and does not say whether it wrote them" in text
+    assert "30 × Voucherify does not know the bulk upsert … any more Some ids: use_7" in text
+    assert "Result unknown" not in sentences(page())
+
+
+def test_a_page_with_unknown_results_does_not_say_that_all_is_well() -> None:
+    html = page(outcomes=Outcomes(confirmed=4_000, unknown=30), rejections=())
+    assert "Done, with unknown results" in sentences(html)
+
+
 def test_it_says_how_fast_it_went_and_when_it_stood_still() -> None:
     text = sentences(page())
     assert "Time 0:01:40" in text
