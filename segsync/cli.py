@@ -203,6 +203,7 @@ def sandbox_command(
     seed: Annotated[int, _option("Same seed, same profiles.")] = 1,
     identifier: Annotated[str, _option("External id type that customers are known by.")] = "user_id",
     anonymous: Annotated[float, _option("Share of profiles without it.", min=0, max=1)] = 0.15,
+    messy: Annotated[bool, typer.Option("--messy", help="Traits of every kind, most of them odd.")] = False,
     identifier_trait: Annotated[float, _option("Share of the others with it as a trait.", min=0, max=1)] = 0.0,
     segment_requests_per_second: Annotated[
         int, _option("Segment's limit; 0 for none.", None, "--requests-per-second", min=0)

@@ -24,9 +24,10 @@ def sizes(*, is_quick: bool) -> tuple[int, ...]:
 
 
 def unlimited(profiles: int) -> SandboxOptions:
-    """A space of customers without anonymous profiles, limits and latency."""
+    """A messy space of customers without anonymous profiles, limits and latency."""
     return SandboxOptions(
         profiles=profiles,
+        messy=True,
         anonymous=0.0,
         latency_ms=0.0,
         segment_requests_per_second=0,

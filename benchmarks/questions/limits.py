@@ -53,6 +53,7 @@ class Scenario(Struct, frozen=True):
     def options(self) -> SandboxOptions:
         return SandboxOptions(
             profiles=self.profiles,
+            messy=True,
             anonymous=self.anonymous,
             latency_ms=self.latency_ms,
             segment_requests_per_second=self.calls_per_second,

@@ -22,7 +22,8 @@ class SandboxOptions(Struct, frozen=True):
     """The space, the two services' limits, and what goes wrong.
 
     `anonymous` is the share of profiles without the identifier, `missing` of those that are listed but
-    answered 404 afterwards. `identifier_trait` is the share of those with the identifier that carry it as a
+    answered 404 afterwards. A few of those with the identifier have an odd trait; in a `messy` space most have, and
+    some have two identifiers. `identifier_trait` is the share of those with the identifier that carry it as a
     trait of that name too; where it is not 0, no other profile has such a trait. With `crowded` some have more
     external ids than one call gives, the identifier beyond them. Voucherify answers 400 to a request
     with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed
@@ -36,6 +37,7 @@ class SandboxOptions(Struct, frozen=True):
     seed: int = 1
     identifier: str = "user_id"
     anonymous: float = 0.15
+    messy: bool = False
     missing: float = 0.0
     identifier_trait: float = 0.0
     crowded: bool = True

@@ -1,12 +1,12 @@
-"""A space of invented people, the same for the same seed, in every shape that the mapping rules name.
+"""A space of invented people, the same for the same seed, in the shapes that the mapping rules name.
 
-Each shape is a function that gives the traits of a profile and, written down beside them, the attributes
-that its customer must have: these and no others.
+Each shape is a function that gives the traits of a profile and, written down beside them, the attributes that its
+customer must have: these and no others. In a messy space all shapes are equally frequent; else the odd ones are rare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -37,6 +37,9 @@ PLACES: Final = (
     ("東京", "東京都", "神南1丁目", "JP", "150-0041"),
     ("Springfield", "IL", "742 Evergreen Terrace", "US", "62704"),
 )
+
+ODD_SHARE: Final = 0.03
+"""The profiles with an odd trait in a space that is not messy."""
 
 ATTRIBUTES_OF_TRAITS: Final = ("name", "email", "description", "phone")
 """Traits that become an attribute of the same name as they are."""
@@ -85,12 +88,12 @@ class Space:
         random = Random(f"{self._options.seed}/{index}")
         is_anonymous = random.random() < self._options.anonymous
         source_ids = [] if is_anonymous else [random.choice(_SOURCE_IDS)(index)]
-        if source_ids and random.random() < 0.1:
+        if source_ids and random.random() < 0.1 and self._options.messy:
             source_ids.append(f"former-{index}")  # the first that Segment lists is the one that counts
         traits: Traits = {}
         attributes: Attributes = {}
-        for shapes in _SHAPES:
-            random.choice(shapes)(random, traits, attributes)
+        for shape in self._shapes(random, index):
+            shape(random, traits, attributes)
         for number in range(random.choice(_UNRELATED)):
             traits[f"computed_trait_{number}"] = random.choice((number, f"value {number}", True, [number], None))
         if self._options.identifier_trait:
@@ -106,6 +109,13 @@ class Space:
             {name: traits[name] for name in names},
             customer,
         )
+
+    def _shapes(self, random: Random, index: int) -> Iterator[Shape]:
+        """One of each group, chosen one after the other, since each takes its own random numbers."""
+        if self._options.messy:
+            return (random.choice(shapes) for shapes in _SHAPES)
+        odd = random.choice(_ODD) if self.draw("odd", index) < ODD_SHARE else None
+        return (odd if odd in shapes else random.choice(clean) for shapes, clean in zip(_SHAPES, _CLEAN, strict=True))
 
     def _set_identifier_trait(self, index: int, source_ids: list[str], traits: Traits, attributes: Attributes) -> None:
         name = self._options.identifier
@@ -329,3 +339,16 @@ _SHAPES: Final[tuple[tuple[Shape, ...], ...]] = (
     (_birthdate, _birthdate, _birthdate_with_time, _invalid_birthdate, _nothing, _nothing),
     (_metadata, _metadata, _text_as_metadata, _nothing),
 )
+
+_ODD: Final[tuple[Shape, ...]] = (
+    _number_as_name,
+    _list_as_name,
+    _number_as_phone,
+    _object_as_email,
+    _list_as_address,
+    _text_as_address,
+    _invalid_birthdate,
+    _text_as_metadata,
+)
+
+_CLEAN: Final = tuple(tuple(shape for shape in shapes if shape not in _ODD) for shapes in _SHAPES)

@@ -41,8 +41,9 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def fast(profiles: int = 500, **options: object) -> SandboxOptions:
-    """A sandbox without limits that answers at once, and whose actions end at once."""
+    """A messy sandbox without limits that answers at once, and whose actions end at once."""
     defaults = {
+        "messy": True,
         "segment_requests_per_second": 0,
         "voucherify_requests_per_minute": 0,
         "latency_ms": 1.0,

@@ -16,6 +16,7 @@ def test_the_sandbox_flag_needs_no_account_and_ends_with_counts_that_match(segsy
     assert run.code == 0, run.stderr
     assert run.row("Profiles listed") == 500
     assert run.row("Customers confirmed") + run.row("Without identifier") == 500
+    assert 0 < run.row("Warnings") < 25, "a first run is not to be a list of warnings"
     assert "that matches" in run.stdout
 
 
@@ -193,7 +194,7 @@ def test_the_files_of_a_real_import_are_safe_from_the_sandbox_and_from_a_failed_
     assert segsync(sandbox=sandbox, SEGMENT_ACCESS_TOKEN="wrong").code == 2
     assert segsync("--sandbox", "--limit", "20").code == 0
     assert segsync.lines("rejected-profiles.csv") == before
-    assert segsync.lines("segsync-sandbox/profiles-with-warnings.csv")
+    assert segsync.lines("segsync-sandbox/profiles-without-identifier.txt")
 
 
 def test_a_file_where_the_sandbox_wants_its_folder_is_named(segsync: Segsync) -> None:

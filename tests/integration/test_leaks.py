@@ -66,6 +66,7 @@ def without_source_ids(rejected: str) -> str:
 
 TROUBLE = SandboxOptions(
     profiles=120,
+    messy=True,
     missing=0.05,
     refused_at_once=0.03,
     refused_later=0.1,

@@ -161,7 +161,7 @@ def test_examples_import_public_names_alone(page: str) -> None:
 
 
 def test_the_check_that_is_shown_is_what_the_program_prints(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    sandbox = start_sandbox(SandboxOptions(latency_ms=1.0))
+    sandbox = start_sandbox(SandboxOptions(messy=True, latency_ms=1.0))
     run = segsync("check", "--profiles", "400000", sandbox=sandbox, **sandbox.connection, COLUMNS="80")
     printed = "".join(f"{line.rstrip()}\n" for line in run.stdout.splitlines())
     shown = guides.blocks(guides.section(guides.OPERATORS, "Look first, then rehearse"), "text")

@@ -26,11 +26,13 @@ SEGMENT_HEADERS = basic(ACCESS_TOKEN)
 VOUCHERIFY_HEADERS = {"X-App-Id": APPLICATION_ID, "X-App-Token": SECRET_KEY}
 BULK = "/v1/customers/bulk/async"
 
-QUICK = SandboxOptions(latency_ms=0, action_seconds=0, segment_requests_per_second=0, voucherify_requests_per_minute=0)
+QUICK = SandboxOptions(
+    messy=True, latency_ms=0, action_seconds=0, segment_requests_per_second=0, voucherify_requests_per_minute=0
+)
 
 
 def quick(**changes: Any) -> SandboxOptions:
-    """Options of a sandbox without any wait, but with these changes."""
+    """Options of a sandbox of every shape and without any wait, but with these changes."""
     return msgspec.structs.replace(QUICK, **changes)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
+from segsync.mapping.customer import to_customer
+from segsync.models import Profile
 from segsync.sandbox.options import SandboxOptions
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.sandbox.clients import quick
@@ -135,6 +139,45 @@ def test_some_profiles_have_more_traits_than_the_200_of_a_call(profiles: list[Sa
 def test_the_traits_that_matter_can_be_beyond_the_first_200(profiles: list[SandboxProfile]) -> None:
     wide = [list(profile.traits) for profile in profiles if len(profile.traits) > 200 and "name" in profile.traits]
     assert max(names.index("name") for names in wide) >= 200
+
+
+# --- a clean space, and a messy one -------------------------------------------------------------------
+
+
+def _warned_of(profiles: list[SandboxProfile]) -> list[str]:
+    """The traits that the product warns of."""
+    found: list[str] = []
+    for profile in profiles:
+        if profile.customer:
+            read = Profile(profile.segment_id, profile.customer["source_id"], profile.traits)
+            to_customer(read, lambda trait, _: found.append(trait))
+    return found
+
+
+def test_a_space_is_clean_but_for_a_few_odd_profiles() -> None:
+    profiles = _profiles(Space(SandboxOptions(profiles=2000)))
+    with_identifier = [profile for profile in profiles if profile.customer]
+    assert 0.82 < len(with_identifier) / len(profiles) < 0.88
+    warned_of = _warned_of(profiles)
+    assert 0.01 < len(warned_of) / len(with_identifier) < 0.04
+    assert set(warned_of) >= {"birthdate", "metadata", "name"}, "odd in more than one way"
+    assert {len(_identifiers(profile)) for profile in with_identifier} == {1}
+
+
+def test_a_space_without_odd_profiles_would_have_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsync.sandbox.profiles.ODD_SHARE", 0.0)
+    profiles = _profiles(Space(SandboxOptions(profiles=2000)))
+    assert _warned_of(profiles) == []
+    assert {"name", "email", "address", "birthdate", "metadata"} < {name for each in profiles for name in each.traits}
+
+
+def test_in_a_messy_space_most_profiles_are_odd(profiles: list[SandboxProfile]) -> None:
+    assert len(_warned_of(profiles)) > 0.8 * len([profile for profile in profiles if profile.customer])
+
+
+def test_the_messy_space_is_that_of_the_recorded_benchmarks() -> None:
+    encoded = msgspec.json.encode([profile.traits for profile in _profiles(_space())], order="sorted")
+    assert sha256(encoded).hexdigest() == "dcd2f33ccddf33ac4ce47535e10f152e1f66b290430f87f5fcab4fa06e87bfdf"
 
 
 # --- one of every kind --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ FLAGS: list[tuple[list[str], dict[str, Any]]] = [
     (["--failed-actions", "0.25"], {"failed_actions": 0.25}),
     (["--errors-listed", "3"], {"errors_listed": 3}),
     (["--foreign-reports"], {"foreign_reports": True}),
+    (["--messy"], {"messy": True}),
     (["--refused-later", "0.5", "--action-seconds", "2"], {"refused_later": 0.5, "action_seconds": 2.0}),
 ]
 
