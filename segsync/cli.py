@@ -211,10 +211,12 @@ def sandbox_command(
     voucherify_requests_per_minute: Annotated[
         int, _option("Voucherify's limit; 0 for none.", None, "--requests-per-minute", min=0)
     ] = 100,
+    bulk_requests_per_hour: Annotated[int, _option("Its limit of bulk upserts an hour; 0 for none.", min=0)] = 0,
     latency_ms: Annotated[float, _option("Median latency of a call.", min=0)] = 20.0,
     action_seconds: Annotated[float, _option("Seconds until a bulk upsert has its result.", min=0)] = 0.5,
     too_many: Annotated[float, _option("Share of calls answered 429.", min=0, max=1)] = 0.0,
     server_error: Annotated[float, _option("Share of calls answered 5xx.", min=0, max=1)] = 0.0,
+    garbled: Annotated[float, _option("Share of calls whose answer is no answer.", min=0, max=1)] = 0.0,
     cut: Annotated[float, _option("Share of calls whose connection is cut.", min=0, max=1)] = 0.0,
     hang: Annotated[float, _option("Share of calls that are never answered.", min=0, max=1)] = 0.0,
     missing: Annotated[float, _option("Share of profiles listed, then answered 404.", min=0, max=1)] = 0.0,
@@ -222,7 +224,14 @@ def sandbox_command(
     refused_later: Annotated[float, _option("Share of customers refused after 202.", min=0, max=1)] = 0.0,
     failed_actions: Annotated[float, _option("Share of bulk upserts that end FAILED.", min=0, max=1)] = 0.0,
     errors_listed: Annotated[int, _option("Most refused customers that a result names.", min=0)] = 1000,
+    report_columns: Annotated[str, _option("Columns of a report.", "NAMES")] = "source_id,found,updated",
     foreign_reports: Annotated[bool, typer.Option("--foreign-reports", help="Reports are on another host.")] = False,
+    reports_want_credentials: Annotated[
+        bool, typer.Option("--reports-want-credentials", help="Reports are answered 401 without credentials.")
+    ] = False,
+    short_listing: Annotated[
+        bool, typer.Option("--short-listing", help="The listing of actions has no operation_status.")
+    ] = False,
     defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
     ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
 ) -> None:
@@ -231,7 +240,7 @@ def sandbox_command(
         from segsync.commands.sandbox import serve_until_signal
         from segsync.sandbox.options import Faults, SandboxOptions
 
-        faults = Faults(too_many=too_many, server_error=server_error, cut=cut, hang=hang)
+        faults = Faults(too_many=too_many, server_error=server_error, garbled=garbled, cut=cut, hang=hang)
         own = {name: value for name, value in context.params.items() if name in SandboxOptions.__struct_fields__}
         serve_until_signal(SandboxOptions(**own, segment_faults=faults, voucherify_faults=faults), port)
 

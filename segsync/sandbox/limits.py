@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 
 class SlidingWindow:
-    """Allows at most `limit` calls in any `seconds`. A limit of 0 allows all.
+    """Allows at most `limit` calls in any `seconds`. A limit of 0 allows all, and counts none.
 
-    Calls that were refused do not count. `clock` gives seconds.
+    `limit` may be changed. Calls that were refused do not count. `clock` gives seconds.
     """
 
     def __init__(self, limit: int, seconds: float, clock: Callable[[], float]) -> None:
@@ -40,7 +40,7 @@ class SlidingWindow:
         """Seconds until the next call is allowed, 0 where it is allowed now."""
         if self.limit == 0 or self.remaining:
             return 0.0
-        return self._calls[0] + self._seconds - self._clock()
+        return self._calls[len(self._calls) - self.limit] + self._seconds - self._clock()
 
     def _forget(self, now: float) -> None:
         while self._calls and now - self._calls[0] >= self._seconds:

@@ -1,59 +1,87 @@
-"""The options of a sandbox, and its credentials."""
+"""The options of a sandbox, what may be switched while it runs, and its credentials."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+Duration = Annotated[float, Meta(ge=0, le=86_400_000)]
+
+REPORT_COLUMNS = "source_id,found,updated"
+"""Voucherify documents `found` and `updated`; a row without the customer's id would name nobody."""
 
 
-class Faults(Struct, frozen=True):
+class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of a service's calls, 0 to 1, that go wrong, whatever was asked.
 
-    `too_many` are answered 429 and `server_error` 500, 502, 503 or 504. `cut` break the connection, some before
-    the call has had its effect and some after it. `hang` are never answered.
+    `too_many` are answered 429 and `server_error` 500, 502, 503 or 504. `garbled` have their effect, but are answered
+    with a 2xx that says nothing: half of the answer, none, a web page, or an empty object. `cut` break the connection,
+    some before the call has had its effect and some after it. `hang` are never answered.
     """
 
-    too_many: float = 0.0
-    server_error: float = 0.0
-    cut: float = 0.0
-    hang: float = 0.0
+    too_many: Share = 0.0
+    server_error: Share = 0.0
+    garbled: Share = 0.0
+    cut: Share = 0.0
+    hang: Share = 0.0
 
 
-class SandboxOptions(Struct, frozen=True):
-    """The space, the two services' limits, and what goes wrong.
+class Switches(Struct, frozen=True, forbid_unknown_fields=True):
+    """All that can go wrong, or be slow: what can change while a sandbox runs.
 
-    `anonymous` is the share of profiles without the identifier, `missing` of those that are listed but
-    answered 404 afterwards. A few of those with the identifier have an odd trait; in a `messy` space most have, and
-    some have two identifiers. `identifier_trait` is the share of those with the identifier that carry it as a
-    trait of that name too; where it is not 0, no other profile has such a trait. With `crowded` some have more
-    external ids than one call gives, the identifier beyond them. Voucherify answers 400 to a request
-    with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed
-    when their action has ended, `action_seconds` after it was accepted. An action names at most `errors_listed`
-    of them; its report, at another host than the API with `foreign_reports`, names all. `failed_actions` is the
-    share of actions that end FAILED and write nothing. Whether one fails depends on its number, so the same
-    customers may be written by the next. Rates of 0 mean no limit. The same seed gives the same space.
+    `missing` is the share of profiles that are listed but answered 404 afterwards. Voucherify answers 400 to a request
+    with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed when
+    their action has ended, `action_seconds` after it was accepted. Who is refused depends on the seed and the source
+    id alone. An action names at most `errors_listed` of them. Its report has a row for every customer, in the
+    `report_columns`: `source_id`, `found`, `updated`, `status`, `key`, `message` and `details` are filled. It is at
+    another host than the API with `foreign_reports`; with `reports_want_credentials` it is answered 401 without them.
+    `failed_actions` is the share of actions that end FAILED and write nothing. Whether one fails depends on its
+    number, so the same customers may be written by the next. With `short_listing` the listing of actions has no
+    `operation_status`, as in the vendor's older documentation. Limits of 0 mean no limit; with
+    `bulk_requests_per_hour` bulk upserts count by the hour, and not by the minute.
     """
 
-    profiles: int = 500
-    seed: int = 1
-    identifier: str = "user_id"
-    anonymous: float = 0.15
-    messy: bool = False
-    missing: float = 0.0
-    identifier_trait: float = 0.0
-    crowded: bool = True
-    refused_at_once: float = 0.0
-    refused_later: float = 0.0
-    failed_actions: float = 0.0
-    errors_listed: int = 1000
+    missing: Share = 0.0
+    refused_at_once: Share = 0.0
+    refused_later: Share = 0.0
+    failed_actions: Share = 0.0
+    errors_listed: Count = 1000
+    report_columns: str = REPORT_COLUMNS
     foreign_reports: bool = False
+    reports_want_credentials: bool = False
+    short_listing: bool = False
     defined_metadata_only: bool = False
     ignore_include: bool = False
-    latency_ms: float = 20.0
-    action_seconds: float = 0.5
-    segment_requests_per_second: int = 100
-    voucherify_requests_per_minute: int = 100
-    segment_faults: Faults = Faults()
-    voucherify_faults: Faults = Faults()
+    latency_ms: Duration = 20.0
+    action_seconds: Duration = 0.5
+    segment_requests_per_second: Count = 100
+    voucherify_requests_per_minute: Count = 100
+    bulk_requests_per_hour: Count = 0
+    segment_faults: Faults = field(default=Faults(), name="segment")
+    voucherify_faults: Faults = field(default=Faults(), name="voucherify")
+
+
+class SandboxOptions(Switches, frozen=True, kw_only=True):
+    """The space, and what goes wrong with it.
+
+    `anonymous` is the share of profiles without the identifier. A few of the others have an odd trait; in a `messy`
+    space most have, and some have two identifiers. `identifier_trait` is the share of those with the identifier that
+    carry it as a trait of that name too; where it is not 0, no other profile has such a trait. With `crowded` some have
+    more external ids than one call gives, the identifier beyond them. The same seed gives the same space.
+    """
+
+    profiles: Count = 500
+    seed: int = 1
+    identifier: str = "user_id"
+    anonymous: Share = 0.15
+    messy: bool = False
+    identifier_trait: Share = 0.0
+    crowded: bool = True
 
 
 # The sandbox's own credentials: they open nothing but the sandbox.

@@ -60,8 +60,13 @@ class Space:
 
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
+        self._missing = options.missing
         self._prefix = f"use_{options.seed & 0xFFFFFFFF:08x}"
         self.profile = lru_cache(maxsize=8192)(self._make)
+
+    def switch(self, options: SandboxOptions) -> None:
+        """Go on with the same profiles, and with as many of them missing as these options say."""
+        self._missing = options.missing
 
     def __len__(self) -> int:
         return self._options.profiles
@@ -78,7 +83,7 @@ class Space:
 
     def is_missing(self, index: int) -> bool:
         """Whether this profile was deleted between the listing and the next call."""
-        return self.draw("missing", index) < self._options.missing
+        return self.draw("missing", index) < self._missing
 
     def draw(self, what: str, key: object) -> float:
         """A number from 0 to 1 that is always the same for this space, purpose and key."""

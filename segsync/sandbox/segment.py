@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from segsync.sandbox.options import ACCESS_TOKEN, SPACE_ID, SandboxOptions
+from segsync.sandbox.options import ACCESS_TOKEN, SPACE_ID, Faults, SandboxOptions
 from segsync.sandbox.profiles import SandboxProfile, Space
 from segsync.sandbox.service import Service, json_response
 
@@ -29,16 +29,17 @@ class SegmentSandbox(Service):
     """`GET` of a space's profiles, and of one profile's traits and external ids."""
 
     def __init__(self, space: Space, options: SandboxOptions) -> None:
-        super().__init__(
-            limit=options.segment_requests_per_second,
-            seconds=1.0,
-            faults=options.segment_faults,
-            seed=options.seed,
-            latency_ms=options.latency_ms,
-        )
+        super().__init__(options, limit=options.segment_requests_per_second, seconds=1.0)
         self._space = space
-        self._ignores_include = options.ignore_include
         self.listed = 0
+
+    @property
+    def faults(self) -> Faults:
+        return self.options.segment_faults
+
+    def switch(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.window.limit = options.segment_requests_per_second
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -114,7 +115,7 @@ class SegmentSandbox(Service):
 
     def _wanted(self, request: web.Request) -> set[str] | None:
         include = request.query.get("include")
-        return None if include is None or self._ignores_include else set(include.split(","))
+        return None if include is None or self.options.ignore_include else set(include.split(","))
 
     def _page(self, fields: dict[str, Any], request: web.Request, following: str, limit: int) -> web.Response:
         cursor = {"url": request.path, "has_more": bool(following), "next": following, "limit": limit}

@@ -31,9 +31,9 @@ class Verdict(msgspec.Struct, frozen=True):
     """What a sandbox received from the profiles `first` up to `last`, against what it should have.
 
     `expected` profiles have the identifier and were to become customers; `arrived` of them did, with
-    exactly the right attributes. `refused` ones were not written because the sandbox was asked to refuse
-    them. `missing`, `wrong` and `unexpected` hold source ids, the first few; the counts are of all.
-    What an action that ended FAILED should have written is missing until another action writes it.
+    exactly the right attributes. `refused` ones were not written, and are refused as the sandbox is switched now: with
+    that switched off they are missing. `missing`, `wrong` and `unexpected` hold source ids, the first few; the counts
+    are of all. What an action that ended FAILED should have written is missing until another action writes it.
     `segment_seconds` is the time from the first call to Segment to the last. `action_reads` and `action_listings`
     count all calls, refused ones too. `leaked_credentials` counts the downloads of a report at another host than the
     API that came with credentials.
@@ -73,6 +73,7 @@ class Sandbox:
     """Both services over one space."""
 
     def __init__(self, options: SandboxOptions) -> None:
+        self.options = options
         self.space = Space(options)
         self.segment = SegmentSandbox(self.space, options)
         self.voucherify = VoucherifySandbox(self.space, options)
@@ -83,6 +84,12 @@ class Sandbox:
         app.router.add_get("/sandbox/verdict", self._verdict)
         app.router.add_put("/sandbox/faults", self._faults)
         return app
+
+    def switch(self, options: SandboxOptions) -> None:
+        """Go on with what goes wrong by these options: the space stays as it is, and so does what has happened."""
+        self.options = options
+        for part in (self.space, self.segment, self.voucherify):
+            part.switch(options)
 
     def verdict(self, first: int = 0, last: int | None = None) -> Verdict:
         """Compare what was written with the profiles from `first` up to, not including, `last`."""
@@ -97,10 +104,8 @@ class Sandbox:
             expected += 1
             source_id = customer["source_id"]
             got = received.pop(source_id, None)
-            if self.voucherify.is_refused_later(source_id) or self.voucherify.is_refused_at_once(source_id):
+            if got is None and self.voucherify.is_refused(source_id):
                 refused += 1
-                if got is not None:
-                    wrong.append(source_id)
             elif got is None:
                 missing.append(source_id)
             elif got != customer:
@@ -136,10 +141,9 @@ class Sandbox:
 
     async def _faults(self, request: web.Request) -> web.Response:
         """Change the faults of both services while they run: `{"segment": {…}, "voucherify": {…}}`."""
-        faults = msgspec.json.decode(await request.read(), type=dict[str, Faults])
-        self.segment.faults = faults.get("segment", self.segment.faults)
-        self.voucherify.faults = faults.get("voucherify", self.voucherify.faults)
-        return json_response({"segment": self.segment.faults, "voucherify": self.voucherify.faults}, 200, "faults")
+        changes = msgspec.json.decode(await request.read(), type=dict[str, Faults])
+        self.switch(msgspec.structs.replace(self.options, **{f"{name}_faults": new for name, new in changes.items()}))
+        return json_response(changes, 200, "faults")
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from segsync.sandbox.limits import SlidingWindow
-from segsync.sandbox.options import Faults
+from segsync.sandbox.options import Faults, SandboxOptions
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,6 +22,8 @@ LATENCY_SPREAD = 0.3
 """Sigma of the log-normal latencies: one in twenty takes 1.6 times the median or longer."""
 
 HANG_SECONDS = 24 * 3600.0
+
+WEB_PAGE = b"<!DOCTYPE html><html><body><h1>Please sign in</h1></body></html>"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,17 +43,25 @@ def json_response(
 class Service(ABC):
     """One of the two APIs: a sliding-window limit, a latency, and faults on demand."""
 
-    def __init__(self, *, limit: int, seconds: float, faults: Faults, seed: int, latency_ms: float) -> None:
+    def __init__(self, options: SandboxOptions, *, limit: int, seconds: float) -> None:
+        self.options = options
         self.window = SlidingWindow(limit, seconds, asyncio.get_running_loop().time)
-        self.faults = faults
         self.calls = 0
         self.calls_of: Counter[str] = Counter()  # by the path of their route
         self.rate_limited = 0
         self.first_call_at = self.last_call_at = 0.0
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._answers = count(1)
-        self._latency_seconds = latency_ms / 1000
-        self._random = Random(f"{seed}/{type(self).__name__}")
+        self._random = Random(f"{options.seed}/{type(self).__name__}")
+
+    @property
+    @abstractmethod
+    def faults(self) -> Faults:
+        """What goes wrong with its calls now."""
+
+    @abstractmethod
+    def switch(self, options: SandboxOptions) -> None:
+        """Go on with these options, and with the calls that were counted before."""
 
     @abstractmethod
     def refuse(self, request: web.Request) -> web.Response | None:
@@ -93,8 +103,8 @@ class Service(ABC):
         refusal = self.refuse(request)
         if refusal is not None:
             return refusal
-        if self._latency_seconds:
-            await asyncio.sleep(self._latency_seconds * math.exp(self._random.gauss(0, LATENCY_SPREAD)))
+        if self.options.latency_ms:
+            await asyncio.sleep(self.options.latency_ms / 1000 * math.exp(self._random.gauss(0, LATENCY_SPREAD)))
         if self.faults == NO_FAULTS:
             return await answer(request)
         return await self._with_faults(request, answer)
@@ -110,14 +120,28 @@ class Service(ABC):
         if draw < faults.hang:
             await asyncio.sleep(HANG_SECONDS)
         draw -= faults.hang
-        if draw >= faults.cut:
-            return await answer(request)
+        if draw < faults.garbled:
+            return self._garbled(await answer(request))
+        draw -= faults.garbled
+        return await (self._cut(request, answer) if draw < faults.cut else answer(request))
+
+    async def _cut(self, request: web.Request, answer: Handler) -> web.StreamResponse:
         if self._random.random() < 0.5:
             return self._hang_up(request)  # before the call has had any effect
         response = await answer(request)
         if self._random.random() < 0.5 or not isinstance(response, web.Response):
             return self._hang_up(request)  # after it, and the caller cannot know
         return await self._hang_up_half_way(request, response)
+
+    def _garbled(self, response: web.StreamResponse) -> web.StreamResponse:
+        """An answer of success that says nothing; an error is left as it is."""
+        if not isinstance(response, web.Response) or not isinstance(response.body, bytes) or response.status >= 300:
+            return response
+        half = response.body[: len(response.body) // 2]
+        response.body = self._random.choice((half, b"", WEB_PAGE, b"{}"))
+        if response.body == WEB_PAGE:
+            response.content_type = "text/html"
+        return response
 
     def _hang_up(self, request: web.Request) -> web.Response:
         if request.transport is not None:

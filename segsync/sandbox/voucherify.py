@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
-from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from types import UnionType
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from segsync.sandbox.actions import Action, Customer, quoted
+from segsync.sandbox.actions import NOT_IN_A_SHORT_LISTING, Action, Customer, quoted, timestamp
+from segsync.sandbox.customers import METADATA_TYPES, NOTHING_BOUGHT, problem_with
 from segsync.sandbox.limits import SlidingWindow
-from segsync.sandbox.options import APPLICATION_ID, SECRET_KEY, SandboxOptions
+from segsync.sandbox.options import APPLICATION_ID, SECRET_KEY, Faults, SandboxOptions
 from segsync.sandbox.profiles import Space
 from segsync.sandbox.service import Handler, Service, json_response
 
@@ -38,37 +36,21 @@ CREDENTIALS = ("X-App-Id", "X-App-Token", "Authorization")
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
-BIRTHDATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-
-TEXTS = ("name", "email", "description", "phone")
-
-ADDRESS = {"city", "state", "line_1", "line_2", "country", "postal_code"}
-
-METADATA_TYPES: dict[str, tuple[str, type | UnionType, bool]] = {
-    "plan": ("string", str, False),
-    "lifetime_value": ("number", int | float, False),
-    "tags": ("string", str, True),
-    "nested": ("object", dict, False),
-}
-"""The defined metadata: Voucherify's name of the type, ours, and whether it is an array of them."""
+BEGAN_AT = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+"""When the sandbox's metadata schema was made."""
 
 
 class VoucherifySandbox(Service):
     """`POST /v1/customers/bulk/async`, and the calls that read its result."""
 
     def __init__(self, space: Space, options: SandboxOptions) -> None:
-        super().__init__(
-            limit=options.voucherify_requests_per_minute,
-            seconds=60.0,
-            faults=options.voucherify_faults,
-            seed=options.seed,
-            latency_ms=options.latency_ms,
-        )
-        self._reads = SlidingWindow(options.voucherify_requests_per_minute, 60.0, asyncio.get_running_loop().time)
+        super().__init__(options, limit=options.voucherify_requests_per_minute, seconds=60.0)
+        clock = asyncio.get_running_loop().time
+        self._reads = SlidingWindow(options.voucherify_requests_per_minute, 60.0, clock)
+        self._bulk_hour = SlidingWindow(options.bulk_requests_per_hour, 3600.0, clock)
         self._space = space
-        self._options = options
         self._actions: dict[str, Action] = {}
-        self._queue: deque[Action] = deque()
+        self._queue: list[Action] = []
         self._customers: dict[str, Customer] = {}
         self.accepted = 0
         self.repeated_in_a_request = 0
@@ -85,6 +67,15 @@ class VoucherifySandbox(Service):
             web.get("/v1/metadata-schemas/customer", self.handler(self._metadata_schema)),
             web.route("*", "/v1/{path:.*}", self.handler(self.unknown)),
         ]
+
+    @property
+    def faults(self) -> Faults:
+        return self.options.voucherify_faults
+
+    def switch(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.window.limit = self._reads.limit = options.voucherify_requests_per_minute
+        self._bulk_hour.limit = options.bulk_requests_per_hour
 
     @property
     def customers(self) -> dict[str, Customer]:
@@ -106,23 +97,31 @@ class VoucherifySandbox(Service):
 
     def _write_what_is_due(self) -> None:
         now = self._clock()
-        while self._queue and self._queue[0].due <= now:
-            for customer in self._queue.popleft().written:
+        for action in [each for each in self._queue if each.due <= now]:
+            self._queue.remove(action)
+            action.found.update(each["source_id"] for each in action.customers if each["source_id"] in self._customers)
+            for customer in filter(action.is_written, action.customers):
                 source_id = customer["source_id"]
                 # An upsert changes what it names and leaves the rest alone.
                 self._customers[source_id] = {**self._customers.get(source_id, {}), **customer}
 
+    def is_refused(self, source_id: str) -> bool:
+        """Whether this customer is refused, as the sandbox is switched now."""
+        return self.is_refused_at_once(source_id) or self.is_refused_later(source_id)
+
     def is_refused_later(self, source_id: str) -> bool:
-        return self._space.draw("refused later", source_id) < self._options.refused_later
+        return self._space.draw("refused later", source_id) < self.options.refused_later
 
     def is_refused_at_once(self, source_id: str) -> bool:
-        return self._space.draw("refused at once", source_id) < self._options.refused_at_once
+        return self._space.draw("refused at once", source_id) < self.options.refused_at_once
+
+    def request_id(self) -> str:
+        return f"v-{next(self._answers):018x}"
 
     # --- the calls ----------------------------------------------------------------------------------------
 
     def refuse(self, request: web.Request) -> web.Response | None:
-        credentials = (request.headers.get("X-App-Id"), request.headers.get("X-App-Token"))
-        if credentials != (APPLICATION_ID, SECRET_KEY):
+        if not _has_credentials(request):
             return self.error(401, "unauthorized", "The application id or token is not valid.")
         window, _ = self._window_of(request)
         return None if window.allow() else self.too_many(request)
@@ -130,12 +129,13 @@ class VoucherifySandbox(Service):
     def too_many(self, request: web.Request) -> web.Response:
         window, kind = self._window_of(request)
         wait = {"Retry-After": str(int(window.seconds_until_next) + 1), "X-Rate-Limit-Type": kind}
-        return self.error(429, "too_many_requests", "Too many requests.", wait)
+        fields = {"code": 429, "message": "Too many requests hit the API too quickly."}
+        return json_response(fields, 429, self.request_id(), wait)
 
     def _window_of(self, request: web.Request) -> tuple[SlidingWindow, str]:
-        """A bulk call counts apart from a read."""
+        """A bulk call counts apart from a read, and by the hour where such a limit is set."""
         if request.path == BULK_UPSERT:
-            return self.window, "bulk_api_calls"
+            return self._bulk_hour if self._bulk_hour.limit else self.window, "bulk_api_calls"
         return self._reads, "api_calls"
 
     def error(
@@ -168,39 +168,33 @@ class VoucherifySandbox(Service):
         return json_response(fields, status, self.request_id())
 
     async def _upsert(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return self.error(415, "unsupported_media_type", "The request is not application/json.")
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return self.error(413, "payload_too_large", "The request is larger than 10 MB.")
+            return self._too_large()
         try:
             customers = msgspec.json.decode(body, type=list[Customer])
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return self.error(400, "invalid_payload", "The request is not a JSON array of objects.")
         for position, customer in enumerate(customers):
-            if problem := self._problem(customer):
+            problem = problem_with(customer, defined_only=self.options.defined_metadata_only)
+            if problem is None and self.is_refused_at_once(customer["source_id"]):
+                problem = "refused"
+            if problem:
                 details = f"{quoted(customer) or 'The customer'} was refused: {problem}"
                 return self.error(400, "invalid_customer", f"Customer {position}: {problem}", details=details)
-        self._accept(customers)
-        return self._answer_with({"async_action_id": next(reversed(self._actions))}, 202)
+        action = self._accept(customers)
+        return json_response({"async_action_id": action.id}, 202, action.request_id)
 
-    def _problem(self, customer: Customer) -> str | None:
-        """What is wrong with a customer by Voucherify's documentation, None if nothing is."""
-        source_id, address = customer.get("source_id"), customer.get("address")
-        metadata, birthdate = customer.get("metadata"), customer.get("birthdate")
-        checks = {
-            "source_id is required": isinstance(source_id, str) and source_id != "",
-            "an attribute is not text": all(isinstance(customer.get(name), str | None) for name in TEXTS),
-            "birthdate is not YYYY-MM-DD": birthdate is None or _is_day(birthdate),
-            "address is not an address": address is None or _is_address(address),
-            "metadata is not an object": metadata is None or isinstance(metadata, dict),
-            "metadata is not defined": not self._options.defined_metadata_only
-            or set(metadata or {}) <= set(METADATA_TYPES),
-            "metadata is not of its defined type": not isinstance(metadata, dict) or _is_of_defined_types(metadata),
-            "refused": not self.is_refused_at_once(str(source_id)),
-        }
-        return next((problem for problem, is_fine in checks.items() if not is_fine), None)
+    def _too_large(self) -> web.Response:
+        """Not in the shape of other errors: an answer of the server before the API (Voucherify, OpenAPI)."""
+        message = f"Payload content length greater than maximum allowed: {MAX_BODY_BYTES}"
+        fields = {"statusCode": 413, "error": "Request Entity Too Large", "message": message}
+        return json_response(fields, 413, self.request_id())
 
-    def _accept(self, customers: list[Customer]) -> None:
+    def _accept(self, customers: list[Customer]) -> Action:
         source_ids = [customer["source_id"] for customer in customers]
         self.repeated_in_a_request += len(source_ids) - len(set(source_ids))
         self.accepted += len(customers)
@@ -208,29 +202,40 @@ class VoucherifySandbox(Service):
         number = len(self._actions)
         action = Action(
             id=f"aa_{number:010d}",
+            request_id=self.request_id(),
             accepted_at=datetime.now(UTC),
-            due=self._clock() + self._options.action_seconds,
+            seconds=self.options.action_seconds,
+            due=self._clock() + self.options.action_seconds,
             customers=customers,
             refused=frozenset(filter(self.is_refused_later, source_ids)),
-            fails=self._space.draw("failed action", number) < self._options.failed_actions,
+            fails=self._space.draw("failed action", number) < self.options.failed_actions,
         )
         self._actions[action.id] = action
         self._queue.append(action)
+        return action
 
     async def _customer(self, request: web.Request) -> web.Response:
         source_id = request.match_info["source_id"]
         customer = self.customers.get(source_id)
         if customer is None:
             return self.error(404, "not_found", "Customer was not found.")
-        return self._answer_with({"id": f"cust_{source_id}", "object": "customer", **customer})
+        known = {name: value for name, value in customer.items() if value is not None}
+        return self._answer_with({"id": f"cust_{source_id}", "object": "customer", **NOTHING_BOUGHT, **known})
 
     async def _list_actions(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", "10")
         if not limit.isdecimal() or not 1 <= int(limit) <= 100:
             return self.error(400, "invalid_query_params", "limit must be from 1 to 100.")
+        try:
+            before = _end_date(request.query.get("end_date"))
+        except ValueError:
+            return self.error(400, "invalid_query_params", "end_date is not an ISO 8601 date.")
         now = self._clock()
-        newest = [action.describe(now) for action in islice(reversed(self._actions.values()), int(limit))]
-        has_more = len(self._actions) > int(limit)
+        older = (each for each in reversed(self._actions.values()) if before is None or each.accepted_at < before)
+        newest = [action.describe(now) for action in islice(older, int(limit))]
+        if self.options.short_listing:
+            newest = [_without(action, NOT_IN_A_SHORT_LISTING) for action in newest]
+        has_more = next(older, None) is not None
         return self._answer_with(
             {"object": "list", "data_ref": "async_actions", "async_actions": newest, "has_more": has_more}
         )
@@ -241,23 +246,26 @@ class VoucherifySandbox(Service):
             return self.error(404, "not_found", "Async action was not found.")
         now = self._clock()
         described = action.describe(now)
-        if action.due <= now:
-            described["result"] = action.result(self._report_url(request, action), self._options.errors_listed)
+        if described["status"] == "DONE":
+            described["result"] = action.result(self._report_url(request, action), self.options.errors_listed)
         return self._answer_with(described)
 
     def _report_url(self, request: web.Request, action: Action) -> str:
         origin = request.url.origin()
-        host = origin.with_host(FOREIGN_HOST) if self._options.foreign_reports else origin
+        host = origin.with_host(FOREIGN_HOST) if self.options.foreign_reports else origin
         return str(host.with_path(REPORT.format(id=action.id)))
 
     async def _report(self, request: web.Request) -> web.Response:
-        is_foreign = self._options.foreign_reports and request.url.host == FOREIGN_HOST
+        is_foreign = self.options.foreign_reports and request.url.host == FOREIGN_HOST
         if is_foreign and any(name in request.headers for name in CREDENTIALS):
             self.leaked_credentials += 1
+        if self.options.reports_want_credentials and not _has_credentials(request):
+            return self.error(401, "unauthorized", "The application id or token is not valid.")
         action = self._actions.get(request.match_info["id"])
-        if action is None or not action.has_report or action.due > self._clock():
+        if action is None or action.due > self._clock():
             return self.error(404, "not_found", "Report was not found.")
-        return web.Response(text=action.report(), content_type="text/csv")
+        self._write_what_is_due()
+        return web.Response(text=action.report(self.options.report_columns.split(",")), content_type="text/csv")
 
     async def _metadata_schema(self, _request: web.Request) -> web.Response:
         return self._answer_with(
@@ -265,41 +273,28 @@ class VoucherifySandbox(Service):
                 "id": "ms_sandbox",
                 "related_object": "customer",
                 "properties": {
-                    name: {"type": kind, "array": is_array, "optional": True, "deleted": False}
+                    name: {"type": kind, "array": is_array, "optional": True, "deleted": False, "objectType": None}
                     for name, (kind, _, is_array) in METADATA_TYPES.items()
                 },
-                "allow_defined_only": self._options.defined_metadata_only,
+                "allow_defined_only": self.options.defined_metadata_only,
+                "created_at": timestamp(BEGAN_AT),
+                "updated_at": timestamp(BEGAN_AT),
                 "object": "metadata_schema",
             }
         )
 
 
-def _is_day(value: object) -> bool:
-    if not isinstance(value, str) or not BIRTHDATE.fullmatch(value):
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+def _has_credentials(request: web.Request) -> bool:
+    return (request.headers.get("X-App-Id"), request.headers.get("X-App-Token")) == (APPLICATION_ID, SECRET_KEY)
 
 
-def _is_of_defined_types(metadata: dict[str, Any]) -> bool:
-    for name, (_, kind, is_array) in METADATA_TYPES.items():
-        value = metadata.get(name)
-        if value is None:
-            continue
-        if is_array != isinstance(value, list):
-            return False
-        entries = value if is_array else [value]
-        if not all(isinstance(entry, kind) and not isinstance(entry, bool) for entry in entries):
-            return False
-    return True
+def _end_date(text: str | None) -> datetime | None:
+    """The time before which actions were scheduled; a date alone is its midnight. Raises `ValueError`."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _is_address(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and set(value) <= ADDRESS
-        and all(isinstance(entry, str | None) for entry in value.values())
-    )
+def _without(action: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in action.items() if name not in names}

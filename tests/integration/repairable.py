@@ -44,7 +44,7 @@ class RepairableSandbox(SandboxProcess):
     def repair(self, *, action_seconds: float = 0.0) -> None:
         """Refuse nobody from now on. What was refused before stays so: those actions have ended."""
         self.options = replace(self.options, refused_at_once=0.0, refused_later=0.0, action_seconds=action_seconds)
-        self._sandbox.voucherify._options = self.options
+        self._sandbox.switch(self.options)
 
     def pass_time(self, seconds: float) -> None:
         """Put the clock of Voucherify forward, by which its actions end."""

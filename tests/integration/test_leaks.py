@@ -73,6 +73,7 @@ TROUBLE = SandboxOptions(
     failed_actions=0.2,
     errors_listed=2,
     foreign_reports=True,
+    report_columns="source_id,found,updated,key,message,details",
     latency_ms=1.0,
     action_seconds=0.05,
     segment_requests_per_second=0,

@@ -25,6 +25,9 @@ pytestmark = pytest.mark.slow
 
 REASON = "invalid_customer: Customer was refused"
 
+REASONS = {"report_columns": "source_id,found,updated,key,message,details"}
+"""Reports that have more than the documented columns."""
+
 # --- refused after the 202 ------------------------------------------------------------------------------------
 
 
@@ -32,9 +35,10 @@ REASON = "invalid_customer: Customer was refused"
     "options",
     [
         pytest.param({}, id="the result names all"),
-        pytest.param({"errors_listed": 1}, id="the result names some, its report all"),
-        pytest.param({"errors_listed": 0}, id="only the report names them"),
-        pytest.param({"errors_listed": 0, "foreign_reports": True}, id="only a report on another host does"),
+        pytest.param({"errors_listed": 1, **REASONS}, id="the result names some, its report all"),
+        pytest.param({"errors_listed": 0, **REASONS}, id="only the report names them"),
+        pytest.param({"errors_listed": 0, "foreign_reports": True, **REASONS}, id="only a report on another host does"),
+        pytest.param({"errors_listed": 0, "reports_want_credentials": True, **REASONS}, id="a report for the project"),
     ],
 )
 def test_a_customer_refused_after_the_202_is_rejected_with_the_reason_of_voucherify(
@@ -58,7 +62,7 @@ def test_a_customer_refused_after_the_202_is_rejected_with_the_reason_of_voucher
         assert row["source_id"] == customer["source_id"]
         assert row["stage"] == "confirm"
         assert row["reason"].startswith(REASON)
-        assert row["request_id"].startswith("aa_"), "what support asks for"
+        assert row["request_id"].startswith("v-"), "what support asks for"
     reasons = segsync.status().rejections
     assert {each.stage for each in reasons} == {"confirm"}
     assert sum(each.profiles for each in reasons) == verdict.refused

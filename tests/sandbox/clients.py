@@ -25,6 +25,8 @@ def basic(user: str, password: str = "") -> dict[str, str]:
 SEGMENT_HEADERS = basic(ACCESS_TOKEN)
 VOUCHERIFY_HEADERS = {"X-App-Id": APPLICATION_ID, "X-App-Token": SECRET_KEY}
 BULK = "/v1/customers/bulk/async"
+TOO_MANY = {"code": 429, "message": "Too many requests hit the API too quickly."}
+"""The body of a 429, on the vendor's page "API overview"."""
 
 QUICK = SandboxOptions(
     messy=True, latency_ms=0, action_seconds=0, segment_requests_per_second=0, voucherify_requests_per_minute=0
@@ -95,7 +97,7 @@ class Client:
         return await self.call("GET", path, headers, query)
 
     async def post(self, body: bytes, headers: Mapping[str, str] = VOUCHERIFY_HEADERS) -> Answer:
-        return await self.call("POST", BULK, headers, data=BytesIO(body))
+        return await self.call("POST", BULK, {"Content-Type": "application/json", **headers}, data=BytesIO(body))
 
     async def upsert(self, *customers: object) -> Answer:
         return await self.post(msgspec.json.encode(customers))
@@ -121,7 +123,7 @@ def segment_error(answer: Answer) -> tuple[int, str]:
 
 
 def voucherify_error(answer: Answer) -> tuple[int, str]:
-    """Status and key of an error in Voucherify's shape."""
+    """Status and key of an error in Voucherify's shape; 413 and 429 have other ones."""
     assert set(answer.body) == {"code", "key", "message", "details", "request_id"}
     assert answer.body["code"] == answer.status
     assert answer.body["message"]

@@ -23,7 +23,7 @@ async def test_an_action_that_failed_has_that_status_and_no_result(connect: Conn
     client = await connect(quick(failed_actions=1.0))
     action = await client.action(await client.upsert(ADA))
     assert (action["status"], action["operation_status"]) == ("FAILED", "FAILED")
-    assert action["result"] is None
+    assert "result" not in action, "Voucherify's document has no result that is null"
 
 
 async def test_an_action_that_failed_wrote_none_of_its_customers(connect: Connect) -> None:
@@ -74,7 +74,7 @@ async def test_a_listing_shows_which_actions_failed_and_in_what(connect: Connect
     assert outcomes == {("FAILED", "FAILED"), ("DONE", "FAILED"), ("DONE", "SUCCESS")}
     listed = (await client.voucherify("/v1/async-actions", limit=100)).body["async_actions"]
     for action in one_by_one:
-        del action["result"]
+        action.pop("result", None)
     assert listed == one_by_one[::-1]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
+from yarl import URL
 
 from segsync.sandbox.options import Faults
 from segsync.sandbox.server import serve
 from tests.conftest import StartSandbox
-from tests.sandbox.clients import Answer, Client, quick, segment_error, voucherify_error
+from tests.sandbox.clients import TOO_MANY, Answer, Client, quick, segment_error, voucherify_error
 from tests.sandbox.conftest import Connect
 
 Call = Callable[[Client], Awaitable[Answer]]
@@ -31,6 +34,20 @@ async def _connect(connect: Connect, faults: Faults) -> Client:
     return await connect(quick(segment_faults=faults, voucherify_faults=faults))
 
 
+class _Raw(Client):
+    """Keeps the body as it came."""
+
+    async def _fetch(self, method: str, url: URL, headers: Mapping[str, str], data: Any = None) -> Answer:
+        async with self._session.request(method, url, headers=headers, data=data) as response:
+            return Answer(response.status, {"Content-Type": response.content_type}, await response.read())
+
+
+async def _raw(call: Call, client: Client) -> tuple[int, str, bytes]:
+    """Status, content type and body of an answer that may be no JSON."""
+    answer = await call(_Raw(client._session, client.url, client.sandbox))
+    return answer.status, answer.headers["Content-Type"], answer.body
+
+
 async def _statuses(call: Call, client: Client, count: int) -> list[int]:
     return [(await call(client)).status for _ in range(count)]
 
@@ -48,7 +65,7 @@ async def test_too_many_is_answered_429(connect: Connect, call: Call) -> None:
 async def test_too_many_looks_as_the_limit_itself_does(connect: Connect) -> None:
     client = await _connect(connect, Faults(too_many=1.0))
     assert segment_error(await client.segment()) == (429, "rate_limit_error")
-    assert voucherify_error(await client.upsert({"source_id": "ada"}))[0] == 429
+    assert (await client.upsert({"source_id": "ada"})).body == TOO_MANY
     assert client.sandbox.voucherify.accepted == 0
     verdict = client.sandbox.verdict()
     assert (verdict.segment_rate_limited, verdict.voucherify_rate_limited) == (1, 1)
@@ -72,6 +89,28 @@ async def test_a_server_error_has_the_shape_of_its_service_and_no_effect(connect
     assert segment_error(await client.segment())[0] >= 500
     assert voucherify_error(await client.upsert({"source_id": "ada"}))[0] >= 500
     assert client.sandbox.voucherify.accepted == 0
+
+
+@every_call
+async def test_garbled_is_a_success_that_says_nothing(connect: Connect, call: Call) -> None:
+    client = await _connect(connect, Faults(garbled=1.0))
+    answers = [await _raw(call, client) for _ in range(60)]
+    assert {status for status, _, _ in answers} <= {200, 202}
+    bodies = {body for _, _, body in answers}
+    assert {b"", b"{}"} < bodies
+    assert any(kind == "text/html" and body.startswith(b"<!DOCTYPE") for _, kind, body in answers)
+    halves = [body for body in bodies if body.startswith(b'{"')]
+    assert halves
+    for half in halves:
+        with pytest.raises(msgspec.DecodeError, match="truncated"):
+            msgspec.json.decode(half)
+
+
+async def test_what_is_garbled_has_had_its_effect_and_errors_are_left_as_they_are(connect: Connect) -> None:
+    client = await _connect(connect, Faults(garbled=1.0))
+    await _raw(CALLS["upsert"], client)
+    assert client.sandbox.voucherify.accepted == 1
+    assert voucherify_error(await client.upsert({})) == (400, "invalid_customer")
 
 
 @every_call

@@ -87,6 +87,19 @@ def test_the_next_call_is_allowed_after_the_seconds_that_the_window_gives(clock:
     assert window.allow()
 
 
+def test_a_limit_that_is_lowered_holds_until_so_many_calls_have_left_the_window(clock: Clock) -> None:
+    window = SlidingWindow(3, 10, clock)
+    for _ in range(3):
+        window.allow()
+        clock.now += 1
+    window.limit = 1
+    assert (window.remaining, window.seconds_until_next) == (0, 9)
+    clock.now += 8
+    assert not window.allow()
+    clock.now += 1
+    assert window.allow()
+
+
 def test_a_limit_of_0_allows_all(clock: Clock) -> None:
     window = SlidingWindow(0, 10, clock)
     assert all(window.allow() for _ in range(1_000))

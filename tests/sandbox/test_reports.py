@@ -1,4 +1,4 @@
-"""The files in which the sandbox's Voucherify names every customer that an action refused."""
+"""The files in which the sandbox's Voucherify has a row for every customer of an action."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from yarl import URL
 
 from segsync.sandbox.options import Faults
 from tests.conftest import StartSandbox
-from tests.sandbox.clients import SEGMENT_HEADERS, VOUCHERIFY_HEADERS, Answer, Client, quick
+from tests.sandbox.clients import SEGMENT_HEADERS, VOUCHERIFY_HEADERS, Answer, Client, quick, voucherify_error
 from tests.sandbox.conftest import Connect
 
 ADA = {"source_id": "ada", "name": "Ada Lovelace", "email": "ada@example.com"}
+EVERY_COLUMN = "source_id,found,updated,status,key,message,details"
 PEOPLE = [{"source_id": f"person {number}", "name": f"Person {number}"} for number in range(60)]
 
 
@@ -39,32 +41,48 @@ def _rows(report: Answer) -> list[dict[str, str]]:
 
 
 async def test_a_report_has_a_row_for_every_customer_of_its_action_in_order(connect: Connect) -> None:
-    client = await connect(quick(refused_later=0.3))
+    client = await connect(quick(refused_later=0.3, report_columns=EVERY_COLUMN))
     await _result(client, ADA)
     result = await _result(client, *PEOPLE)
     rows = _rows(await client.download(result["reports"][0]))
     assert [row["source_id"] for row in rows] == [person["source_id"] for person in PEOPLE]
-    failed = [row for row in rows if row["status"] == "FAILED"]
+    failed = [row for row in rows if row["updated"] == "false"]
     assert 5 < len(failed) == result["failed_count"] < 40
-    assert [{name: text for name, text in row.items() if name != "status"} for row in failed] == result["errors"]
+    assert [{name: row[name] for name in result["errors"][0]} for row in failed] == result["errors"]
     others = [row for row in rows if row not in failed]
     assert len(others) == result["done_count"]
-    assert {tuple(row.values())[1:] for row in others} == {("SUCCESS", "", "", "")}
+    assert {tuple(row.values())[1:] for row in others} == {("false", "true", "SUCCESS", "", "", "")}
 
 
-async def test_a_report_is_csv_with_a_header(connect: Connect) -> None:
-    client = await connect(quick(refused_later=1.0))
-    report = await client.download(await _report_url(client, ADA))
+async def test_a_report_is_csv_with_the_columns_that_voucherify_documents(connect: Connect) -> None:
+    """An upserted customer has `found` false and `updated` true (Voucherify, "Update Customers in Bulk")."""
+    client = await connect(quick())
+    await client.upsert(ADA)
+    client.sandbox.switch(replace(client.sandbox.options, refused_later=0.5))  # of these three, ada and alan
+    report = await client.download(await _report_url(client, ADA, {"source_id": "linus"}, {"source_id": "alan"}))
     assert report.headers["Content-Type"].startswith("text/csv")
     assert report.body.splitlines() == [
-        "source_id,status,key,message,details",
-        "ada,FAILED,invalid_customer,Customer was refused,'Ada Lovelace' <ada@example.com> was refused.",
+        "source_id,found,updated",
+        "ada,true,false",
+        "linus,false,true",
+        "alan,false,false",
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"), [("source_id,status", ["ada", "SUCCESS"]), ("found", ["false"]), ("id,ok", ["", ""])], ids=str
+)
+async def test_a_report_has_the_columns_that_are_asked_for_and_nothing_in_unknown_ones(
+    connect: Connect, columns: str, row: list[str]
+) -> None:
+    client = await connect(quick(report_columns=columns))
+    report = await client.download(await _report_url(client, ADA))
+    assert list(csv.reader(StringIO(report.body, newline=""))) == [columns.split(","), row]
 
 
 @pytest.mark.parametrize("text", ["a,b", 'O\'Neill-"Quote"', "line one\nline two", "käufer/1+a b;李", " ", "=1+1"])
 async def test_a_report_holds_any_text(connect: Connect, text: str) -> None:
-    client = await connect(quick(refused_later=1.0))
+    client = await connect(quick(refused_later=1.0, report_columns=EVERY_COLUMN))
     [row] = _rows(await client.download(await _report_url(client, {"source_id": text, "name": text})))
     assert (row["source_id"], row["details"]) == (text, f"'{text}' was refused.")
 
@@ -75,7 +93,7 @@ async def test_a_result_names_only_so_many_and_the_report_names_all(connect: Con
     result = await _result(client, *PEOPLE)
     rows = _rows(await client.download(result["reports"][0]))
     assert (result["failed_count"], len(result["errors"])) == (60, min(listed, 60))
-    assert [row["source_id"] for row in rows if row["status"] == "FAILED"] == [each["source_id"] for each in PEOPLE]
+    assert [row["source_id"] for row in rows if row["updated"] == "false"] == [each["source_id"] for each in PEOPLE]
     assert [error["source_id"] for error in result["errors"]] == [row["source_id"] for row in rows[:listed]]
 
 
@@ -93,24 +111,22 @@ async def test_a_report_is_available_for_a_while(connect: Connect) -> None:
     assert datetime.fromisoformat(result["reports_available_till"]) > datetime.now(UTC)
 
 
-async def test_an_action_that_refused_nobody_has_no_report(connect: Connect) -> None:
+async def test_an_action_that_refused_nobody_has_a_report_too(connect: Connect) -> None:
     client = await connect(quick())
-    accepted = await client.upsert(ADA)
-    result = (await client.action(accepted))["result"]
-    assert result["reports"] == []
-    assert "reports_available_till" not in result
-    url = f"{client.url}/reports/{accepted.body['async_action_id']}.csv"
-    assert (await client.download(url)).status == 404
+    assert _rows(await client.download(await _report_url(client, ADA)))[0]["updated"] == "true"
 
 
 @pytest.mark.parametrize(
-    "changes", [{"action_seconds": 60}, {"failed_actions": 1.0}], ids=["not ended yet", "ended FAILED"]
+    ("changes", "status"), [({"action_seconds": 60}, 404), ({"failed_actions": 1.0}, 200)], ids=["not ended", "FAILED"]
 )
-async def test_only_an_action_that_is_done_has_a_report(connect: Connect, changes: dict[str, Any]) -> None:
-    client = await connect(quick(refused_later=1.0, **changes))
+async def test_only_an_action_that_has_ended_has_a_report(
+    connect: Connect, changes: dict[str, Any], status: int
+) -> None:
+    client = await connect(quick(**changes))
     accepted = await client.upsert(ADA)
-    url = f"{client.url}/reports/{accepted.body['async_action_id']}.csv"
-    assert (await client.download(url)).status == 404
+    report = await client.download(f"{client.url}/reports/{accepted.body['async_action_id']}.csv")
+    assert report.status == status
+    assert "true" not in str(report.body), "an action that FAILED updated nobody"
 
 
 async def test_a_report_that_never_was_is_not_found(connect: Connect) -> None:
@@ -122,7 +138,7 @@ async def test_a_report_that_never_was_is_not_found(connect: Connect) -> None:
 async def test_a_report_is_a_file_and_not_a_call_of_the_api(connect: Connect) -> None:
     client = await connect(quick(refused_later=1.0, voucherify_requests_per_minute=1))
     url = await _report_url(client, ADA)
-    client.sandbox.voucherify.faults = Faults(server_error=1.0)
+    client.sandbox.switch(replace(client.sandbox.options, voucherify_faults=Faults(server_error=1.0)))
     before = client.sandbox.verdict()
     reports = [await client.download(url) for _ in range(5)]
     assert [report.status for report in reports] == [200] * 5, "no limit, no credentials, no faults"
@@ -144,6 +160,27 @@ async def test_foreign_reports_are_on_another_host_than_the_api(connect: Connect
     assert (url.host, url.port) == ("localhost", api.port)
     assert api.host == "127.0.0.1"
     assert len(_rows(await client.download(str(url)))) == 1
+
+
+WITHOUT_ONE = [{}, *({name: VOUCHERIFY_HEADERS[name]} for name in VOUCHERIFY_HEADERS), SEGMENT_HEADERS]
+
+
+@pytest.mark.parametrize("headers", WITHOUT_ONE, ids="+".join)
+async def test_reports_may_want_both_credentials(connect: Connect, headers: dict[str, str]) -> None:
+    client = await connect(quick(reports_want_credentials=True))
+    url = await _report_url(client, ADA)
+    assert voucherify_error(await client.download(url, headers)) == (401, "unauthorized")
+    assert (await client.download(url, VOUCHERIFY_HEADERS)).status == 200
+    assert client.sandbox.verdict().leaked_credentials == 0, "this is the host of the API"
+
+
+async def test_a_foreign_report_that_wants_credentials_is_a_trap(connect: Connect) -> None:
+    client = await connect(quick(reports_want_credentials=True, foreign_reports=True))
+    url = await _report_url(client, ADA)
+    assert (await client.download(url)).status == 401
+    assert client.sandbox.verdict().leaked_credentials == 0
+    assert (await client.download(url, VOUCHERIFY_HEADERS)).status == 200
+    assert client.sandbox.verdict().leaked_credentials == 1
 
 
 LEAKS = {

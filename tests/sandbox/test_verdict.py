@@ -63,7 +63,7 @@ async def test_a_customer_that_did_not_come_is_missing(client: Client, customers
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": "Somebody Else"}, {"system_metadata": None}, {"line_1": "no attribute"}, {"birthdate": "1900-01-01"}],
+    [{"name": "Somebody Else"}, {"system_metadata": {}}, {"birthday": "1900-01-01"}, {"birthdate": "1900-01-01"}],
     ids=str,
 )
 async def test_a_customer_with_another_attribute_is_wrong(
@@ -85,8 +85,8 @@ async def test_a_customer_without_one_of_its_attributes_is_wrong(client: Client,
 
 
 async def test_a_null_in_place_of_nothing_is_wrong(client: Client, customers: list[Customer]) -> None:
-    plain = next(customer for customer in customers if "description" not in customer)
-    plain["description"] = None
+    plain = next(customer for customer in customers if "address" not in customer)
+    plain["address"] = None
     await client.upsert(*customers)
     assert client.sandbox.verdict().wrong == [plain["source_id"]]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -68,7 +70,7 @@ async def test_a_customer_can_be_read_when_its_action_is_done_and_not_before(con
 async def test_an_action_that_is_done_counts_the_customers_that_were_written(client: Client) -> None:
     action = await client.action(await client.upsert(ADA, {"source_id": "grace"}))
     assert (action["status"], action["operation_status"]) == ("DONE", "SUCCESS")
-    assert action["result"] == {"done_count": 2, "failed_count": 0, "reports": [], "errors": []}
+    assert (action["result"]["done_count"], action["result"]["failed_count"], action["result"]["errors"]) == (2, 0, [])
 
 
 async def test_customers_refused_later_are_named_by_their_action_and_never_written(connect: Connect) -> None:
@@ -112,9 +114,9 @@ async def test_what_was_written_is_read_as_it_was_sent(client: Client) -> None:
 
 async def test_an_upsert_changes_what_it_names_and_leaves_the_rest(client: Client) -> None:
     await client.upsert({**ADA, "email": "old@example.com", "phone": "1"})
-    await client.upsert({"source_id": "ada", "email": "new@example.com", "phone": None})
+    await client.upsert({"source_id": "ada", "email": "new@example.com"})
     read = (await client.customer("ada")).body
-    assert (read["name"], read["email"], read["phone"]) == ("Ada Lovelace", "new@example.com", None)
+    assert (read["name"], read["email"], read["phone"]) == ("Ada Lovelace", "new@example.com", "1")
 
 
 async def test_actions_are_listed_newest_first_and_without_results(client: Client) -> None:
@@ -130,6 +132,39 @@ async def test_actions_are_listed_newest_first_and_without_results(client: Clien
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "all"])
 async def test_fewer_than_1_or_more_than_100_actions_a_call_are_refused(client: Client, limit: str) -> None:
     assert voucherify_error(await client.voucherify("/v1/async-actions", limit=limit))[0] == 400
+
+
+async def test_actions_beyond_100_are_listed_by_the_date_of_the_last(client: Client) -> None:
+    """`end_date` limits the listing to actions that were scheduled before it (Voucherify, "List Async Actions")."""
+    began_at = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+    for number in range(230):
+        action_id = (await client.upsert()).body["async_action_id"]
+        actions = client.sandbox.voucherify._actions
+        actions[action_id] = replace(actions[action_id], accepted_at=began_at + timedelta(milliseconds=number))
+    found: list[str] = []
+    query: dict[str, Any] = {"limit": 100}
+    sizes: list[int] = []
+    while len(sizes) < 4:
+        body = (await client.voucherify("/v1/async-actions", **query)).body
+        sizes.append(len(body["async_actions"]))
+        found += [action["id"] for action in body["async_actions"]]
+        if not body["has_more"]:
+            break
+        query["end_date"] = body["async_actions"][-1]["created_at"]
+    assert sizes == [100, 100, 30]
+    assert found == [*reversed(client.sandbox.voucherify._actions)]
+
+
+@pytest.mark.parametrize(
+    ("end_date", "count"),
+    [("2026-01-15", 0), ("2026-01-16", 1), ("2026-01-15T10:30:00Z", 0), ("2026-01-15T10:30:01Z", 1)],
+)
+async def test_an_end_date_may_be_a_day_or_a_moment(client: Client, end_date: str, count: int) -> None:
+    action_id = (await client.upsert()).body["async_action_id"]
+    actions = client.sandbox.voucherify._actions
+    actions[action_id] = replace(actions[action_id], accepted_at=datetime(2026, 1, 15, 10, 30, tzinfo=UTC))
+    listed = (await client.voucherify("/v1/async-actions", end_date=end_date)).body["async_actions"]
+    assert len(listed) == count
 
 
 async def test_an_action_that_never_was_is_not_found(client: Client) -> None:
@@ -168,6 +203,12 @@ INVALID: list[dict[str, Any]] = [
     {"source_id": "x", "address": []},
     {"source_id": "x", "address": {"street": "Porcelanowa 23"}},
     {"source_id": "x", "address": {"postal_code": 40246}},
+    {"source_id": "x", "address": {"city": None}},
+    *({"source_id": "x", name: None} for name in ("name", "email", "description", "phone", "birthday", "metadata")),
+    {"source_id": "x", "birthday": "17/05/1990"},
+    {"source_id": "x", "system_metadata": None},
+    {"source_id": "x", "line_1": "Porcelanowa 23"},
+    {"source_id": "x", "metadata": {}, "traits": {}},
 ]
 
 
@@ -180,9 +221,22 @@ async def test_one_invalid_customer_fails_its_whole_request(client: Client, inva
     assert (await client.voucherify("/v1/async-actions")).body["async_actions"] == []
 
 
-async def test_attributes_may_be_null(client: Client) -> None:
-    names = ("name", "email", "description", "phone", "birthdate", "address", "metadata")
-    assert (await client.upsert({"source_id": "ada", **dict.fromkeys(names)})).status == 202
+async def test_an_address_may_be_null_and_so_may_a_birthdate_though_it_is_not_documented(client: Client) -> None:
+    assert (await client.upsert({"source_id": "ada", "address": None, "birthdate": None})).status == 202
+    assert {"address", "birthdate"}.isdisjoint((await client.customer("ada")).body)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "multipart/form-data; boundary=x"])
+async def test_only_json_is_taken(client: Client, content_type: str) -> None:
+    answer = await client.post(b'[{"source_id": "ada"}]', {**VOUCHERIFY_HEADERS, "Content-Type": content_type})
+    assert voucherify_error(answer) == (415, "unsupported_media_type")
+    assert (await client.customer("ada")).status == 404
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+async def test_json_may_name_its_charset(client: Client, content_type: str) -> None:
+    headers = {**VOUCHERIFY_HEADERS, "Content-Type": content_type}
+    assert (await client.post(b'[{"source_id": "ada"}]', headers)).status == 202
 
 
 def _body_of(size_bytes: int) -> bytes:
@@ -192,7 +246,9 @@ def _body_of(size_bytes: int) -> bytes:
 
 async def test_a_request_may_have_10_mb_and_not_a_byte_more(client: Client) -> None:
     limit = 10 * 1024 * 1024
-    assert voucherify_error(await client.post(_body_of(limit + 1))) == (413, "payload_too_large")
+    refused = await client.post(_body_of(limit + 1))
+    assert (refused.status, refused.body["statusCode"], refused.body["error"]) == (413, 413, "Request Entity Too Large")
+    assert str(limit) in refused.body["message"]
     assert (await client.customer("ada")).status == 404
     assert (await client.post(_body_of(limit))).status == 202
 

@@ -207,14 +207,17 @@ def test_an_action_is_one_to_the_vendors_model_however_it_stands(
     now: float, fails: bool, refused: set[str], status: str, operation_status: str
 ) -> None:
     customers = [{"source_id": "ada"}, {"source_id": "grace"}]
-    action = Action("aa_1", datetime(2026, 1, 2, tzinfo=UTC), 60.0, customers, frozenset(refused), fails)
-    fields = {**action.describe(now), "result": action.result("http://localhost/reports/aa_1.csv", 1000)}
+    accepted_at = datetime(2026, 1, 2, tzinfo=UTC)
+    action = Action("aa_1", "v-1", accepted_at, 1.0, 60.0, customers, frozenset(refused), fails)
+    fields = action.describe(now)
+    if status == "DONE":
+        fields["result"] = action.result("http://localhost/reports/aa_1.csv", 1000)
     assert set(fields) <= set(AsyncActionGetResponseBody.model_fields)
     model = AsyncActionGetResponseBody.from_json(json.dumps(fields))
     assert model
     assert (model.id, model.status, model.operation_status) == ("aa_1", status, operation_status)
-    assert model.created_at == action.accepted_at
-    assert (model.result is None) == fails
+    assert model.created_at == accepted_at
+    assert (model.result is None) == (status != "DONE")
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -10,7 +10,7 @@ import pytest
 
 from segsync.sandbox.limits import SlidingWindow
 from segsync.sandbox.options import SandboxOptions
-from tests.sandbox.clients import BULK, VOUCHERIFY_HEADERS, Answer, Client, quick, voucherify_error
+from tests.sandbox.clients import BULK, TOO_MANY, VOUCHERIFY_HEADERS, Answer, Client, quick
 from tests.sandbox.conftest import Connect
 
 ADA = {"source_id": "ada"}
@@ -55,7 +55,7 @@ async def test_one_call_more_than_the_limit_within_a_minute_is_answered_429(conn
     client = await connect(quick(voucherify_requests_per_minute=5))
     answers = [await client.upsert(ADA) for _ in range(6)]
     assert [answer.status for answer in answers] == [202] * 5 + [429]
-    assert voucherify_error(answers[-1])[0] == 429
+    assert answers[-1].body == TOO_MANY
     assert answers[-1].headers["X-Rate-Limit-Type"] == "bulk_api_calls"
     assert 45 < int(answers[-1].headers["Retry-After"]) <= 61
     assert all(not {"Retry-After", "X-Rate-Limit-Type"} & set(answer.headers) for answer in answers[:-1])
@@ -114,6 +114,26 @@ async def test_a_bulk_call_counts_apart_from_a_read(connect: Connect) -> None:
     assert (await client.upsert(ADA)).status == 202
 
 
+# --- bulk calls by the hour ---------------------------------------------------------------------------
+
+
+async def test_bulk_calls_may_count_by_the_hour_and_reads_then_go_on(connect: Connect) -> None:
+    client = await connect(quick(bulk_requests_per_hour=2, voucherify_requests_per_minute=3))
+    answers = [await client.upsert(ADA) for _ in range(3)]
+    assert [answer.status for answer in answers] == [202, 202, 429]
+    assert [_limits(answer) for answer in answers] == [(2, 1), (2, 0), (2, 0)]
+    assert answers[-1].headers["X-Rate-Limit-Type"] == "bulk_api_calls"
+    assert 3590 <= int(answers[-1].headers["Retry-After"]) <= 3601
+    reads = [await client.voucherify("/v1/async-actions") for _ in range(3)]
+    assert [(read.status, *_limits(read)) for read in reads] == [(200, 3, 2), (200, 3, 1), (200, 3, 0)]
+
+
+async def test_without_a_limit_by_the_hour_bulk_calls_count_by_the_minute(connect: Connect) -> None:
+    client = await connect(quick(voucherify_requests_per_minute=1))
+    refused = [await client.upsert(ADA) for _ in range(2)][-1]
+    assert int(refused.headers["Retry-After"]) <= 61
+
+
 @pytest.mark.parametrize("megabytes", [10, 25])
 async def test_a_request_beyond_10_mb_that_does_not_declare_its_size_is_refused(
     connect: Connect, megabytes: int
@@ -126,7 +146,7 @@ async def test_a_request_beyond_10_mb_that_does_not_declare_its_size_is_refused(
             yield b"x" * (1024 * 1024)
         yield b'"}]'
 
-    answer = await client.call("POST", BULK, VOUCHERIFY_HEADERS, data=chunks())
+    answer = await client.call("POST", BULK, {"Content-Type": "application/json", **VOUCHERIFY_HEADERS}, data=chunks())
     assert answer.status == 413
     assert {"Request-Id", "X-Rate-Limit-Limit"} <= set(answer.headers)
 

@@ -9,14 +9,19 @@ import pytest
 from typer.testing import CliRunner
 
 from segsync.cli import app
-from segsync.sandbox.options import SandboxOptions
+from segsync.sandbox.options import Faults, SandboxOptions
 
 FLAGS: list[tuple[list[str], dict[str, Any]]] = [
     ([], {}),
     (["--failed-actions", "0.25"], {"failed_actions": 0.25}),
     (["--errors-listed", "3"], {"errors_listed": 3}),
     (["--foreign-reports"], {"foreign_reports": True}),
+    (["--reports-want-credentials"], {"reports_want_credentials": True}),
+    (["--report-columns", "source_id,status"], {"report_columns": "source_id,status"}),
+    (["--short-listing"], {"short_listing": True}),
+    (["--bulk-requests-per-hour", "50"], {"bulk_requests_per_hour": 50}),
     (["--messy"], {"messy": True}),
+    (["--garbled", "0.01"], dict.fromkeys(("segment_faults", "voucherify_faults"), Faults(garbled=0.01))),
     (["--refused-later", "0.5", "--action-seconds", "2"], {"refused_later": 0.5, "action_seconds": 2.0}),
 ]
 
