@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+import msgspec
+from msgspec import Meta, Struct, field, inspect
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -32,7 +33,7 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Switches(Struct, frozen=True, forbid_unknown_fields=True):
-    """All that can go wrong, or be slow: what can change while a sandbox runs.
+    """All that can go wrong, or be slow: what `PUT /sandbox/faults` changes while the sandbox runs.
 
     `missing` is the share of profiles that are listed but answered 404 afterwards. Voucherify answers 400 to a request
     with one of the `refused_at_once` share of customers in it, and reports those of `refused_later` as failed when
@@ -82,6 +83,44 @@ class SandboxOptions(Switches, frozen=True, kw_only=True):
     messy: bool = False
     identifier_trait: Share = 0.0
     crowded: bool = True
+
+
+def switches(options: Switches) -> Switches:
+    """The part of the options that `PUT /sandbox/faults` changes."""
+    return Switches(**{name: getattr(options, name) for name in Switches.__struct_fields__})
+
+
+def switched(options: SandboxOptions, changes: bytes) -> SandboxOptions:
+    """The options after the changes of a JSON object, which may be parts of `Switches`; the rest stays as it is.
+
+    Raises `msgspec.MsgspecError` for what is not such an object: not JSON, an unknown name, a value of another type or
+    beyond its range.
+    """
+    merged = msgspec.to_builtins(switches(options))
+    for name, value in msgspec.json.decode(changes, type=dict[str, Any]).items():
+        is_part = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = {**merged[name], **value} if is_part else value
+    new = msgspec.convert(merged, Switches)
+    return msgspec.structs.replace(options, **{name: getattr(new, name) for name in Switches.__struct_fields__})
+
+
+def takes() -> dict[str, Any]:
+    """What a JSON object for `switched` may hold: by name, the values in words."""
+
+    def words(value: inspect.Type) -> Any:
+        match value:
+            case inspect.StructType():
+                return {each.encode_name: words(each.type) for each in value.fields}
+            case inspect.FloatType(ge=least, le=most):
+                return f"{least} to {most:,}"
+            case inspect.IntType(ge=least, le=most):
+                return f"a whole number, {least} to {most:,}"
+            case inspect.BoolType():
+                return "true or false"
+        return "text"
+
+    found: dict[str, Any] = words(inspect.type_info(Switches))
+    return found
 
 
 # The sandbox's own credentials: they open nothing but the sandbox.

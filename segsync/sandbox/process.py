@@ -70,9 +70,8 @@ class SandboxProcess:
                 return verdict
             time.sleep(0.1)
 
-    def set_faults(self, *, segment: Faults | None = None, voucherify: Faults | None = None) -> None:
-        """Change what goes wrong from now on."""
-        faults = {name: value for name, value in (("segment", segment), ("voucherify", voucherify)) if value}
-        request = Request(f"{self.url}/sandbox/faults", msgspec.json.encode(faults), method="PUT")  # noqa: S310
+    def set_faults(self, **changes: Faults | float | str) -> None:
+        """Change what goes wrong from now on: `segment` and `voucherify` faults, and other names of `Switches`."""
+        request = Request(f"{self.url}/sandbox/faults", msgspec.json.encode(changes), method="PUT")  # noqa: S310
         with _open(request):
             pass

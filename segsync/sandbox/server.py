@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from segsync.sandbox.options import Faults, SandboxOptions
+from segsync.sandbox.options import SandboxOptions, switched, switches, takes
 from segsync.sandbox.profiles import Space
 from segsync.sandbox.segment import SegmentSandbox
 from segsync.sandbox.service import json_response
@@ -82,7 +82,8 @@ class Sandbox:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes([*self.segment.routes(), *self.voucherify.routes()])
         app.router.add_get("/sandbox/verdict", self._verdict)
-        app.router.add_put("/sandbox/faults", self._faults)
+        app.router.add_get("/sandbox/faults", self._faults)
+        app.router.add_put("/sandbox/faults", self._switch)
         return app
 
     def switch(self, options: SandboxOptions) -> None:
@@ -139,11 +140,21 @@ class Sandbox:
         first, last = request.query.get("first", "0"), request.query.get("last")
         return json_response(self.verdict(int(first), None if last is None else int(last)), 200, "verdict")
 
-    async def _faults(self, request: web.Request) -> web.Response:
-        """Change the faults of both services while they run: `{"segment": {…}, "voucherify": {…}}`."""
-        changes = msgspec.json.decode(await request.read(), type=dict[str, Faults])
-        self.switch(msgspec.structs.replace(self.options, **{f"{name}_faults": new for name, new in changes.items()}))
-        return json_response(changes, 200, "faults")
+    async def _faults(self, _request: web.Request) -> web.Response:
+        return _readable(switches(self.options))
+
+    async def _switch(self, request: web.Request) -> web.Response:
+        try:
+            self.switch(switched(self.options, await request.read()))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return _readable({"problem": str(error), "takes": takes()}, 400)
+        return await self._faults(request)
+
+
+def _readable(fields: object, status: int = 200) -> web.Response:
+    """JSON for somebody at a terminal."""
+    body = msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 @asynccontextmanager
