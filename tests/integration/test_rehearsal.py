@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.conftest import StartSandbox
-from tests.integration.conftest import Segsync, fast
+from tests.integration.conftest import SEGSYNC, Segsync, fast
 from tests.support import guides
 
 pytestmark = pytest.mark.slow
@@ -32,3 +33,32 @@ def test_the_rejected_arrive_when_the_cause_is_fixed_as_the_guide_says(
     retry = segsync("--retry-rejected", sandbox=sandbox)
     assert (retry.code, retry.row("Rejected")) == (0, 0), retry.stderr
     assert sandbox.verdict().is_right
+
+
+def test_what_the_sandbox_command_prints_is_a_file_of_settings_and_where_its_faults_are(segsync: Segsync) -> None:
+    command = [
+        *SEGSYNC,
+        "sandbox",
+        "--port",
+        "0",
+        "--profiles",
+        "30",
+        "--latency-ms",
+        "1",
+        "--requests-per-second",
+        "0",
+    ]
+    with subprocess.Popen(command, cwd=segsync.directory, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout
+        printed = ""
+        while "/sandbox/faults" not in printed:
+            line = serving.stdout.readline()
+            assert line, "it ended"
+            printed += line
+        (segsync.directory / "sandbox.env").write_text(printed, encoding="utf-8")
+        run = segsync("--env-file", "sandbox.env")
+        [url] = set(re.findall(r"http\S+/sandbox/faults", printed))
+        with urlopen(url) as answer:  # noqa: S310 - our own
+            assert b"refused_later" in answer.read()
+        serving.terminate()
+    assert (run.code, run.row("Profiles listed")) == (0, 30), run.stderr

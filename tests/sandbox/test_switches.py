@@ -45,7 +45,8 @@ def _changes() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("change", _changes(), ids=str)
 async def test_every_switch_is_switched_alone_and_shown(connect: Connect, change: dict[str, Any]) -> None:
-    client = await connect(quick())
+    faults = Faults(*[0.05] * len(Faults.__struct_fields__))
+    client = await connect(quick(segment_faults=faults, voucherify_faults=faults))
     before = await _shown(client)
     answer = await _switch(client, change)
     [(name, value)] = change.items()
