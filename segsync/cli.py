@@ -232,6 +232,7 @@ def sandbox_command(
     short_listing: Annotated[
         bool, typer.Option("--short-listing", help="The listing of actions has no operation_status.")
     ] = False,
+    take_nulls: Annotated[bool, typer.Option("--take-nulls", help="A customer's attributes may be null.")] = False,
     defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
     ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
 ) -> None:

@@ -54,6 +54,7 @@ class Scenario(Struct, frozen=True):
         return SandboxOptions(
             profiles=self.profiles,
             messy=True,
+            take_nulls=True,  # the script sends them
             anonymous=self.anonymous,
             latency_ms=self.latency_ms,
             segment_requests_per_second=self.calls_per_second,

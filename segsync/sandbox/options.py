@@ -43,8 +43,9 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
     another host than the API with `foreign_reports`; with `reports_want_credentials` it is answered 401 without them.
     `failed_actions` is the share of actions that end FAILED and write nothing. Whether one fails depends on its
     number, so the same customers may be written by the next. With `short_listing` the listing of actions has no
-    `operation_status`, as in the vendor's older documentation. Limits of 0 mean no limit; with
-    `bulk_requests_per_hour` bulk upserts count by the hour, and not by the minute.
+    `operation_status`, as in the vendor's older documentation. With `take_nulls` an attribute may be null, as the
+    original script sends what a profile does not have; the vendor's OpenAPI has text there. Limits of 0 mean no limit;
+    with `bulk_requests_per_hour` bulk upserts count by the hour, and not by the minute.
     """
 
     missing: Share = 0.0
@@ -56,6 +57,7 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
     foreign_reports: bool = False
     reports_want_credentials: bool = False
     short_listing: bool = False
+    take_nulls: bool = False
     defined_metadata_only: bool = False
     ignore_include: bool = False
     latency_ms: Duration = 20.0

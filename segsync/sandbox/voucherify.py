@@ -179,7 +179,10 @@ class VoucherifySandbox(Service):
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return self.error(400, "invalid_payload", "The request is not a JSON array of objects.")
         for position, customer in enumerate(customers):
-            problem = problem_with(customer, defined_only=self.options.defined_metadata_only)
+            given = {
+                name: value for name, value in customer.items() if value is not None or not self.options.take_nulls
+            }
+            problem = problem_with(given, defined_only=self.options.defined_metadata_only)
             if problem is None and self.is_refused_at_once(customer["source_id"]):
                 problem = "refused"
             if problem:

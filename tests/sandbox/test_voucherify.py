@@ -226,6 +226,13 @@ async def test_an_address_may_be_null_and_so_may_a_birthdate_though_it_is_not_do
     assert {"address", "birthdate"}.isdisjoint((await client.customer("ada")).body)
 
 
+async def test_nulls_may_be_taken_as_the_original_script_sends_them(connect: Connect) -> None:
+    client = await connect(quick(take_nulls=True))
+    names = ("name", "email", "description", "phone", "birthdate", "address", "metadata")
+    assert (await client.upsert({"source_id": "ada", **dict.fromkeys(names)})).status == 202
+    assert voucherify_error(await client.upsert({"source_id": None})) == (400, "invalid_customer")
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "multipart/form-data; boundary=x"])
 async def test_only_json_is_taken(client: Client, content_type: str) -> None:
     answer = await client.post(b'[{"source_id": "ada"}]', {**VOUCHERIFY_HEADERS, "Content-Type": content_type})

@@ -21,6 +21,7 @@ FLAGS: list[tuple[list[str], dict[str, Any]]] = [
     (["--short-listing"], {"short_listing": True}),
     (["--bulk-requests-per-hour", "50"], {"bulk_requests_per_hour": 50}),
     (["--messy"], {"messy": True}),
+    (["--take-nulls"], {"take_nulls": True}),
     (["--garbled", "0.01"], dict.fromkeys(("segment_faults", "voucherify_faults"), Faults(garbled=0.01))),
     (["--refused-later", "0.5", "--action-seconds", "2"], {"refused_later": 0.5, "action_seconds": 2.0}),
 ]
