@@ -161,10 +161,11 @@ class ConcurrencyChanged(Struct, frozen=True):
 
 
 class Throttled(Struct, frozen=True):
-    """The service asked for `seconds` without calls; every call to it waits."""
+    """The service asked for `seconds` without calls of this method: bulk upserts (POST), or all the others (GET)."""
 
     service: str
     seconds: float
+    method: str = "GET"
 
 
 Event = (

@@ -180,13 +180,15 @@ class Connector(Struct, frozen=True):
     """Who a source or a sink is.
 
     `name` is what people call it ("Segment"), and what its calls are counted under. The ledger knows it by `host`, the
-    URL that is called ("" for none), and `identity`: the space, the project, the table. `limit` is None for none.
+    URL that is called ("" for none), and `identity`: the space, the project, the table. `scope` says which of these it
+    is, in a word. `limit` is None for none.
     """
 
     name: str
     identity: str
     host: str = ""
     limit: CallLimit | None = None
+    scope: str = "space"
 
 
 class Usage(Struct, frozen=True):

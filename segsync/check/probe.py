@@ -141,9 +141,10 @@ class ServiceProbe:
         def on_event(event: Event) -> None:
             nonlocal asked_seconds
             self._on_event(event)
-            if isinstance(event, Throttled) and event.seconds > PATIENCE_SECONDS and not limit.expired():
-                asked_seconds = event.seconds
-                limit.reschedule(asyncio.get_running_loop().time())
+            match event:
+                case Throttled(seconds=seconds, method="GET") if seconds > PATIENCE_SECONDS and not limit.expired():
+                    asked_seconds = seconds
+                    limit.reschedule(asyncio.get_running_loop().time())
 
         changed: dict[str, Any] = {f"{service.id}_base_url": url}
         async with connect_services(replace(self._settings, **changed), on_event) as clients:

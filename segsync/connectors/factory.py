@@ -32,8 +32,9 @@ def describe(settings: Settings, source: Source | None = None, sink: Sink | None
     settings.require(*(name for name, own in zip(CONNECTORS, (source, sink), strict=True) if own is None))
     per_second = CallLimit(settings.segment_requests_per_second, "second")
     per_minute = CallLimit(settings.voucherify_requests_per_minute, "minute")
-    space = Connector(segment.SERVICE, settings.segment_space_id, settings.segment_url, per_second)
-    project = Connector(voucherify.SERVICE, settings.voucherify_application_id, settings.voucherify_url, per_minute)
+    space = Connector(segment.SERVICE, settings.segment_space_id, settings.segment_url, per_second, "space")
+    application = settings.voucherify_application_id
+    project = Connector(voucherify.SERVICE, application, settings.voucherify_url, per_minute, "project")
     return source.about if source else space, sink.about if sink else project
 
 

@@ -35,25 +35,26 @@ class Activity:
         self._doing = READING
         self._answered_at: dict[str, float] = {}
         self._outages: dict[str, tuple[float, int | None]] = {}  # since when no call succeeds, and the last status
-        self._paused: dict[str, tuple[float, datetime]] = {}  # until when: on the loop's clock, and for people
+        self._paused: dict[tuple[str, str], tuple[float, datetime]] = {}  # until when: on the loop's clock, for people
 
     def on_event(self, event: events.Event) -> None:
         match event:
             case events.CallAnswered(service, status):
-                # The service works if it understood the call, whatever it answered.
-                if status is not None and status < 500 and status not in (408, 425, 429):
+                if _is_answer(status):
                     self._answered_at[service] = self._clock()
                     if self._outages:
                         self._outages.pop(service, None)
             case events.CallsLeft(service, method):
                 self.calls_left[service, method] = event
             case events.CallRetried(service, status=status, elapsed_seconds=elapsed_seconds):
-                # An outage only while no call succeeds: a single one may fail for a reason that is its alone.
-                began = max(self._clock() - elapsed_seconds, self._answered_at.get(service, 0.0))
+                # An outage only while no call succeeds: a single one may fail for a reason that is its alone. An answer
+                # that is retried is no success: a proxy's page, or a refusal of credentials that were good before.
+                answered_at = 0.0 if _is_answer(status) else self._answered_at.get(service, 0.0)
+                began = max(self._clock() - elapsed_seconds, answered_at)
                 since, _ = self._outages.get(service, (began, None))
                 self._outages[service] = (min(began, since), status)
-            case events.Throttled(service, seconds):
-                self._paused[service] = (self._clock() + seconds, in_seconds(seconds))
+            case events.Throttled(service, seconds, method):
+                self._paused[service, method] = (self._clock() + seconds, in_seconds(seconds))
             case events.PaceChanged(service):
                 self._pace[service] = event
             case events.ReadingEnded(open_upserts) if open_upserts:
@@ -70,12 +71,15 @@ class Activity:
         if self.is_stopping:
             return STOPPING
         now = self._clock()
-        if pauses := [(ends_at, until, name) for name, (ends_at, until) in self._paused.items() if ends_at > now]:
-            _, until, service = max(pauses)
-            return f"waiting for {service} until {time_of_day(until, in_utc=in_utc)}"
+        if pauses := [(*pause, *paused) for paused, pause in self._paused.items() if pause[0] > now]:
+            _, until, service, method = max(pauses)
+            waits = f"bulk upserts wait for {service}" if method == "POST" else f"waiting for {service}"
+            return f"{waits} until {time_of_day(until, in_utc=in_utc)}"
         if self._outages:
             service, (since, status) = min(self._outages.items(), key=lambda outage: outage[1][0])
             answer = "does not answer" if status is None else f"answers {status}"
+            if status is not None and status < 400:
+                answer += " with what cannot be read"
             return f"{service} {answer}, retrying, {now - since:.0f} s so far"
         for pace in self._pace.values():
             if pace.calls_per_second < SLOW * pace.allowed:
@@ -84,8 +88,14 @@ class Activity:
 
     def pace_words(self, pace: events.PaceChanged) -> str:
         """That calls leave more slowly than they may."""
-        rate = rate_words(pace.calls_per_second, self._connectors[pace.service])
-        return f"slowed down to {rate}: others use {pace.service} too"
+        connector = self._connectors[pace.service]
+        why = f"429 below the configured rate; another client may be using this {connector.scope}"
+        return f"slowed down to {rate_words(pace.calls_per_second, connector)}: {why}"
+
+
+def _is_answer(status: int | None) -> bool:
+    """Whether the service works: it understood the call, whatever it answered."""
+    return status is not None and status < 500 and status not in (408, 425, 429)
 
 
 def rate_words(calls_per_second: float, connector: Connector) -> str:

@@ -144,9 +144,10 @@ class Log:
                 level = WARNING if self._is_due(service) else DEBUG
                 words = f"{reason}; attempt {attempt + 1} in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
                 self._log("call_retried", words, level, **asdict(event))
-            case events.Throttled(service, seconds):
-                level = INFO if self._is_due(f"{service} pause", ahead_seconds=seconds) else DEBUG
-                until, words = in_seconds(seconds), f"{service} asks to wait until"
+            case events.Throttled(service, seconds, method):
+                level = INFO if self._is_due(f"{service} {method} pause", ahead_seconds=seconds) else DEBUG
+                who = "bulk upserts to wait" if method == "POST" else "to wait"
+                until, words = in_seconds(seconds), f"{service} asks {who} until"
                 in_utc, local = (f"{words} {time_of_day(until, in_utc=in_utc)}" for in_utc in (True, False))
                 self._log("throttled", in_utc, level, at_terminal=local, **asdict(event))
             case events.PaceChanged(service, calls_per_second, allowed):

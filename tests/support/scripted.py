@@ -190,15 +190,22 @@ class SilentSession:
         return _SilentResponse(*self.answer(url.path))
 
     def client(
-        self, retry_seconds: float = 0, calls_per_second: float = UNLIMITED, random: Random | None = None
+        self,
+        retry_seconds: float = 0,
+        calls_per_second: float = UNLIMITED,
+        random: Random | None = None,
+        *,
+        window_seconds: float = 1.0,
+        on_event: OnEvent = ignore,
     ) -> ApiClient:
+        limit = CallLimit(calls_per_second * window_seconds, "second" if window_seconds == 1.0 else "minute")
         return ApiClient(
             cast(aiohttp.ClientSession, self),
-            Connector("Voucherify", "app", "http://127.0.0.1", CallLimit(calls_per_second, "second")),
+            Connector("Voucherify", "app", "http://127.0.0.1", limit),
             headers={},
             credentials="",
             retry_seconds=retry_seconds,
-            on_event=lambda _event: None,
+            on_event=on_event,
             random=random,
         )
 

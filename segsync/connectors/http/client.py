@@ -144,7 +144,7 @@ class ApiClient:
     async def _try(
         self, method: str, target: str, answer: msgspec.json.Decoder[T], body: bytes | None, *, is_urgent: bool
     ) -> T:
-        left_at = await (self.limiter.turn() if is_urgent else self.limiter.spare_turn())
+        left_at = await (self.limiter.turn if is_urgent else self.limiter.spare_turn)(method == "POST")
         url = self._url(target)
         call = _Call(method, url)
         response, content = await self._exchange(method, url, self._headers, call, body)
@@ -237,7 +237,7 @@ class ApiClient:
         message, request_id = f"{self._service} answered {problem}", answers.request_id(response.headers)
         return AnswerError(message, service=self._service, status=response.status, request_id=request_id)
 
-    def _error(self, response: aiohttp.ClientResponse, content: bytes, call: object) -> CallError:
+    def _error(self, response: aiohttp.ClientResponse, content: bytes, call: _Call) -> CallError:
         """The error that this status stands for."""
         status, headers, fields = response.status, response.headers, answers.error_fields(content)
         request_id = answers.request_id(headers) or answers.identifier(fields.get("request_id"))
@@ -252,7 +252,7 @@ class ApiClient:
             # Some services send `X-Rate-Limit-Retry` with every answer: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
-                self.limiter.asked_to_wait(wait or 0.0)
+                self.limiter.asked_to_wait(wait or 0.0, answers.is_bulk(call.method, headers))
             return TransientError(message, retry_after_seconds=wait, **where)
         if 300 <= status < 400:
             return AnswerError(f"{message}: a redirect, which is not followed. Is the base URL right?", **where)

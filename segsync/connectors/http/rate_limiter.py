@@ -45,6 +45,9 @@ GLANCE_SECONDS, LOOK_SECONDS, ENOUGH_CALLS = 0.25, 1.0, 50
 """A glance shows that half of the allowance is unused; more than that takes a longer look. Either needs this many
 allowed calls."""
 
+_METHODS = ("GET", "POST")
+"""How events name the other calls and bulk calls."""
+
 
 def net_of_margin(calls_per_second: float) -> float:
     """The calls per second that are made, of those that are allowed."""
@@ -55,8 +58,8 @@ class RateLimiter:
     """Spaces the calls to one service evenly, `calls_per_second` at most, for all workers together.
 
     It heeds the answers: one of too many calls slows everybody down, and the rate comes back by itself; one that asks
-    to wait, or says that no calls are left, pauses everybody. Events of `service` report both. `window_seconds` is the
-    time over which the service counts calls.
+    to wait, or says that no calls are left, pauses the calls that are counted with it: bulk calls, or the others.
+    Events of `service` report both. `window_seconds` is the time over which the service counts calls.
     """
 
     def __init__(
@@ -75,48 +78,55 @@ class RateLimiter:
         self._first_in_line = asyncio.Lock()
         self._room_at = 0.0  # when the limiter has room for one more
         self._owed_turns = 0.0
-        self._paused_until = 0.0
-        self._in_line = 0
+        self._paused_until = [0.0, 0.0]  # of the other calls, and of bulk calls
+        self._in_line = 0  # without those that wait for the end of a pause
         self._watch()
 
-    async def turn(self) -> float:
+    async def turn(self, is_bulk: bool = False) -> float:
         """Wait until the next call may leave; when it does, on the event loop's clock."""
-        if self._is_free():
+        if self._is_free(is_bulk):
             await self._take()
             return self._leave(self._clock())
-        self._in_line += 1
-        try:
-            # Only the first in line waits for the clock: the others would wake up for nothing, and when they have to
-            # give up turns, all would do so first and then leave together.
-            async with self._first_in_line:
-                while True:
-                    if self._paused_until and (wait := self._paused_until - self._clock()) > 0:
-                        await asyncio.sleep(wait)
+        while True:
+            await self._end_of_pause(is_bulk)
+            self._in_line += 1
+            try:
+                # Only the first in line waits for the clock: the others would wake up for nothing, and when they have
+                # to give up turns, all would do so first and then leave together.
+                async with self._first_in_line:
+                    if self._is_paused(is_bulk):
+                        continue  # and leave the line to the calls that are not paused
                     if self._throttle.is_slowed:
                         await self._give_up_turns()
                     await self._take_turn()
-                    now = self._clock()
-                    if self._paused_until <= now:  # else a pause began while this call waited
-                        break
-        finally:
-            self._in_line -= 1
-        return self._leave(now)
+            finally:
+                self._in_line -= 1
+            if not self._is_paused(is_bulk):  # else a pause began while this call waited
+                return self._leave(self._clock())
 
-    def _is_free(self) -> bool:
+    def _is_free(self, is_bulk: bool) -> bool:
         """Whether no call waits and there is nothing to wait for."""
-        is_held_back = self._in_line or self._throttle.is_slowed or self._paused_until > self._clock()
+        is_held_back = self._in_line or self._throttle.is_slowed or self._is_paused(is_bulk)
         return not is_held_back and self._limiter.has_capacity()
+
+    def _is_paused(self, is_bulk: bool) -> bool:
+        return self._paused_until[is_bulk] > self._clock()
+
+    async def _end_of_pause(self, is_bulk: bool) -> None:
+        while (wait := self._paused_until[is_bulk] - self._clock()) > 0:  # noqa: ASYNC110 - as for a turn
+            await asyncio.sleep(max(wait, TICK_SECONDS))
 
     def _leave(self, now: float) -> float:
         self._calls += 1
         self._throttle.left(now)
         return now
 
-    async def spare_turn(self) -> float:
+    async def spare_turn(self, is_bulk: bool = False) -> float:
         """Wait until a call may leave and no urgent one wants to; when it does."""
+        await self._end_of_pause(is_bulk)
         while self._in_line:  # noqa: ASYNC110 - an event would cost every turn of the others something
             await asyncio.sleep(1 / self._throttle.rate(self._clock()))
-        return await self.turn()
+        return await self.turn(is_bulk)
 
     def usage(self) -> Usage | None:
         """How much of the allowance was used since the last usage; None where the time is too short to know.
@@ -126,7 +136,7 @@ class RateLimiter:
         now = self._clock()
         seconds = now - self._watched_since
         allowed = seconds * self._pace
-        if self._paused_until > self._watched_since or self._in_line >= MANY_IN_LINE:
+        if max(self._paused_until) > self._watched_since or self._in_line >= MANY_IN_LINE:
             self._watch()
             return None
         if allowed < ENOUGH_CALLS or seconds < (GLANCE_SECONDS if self._taken < allowed / 2 else LOOK_SECONDS):
@@ -144,38 +154,47 @@ class RateLimiter:
         if self._reported_slow or self._throttle.is_slowed:
             self._report_pace()
         if "X-Rate-Limit-Remaining" in headers and self._report_left(method, headers) == 0:
-            self.pause(answers.limit_wait_seconds(headers) or 0.0)
+            self.pause(answers.limit_wait_seconds(headers) or 0.0, answers.is_bulk(method, headers))
 
     def refused(self, left_at: float, method: str, headers: CIMultiDictProxy[str]) -> None:
-        """The service answered 429 to the call that left then: everybody slows down."""
-        if seconds := self._throttle.refused(left_at, self._clock()):
-            self._hold_for(seconds)
-        self._report_pace()
+        """The service answered 429 to the call that left then: everybody slows down.
+
+        A spent hour of bulk calls shows nothing of the rate that all calls may have together.
+        """
+        wait = answers.limit_wait_seconds(headers) or 0.0
+        if wait <= self._window_seconds or not answers.is_bulk(method, headers):
+            if seconds := self._throttle.refused(left_at, self._clock()):
+                for is_bulk in (False, True):
+                    self._hold_for(seconds, is_bulk)
+            self._report_pace()
         self._report_left(method, headers)
 
-    def asked_to_wait(self, seconds: float) -> None:
+    def asked_to_wait(self, seconds: float, is_bulk: bool = False) -> None:
         """The answer 429 says when to come back.
 
         A second, of a service that counts by the second, is for this call alone: the others slow down, and were they to
         stand still for each call too many, half of a limit would go unused.
         """
         if max(seconds, self._window_seconds) > BRIEF_SECONDS:
-            self.pause(seconds)
+            self.pause(seconds, is_bulk)
 
-    def pause(self, seconds: float) -> None:
-        """Nobody calls for this long, since the service asks for it; a wait too long to be a pause is ignored."""
+    def pause(self, seconds: float, is_bulk: bool = False) -> None:
+        """No bulk call, or none of the others, leaves for this long, since the service asks for it.
+
+        A wait too long to be a pause is ignored.
+        """
         if 0 < seconds <= LONGEST_ANNOUNCED_WAIT_SECONDS:
-            self._hold_for(seconds)
-            self._on_event(Throttled(self._service, seconds))
+            self._hold_for(seconds, is_bulk)
+            self._on_event(Throttled(self._service, seconds, _METHODS[is_bulk]))
 
-    def _hold_for(self, seconds: float) -> None:
-        self._paused_until = max(self._paused_until, self._clock() + seconds)
+    def _hold_for(self, seconds: float, is_bulk: bool) -> None:
+        self._paused_until[is_bulk] = max(self._paused_until[is_bulk], self._clock() + seconds)
 
     def _report_left(self, method: str, headers: CIMultiDictProxy[str]) -> int | None:
         left = answers.count(headers.get("X-Rate-Limit-Remaining", ""))
         if left is not None:
             limit = answers.count(headers.get("X-Rate-Limit-Limit", ""))
-            self._on_event(CallsLeft(self._service, method, left, limit))
+            self._on_event(CallsLeft(self._service, _METHODS[answers.is_bulk(method, headers)], left, limit))
         return left
 
     def _report_pace(self) -> None:

@@ -58,6 +58,15 @@ def error_fields(content: bytes) -> dict[str, object]:
     return fields["error"] if isinstance(fields.get("error"), dict) else fields
 
 
+def is_bulk(method: str, headers: CIMultiDictProxy[str]) -> bool:
+    """Whether the limit that an answer tells of is that of bulk calls, which Voucherify counts apart from the others.
+
+    `X-Rate-Limit-Type` says which one it is (Voucherify, "Limits"); where it does not, the method of the call does.
+    """
+    kind = headers.get("X-Rate-Limit-Type")
+    return kind == "bulk_api_calls" if kind in ("bulk_api_calls", "api_calls") else method == "POST"
+
+
 def spent_cycle(headers: CIMultiDictProxy[str]) -> str:
     """That the calls of the plan are used up, and until when, as far as the headers say so."""
     kinds = map(identifier, (headers.get("X-Rate-Limit-Type"), headers.get("X-Rate-Limit-Limit")))

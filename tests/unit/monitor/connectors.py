@@ -14,7 +14,9 @@ def connectors(*, segment_per_second: float = 100, voucherify_per_minute: float 
     """Segment and Voucherify, with these limits."""
     return (
         Connector("Segment", "spa_1", "https://profiles.segment.com", CallLimit(segment_per_second, "second")),
-        Connector("Voucherify", "id", "https://api.voucherify.io", CallLimit(voucherify_per_minute, "minute")),
+        Connector(
+            "Voucherify", "id", "https://api.voucherify.io", CallLimit(voucherify_per_minute, "minute"), "project"
+        ),
     )
 
 

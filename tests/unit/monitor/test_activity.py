@@ -58,12 +58,14 @@ def test_a_retry_reads_the_profiles_that_were_rejected() -> None:
 
 def test_the_services_are_those_of_the_connectors() -> None:
     async def another_sink(_activity: Activity) -> None:
-        activity = Activity((CONNECTORS[0], Connector("Table", identity="customers")))
+        activity = Activity((CONNECTORS[0], Connector("Table", identity="customers", scope="table")))
         activity.on_event(ReadingEnded(3))
         assert activity.words() == "waiting for Table's results"
         assert activity.words(held_up=5) == "sending to Table: 5 customers wait"
         activity.on_event(PaceChanged("Table", 2.0, 4.0))
-        assert activity.words() == "slowed down to 2.0 calls per second: others use Table too"
+        assert activity.words() == (
+            "slowed down to 2.0 calls per second: 429 below the configured rate; another client may be using this table"
+        )
 
     words_after(another_sink)
 
@@ -129,15 +131,43 @@ def test_a_pause_that_was_asked_for_is_shown_with_its_end_and_no_longer() -> Non
     assert words_after(a_minute) == READING
 
 
-def test_others_who_use_a_service_are_named_while_they_do() -> None:
+def test_what_slows_it_down_is_said_as_the_guess_that_it_is() -> None:
     async def slowed(activity: Activity) -> None:
         activity.on_event(PaceChanged("Segment", 61.23, 100.0))
-        assert activity.words() == "slowed down to 61.2 of 100 calls per second: others use Segment too"
+        assert activity.words() == (
+            "slowed down to 61.2 of 100 calls per second: 429 below the configured rate; "
+            "another client may be using this space"
+        )
         activity.on_event(PaceChanged("Segment", 100.0, 100.0))
         assert activity.words() == READING
         activity.on_event(PaceChanged("Voucherify", 1.0, 100 / 60))
 
-    assert words_after(slowed) == "slowed down to 60.0 of 100 calls per minute: others use Voucherify too"
+    assert words_after(slowed) == (
+        "slowed down to 60.0 of 100 calls per minute: 429 below the configured rate; "
+        "another client may be using this project"
+    )
+
+
+def test_a_pause_of_bulk_upserts_alone_says_so() -> None:
+    async def an_hour(activity: Activity) -> None:
+        activity.on_event(Throttled("Voucherify", 20.0, "GET"))
+        activity.on_event(Throttled("Voucherify", 3000.0, "POST"))
+        activity.on_event(Throttled("Segment", 10.0))
+        assert re.fullmatch(r"bulk upserts wait for Voucherify until \d\d:\d\d:\d\d", activity.words())
+        await asyncio.sleep(3001)
+
+    assert words_after(an_hour) == READING
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "answers 401"), (200, "answers 200 with what cannot be read")])
+def test_what_is_retried_though_it_looks_like_an_answer_is_an_outage(status: int, words: str) -> None:
+    async def forty_seconds(activity: Activity) -> None:
+        for second in range(40):
+            activity.on_event(CallAnswered("Segment", status, 0.1))
+            activity.on_event(failed(status=status, elapsed_seconds=second))
+            await asyncio.sleep(1)
+
+    assert words_after(forty_seconds) == f"Segment {words}, retrying, 40 s so far"
 
 
 def test_that_it_stops_is_more_important_than_all_else() -> None:

@@ -390,13 +390,26 @@ def test_what_a_service_says_is_shown_as_it_is_and_not_as_markup() -> None:
     assert shown(scenario)[0].endswith("use_[/red] (read): [bold]no[/nothing]")
 
 
-def test_others_who_use_the_space_are_logged_once_and_when_they_have_gone() -> None:
+def test_a_pause_of_bulk_upserts_is_logged_beside_one_of_the_others() -> None:
+    async def scenario(emit: OnEvent) -> None:
+        emit(Throttled("Voucherify", 60.0, "GET"))
+        emit(Throttled("Voucherify", 60.0, "POST"))
+
+    lines = [line.split(" ", 1)[1] for line in shown(scenario)]
+    assert [line[: line.index(" until")] for line in lines] == [
+        "Voucherify asks to wait",
+        "Voucherify asks bulk upserts to wait",
+    ]
+
+
+def test_that_another_client_may_use_the_space_is_logged_once_and_when_the_full_rate_is_back() -> None:
     async def scenario(emit: OnEvent) -> None:
         for rate in (60.0, 61.0, 62.0, 100.0):
             emit(PaceChanged("Segment", rate, 100.0))
 
     assert [line.split(" ", 1)[1] for line in shown(scenario)] == [
-        "Segment: slowed down to 60.0 of 100 calls per second: others use Segment too",
+        "Segment: slowed down to 60.0 of 100 calls per second: 429 below the configured rate; "
+        "another client may be using this space",
         "Segment: back at full rate",
     ]
     assert len(shown(scenario, verbose=True)) == 4
