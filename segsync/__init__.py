@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from segsync.connectors.base import Sink, Source
     from segsync.errors import (
         AccessError,
+        AccessLostError,
         AnswerError,
+        BlockedError,
         CallError,
         LedgerError,
         OutputError,
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessError",
+    "AccessLostError",
     "AnswerError",
+    "BlockedError",
     "CallError",
     "CallLimit",
     "Connector",

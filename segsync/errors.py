@@ -80,6 +80,14 @@ class AccessError(CallError):
     """A credential was refused, or what a setting or `--offset` names does not exist: change that, then resume."""
 
 
+class BlockedError(AccessError):
+    """A proxy or a firewall stands between us and the service: change that, then resume."""
+
+
+class AccessLostError(CallError):
+    """A call was refused for the patience with retries, after the same credentials were accepted: look, then resume."""
+
+
 class QuotaError(CallError):
     """The plan's calls are used up: wait for its next cycle or raise the plan, then resume."""
 
@@ -89,6 +97,7 @@ class TransientError(CallError):
 
     `retry_after_seconds` is how long the service asked to wait, None where it did not ask. `others_succeed` is whether
     the same service answered other calls between the last tries: then this call is broken, not the service.
+    `is_garbled` is whether there was an answer that cannot be read: what was asked for may have been done.
     """
 
     def __init__(
@@ -100,10 +109,12 @@ class TransientError(CallError):
         request_id: str | None = None,
         retry_after_seconds: float | None = None,
         others_succeed: bool = False,
+        is_garbled: bool = False,
     ) -> None:
         super().__init__(message, service=service, status=status, request_id=request_id)
         self.retry_after_seconds = retry_after_seconds
         self.others_succeed = others_succeed
+        self.is_garbled = is_garbled
 
 
 class RefusedError(CallError):

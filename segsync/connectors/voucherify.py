@@ -18,7 +18,7 @@ from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, ActionStatus
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.client import ApiClient
 from segsync.connectors.report_file import refused_customer, refused_in_report
-from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.errors import AccessError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 
 T = TypeVar("T")
@@ -31,6 +31,10 @@ CALLS_PER_CYCLE = 100_000
 
 class _Accepted(Struct):
     async_action_id: str
+
+    def __post_init__(self) -> None:
+        if not answers.identifier(self.async_action_id):
+            raise ValueError("the response has no async action id")
 
 
 class _ActionError(Struct):
@@ -113,8 +117,6 @@ class VoucherifySink:
             raise AccessError(
                 f"{error.message}. {hint}", service=SERVICE, status=404, request_id=error.request_id
             ) from None
-        if not answers.identifier(answer.async_action_id):
-            raise AnswerError("Voucherify accepted customers, but the response has no async action id", service=SERVICE)
         return answer.async_action_id
 
     async def metadata_schema(self) -> MetadataSchema:
@@ -122,7 +124,7 @@ class VoucherifySink:
 
         Raises what `ApiClient.call` raises.
         """
-        schema = await self._get("/v1/metadata-schemas/customer", _SCHEMA) or _Schema()
+        schema = await self._get("/v1/metadata-schemas/customer", _SCHEMA, has_own_right=True) or _Schema()
         definitions = {key: each.defined() for key, each in (schema.properties or {}).items() if each}
         return MetadataSchema(definitions, bool(schema.allow_defined_only))
 
@@ -159,10 +161,12 @@ class VoucherifySink:
         """The customers that a report file says were refused. Raises what `ApiClient.download` raises."""
         return refused_in_report(await self._download(url), self._secrets)
 
-    async def _get(self, target: str, answer: msgspec.json.Decoder[T], *, is_urgent: bool = True) -> T | None:
+    async def _get(
+        self, target: str, answer: msgspec.json.Decoder[T], *, is_urgent: bool = True, has_own_right: bool = False
+    ) -> T | None:
         """The decoded answer; None for 404."""
         try:
-            return await self._call("GET", target, answer, is_urgent=is_urgent)
+            return await self._call("GET", target, answer, is_urgent=is_urgent, has_own_right=has_own_right)
         except RefusedError as error:
             if error.status != 404:
                 raise

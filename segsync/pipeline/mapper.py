@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from segsync.connectors.base import Schemas
-from segsync.errors import AccessError, AnswerError, CallError, RefusedError, SettingsError
+from segsync.errors import AccessError, AnswerError, BlockedError, CallError, RefusedError, SettingsError
 from segsync.events import MetadataUnchecked, OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS, MetadataOf
 from segsync.mapping.metadata import metadata_rules
@@ -36,6 +36,8 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
         return unfitted_metadata(settings)
     try:
         schema = await schemas.metadata_schema()
+    except BlockedError:  # no call gets through
+        raise
     except (AccessError, RefusedError, AnswerError) as error:
         if error.status == 401:
             await schemas.action_statuses()  # raises if it is not the schema alone that these credentials do not open

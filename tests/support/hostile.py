@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -41,6 +41,9 @@ ADDRESS: Final = {"city", "state", "line_1", "line_2", "country", "postal_code"}
 ATTRIBUTES: Final = {*TEXTS, "birthdate", "address", "metadata", "system_metadata"}
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 
+
+Garble = Callable[[str], Answer | None]
+"""What a call, as it was written, is answered with instead; None for what it should be."""
 
 Trouble = Literal["none", "gone", "refused at once", "refused later"]
 
@@ -84,6 +87,7 @@ class Hostile:
         self._actions: list[list[dict[str, Any]]] = []
         self._instead: list[_Instead] = []
         self._has_troubles = True
+        self.garble: Garble = _as_it_should_be
 
     def instead(self, call: str, respond: Answer, *, takes_effect: bool = False) -> None:
         """Answer calls ("GET /path?query", as written) that match the pattern with `respond`.
@@ -96,6 +100,7 @@ class Hostile:
         """From now on nothing is answered as it should not be, and nobody is in trouble."""
         self._instead.clear()
         self._has_troubles = False
+        self.garble = _as_it_should_be
 
     def customers_of(self, action_id: str) -> list[dict[str, Any]]:
         """The customers of a bulk upsert."""
@@ -140,12 +145,14 @@ class Hostile:
         call = f"{request.method} {request.raw_path}"
         self.calls.append(call)
         respond = self._segment if request.raw_path.startswith("/v1/spaces/") else self._voucherify
+        garbled = self.garble(call)
         for instead in self._instead:
             if instead.call.search(call):
                 if instead.takes_effect:
                     await respond(request)
-                return await instead.respond(request)
-        return await respond(request)
+                return await (garbled or instead.respond)(request)
+        answered = await respond(request)  # what is garbled was carried out all the same
+        return await garbled(request) if garbled else answered
 
     # --- Segment ------------------------------------------------------------------------------------------
 
@@ -224,6 +231,10 @@ class Hostile:
     def source_ids(self) -> list[str]:
         """Of all customers that were accepted, those that were refused later too."""
         return [customer["source_id"] for customer in self.customers]
+
+
+def _as_it_should_be(_call: str) -> Answer | None:
+    return None
 
 
 def _quoted(customer: dict[str, Any]) -> str:

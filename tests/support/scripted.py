@@ -153,15 +153,16 @@ async def client_to(
 
 
 class _SilentResponse:
-    """An answer without a body to speak of."""
+    """An answer with a body that is there at once."""
 
-    content_length = 2
     content_type = "application/json"
     method = "GET"
     url = URL("http://127.0.0.1/v1")
 
-    def __init__(self, status: int, headers: dict[str, str]) -> None:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
+        self.content_length = len(body)
+        self._body = body
         self.headers = CIMultiDictProxy(CIMultiDict(headers))
 
     async def __aenter__(self) -> Self:
@@ -171,23 +172,26 @@ class _SilentResponse:
         pass
 
     async def read(self) -> bytes:
-        return b"{}"
+        return self._body
 
 
 class SilentSession:
     """Answers at once, without a socket, so that waits can be those of a clock that costs no time.
 
-    `calls` are the paths that were called, and when; `answer` gives status and headers for a path.
+    `calls` are the paths that were called, and when; `answer` gives status and headers for a path, `body` what goes
+    with a status.
     """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, float]] = []
         self.answer: Callable[[str], tuple[int, dict[str, str]]] = lambda _path: (200, {})
+        self.body: Callable[[int], bytes] = lambda _status: b"{}"
         self._clock = asyncio.get_running_loop().time
 
     def request(self, _method: str, url: URL, **_more: object) -> _SilentResponse:
         self.calls.append((url.path, self._clock()))
-        return _SilentResponse(*self.answer(url.path))
+        status, headers = self.answer(url.path)
+        return _SilentResponse(status, headers, self.body(status))
 
     def client(
         self,

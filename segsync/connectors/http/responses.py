@@ -58,6 +58,11 @@ def error_fields(content: bytes) -> dict[str, object]:
     return fields["error"] if isinstance(fields.get("error"), dict) else fields
 
 
+def is_web_page(headers: CIMultiDictProxy[str], content: bytes) -> bool:
+    """Whether an answer is HTML: what a proxy, a firewall or a load balancer answers in the place of an API."""
+    return "html" in headers.get("Content-Type", "").lower() or content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
 def is_bulk(method: str, headers: CIMultiDictProxy[str]) -> bool:
     """Whether the limit that an answer tells of is that of bulk calls, which Voucherify counts apart from the others.
 

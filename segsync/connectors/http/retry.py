@@ -67,6 +67,7 @@ class Retries:
             retry_after_seconds=last.retry_after_seconds,
             # Since the last try but one: earlier successes may be from before an outage.
             others_succeed=len(retried.tries) == 2 and self.answered_at > retried.tries[0],
+            is_garbled=last.is_garbled,
         )
 
 

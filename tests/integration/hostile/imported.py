@@ -93,10 +93,12 @@ class Imported:
         return {each.rejection.segment_id: each.rejection.reason for each in self.events.of(ProfileRejected)}
 
 
-async def imported(hostile: Hostile, directory: Path, *, resume: bool = False, retry: bool = False) -> Imported:
-    """Run an import in a separate task."""
+async def imported(
+    hostile: Hostile, directory: Path, *, resume: bool = False, retry: bool = False, **changed: Any
+) -> Imported:
+    """Run an import in a separate task, with little patience unless the settings are `changed`."""
     events = Events()
-    settings = hostile.settings(confirm_seconds=0.5, retry_seconds=0.05)
+    settings = hostile.settings(**{"confirm_seconds": 0.5, "retry_seconds": 0.05, **changed})
     running = run_import(
         settings,
         directory=directory,

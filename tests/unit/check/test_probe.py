@@ -20,6 +20,7 @@ UNKNOWN = answer({"error": {"code": "authentication_error", "message": "no"}}, 4
 NO_SPACE = answer({"error": {"code": "not_found", "message": "Space was not found."}}, 404)
 EMPTY_SPACE = answer({"data": [], "cursor": {"next": ""}})
 NO_ACTIONS = answer({"async_actions": []})
+FAR = {"X_Rate_Limit_Remaining": "0", "X_Rate_Limit_Retry": str(int(time.time()) + 3000)}
 SCHEMA = answer({"properties": {"plan": {"type": "string"}}, "allow_defined_only": True})
 
 
@@ -103,6 +104,7 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
         (raw(b"<html>", "text/html"), "text/html instead of JSON", "Check SEGMENT_REGION or SEGMENT_BASE_URL"),
         (answer({}, 503), "503", "status page"),
         (answer({}, 402), "used up", "next cycle"),
+        (raw(b"<h1>Blocked", "text/html", 403), "a proxy or firewall", "Check the network"),
         (answer({"data": 7, "cursor": {}}), "not what its API documents", "Check SEGMENT_REGION"),
     ],
 )
@@ -112,6 +114,15 @@ async def test_each_failure_is_a_finding_with_what_to_do(given: Answer, detail: 
     assert (segment.state, sample) == ("failed", None)
     assert detail in segment.detail
     assert fix in segment.fix
+
+
+async def test_bulk_calls_that_are_used_up_do_not_matter_to_a_check() -> None:
+    far = {**FAR, "X_Rate_Limit_Type": "bulk_api_calls"}
+    script = Script(answer({"async_actions": []}, 200, **far), SCHEMA)
+    async with scripted_server(script) as url, asyncio.timeout(5):
+        voucherify, schema = await ServiceProbe(settings(voucherify_base_url=url)).schema()
+    assert voucherify.state == "ok"
+    assert isinstance(schema, MetadataSchema)
 
 
 async def test_a_defect_is_a_finding_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +149,6 @@ async def test_a_schema_that_cannot_be_read_leaves_the_credentials_accepted(refu
     assert voucherify.state == "ok"
     assert isinstance(schema, str)
     assert problem in schema
-
-
-FAR = {"X_Rate_Limit_Remaining": "0", "X_Rate_Limit_Retry": str(int(time.time()) + 3000)}
 
 
 async def test_nobody_waits_an_hour_for_a_check() -> None:

@@ -30,6 +30,7 @@ async def test_an_upsert_is_one_post_of_the_customers_and_gives_its_action() -> 
         (answer({}, 413), RefusedError, "413"),
         (answer({}, 404), AccessError, "Is VOUCHERIFY_BASE_URL right"),
         (answer({"id": "aa_1"}, 202), AnswerError, "missing required field `async_action_id`"),
+        (answer({"async_action_id": ""}, 202), AnswerError, "the response has no async action id"),
     ],
 )
 async def test_each_refusal_says_what_can_be_done_about_it(
@@ -155,6 +156,25 @@ async def test_other_refusals_to_show_an_action_are_errors() -> None:
     async with sink_of(answer({"id": "aa_1"})) as (sink, _):
         with pytest.raises(AnswerError, match="missing required field `status`"):
             await sink.upsert_result("aa_1")
+
+
+@pytest.mark.parametrize(
+    "garbled", [{}, {"async_action_id": ""}, {"async_action_id": None}, {"async_action_id": "a b"}]
+)
+async def test_an_upsert_without_a_usable_action_id_is_sent_again_where_one_was_understood(garbled: object) -> None:
+    fine = answer({"async_action_id": "aa_1"}, 202)
+    async with sink_of(fine, answer(garbled, 202), fine) as (sink, script):
+        await sink.upsert(b"[1]")
+        assert await sink.upsert(b"[2]") == "aa_1"
+    assert script.bodies == [b"[1]", b"[2]", b"[2]"]
+
+
+async def test_a_schema_that_may_not_be_read_is_a_matter_of_that_right_alone() -> None:
+    async with sink_of(answer({"async_actions": []}), answer({}, 403)) as (sink, script):
+        await sink.action_statuses()
+        with pytest.raises(AccessError):
+            await sink.metadata_schema()
+    assert len(script.calls) == 2
 
 
 async def test_the_id_of_an_action_can_hold_anything() -> None:

@@ -9,6 +9,7 @@ import pytest
 from segsync.errors import (
     AccessError,
     AnswerError,
+    BlockedError,
     CallError,
     MappingError,
     QuotaError,
@@ -123,7 +124,14 @@ async def test_credentials_that_open_nothing_at_all_are_reported_as_such(undefin
         await read_metadata_rules(settings_of(metadata_undefined=undefined), schemas, Events().append)
 
 
-@pytest.mark.parametrize("error", [TransientError("503", service="V"), QuotaError("used up", service="V")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("503", service="V"),
+        QuotaError("used up", service="V"),
+        BlockedError("a proxy or firewall", service="V", status=403),
+    ],
+)
 async def test_an_outage_is_not_a_reason_to_go_on_without_the_schema(error: CallError) -> None:
     with pytest.raises(SegsyncError) as caught:
         await read_metadata_rules(settings_of(), Schemas(error), Events().append)
