@@ -81,7 +81,7 @@ class AccessError(CallError):
 
 
 class BlockedError(AccessError):
-    """A proxy or a firewall stands between us and the service: change that, then resume."""
+    """A proxy, a firewall or a certificate stands between us and the service: change that, then resume."""
 
 
 class AccessLostError(CallError):

@@ -15,6 +15,7 @@ from segsync.check.metadata import MetadataCheck, check_metadata
 from segsync.check.probe import ServiceProbe
 from segsync.check.sample import Sample, analyse
 from segsync.connectors.cost import Estimate, Shares, estimate
+from segsync.errors import SettingsError
 from segsync.events import OnEvent, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.settings import Settings
@@ -52,7 +53,10 @@ async def run_check(
     settings: Settings, *, sample: int = 100, profiles: int | None = None, on_event: OnEvent = ignore
 ) -> CheckReport:
     """Look at a `sample` of profiles, and at what `profiles`, or else an example, take. Raises no `SegsyncError`."""
-    probe = ServiceProbe(settings, on_event=on_event)
+    try:
+        probe = ServiceProbe(settings, on_event=on_event)
+    except SettingsError as error:  # of the environment, not of the settings themselves
+        return report_of_settings(error.problems)
     (segment, read_sample), (voucherify, schema) = await asyncio.gather(probe.sample(sample), probe.schema())
     identifier, lookup = settings.identifier_saved_as_source_id, settings.identifier_lookup
     policy = settings.metadata_undefined

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 import aiohttp
+from yarl import URL
 
 from segsync.__about__ import __version__
 from segsync.connectors import segment, voucherify
 from segsync.connectors.base import Sink, Source
 from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.failures import MAX_HEADER_BYTES
+from segsync.connectors.http.proxy import proxy_for
 from segsync.events import OnEvent
 from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.models import CallLimit, Connector
@@ -27,7 +31,8 @@ SESSION_HEADERS: Final[Mapping[str, str]] = {
 def describe(settings: Settings, source: Source | None = None, sink: Sink | None = None) -> tuple[Connector, Connector]:
     """Who the source and the sink of an import are, before there is a connection.
 
-    One that is not given is the one that the settings name: raises `SettingsError` where its credentials are missing.
+    One that is not given is the one that the settings name: raises `SettingsError` where its credentials are missing,
+    or where the environment names a proxy for it that is none.
     """
     settings.require(*(name for name, own in zip(CONNECTORS, (source, sink), strict=True) if own is None))
     per_second = CallLimit(settings.segment_requests_per_second, "second")
@@ -35,6 +40,9 @@ def describe(settings: Settings, source: Source | None = None, sink: Sink | None
     space = Connector(segment.SERVICE, settings.segment_space_id, settings.segment_url, per_second, "space")
     application = settings.voucherify_application_id
     project = Connector(voucherify.SERVICE, application, settings.voucherify_url, per_minute, "project")
+    for own, about in ((source, space), (sink, project)):
+        if not own:
+            proxy_for(URL(about.host, encoded=True))
     return source.about if source else space, sink.about if sink else project
 
 
@@ -65,11 +73,15 @@ async def connect_services(
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:
+    trusted = ssl.create_default_context()  # aiohttp's own knows no SSL_CERT_FILE that was set after its import
+    trusted.set_alpn_protocols(["http/1.1"])
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),  # the workers and uploaders are the limit
+        connector=aiohttp.TCPConnector(limit=0, ssl=trusted),  # the workers and uploaders are the limit
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=SESSION_HEADERS,
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds),
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
     )
     # aiohttp repeats a cut GET by itself, past the limiter and uncounted; the client does that better.
     session._retry_connection = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import zlib
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -272,17 +273,19 @@ def voucherify_error(status: int, key: str, message: str = "No.") -> Answer:
 
 
 @asynccontextmanager
-async def hostile_server(profiles: Sequence[Someone]) -> AsyncGenerator[Hostile, None]:
-    """Both services at `url` for as long as the context lasts."""
+async def hostile_server(
+    profiles: Sequence[Someone], tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Hostile, None]:
+    """Both services at `url` for as long as the context lasts, over `tls` if there is one."""
     hostile = Hostile(profiles)
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:(?s:.*)}", hostile.handle)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         addresses: list[Any] = runner.addresses
-        hostile.url = f"http://127.0.0.1:{addresses[0][1]}"
+        hostile.url = f"{'https' if tls else 'http'}://127.0.0.1:{addresses[0][1]}"
         yield hostile
     finally:
         await runner.cleanup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -74,16 +75,16 @@ class Script:
 
 
 @asynccontextmanager
-async def scripted_server(script: Script) -> AsyncGenerator[str, None]:
-    """The URL of a server on 127.0.0.1 that follows the script."""
+async def scripted_server(script: Script, tls: ssl.SSLContext | None = None) -> AsyncGenerator[str, None]:
+    """The URL of a server on 127.0.0.1 that follows the script, over `tls` if there is one."""
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", script.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         addresses: list[Any] = runner.addresses
-        yield f"http://127.0.0.1:{addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{addresses[0][1]}"
     finally:
         await runner.cleanup()
 

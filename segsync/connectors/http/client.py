@@ -23,12 +23,14 @@ from segsync.connectors.http import responses as answers
 from segsync.connectors.http.credentials import file_url, secrets_in
 from segsync.connectors.http.failures import (
     Call,
+    compressed,
     may_pass,
     no_access,
     no_answer,
     not_decoded,
     where_from,
 )
+from segsync.connectors.http.proxy import proxy_for
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.http.retry import Retries
 from segsync.errors import (
@@ -39,6 +41,7 @@ from segsync.errors import (
     CallError,
     QuotaError,
     RefusedError,
+    SettingsError,
     TransientError,
 )
 from segsync.events import CallAnswered, OnEvent
@@ -60,7 +63,7 @@ FIRST_ANSWERS_SECONDS = 5.0
 NO_LIMIT = CallLimit(1_000_000, "second")
 """A limit that is never reached, for a service that names none."""
 
-_NO_ACCESS = (401, 403)
+_NO_ACCESS = (401, 403, 407)
 
 
 class ApiClient:
@@ -70,7 +73,8 @@ class ApiClient:
     are not followed. `secrets` are what no message may hold, since an answer may quote it.
 
     A kind of call, known by its decoder, is understood once an answer to it was decoded: then base URL and credentials
-    are right, and what comes in the place of an answer may pass.
+    are right, and what comes in the place of an answer may pass. Raises `SettingsError` where the environment names a
+    proxy that is none.
     """
 
     def __init__(
@@ -85,13 +89,14 @@ class ApiClient:
         random: Random | None = None,
     ) -> None:
         self.about = about
-        self.secrets = secrets_in(headers)
         self._service = about.name
         limit = about.limit or NO_LIMIT
         self.limiter = RateLimiter(limit.per_second, limit.window_seconds, service=about.name, on_event=on_event)
         self._session = session
         self._base_url = URL(about.host, encoded=True)
         self._base_path = self._base_url.raw_path.rstrip("/")
+        self._proxy = proxy_for(self._base_url)
+        self.secrets = (*secrets_in(headers), *(self._proxy.secrets if self._proxy else ()))
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
         self._understood: set[object] = set()
         self._credentials = credentials
@@ -157,7 +162,10 @@ class ApiClient:
         where = file_url(url, self._base_url)
         if where is None:
             raise AnswerError(f"{self._service} names a report file that is not at an https URL", service=self._service)
-        call = Call("GET", where, "the call for a report file")
+        try:
+            call = Call("GET", where, proxy_for(where), "the call for a report file")
+        except SettingsError as error:  # the API's host may be one of NO_PROXY, this one is not
+            raise AnswerError(f"{error}, for a report file of {self._service}", service=self._service) from None
         try:
             return await self._try_download(call)
         except TransientError as error:
@@ -177,8 +185,8 @@ class ApiClient:
     ) -> T:
         left_at = await (self.limiter.turn if is_urgent else self.limiter.spare_turn)(method == "POST")
         url = self._url(target)
-        call = Call(method, url)
-        response, content = await self._exchange(call, self._headers, body)
+        call = Call(method, url, self._proxy)
+        response, content = await self._exchange(call, self._headers, body, answer)
         if 200 <= response.status < 300:
             self.limiter.answered(method, response.headers)
             decoded = self._decode(response, content, call, answer)
@@ -209,31 +217,37 @@ class ApiClient:
         raise error(message, service=self._service, status=response.status)
 
     async def _exchange(
-        self, call: Call, headers: Mapping[str, str], body: bytes | None = None
+        self, call: Call, headers: Mapping[str, str], body: bytes | None = None, answer: object = None
     ) -> tuple[aiohttp.ClientResponse, bytes]:
-        """One HTTP exchange."""
+        """One HTTP exchange. `answer` is the kind of the call, None for a file."""
         started = self._clock()
         status: int | None = None
         data = BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body
+        proxy = call.proxy and call.proxy.url
         try:
             async with self._session.request(
-                call.method, call.url, headers=headers, data=data, allow_redirects=False
+                call.method, call.url, headers=headers, data=data, allow_redirects=False, proxy=proxy
             ) as response:
                 content = await self._read(response, call)
                 status = response.status
                 return response, content
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            failure = self._failure(error, call)
+            failure = self._failure(error, call, answer)
         finally:
             self._on_event(CallAnswered(self._service, status, self._clock() - started))
         raise failure  # out here, where nothing is chained to it: aiohttp's errors quote what was sent and answered
 
-    def _failure(self, error: Exception, call: Call) -> CallError:
-        if isinstance(error, ValueError):  # the host is not valid; aiohttp finds that out late
+    def _failure(self, error: Exception, call: Call, answer: object) -> CallError:
+        is_network = isinstance(error, OSError)  # the error of a certificate is a ValueError too
+        if isinstance(error, ValueError) and not is_network:  # the host is not valid; aiohttp finds that out late
             message = f"{self._service} is at no address that can be called. Is the base URL right?"
             return AnswerError(message, service=self._service)
-        message = f"{self._service} at {call.url.origin()} did not answer {call}: {no_answer(error)}"
-        return TransientError(message, service=self._service)
+        if how := compressed(error):
+            return self._garbled(answer, f"{self._service} answered {call} {how}", service=self._service)
+        why = no_answer(error, call)
+        message = f"{self._service} at {call.url.origin()} did not answer {call}: {why.problem}"
+        is_final = not why.may_pass and not self._understood and answer is not None
+        return (BlockedError if is_final else TransientError)(message, service=self._service)
 
     async def _read(self, response: aiohttp.ClientResponse, call: object) -> bytes:
         length = response.content_length
@@ -278,9 +292,9 @@ class ApiClient:
         code = answers.identifier(fields.get("key")) or answers.identifier(fields.get("code"))
         message = f"{self._service} answered {status}{f' ({code})' if code else ''} to {call}"
         if status in _NO_ACCESS:
-            is_blocked = not fields and answers.is_web_page(headers, content)
+            is_blocked = status == 407 or (not fields and answers.is_web_page(headers, content))
             may_pass_now = bool(self._understood) and (is_blocked or not has_own_right)
-            message += no_access(call, self._credentials, is_blocked=is_blocked, was_accepted=may_pass_now)
+            message += no_access(call, status, self._credentials, is_blocked=is_blocked, was_accepted=may_pass_now)
             final = BlockedError if is_blocked else AccessError
             return TransientError(message, **where) if may_pass_now else final(message, **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):

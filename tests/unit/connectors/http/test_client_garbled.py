@@ -43,6 +43,7 @@ GARBLED = {
     "another type": answer({"name": 7}),
     "a list": answer([]),
     "no UTF-8": raw(b'{"name": "\xff"}'),
+    "an unknown compression": answer({"name": 7}, Content_Encoding="x-none"),
     "a redirect to a login": redirect(302, "https://login.example/"),
 }
 
