@@ -8,7 +8,7 @@ https://docs.voucherify.io/api-reference/async-actions/async-action-object
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +20,7 @@ from segsync.connectors.http.client import ApiClient
 from segsync.connectors.report_file import refused_customer, refused_in_report
 from segsync.errors import AccessError, RefusedError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
+from segsync.settings import VOUCHERIFY_HOSTS
 
 T = TypeVar("T")
 
@@ -27,6 +28,14 @@ SERVICE = "Voucherify"
 
 CALLS_PER_CYCLE = 100_000
 """The calls of Voucherify's Business plan in a billing cycle (Voucherify, "Limits")."""
+
+
+DOWNLOAD_HOSTS: Final[Mapping[str, str]] = {
+    VOUCHERIFY_HOSTS["eu"]: "download.voucherify.io",
+    VOUCHERIFY_HOSTS["us"]: "us1.download.voucherify.io",
+    VOUCHERIFY_HOSTS["asia"]: "as1.download.voucherify.io",
+}
+"""Where a project's files are, by the host of its API (Voucherify, "Exports"); of a dedicated one it is not known."""
 
 
 class _Accepted(Struct):

@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from segsync.connectors.http import responses as answers
-from segsync.connectors.http.credentials import file_url, secrets_in
+from segsync.connectors.http.credentials import FOR_DOWNLOADS, file_url, secrets_in
 from segsync.connectors.http.failures import (
     Call,
     compressed,
@@ -70,7 +70,8 @@ class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
     `about` and `credentials` name it and its settings in messages; `headers` go to its host alone, since redirects
-    are not followed. `secrets` are what no message may hold, since an answer may quote it.
+    are not followed. The one exception is the vendor's own `download_host`, which gets the two `X-App-…` headers where
+    it wants them. `secrets` are what no message may hold, since an answer may quote it.
 
     A kind of call, known by its decoder, is understood once an answer to it was decoded: then base URL and credentials
     are right, and what comes in the place of an answer may pass. Raises `SettingsError` where the environment names a
@@ -87,6 +88,7 @@ class ApiClient:
         retry_seconds: float,
         on_event: OnEvent,
         random: Random | None = None,
+        download_host: str | None = None,
     ) -> None:
         self.about = about
         self._service = about.name
@@ -98,6 +100,7 @@ class ApiClient:
         self._proxy = proxy_for(self._base_url)
         self.secrets = (*secrets_in(headers), *(self._proxy.secrets if self._proxy else ()))
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
+        self._download_origin = URL.build(scheme="https", host=download_host) if download_host else None
         self._understood: set[object] = set()
         self._credentials = credentials
         self._retry_seconds = retry_seconds
@@ -156,8 +159,9 @@ class ApiClient:
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, on any host.
 
-        The credentials go to the API's own host alone. Raises `AnswerError` for a URL that is not https, `RefusedError`
-        where there is no such file, `TransientError` when the retries have run out.
+        The credentials go to the API's own host, and to the vendor's download host if it refuses the call without them.
+        Raises `AnswerError` for a URL that is not https, `RefusedError` where there is no such file, `TransientError`
+        when the retries have run out.
         """
         where = file_url(url, self._base_url)
         if where is None:
@@ -204,10 +208,14 @@ class ApiClient:
         return URL.build(scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True)
 
     async def _try_download(self, call: Call) -> bytes:
-        is_own = call.url.origin() == self._base_url.origin()
+        origin = call.url.origin()
+        is_own = origin == self._base_url.origin()
         left_at = await self.limiter.spare_turn() if is_own else math.inf
         headers = {**(self._headers if is_own else {}), "Accept": "*/*"}
         response, content = await self._exchange(call, headers)
+        if response.status in (401, 403) and origin == self._download_origin:
+            headers |= {name: value for name, value in self._headers.items() if name in FOR_DOWNLOADS}
+            response, content = await self._exchange(call, headers)
         if 200 <= response.status < 300:
             return content
         if is_own and response.status == 429:

@@ -10,7 +10,10 @@ from yarl import URL
 
 from segsync.settings import is_this_machine
 
-_CREDENTIALS: Final = ("X-App-Id", "X-App-Token", "Authorization")
+FOR_DOWNLOADS: Final = ("X-App-Id", "X-App-Token")
+"""Headers that authenticate a Voucherify project, also at the vendor's download hosts."""
+
+_CREDENTIALS: Final = (*FOR_DOWNLOADS, "Authorization")
 
 
 def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
