@@ -102,6 +102,7 @@ class ApiClient:
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
         self._download_origin = URL.build(scheme="https", host=download_host) if download_host else None
         self._understood: set[object] = set()
+        self._under_way = 0  # calls that have no result yet
         self._credentials = credentials
         self._retry_seconds = retry_seconds
         self._on_event = on_event
@@ -129,20 +130,23 @@ class ApiClient:
         """
         patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
         how = {"is_urgent": is_urgent, "has_own_right": has_own_right}
+        self._under_way += 1
         try:
-            return await self._try(method, target, answer, body, **how)
-        except TransientError as error:
-            first = error
-        except AnswerError as error:
-            first = await self._once_understood(error, answer, patience)
-        try:
+            try:
+                return await self._try(method, target, answer, body, **how)
+            except TransientError as error:
+                first = error
+            except AnswerError as error:
+                first = await self._once_understood(error, answer, patience)
             return await self._retries.again(first, partial(self._try, method, target, answer, body, **how), patience)
         except TransientError as error:
             last = error
+        finally:
+            self._under_way -= 1
         raise _given_up(last, is_write=body is not None)
 
     async def _once_understood(self, error: AnswerError, answer: object, patience: float) -> TransientError:
-        """The error as one that may pass, where other calls of the kind are understood by now. Else raises it.
+        """The error as one that may pass, where other calls of the kind are understood meanwhile. Else raises it.
 
         Where nothing at all was understood the base URL is wrong, and there is nothing to wait for.
         """
@@ -150,7 +154,7 @@ class ApiClient:
             raise error
         ends_at = self._clock() + min(FIRST_ANSWERS_SECONDS, patience)
         while answer not in self._understood:
-            if self._clock() >= ends_at:
+            if self._under_way < 2 or self._clock() >= ends_at:
                 raise error
             await asyncio.sleep(FIRST_ANSWERS_SECONDS / 50)
         where: dict[str, Any] = {"service": error.service, "status": error.status, "request_id": error.request_id}

@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 import pytest
 
-from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.client import FIRST_ANSWERS_SECONDS, ApiClient
 from segsync.errors import AnswerError, CallError, TransientError
 from segsync.events import CallRetried
 from tests.conftest import run_virtual
@@ -147,48 +147,52 @@ def test_the_patience_is_that_with_any_failure() -> None:
     assert run_virtual(run()) == pytest.approx(300, abs=1)
 
 
-def _first_of_its_kind(after_seconds: float, before: bytes) -> tuple[object, float, int]:
-    """What a first garbled answer ends with, when, and after how many calls of its kind.
+def _first_of_its_kind(calls_per_second: float, before: bytes, *, is_alone: bool) -> tuple[object, float, int]:
+    """What a first garbled answer ends with, when, and after how many calls.
 
-    Another kind was understood if `before` is, and another call of the same kind is understood after these seconds.
+    Another kind was understood if `before` is. Unless it is alone, another call of its kind leaves at this rate behind
+    it, and is understood.
     """
 
     async def run() -> tuple[object, float, int]:
-        session = SilentSession()
-        client = session.client(retry_seconds=300)
+        session, clock = SilentSession(), asyncio.get_running_loop().time
+        client = session.client(retry_seconds=300, calls_per_second=calls_per_second)
         session.body = lambda _status: before
         await asyncio.gather(client.call("GET", "/listing", OTHER), return_exceptions=True)
-        session.body = lambda _status: b""
+        await asyncio.sleep(60)
+        session.body = lambda _status: b"" if [path for path, _ in session.calls[1:]] == ["/thing"] else b'{"fine": 1}'
+        await client.limiter.turn()  # both stand in line
         first = asyncio.create_task(client.call("GET", "/thing", ANYTHING))
-        await asyncio.sleep(after_seconds)
-        session.body = lambda _status: b'{"fine": 1}'
-        if after_seconds < 5:
-            await client.call("GET", "/another", ANYTHING)
+        other = None if is_alone else asyncio.create_task(client.call("GET", "/other", ANYTHING))
         await asyncio.wait({first})
-        result: object = first.exception() or first.result()
-        return result, asyncio.get_running_loop().time(), [path for path, _ in session.calls].count("/thing")
+        [left_at, *_] = [left_at for path, left_at in session.calls if path == "/thing"]
+        seconds, result = clock() - left_at, first.exception() or first.result()
+        if other:
+            await other
+        return result, seconds, [path for path, _ in session.calls].count("/thing")
 
     return run_virtual(run())
 
 
 def test_the_first_calls_of_a_kind_side_by_side_show_each_other_what_is_usual() -> None:
-    result, _, calls = _first_of_its_kind(2.0, b"{}")
+    result, _, calls = _first_of_its_kind(0.5, b"{}", is_alone=False)
     assert result == {"fine": 1}
     assert calls == 2
 
 
 def test_where_none_of_them_is_understood_soon_it_is_final_without_another_call() -> None:
-    result, seconds, calls = _first_of_its_kind(6.0, b"{}")
+    result, seconds, calls = _first_of_its_kind(0.1, b"{}", is_alone=False)
     assert isinstance(result, AnswerError)
     assert calls == 1
-    assert seconds == pytest.approx(6, abs=0.2)
+    assert seconds == pytest.approx(FIRST_ANSWERS_SECONDS, abs=0.2)
 
 
-def test_where_nothing_at_all_was_understood_nobody_waits_for_that() -> None:
-    result, seconds, calls = _first_of_its_kind(0.5, b"<html>")
+@pytest.mark.parametrize(("before", "is_alone"), [(b"{}", True), (b"<html>", False), (b"<html>", True)])
+def test_where_it_is_alone_or_nothing_at_all_was_understood_nobody_waits(before: bytes, is_alone: bool) -> None:
+    result, seconds, calls = _first_of_its_kind(0.5, before, is_alone=is_alone)
     assert isinstance(result, AnswerError)
     assert calls == 1
-    assert seconds == pytest.approx(0.5, abs=0.1)
+    assert seconds == pytest.approx(0, abs=0.1)
 
 
 @pytest.mark.parametrize("content", [b"<p>ada@example.com", b'{"name": "ada@example.com'])
