@@ -96,11 +96,13 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def proxy_to(url: str, status: int | None = None) -> AsyncGenerator[Proxy, None]:
-    """A proxy in front of the server at `url`."""
+async def proxy_to(
+    url: str, status: int | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Proxy, None]:
+    """A proxy in front of the server at `url`, which is itself called over `tls` if there is one."""
     proxy = Proxy(url, status)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
+    proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:

@@ -54,7 +54,10 @@ class Retries:
             return await retrying(retried.attempt)
         except TransientError as error:
             last = error
-        message = f"{last.message}; given up after {retried.elapsed_seconds:.0f} s and {retried.attempts} attempts"
+        joint = " It was" if last.message.endswith("?") else ";"
+        message = (
+            f"{last.message}{joint} given up after {retried.elapsed_seconds:.0f} s and {retried.attempts} attempts"
+        )
         asked = last.retry_after_seconds or 0.0
         if asked > LONGEST_ANNOUNCED_WAIT_SECONDS:
             longer = "more than " if asked > LONGEST_SHOWN_WAIT_SECONDS else ""

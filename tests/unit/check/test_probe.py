@@ -116,6 +116,15 @@ async def test_each_failure_is_a_finding_with_what_to_do(given: Answer, detail: 
     assert fix in segment.fix
 
 
+async def test_credentials_that_are_refused_in_the_middle_of_a_check_are_a_finding() -> None:
+    one = answer({"data": [{"segment_id": "use_1"}], "cursor": {"next": ""}})
+    async with scripted_server(Script(one, answer({}, 401))) as url:
+        segment, sample = await ServiceProbe(settings(segment_base_url=url, retry_seconds=0)).sample(10)
+    assert (segment.state, sample) == ("failed", None)
+    assert "which it accepted before in this run" in segment.detail
+    assert "Check SEGMENT_ACCESS_TOKEN" in segment.fix
+
+
 async def test_bulk_calls_that_are_used_up_do_not_matter_to_a_check() -> None:
     far = {**FAR, "X_Rate_Limit_Type": "bulk_api_calls"}
     script = Script(answer({"async_actions": []}, 200, **far), SCHEMA)

@@ -339,7 +339,10 @@ async def test_an_unreachable_service_is_reported_as_unreachable() -> None:
             retry_seconds=0,
             on_event=lambda _event: None,
         )
-        with pytest.raises(TransientError, match=r"Segment at http://127.0.0.1:1 .* refused.* Is the network up"):
+        message = (
+            r"Segment at http://127.0.0.1:1 .* refused.* and the base URL right\? It was given up after 0 s and 1 att"
+        )
+        with pytest.raises(TransientError, match=message):
             await _get(client)
 
 

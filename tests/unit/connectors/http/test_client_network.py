@@ -82,6 +82,25 @@ async def test_calls_go_through_the_proxy_with_its_user_name_and_password(
     assert not [headers for headers in script.headers if "Proxy-Authorization" in headers]
 
 
+async def test_a_proxy_may_be_called_over_https_itself(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, tls = Script(NO_ACTIONS), authority.server("127.0.0.1")
+    async with scripted_server(script, authority.server(NAME)) as url, proxy_to(url, tls=tls) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//ada:s3cret@"))
+        async with voucherify_at(f"https://{NAME}") as sink:
+            assert await sink.action_statuses() == {}
+    assert proxy.authorizations == [f"Basic {b64encode(b'ada:s3cret').decode()}"]
+
+
+async def test_the_certificate_of_a_proxy_is_named_as_its(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with proxy_to("http://127.0.0.1:1", tls=authority.server("another.example")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = await failure_at(f"https://{NAME}")
+    assert isinstance(error, BlockedError)
+    assert "the certificate of 127.0.0.1 is for another host" in str(error)
+
+
 async def test_plain_calls_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings allow them to this machine alone, which is called directly: a sink of one's own may make them."""
     script = Script(NO_ACTIONS)
