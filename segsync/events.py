@@ -52,7 +52,10 @@ class ResultUnknown(Struct, frozen=True):
 
 
 class TraitLeftOut(Struct, frozen=True):
-    """The profile is sent without this trait; `problem` says what is wrong with it, without its value."""
+    """The profile is sent without this trait, or not with all of it as it is; `problem` says why, without its value.
+
+    `trait` is its name, that of a part ("address.city", "metadata.plan").
+    """
 
     segment_id: str
     trait: str

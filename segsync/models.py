@@ -18,11 +18,15 @@ SYSTEM_METADATA = {"source": "segmentio"}
 
 
 class Profile(Struct, frozen=True):
-    """A profile that carries the identifier: `source_id` is its value."""
+    """A profile that carries the identifier: `source_id` is its value.
+
+    `problems` are what was wrong with it where it was read: each (trait, problem), as `TraitLeftOut` has them.
+    """
 
     segment_id: str
     source_id: str
     traits: dict[str, Any]
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 class WithoutIdentifier(Struct, frozen=True):

@@ -114,9 +114,9 @@ def _traits(sample: Sample) -> Finding:
     warnings = [warning for warning in sample.warnings if warning.trait != "birthdate"]
     if not warnings:
         return finding("traits", "ok", detail)
-    left_out = _named([f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings], "; ")
+    problems = _named([f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings], "; ")
     fix = "Fix these in Segment, or import without them."
-    return finding("traits", "warning", f"{detail}. Left out: {left_out}", fix)
+    return finding("traits", "warning", f"{detail}. Cannot be used as they are: {problems}", fix)
 
 
 def _birthdates(sample: Sample) -> Finding:

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from segsync.mapping.metadata import MISSING, UNDEFINED, TraitChoice, metadata_rules
+from segsync.mapping.metadata import TraitChoice, metadata_rules
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
+from segsync.mapping.problems import MISSING, UNDEFINED
 
 
 class WrongType(Struct, frozen=True):

@@ -16,7 +16,8 @@ from segsync import errors
 from segsync.check.findings import Finding, finding
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors.factory import connect_services, describe
-from segsync.connectors.segment import SegmentSource, first_of_type
+from segsync.connectors.segment import SegmentSource
+from segsync.connectors.segment_profile import first_of_type
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.events import Event, OnEvent, Throttled, ignore
 from segsync.mapping.metadata_schema import MetadataSchema

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 from msgspec import Struct
 
-from segsync.connectors.segment import as_source_id, first_of_type
+from segsync.connectors.segment_profile import TraitsRead, first_of_type
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import Customer, Profile
 from segsync.pipeline.mapper import unfitted_metadata
@@ -18,14 +16,14 @@ from segsync.settings import Settings
 
 
 class SampledProfile(Struct, frozen=True):
-    """A profile with all its external ids, as (type, value), and the traits that the mapping reads.
+    """A profile with all its external ids, as (type, value), and the traits that an import reads.
 
     `traits` is None where they were not asked for: a profile without the identifier is not sent.
     """
 
     segment_id: str
     external_ids: Sequence[tuple[str, str]]
-    traits: dict[str, Any] | None = None
+    traits: TraitsRead | None = None
 
 
 class ReadSample(Struct, frozen=True):
@@ -85,11 +83,12 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
 
     for profile in sample.profiles:
         external_ids.update({each_type for each_type, _ in profile.external_ids})
-        traits = profile.traits or {}
-        if profile.traits is not None:
-            trait_calls.append(max(math.ceil(len(traits) / settings.segment_traits_limit), 1))
+        read = profile.traits or TraitsRead({}, 0)
+        traits = read.values
+        if read.calls:
+            trait_calls.append(read.calls)
         external_id = first_of_type(profile.external_ids, identifier)
-        named = as_source_id(traits.get(identifier)) if traits_first else None
+        named = read.source_id(identifier) if traits_first else None
         source_id = named or external_id
         if source_id is None:
             continue
@@ -97,7 +96,9 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
             identifier_traits += 1
             differing += named != external_id
         mapped.update(name for name in mapped_traits if traits.get(name) not in (None, ""))
-        customers.append(to_customer(Profile(profile.segment_id, source_id, traits), warn, metadata_rules))
+        customers.append(
+            to_customer(Profile(profile.segment_id, source_id, traits, read.problems), warn, metadata_rules)
+        )
     return Sample(
         profiles=len(sample.profiles) + sum(sample.unreadable.values()),
         unreadable=sample.unreadable,

@@ -7,27 +7,33 @@ https://www.twilio.com/docs/segment/unify/profile-api
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from segsync.connectors import segment_profile
 from segsync.connectors.http.client import ApiClient
+from segsync.connectors.http.lenient import Repair
+from segsync.connectors.segment_profile import (
+    Cursor,
+    Damage,
+    ExternalIdsAnswer,
+    TraitsAnswer,
+    TraitsRead,
+    damaged_identifier,
+    usable,
+)
 from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
 from segsync.models import Page, Profile
 
-SERVICE = "Segment"
+SERVICE = segment_profile.SERVICE
 
 PROBE_SECONDS = 10.0
 
 EXTERNAL_IDS_PER_CALL = 25
-"""The Profile API returns at most this many, whatever `limit` says."""
-
-
-class _Cursor(msgspec.Struct):
-    next: str | int | None = None
-    has_more: bool | None = None
+"""What is asked for. A profile can have more: the cursor leads to the others."""
 
 
 class _ListedProfile(msgspec.Struct):
@@ -36,27 +42,12 @@ class _ListedProfile(msgspec.Struct):
 
 class _ProfilesAnswer(msgspec.Struct):
     data: list[_ListedProfile]
-    cursor: _Cursor
-
-
-class _ExternalId(msgspec.Struct):
-    id: Any = None
-    type: str | None = None
-
-
-class _ExternalIdsAnswer(msgspec.Struct):
-    data: list[_ExternalId]
-    cursor: _Cursor | None = None
-
-
-class _TraitsAnswer(msgspec.Struct):
-    traits: dict[str, Any]
-    cursor: _Cursor | None = None
+    cursor: Cursor
 
 
 _PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
-_EXTERNAL_IDS = msgspec.json.Decoder(_ExternalIdsAnswer)
-_TRAITS = msgspec.json.Decoder(_TraitsAnswer)
+_EXTERNAL_IDS = msgspec.json.Decoder(ExternalIdsAnswer)
+_TRAITS = msgspec.json.Decoder(TraitsAnswer)
 
 
 def headers(access_token: str) -> Mapping[str, str]:
@@ -94,6 +85,7 @@ class SegmentSource:
         self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_PER_CALL}"
         include = "" if traits is None else f"include={','.join(quote(name, safe='') for name in traits)}&"
         self._traits_query = f"{include}limit={traits_limit}"
+        self._damage = Damage(traits)
 
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
         """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.
@@ -145,17 +137,19 @@ class SegmentSource:
 
         The identifier comes first: most profiles of a real space are anonymous and cost this one call. Where it is a
         trait as well (`traits_first`), it is the others that cost one call. Raises what `ApiClient.call` raises, with
-        404 where the profile was merged or deleted since it was listed, and `AnswerError` where a cursor leads nowhere.
+        404 where the profile was merged or deleted since it was listed, and `AnswerError` where a cursor leads nowhere
+        or the identifier is damaged: no customer is made under a name that is not its own.
         """
         path = self._path(segment_id)
-        if self._traits_first:
-            traits = await self._traits(path)
-            source_id = as_source_id(traits.get(self._identifier_type)) or await self._identifier(path)
-            return Profile(segment_id, source_id, traits) if source_id else None
-        source_id = await self._identifier(path)
-        if source_id is None:
-            return None
-        return Profile(segment_id, source_id, await self._traits(path))
+        if not self._traits_first:
+            source_ids = await self._identifiers(path)
+            return self._profile(segment_id, source_ids, await self._traits(path)) if source_ids else None
+        traits = await self._traits(path)
+        source_id = traits.source_id(self._identifier_type)
+        source_ids = [source_id] if source_id else await self._identifiers(path)
+        if not source_ids and self._identifier_type in traits.damaged:
+            raise damaged_identifier(self._identifier_type)
+        return self._profile(segment_id, source_ids, traits) if source_ids else None
 
     async def external_ids(self, segment_id: str) -> list[tuple[str, str]]:
         """All external ids of a profile, of whatever type: (type, value), in Segment's order. Raises as `read`."""
@@ -164,56 +158,45 @@ class SegmentSource:
         found: list[tuple[str, str]] = []
         while trail.cursor is not None:
             answer = await self._call("GET", trail.next(target), _EXTERNAL_IDS)
-            found += _usable(answer.data)
+            found += usable(answer, self._identifier_type)
             trail.follow(answer.cursor)
         return found
 
-    async def traits(self, segment_id: str) -> dict[str, Any]:
+    async def traits(self, segment_id: str) -> TraitsRead:
         """The traits of a profile that are asked for. Raises as `read`."""
         return await self._traits(self._path(segment_id))
 
     def _path(self, segment_id: str) -> str:
         return f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
 
-    async def _identifier(self, path: str) -> str | None:
-        """The identifier among a profile's external ids, read no further than that."""
+    def _profile(self, segment_id: str, source_ids: Sequence[str], traits: TraitsRead) -> Profile:
+        return Profile(segment_id, source_ids[0], traits.values, traits.problems)
+
+    async def _identifiers(self, path: str) -> list[str]:
+        """The identifiers on the first page of a profile's external ids that has any: no call looks for more."""
         target = f"{path}/external_ids?{self._external_ids_query}"
         trail = _Trail("a profile's external ids")
         while trail.cursor is not None:
             answer = await self._call("GET", trail.next(target), _EXTERNAL_IDS)
-            if source_id := first_of_type(_usable(answer.data), self._identifier_type):
-                return source_id
+            pairs = usable(answer, self._identifier_type)
+            if found := [value for each_type, value in pairs if each_type == self._identifier_type]:
+                return found
             trail.follow(answer.cursor)
-        return None
+        return []
 
-    async def _traits(self, path: str) -> dict[str, Any]:
+    async def _traits(self, path: str) -> TraitsRead:
+        traits: dict[str, Any] = {}
+        repairs: list[Repair] = []
+        calls = 0
         target = f"{path}/traits?{self._traits_query}"
         trail = _Trail("a profile's traits")
-        traits: dict[str, Any] = {}
         while trail.cursor is not None:
             answer = await self._call("GET", trail.next(target), _TRAITS)
+            calls += 1
             traits.update(answer.traits)
+            repairs += answer.repairs
             trail.follow(answer.cursor)
-        return traits
-
-
-def as_source_id(value: object) -> str | None:
-    """The value of an external id as text, None for a blank one, which would name many customers."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and not value.isspace() else None
-
-
-def first_of_type(external_ids: Iterable[tuple[str, str]], identifier_type: str) -> str | None:
-    """The identifier among external ids, each a (type, value): the first of its type, in Segment's order."""
-    return next((value for each_type, value in external_ids if each_type == identifier_type), None)
-
-
-def _usable(external_ids: Iterable[_ExternalId]) -> Iterator[tuple[str, str]]:
-    """The (type, value) of each external id that can be a source id."""
-    for each in external_ids:
-        if each.type and (value := as_source_id(each.id)):
-            yield each.type, value
+        return self._damage.read(traits, calls, repairs) if repairs else TraitsRead(traits, calls)
 
 
 class _Trail:
@@ -232,7 +215,7 @@ class _Trail:
         """The target of the next call."""
         return f"{target}&next={quote(self.cursor, safe='')}" if self.cursor else target
 
-    def follow(self, cursor: _Cursor | None) -> None:
+    def follow(self, cursor: Cursor | None) -> None:
         """Go on with what an answer says.
 
         Raises `AnswerError` where there is more but no cursor, since ending there would lose the rest in silence, and

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeGuard
 
 from msgspec import UNSET, UnsetType
 
+from segsync.mapping.problems import NOT_A_DATE
 from segsync.models import SYSTEM_METADATA, Address, Customer, Profile
 
 NAME_PARTS: Final = (("firstName", "first_name"), ("lastName", "last_name"))
@@ -33,7 +34,8 @@ MAPPED_TRAITS: Final = ("name", *chain(*NAME_PARTS), *_ATTRIBUTES, *chain(*ADDRE
 """Every trait that a rule reads; only these are asked of Segment."""
 
 _PARTS_OF_NAME: Final = frozenset(chain(*NAME_PARTS))
-_PARTS_OF_ADDRESS: Final = frozenset(chain(*ADDRESS_TRAITS.values()))
+ADDRESS_PARTS: Final = frozenset(chain(*ADDRESS_TRAITS.values()))
+"""The traits of which an address is made, flat or in the trait `address`."""
 
 Warn = Callable[[str, str], None]
 """Called for a trait that is left out: with its name, and what is wrong with it (never its value)."""
@@ -61,6 +63,8 @@ def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata
     """The customer that this profile becomes. Whatever its traits hold, this raises only what `metadata_of` raises."""
     traits = profile.traits
     metadata = metadata_of(traits, warn)
+    for trait, problem in profile.problems:
+        warn(trait, problem)
     return Customer(
         source_id=profile.source_id,
         name=_name(traits, warn),
@@ -119,7 +123,7 @@ def _address(traits: Mapping[str, Any], warn: Warn) -> Address | UnsetType:
         traits, prefix = nested, "address."
     elif nested not in (None, ""):
         warn("address", f"is {kind(nested)}, not an object")
-    if _PARTS_OF_ADDRESS.isdisjoint(traits):
+    if ADDRESS_PARTS.isdisjoint(traits):
         return UNSET
     found = {part: _text(traits, names, warn, prefix) for part, names in ADDRESS_TRAITS.items()}
     if all(value is UNSET for value in found.values()):
@@ -133,7 +137,7 @@ def _birthdate(value: object, warn: Warn) -> str | UnsetType | None:
         return UNSET
     if is_iso_8601(value):
         return value[:10]
-    warn("birthdate", "is not an ISO 8601 date")
+    warn("birthdate", NOT_A_DATE)
     return None
 
 

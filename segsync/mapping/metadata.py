@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from segsync.errors import MappingError
 from segsync.mapping.customer import MetadataOf, Warn, metadata_trait
 from segsync.mapping.metadata_schema import UNFIT, Definition, MetadataSchema, fit, misfit
+from segsync.mapping.problems import MISSING, UNDEFINED
 
 ALL_OTHERS = "*"
 
@@ -61,9 +62,6 @@ class TraitChoice:
         return None if self.takes_others else tuple(dict.fromkeys([*mapped, *self.traits]))
 
 
-UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
-MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"
-
 MOST_KEYS_NAMED: Final = 1000
 """The most keys that are called by their names: where keys are data, memory must not grow with them."""
 
@@ -90,6 +88,24 @@ def metadata_rules(
     if schema is None or (sends_undefined and not definitions):
         return gathered
     return _Fitted(gathered, definitions, undefined, sends_undefined=sends_undefined)
+
+
+class Names:
+    """How messages name keys of metadata and traits: as they are, "…" for one that may be personal.
+
+    It stores the names that it has given out, so it is made once per import.
+    """
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def __call__(self, key: object) -> str:
+        if key in self._named:
+            return str(key)
+        if len(self._named) >= MOST_KEYS_NAMED or not isinstance(key, str) or not _PLAIN_KEY.fullmatch(key):
+            return NOT_PLAIN
+        self._named.add(key)
+        return key
 
 
 class _Gathered:
@@ -127,7 +143,7 @@ class _Fitted:
         self._sends_undefined = sends_undefined
         self._sends_unfit = undefined == "send"
         self._rejects = undefined == "reject"
-        self._named: set[str] = set()
+        self._names = Names()
         self._reported: set[tuple[str, str]] = set()
 
     def __call__(self, traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
@@ -161,7 +177,7 @@ class _Fitted:
             self._leave_out(key, misfit(value, definition), warn)
 
     def _leave_out(self, key: str, problem: str, warn: Warn) -> None:
-        name = self._name(key)
+        name = f"metadata.{self._names(key)}"
         if self._rejects:
             raise MappingError(f"{name} {problem.removesuffix(' (reported once)')}, and METADATA_UNDEFINED is reject")
         if problem in (UNDEFINED, MISSING):
@@ -169,11 +185,3 @@ class _Fitted:
                 return
             self._reported.add((name, problem))
         warn(name, problem)
-
-    def _name(self, key: str) -> str:
-        """The name of a key in messages: as it is, unless it may be personal."""
-        if key not in self._named:
-            if len(self._named) >= MOST_KEYS_NAMED or not isinstance(key, str) or not _PLAIN_KEY.fullmatch(key):
-                return f"metadata.{NOT_PLAIN}"
-            self._named.add(key)
-        return f"metadata.{key}"

@@ -25,7 +25,7 @@ from segsync import events
 from segsync.__about__ import __version__
 from segsync.errors import CallError
 from segsync.formatting import duration, in_seconds, time_of_day
-from segsync.mapping.metadata import MISSING
+from segsync.mapping.problems import consequence
 from segsync.models import Connector, Plan, Rejection
 from segsync.monitor.activity import READING, Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
@@ -228,10 +228,9 @@ class Log:
         is_first = next(self._count_of[trait]) == 1
         is_shown = is_first and next(self._count_of[problem]) <= WARNINGS_SHOWN
         if is_first or is_verbose:
-            consequence = "sent as null" if trait == "birthdate" else "left out"
-            if problem == MISSING:
-                consequence = f"sent without it, so {self._sink} may refuse the customer"
-            words = f"Warning: {event.segment_id} {trait} {problem}: {consequence}"
+            parts = (f"Warning: {event.segment_id} {trait} {problem}", consequence(trait, problem, self._sink))
+            parts = (f"Warning: {event.segment_id} {trait} {problem}", consequence(trait, problem, self._sink))
+            words = ": ".join(filter(None, parts))
             at_terminal = words if is_shown or is_verbose else ""
             level = WARNING if is_first else DEBUG
             self._log("trait_left_out", words, level, at_terminal=at_terminal, stage="map", **asdict(event))

@@ -19,6 +19,7 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
+from segsync.connectors.http import lenient
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.credentials import FOR_DOWNLOADS, file_url, secrets_in
 from segsync.connectors.http.failures import (
@@ -281,7 +282,7 @@ class ApiClient:
         self, response: aiohttp.ClientResponse, content: bytes, call: Call, answer: msgspec.json.Decoder[T]
     ) -> T:
         try:
-            return answer.decode(content)
+            return lenient.decode(content, answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             problem = not_decoded(response, content, error, is_first=answer not in self._understood)
         message = f"{self._service} answered {response.status} to {call} with {problem}"

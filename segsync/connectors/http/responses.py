@@ -8,13 +8,17 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import msgspec
 from multidict import CIMultiDictProxy
 
+from segsync.connectors.http import lenient
 from segsync.redact import redacted
 
 _IDENTIFIER = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/=+-]{0,99}")
+
+_ANYTHING = msgspec.json.Decoder[Any](Any)
 
 MOST_DIGITS = 15
 """The most digits of a count of calls."""
@@ -50,7 +54,7 @@ def error_fields(content: bytes) -> dict[str, object]:
     `request_id` is Voucherify's, for an answer without such a header.
     """
     try:
-        fields = msgspec.json.decode(content)
+        fields = lenient.decode(content, _ANYTHING)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     if not isinstance(fields, dict):

@@ -155,4 +155,7 @@ def warning_meaning(trait: str) -> str:
         "address": "An address cannot have a value of this kind, so this part is left out.",
         "metadata": "Voucherify's metadata schema does not allow the value, or requires one where there is none. It is "
         "left out.",
-    }.get(attribute, "Voucherify does not accept a value of this kind there, so it is left out.")
+    }.get(
+        attribute,
+        "Voucherify does not accept a value of this kind there, so it is left out; a damaged character is replaced.",
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segsync.report.profile_lists import REJECTED
+from segsync.report.profile_lists import REJECTED, WARNINGS
 from tests.integration.hostile.imported import (
     DEEP,
     IDS,
@@ -48,16 +48,33 @@ BODIES: dict[str, tuple[Callable[[], Answer], str]] = {
     "Infinity": (lambda: raw(b'{"traits":{"name":-Infinity},"cursor":Infinity}'), NOT_DOCUMENTED),
     "a number beyond all": (lambda: raw(b'{"traits":{"name":1e999},"x":-1e999}'), NOT_DOCUMENTED),
     "a lone surrogate": (
-        lambda: raw(b'{"traits":{"name":"\\ud800"},"data":["\\udc00 "],"status":"\\ud800"}'),
+        lambda: raw(b'{"traits":{"name":"\\ud800"},"data":["\\udc00 "]}'),
         NOT_DOCUMENTED,
     ),
     "no UTF-8": (lambda: raw(f'{{"traits":{{"name":"{PERSONAL} \xe9"}},"x":1}}'.encode("latin-1")), NOT_DOCUMENTED),
     "no object": (lambda: raw(b'[["traits"]]'), NOT_DOCUMENTED),
 }
 
+DAMAGED_VALUES = ("NaN", "Infinity", "a number beyond all", "a lone surrogate", "no UTF-8")
+"""Those of `BODIES` that are traits, with damaged values."""
 
-@pytest.mark.parametrize("call", [IDS, TRAITS])
-@pytest.mark.parametrize("body", BODIES)
+DAMAGED_TRAITS = {(TRAITS, body) for body in DAMAGED_VALUES}
+
+
+@pytest.mark.parametrize("body", DAMAGED_VALUES)
+async def test_damaged_traits_cost_a_warning(tmp_path: Path, body: str) -> None:
+    make, _ = BODIES[body]
+    async with hostile_server(people(4)) as hostile:
+        hostile.instead(TRAITS, make())
+        run = await imported(hostile, tmp_path)
+    assert_nobody_is_lost(run)
+    assert run.rows(REJECTED) == []
+    assert [row[:2] for row in run.rows(WARNINGS)[1:]] == [["use_1", "name"]]
+
+
+@pytest.mark.parametrize(
+    ("call", "body"), [(call, body) for call in (IDS, TRAITS) for body in BODIES if (call, body) not in DAMAGED_TRAITS]
+)
 async def test_a_profile_answered_so_is_rejected_alone(tmp_path: Path, body: str, call: str) -> None:
     make, reason = BODIES[body]
     async with hostile_server(people(4)) as hostile:

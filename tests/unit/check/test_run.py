@@ -11,12 +11,13 @@ from segsync.check import run as check
 from segsync.check.findings import TITLES, Finding, finding
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import ReadSample, SampledProfile
+from segsync.connectors.segment_profile import TraitsRead
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.conftest import run_virtual
 from tests.support.configured import settings
 
-ADA = SampledProfile("use_1", [("user_id", "1")], {"name": "Ada", "metadata": {"plan": "pro"}})
+ADA = SampledProfile("use_1", [("user_id", "1")], TraitsRead({"name": "Ada", "metadata": {"plan": "pro"}}, 1))
 
 
 class FakeProbe:

@@ -8,10 +8,17 @@ import msgspec
 from msgspec import UNSET
 
 from segsync.check.sample import ReadSample, Sample, SampledProfile, TraitWarning, analyse
+from segsync.connectors.segment_profile import TraitsRead
 from segsync.models import Customer
 from tests.support.configured import settings
 
 ANONYMOUS = ("anonymous_id", "anon-1")
+
+
+def profile(
+    segment_id: str, external_ids: list[tuple[str, str]], traits: dict[str, Any] | None = None, calls: int = 1
+) -> SampledProfile:
+    return SampledProfile(segment_id, external_ids, None if traits is None else TraitsRead(traits, calls))
 
 
 def look(
@@ -22,9 +29,9 @@ def look(
 
 def test_types_are_counted_by_profile_however_many_of_one_it_has() -> None:
     sample, customers = look(
-        SampledProfile("1", [ANONYMOUS, ("anonymous_id", "anon-2"), ("user_id", "u1"), ("user_id", "u2")], {}),
-        SampledProfile("2", [ANONYMOUS, ("email", "ada@example.com")]),
-        SampledProfile("3", []),
+        profile("1", [ANONYMOUS, ("anonymous_id", "anon-2"), ("user_id", "u1"), ("user_id", "u2")], {}),
+        profile("2", [ANONYMOUS, ("email", "ada@example.com")]),
+        profile("3", []),
     )
     assert sample.external_ids == {"anonymous_id": 2, "user_id": 1, "email": 1}
     assert (sample.profiles, sample.customers) == (3, 1)
@@ -33,13 +40,9 @@ def test_types_are_counted_by_profile_however_many_of_one_it_has() -> None:
 
 def test_traits_and_warnings_are_those_of_the_customers() -> None:
     sample, customers = look(
-        SampledProfile(
-            "1", [("user_id", "1")], {"name": "Ada", "birthdate": "10/12/1815", "metadata": {"plan": "pro"}}
-        ),
-        SampledProfile(
-            "2", [("user_id", "2")], {"name": ["Ada"], "birthdate": "1815-12-10", "email": "", "phone": None}
-        ),
-        SampledProfile("3", [("user_id", "3")], {"name": {"first": "Ada"}, "birthdate": "soon", "unmapped": 1}),
+        profile("1", [("user_id", "1")], {"name": "Ada", "birthdate": "10/12/1815", "metadata": {"plan": "pro"}}),
+        profile("2", [("user_id", "2")], {"name": ["Ada"], "birthdate": "1815-12-10", "email": "", "phone": None}),
+        profile("3", [("user_id", "3")], {"name": {"first": "Ada"}, "birthdate": "soon", "unmapped": 1}),
     )
     assert sample.traits == {"name": 3, "birthdate": 3, "metadata": 1}
     assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
@@ -50,11 +53,11 @@ def test_traits_and_warnings_are_those_of_the_customers() -> None:
 
 def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_counted() -> None:
     sample, customers = look(
-        SampledProfile("1", [("email", "a@x.io")], {"email": "a@x.io"}),
-        SampledProfile("2", [("email", "b@x.io")], {"email": "B@x.io"}),
-        SampledProfile("3", [("email", "c@x.io")], {}),
-        SampledProfile("4", [], {"email": "d@x.io"}),
-        SampledProfile("5", [ANONYMOUS], {}),
+        profile("1", [("email", "a@x.io")], {"email": "a@x.io"}),
+        profile("2", [("email", "b@x.io")], {"email": "B@x.io"}),
+        profile("3", [("email", "c@x.io")], {}),
+        profile("4", [], {"email": "d@x.io"}),
+        profile("5", [ANONYMOUS], {}),
         identifier_saved_as_source_id="email",
         identifier_lookup="traits",
     )
@@ -63,19 +66,18 @@ def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_coun
 
 
 def test_profiles_that_could_not_be_read_count_as_profiles_and_as_nothing_else() -> None:
-    sample, _ = look(SampledProfile("1", [("user_id", "1")], {}), unreadable={"answered 404": 2})
+    sample, _ = look(profile("1", [("user_id", "1")], {}), unreadable={"answered 404": 2})
     assert (sample.profiles, sample.customers, sample.unreadable) == (3, 1, {"answered 404": 2})
 
 
 def test_the_calls_for_traits_are_those_of_their_pages() -> None:
-    many = {f"t{number}": number for number in range(25)}
-    profiles = [SampledProfile("1", [("user_id", "1")], many), SampledProfile("2", [("user_id", "2")], {})]
-    sample, _ = look(*profiles, SampledProfile("3", []), segment_traits_limit=10)
+    profiles = [profile("1", [("user_id", "1")], {}, calls=3), profile("2", [("user_id", "2")], {})]
+    sample, _ = look(*profiles, profile("3", []))
     assert sample.trait_calls == 2.0, "three and one; nobody asks for those of the third"
 
 
 def test_no_value_of_a_profile_is_in_it() -> None:
     traits = {"name": "Ada", "email": "ada@example.com", "metadata": {"plan": "Lovelace"}, "birthdate": "Tuesday"}
-    sample, _ = look(SampledProfile("use_1", [("user_id", "secret-1")], traits))
+    sample, _ = look(profile("use_1", [("user_id", "secret-1")], traits))
     encoded = msgspec.json.encode(sample).decode()
     assert not [value for value in ("Ada", "ada@", "Lovelace", "Tuesday", "secret-1", "use_1") if value in encoded]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from segsync.errors import MappingError
 from segsync.mapping.customer import metadata_trait
-from segsync.mapping.metadata import MISSING, MOST_KEYS_NAMED, UNDEFINED, TraitChoice, metadata_rules
+from segsync.mapping.metadata import MOST_KEYS_NAMED, TraitChoice, metadata_rules
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
+from segsync.mapping.problems import MISSING, UNDEFINED
 from tests.unit.mapping.test_metadata_schema import DEFINITIONS, JSON, matches
 
 Json = dict[str, Any]

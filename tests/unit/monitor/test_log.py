@@ -39,7 +39,7 @@ from segsync.events import (
     Throttled,
     TraitLeftOut,
 )
-from segsync.mapping.metadata import MISSING, UNDEFINED
+from segsync.mapping.problems import MISSING, UNDEFINED
 from segsync.models import Outcomes, Plan, Rejection
 from segsync.monitor.log import LINE_SECONDS, REJECTIONS_SHOWN, WARNINGS_SHOWN, Log
 from segsync.monitor.log_handlers import ConsoleHandler, JsonHandler, LogFile, logging_to

@@ -201,10 +201,10 @@ async def test_a_refused_credential_is_named() -> None:
     [
         (b"<html>", "text/html", "text/html instead of JSON. Is the base URL right"),
         (b'{"a":', "application/json", "truncated"),
-        (b'{"a": NaN}', "application/json", "malformed"),
+        (b'{"a": nan}', "application/json", "malformed"),
         (b"[1, 2]", "application/json", "Expected `object`, got `array`"),
         (b"", "application/json", "truncated"),
-        (b'{"a": "\xff"}', "application/json", "it is not UTF-8"),
+        (b'{"a": "\xff"', "application/json", "it is not UTF-8"),
         (b'{"a":' * 100_000, "application/json", "recursion"),
     ],
 )

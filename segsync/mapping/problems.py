@@ -1,0 +1,24 @@
+"""What can be wrong with a trait beside its type, in the words of a warning: the trait's name comes before them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DAMAGED_TEXT: Final = "has a damaged character, replaced by U+FFFD"
+
+DAMAGED_NUMBER: Final = "has a number that is NaN, infinite or out of range"
+
+NOT_A_DATE: Final = "is not an ISO 8601 date"
+
+UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
+
+MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"
+
+
+def consequence(trait: str, problem: str, sink: str) -> str:
+    """What is sent, where the problem does not say so itself."""
+    if problem == DAMAGED_TEXT:
+        return ""
+    if problem == MISSING:
+        return f"sent without it, so {sink} may refuse the customer"
+    return "sent as null" if (trait, problem) == ("birthdate", NOT_A_DATE) else "left out"

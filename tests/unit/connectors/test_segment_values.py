@@ -1,0 +1,106 @@
+"""Odd values in Segment's answers: nobody is lost for one, and nobody gets an identifier that is a guess."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from segsync.connectors.segment import SegmentSource
+from segsync.errors import AnswerError
+from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT
+from segsync.models import Page, Profile
+from tests.support.scripted import Answer, Script, answer, client_to, raw
+
+ADA = answer({"data": [{"type": "user_id", "id": "ada"}]})
+NOBODY = answer({"data": [{"type": "anonymous_id", "id": "x"}]})
+NO_TRAITS = answer({"traits": {}})
+
+
+@asynccontextmanager
+async def _source(
+    script: Script, traits: Collection[str] | None = ("name", "metadata", "address"), *, traits_first: bool = False
+) -> AsyncGenerator[SegmentSource, None]:
+    async with client_to(script) as client:
+        yield SegmentSource(client, identifier_type="user_id", traits=traits, traits_first=traits_first)
+
+
+async def _profile(*answers: Answer, **options: Any) -> Profile | None:
+    async with _source(Script(*answers), **options) as source:
+        return await source.read("use_1")
+
+
+# --- damaged traits -----------------------------------------------------------------------------------
+
+
+async def test_half_an_emoji_and_a_nan_cost_what_they_are_in_and_nothing_else() -> None:
+    traits = raw(rb'{"traits":{"name":"Kim \ud83d","metadata":{"score":NaN,"plan":"pro"},"email":"p2@example.org"}}')
+    assert await _profile(ADA, traits) == Profile(
+        "use_1",
+        "ada",
+        {"name": "Kim \ufffd", "metadata": {"plan": "pro"}, "email": "p2@example.org"},
+        (("name", DAMAGED_TEXT), ("metadata.score", DAMAGED_NUMBER)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("traits", "problems"),
+    [
+        (rb'{"metadata":{"tags":["a\ud83d","b\ud83d"]}}', [("metadata.tags", DAMAGED_TEXT)]),
+        (rb'{"metadata":{"a":{"b":{"c":NaN}}}}', [("metadata.a", DAMAGED_NUMBER)]),
+        (rb'{"metadata":{"ada@example.com":NaN}}', [("metadata.…", DAMAGED_NUMBER)]),
+        (rb'{"metadata":{"k\ud83d":1}}', [("metadata.…", DAMAGED_TEXT)]),
+        (rb'{"metadata":[NaN]}', [("metadata", DAMAGED_NUMBER)]),
+        (rb'{"address":{"city":"\ud83d","planet":"\ud83d"}}', [("address.city", DAMAGED_TEXT)]),
+        (rb'{"age":NaN,"na\ud83dme":1}', []),
+        (rb'{"name":NaN}', [("name", DAMAGED_NUMBER)]),
+    ],
+)
+async def test_a_warning_names_the_trait_where_an_import_reads_it(
+    traits: bytes, problems: list[tuple[str, str]]
+) -> None:
+    profile = await _profile(ADA, raw(b'{"traits":%b}' % traits))
+    assert profile is not None
+    assert list(profile.problems) == problems
+
+
+async def test_where_all_traits_are_read_all_are_named_but_not_what_may_be_personal() -> None:
+    traits = raw(rb'{"traits":{"plan":NaN,"ada@example.com":NaN,"tags":[["\ud83d"]]}}')
+    profile = await _profile(ADA, traits, traits=None)
+    assert profile is not None
+    assert profile.problems == (("plan", DAMAGED_NUMBER), ("…", DAMAGED_NUMBER), ("tags", DAMAGED_TEXT))
+
+
+async def test_a_listing_and_external_ids_may_be_damaged_beside_what_is_read() -> None:
+    listing = raw(rb'{"data":[{"segment_id":"use_1","note":"\ud83d"}],"cursor":{"next":"","limit":NaN}}')
+    async with _source(Script(listing)) as source:
+        assert [page async for page in source.pages("0")] == [Page("0", ("use_1",), None)]
+    ids = raw(rb'{"data":[{"type":"email","id":"\ud83d"},{"type":"user_id","id":"ada","encoding":"\ud83d"}]}')
+    profile = await _profile(ids, NO_TRAITS)
+    assert profile == Profile("use_1", "ada", {})
+
+
+# --- damaged identifiers ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damaged", [rb'"ada\ud83d"', b'"ad\xe9"', b"NaN", b"1e999"])
+async def test_a_damaged_identifier_names_nobody(damaged: bytes) -> None:
+    ids = raw(b'{"data":[{"type":"user_id","id":%b},{"type":"user_id","id":"former"}]}' % damaged)
+    with pytest.raises(AnswerError, match="Segment returned a damaged 'user_id'"):
+        await _profile(ids, NO_TRAITS)
+
+
+async def test_a_damaged_identifier_behind_a_good_one_does_not_matter() -> None:
+    ids = raw(rb'{"data":[{"type":"user_id","id":"ada"},{"type":"user_id","id":"\ud83d"}]}')
+    assert await _profile(ids, NO_TRAITS) == Profile("use_1", "ada", {})
+
+
+async def test_where_the_identifier_is_a_trait_a_damaged_one_leaves_it_to_the_external_ids() -> None:
+    damaged = raw(rb'{"traits":{"user_id":"ada\ud83d"}}')
+    profile = await _profile(damaged, ADA, traits_first=True)
+    assert profile is not None
+    assert profile.source_id == "ada"
+    with pytest.raises(AnswerError, match="a damaged 'user_id'"):
+        await _profile(damaged, NOBODY, traits_first=True)
