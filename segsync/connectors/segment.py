@@ -41,8 +41,10 @@ class _ListedProfile(msgspec.Struct):
 
 
 class _ProfilesAnswer(msgspec.Struct):
-    data: list[_ListedProfile]
-    cursor: Cursor
+    """Whether Segment writes an empty list as null is not documented: here and below, null means empty."""
+
+    data: list[_ListedProfile] | None
+    cursor: Cursor | None
 
 
 _PROFILES = msgspec.json.Decoder(_ProfilesAnswer)
@@ -98,7 +100,7 @@ class SegmentSource:
             cursor = trail.cursor
             size = self._page_size if left is None else min(self._page_size, left)
             answer = await self._list(cursor, size, is_first=cursor == offset)
-            listed = tuple(profile.segment_id for profile in answer.data)
+            listed = tuple(profile.segment_id for profile in answer.data or ())
             repeated = Page(cursor, listed[:left], cursor)  # a resume has to begin with this page again
             try:
                 trail.follow(answer.cursor)
@@ -193,7 +195,7 @@ class SegmentSource:
         while trail.cursor is not None:
             answer = await self._call("GET", trail.next(target), _TRAITS)
             calls += 1
-            traits.update(answer.traits)
+            traits.update(answer.traits or {})
             repairs += answer.repairs
             trail.follow(answer.cursor)
         return self._damage.read(traits, calls, repairs) if repairs else TraitsRead(traits, calls)

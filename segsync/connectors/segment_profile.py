@@ -14,6 +14,9 @@ from segsync.mapping.metadata import Names
 
 SERVICE = "Segment"
 
+MOST_EXACT = 2**53
+"""Beyond it, neighbouring whole numbers are the same floating-point number."""
+
 
 class Cursor(msgspec.Struct):
     next: str | int | None = None
@@ -26,12 +29,12 @@ class _ExternalId(msgspec.Struct):
 
 
 class ExternalIdsAnswer(Repairable):
-    data: list[_ExternalId]
+    data: list[_ExternalId] | None
     cursor: Cursor | None = None
 
 
 class TraitsAnswer(Repairable):
-    traits: dict[str, Any]
+    traits: dict[str, Any] | None
     cursor: Cursor | None = None
 
 
@@ -79,7 +82,12 @@ class Damage:
 
 
 def as_source_id(value: object) -> str | None:
-    """The value of an external id as text, None for a blank one, which would name many customers."""
+    """The value of an external id as text, None for a blank one, which would name many customers.
+
+    A whole number may have gone through a float: 10001.0 is "10001". One that a float does not hold exactly is none.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < MOST_EXACT:
+        return str(int(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and not value.isspace() else None
@@ -97,7 +105,7 @@ def usable(answer: ExternalIdsAnswer, identifier_type: str) -> Iterator[tuple[st
     """
     damaged = {repair.path[1] for repair in answer.repairs if repair.path[2:] == ("id",)}
     has_identifier = False
-    for position, each in enumerate(answer.data):
+    for position, each in enumerate(answer.data or ()):
         is_identifier = each.type == identifier_type
         if is_identifier and position in damaged and not has_identifier:
             raise damaged_identifier(identifier_type)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from segsync.connectors.segment import SegmentSource
+from segsync.connectors.segment_profile import as_source_id
 from segsync.errors import AnswerError
 from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT
 from segsync.models import Page, Profile
@@ -30,6 +31,10 @@ async def _source(
 async def _profile(*answers: Answer, **options: Any) -> Profile | None:
     async with _source(Script(*answers), **options) as source:
         return await source.read("use_1")
+
+
+def _ids(*values: object) -> Answer:
+    return answer({"data": [{"type": "user_id", "id": value} for value in values]})
 
 
 # --- damaged traits -----------------------------------------------------------------------------------
@@ -104,3 +109,41 @@ async def test_where_the_identifier_is_a_trait_a_damaged_one_leaves_it_to_the_ex
     assert profile.source_id == "ada"
     with pytest.raises(AnswerError, match="a damaged 'user_id'"):
         await _profile(damaged, NOBODY, traits_first=True)
+
+
+# --- null and floats ----------------------------------------------------------------------------
+
+
+async def test_null_means_empty() -> None:
+    async with _source(Script(answer({"data": None, "cursor": None}))) as source:
+        assert [page async for page in source.pages("0")] == [Page("0", (), None)]
+        assert await source.external_ids("use_1") == []
+        assert await source.read("use_1") is None
+    assert await _profile(ADA, answer({"traits": None, "cursor": None})) == Profile("use_1", "ada", {})
+
+
+NOT_EXACT: list[object] = [1.5, 1e16, 2.0**53, 1e300, float("nan"), float("inf"), True, None, " ", [1], {}]
+
+
+@pytest.mark.parametrize(
+    ("value", "source_id"),
+    [
+        (10001.0, "10001"),
+        (1e15, "1000000000000000"),
+        (-7.0, "-7"),
+        (10001, "10001"),
+        (2**60, str(2**60)),
+        ("10001.0", "10001.0"),
+        *((odd, None) for odd in NOT_EXACT),
+    ],
+)
+def test_a_whole_number_that_went_through_a_float_is_that_number(value: object, source_id: str | None) -> None:
+    assert as_source_id(value) == source_id
+
+
+async def test_an_identifier_that_went_through_a_float_is_found_in_external_ids_and_traits() -> None:
+    profiles = [
+        await _profile(_ids(10001.0), NO_TRAITS),
+        await _profile(answer({"traits": {"user_id": 10001.0}}), traits_first=True),
+    ]
+    assert [profile and profile.source_id for profile in profiles] == ["10001", "10001"]
