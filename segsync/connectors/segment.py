@@ -7,7 +7,7 @@ https://www.twilio.com/docs/segment/unify/profile-api
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -34,6 +34,12 @@ PROBE_SECONDS = 10.0
 
 EXTERNAL_IDS_PER_CALL = 25
 """What is asked for. A profile can have more: the cursor leads to the others."""
+
+MOST_URL_BYTES = 6000
+"""A longer address is refused by some proxies and servers (8 KB with all headers is a common limit)."""
+
+_ROOM_BYTES = 700
+"""What an address needs beside the names of traits: a profile's id, the limit, a cursor."""
 
 
 class _ListedProfile(msgspec.Struct):
@@ -85,8 +91,9 @@ class SegmentSource:
         self._page_size = page_size
         self._profiles = f"/v1/spaces/{quote(client.about.identity, safe='')}/collections/users/profiles"
         self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_PER_CALL}"
-        include = "" if traits is None else f"include={','.join(quote(name, safe='') for name in traits)}&"
-        self._traits_query = f"{include}limit={traits_limit}"
+        room = MOST_URL_BYTES - _ROOM_BYTES - len(client.about.host) - len(self._profiles)
+        includes = [""] if traits is None else [f"include={names}&" for names in _parts(traits, room)]
+        self._traits_queries = [f"{include}limit={traits_limit}" for include in includes]
         self._damage = Damage(traits)
 
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
@@ -190,15 +197,29 @@ class SegmentSource:
         traits: dict[str, Any] = {}
         repairs: list[Repair] = []
         calls = 0
-        target = f"{path}/traits?{self._traits_query}"
-        trail = _Trail("a profile's traits")
-        while trail.cursor is not None:
-            answer = await self._call("GET", trail.next(target), _TRAITS)
-            calls += 1
-            traits.update(answer.traits or {})
-            repairs += answer.repairs
-            trail.follow(answer.cursor)
+        for query in self._traits_queries:
+            target = f"{path}/traits?{query}"
+            trail = _Trail("a profile's traits")
+            while trail.cursor is not None:
+                answer = await self._call("GET", trail.next(target), _TRAITS)
+                calls += 1
+                if answer.traits:
+                    traits.update(answer.traits)
+                repairs += answer.repairs
+                trail.follow(answer.cursor)
         return self._damage.read(traits, calls, repairs) if repairs else TraitsRead(traits, calls)
+
+
+def _parts(names: Iterable[str], room_bytes: int) -> Iterator[str]:
+    """The names as values of `include=`, in as few as fit into `room_bytes` each; a longer name stands alone."""
+    part = ""
+    for name in names:
+        quoted = quote(name, safe="")
+        if part and len(part) + len(quoted) >= room_bytes:
+            yield part
+            part = ""
+        part = f"{part},{quoted}" if part else quoted
+    yield part
 
 
 class _Trail:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote, unquote
 
+import msgspec
 import pytest
 
-from segsync.connectors.segment import SegmentSource
+from segsync.connectors.segment import MOST_URL_BYTES, SegmentSource
 from segsync.connectors.segment_profile import as_source_id
 from segsync.errors import AnswerError
 from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT
@@ -147,3 +150,48 @@ async def test_an_identifier_that_went_through_a_float_is_found_in_external_ids_
         await _profile(answer({"traits": {"user_id": 10001.0}}), traits_first=True),
     ]
     assert [profile and profile.source_id for profile in profiles] == ["10001", "10001"]
+
+
+# --- many named traits --------------------------------------------------------------------------------
+
+MANY = [f"an agreeably long name of a trait, {number:03}" for number in range(300)]
+
+
+def _names(calls: list[str]) -> list[list[str]]:
+
+    return [
+        [unquote(name) for name in part.split(",")] for call in calls for part in re.findall("include=([^&]*)", call)
+    ]
+
+
+async def test_more_names_than_an_address_may_hold_are_asked_for_in_several_calls() -> None:
+    cursor = {"next": "c" * 400, "has_more": True}
+    pages = [
+        answer({"traits": {"t1": 1}, "cursor": cursor}),
+        answer({"traits": {"t2": 2}}),
+        answer({"traits": {"t3": 3}}),
+    ]
+    script = Script(*pages)
+    async with _source(script, traits=MANY) as source:
+        read = await source.traits("use_" + "x" * 60)
+    assert max(len(call.partition(" ")[2]) for call in script.calls) <= MOST_URL_BYTES == 6000
+    first, again, *others = _names(script.calls)
+    assert first == again, "each call follows its own cursor"
+    assert [*first, *(name for part in others for name in part)] == MANY
+    assert (read.values, read.calls) == ({"t1": 1, "t2": 2, "t3": 3}, len(script.calls))
+    assert len(others) + 1 < len(quote(",".join(MANY), safe="")) / 5000 + 1, "in no more calls than needed"
+
+
+async def test_one_name_that_is_too_long_is_asked_for_alone() -> None:
+    script = Script(NO_TRAITS)
+    async with _source(script, traits=["a", "x" * 7000, "b"]) as source:
+        await source.traits("use_1")
+    assert _names(script.calls) == [["a"], ["x" * 7000], ["b"]]
+
+
+async def test_a_profile_of_many_names_is_one_profile() -> None:
+    script = Script(ADA, answer({"traits": {MANY[0]: 1}}), answer({"traits": {MANY[-1]: 2}}))
+    async with _source(script, traits=MANY) as source:
+        profile = await source.read("use_1")
+    assert profile == Profile("use_1", "ada", {MANY[0]: 1, MANY[-1]: 2})
+    assert msgspec.json.encode(profile.traits)
