@@ -54,7 +54,7 @@ class ResultUnknown(Struct, frozen=True):
 class TraitLeftOut(Struct, frozen=True):
     """The profile is sent without this trait, or not with all of it as it is; `problem` says why, without its value.
 
-    `trait` is its name, that of a part ("address.city", "metadata.plan").
+    `trait` is its name, that of a part ("address.city"), or "external_ids.user_id" for the identifier.
     """
 
     segment_id: str

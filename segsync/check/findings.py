@@ -99,11 +99,14 @@ def _identifier(sample: Sample, identifier_type: str, *, traits_first: bool) -> 
     detail = f"{sample.customers:,} of {sample.read:,} profiles carry '{identifier_type}'"
     if traits_first:
         detail += f", {sample.identifier_traits:,} as a trait"
-    if not sample.differing:
-        return finding("identifier", "ok", f"{detail}; {carried}")
-    detail += f", which differs from the first external id in {sample.differing:,}; {carried}"
-    fix = "Decide which is right before the first import; IDENTIFIER_LOOKUP=external_ids takes the other."
-    return finding("identifier", "warning", detail, fix)
+    fixes = []
+    if sample.differing:
+        detail += f", which differs from the first external id in {sample.differing:,}"
+        fixes.append("Decide which is right before the first import; IDENTIFIER_LOOKUP=external_ids takes the other.")
+    if sample.several:
+        detail += f"; {sample.several:,} carry several, of which the first that Segment lists is used"
+        fixes.append("Look at some of these in Segment: is the first the one that your other systems use?")
+    return finding("identifier", "warning" if fixes else "ok", f"{detail}; {carried}", " ".join(fixes))
 
 
 def _traits(sample: Sample) -> Finding:

@@ -45,9 +45,10 @@ class Sample(Struct, frozen=True):
     """The counts of a sample of `profiles`.
 
     `unreadable` profiles are counted by the reason, and in nothing else. `external_ids` gives the profiles that carry
-    each type. `customers` carry the identifier. Where it is looked for in the traits first, `identifier_traits` of them
-    carry it as a trait, which differs from the external id in `differing`. `traits` gives the customers that have each
-    mapped trait. `trait_calls` is the mean number of calls for the traits of one profile, 1 where none were read.
+    each type. `customers` carry the identifier, `several` of them more than one. Where it is looked for in the traits
+    first, `identifier_traits` carry it as a trait, which differs from the external id in `differing`. `traits` gives
+    the customers that have each mapped trait. `trait_calls` is the mean number of calls for the traits of one profile,
+    1 where none were read.
     """
 
     profiles: int
@@ -56,6 +57,7 @@ class Sample(Struct, frozen=True):
     customers: int
     identifier_traits: int
     differing: int
+    several: int
     traits: dict[str, int]
     birthdates: int
     bad_birthdates: int
@@ -75,7 +77,7 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
     metadata_rules = unfitted_metadata(settings)
     customers: list[Customer] = []
     external_ids, mapped, warned = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
-    identifier_traits = differing = 0
+    identifier_traits = differing = several = 0
     trait_calls: list[int] = []
 
     def warn(trait: str, problem: str) -> None:
@@ -92,6 +94,7 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         source_id = named or external_id
         if source_id is None:
             continue
+        several += len({value for each_type, value in profile.external_ids if each_type == identifier}) > 1
         if named:
             identifier_traits += 1
             differing += named != external_id
@@ -106,6 +109,7 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         customers=len(customers),
         identifier_traits=identifier_traits,
         differing=differing,
+        several=several,
         traits=dict(mapped.most_common()),
         birthdates=mapped["birthdate"],
         bad_birthdates=sum(count for (trait, _), count in warned.items() if trait == "birthdate"),

@@ -26,6 +26,7 @@ from segsync.connectors.segment_profile import (
     usable,
 )
 from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
+from segsync.mapping.problems import SEVERAL
 from segsync.models import Page, Profile
 
 SERVICE = segment_profile.SERVICE
@@ -179,7 +180,8 @@ class SegmentSource:
         return f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
 
     def _profile(self, segment_id: str, source_ids: Sequence[str], traits: TraitsRead) -> Profile:
-        return Profile(segment_id, source_ids[0], traits.values, traits.problems)
+        several = ((f"external_ids.{self._identifier_type}", SEVERAL),) if len(set(source_ids)) > 1 else ()
+        return Profile(segment_id, source_ids[0], traits.values, several + traits.problems)
 
     async def _identifiers(self, path: str) -> list[str]:
         """The identifiers on the first page of a profile's external ids that has any: no call looks for more."""

@@ -8,6 +8,8 @@ DAMAGED_TEXT: Final = "has a damaged character, replaced by U+FFFD"
 
 DAMAGED_NUMBER: Final = "has a number that is NaN, infinite or out of range"
 
+SEVERAL: Final = "has several values: the first that Segment lists is used"
+
 NOT_A_DATE: Final = "is not an ISO 8601 date"
 
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
@@ -17,7 +19,7 @@ MISSING: Final = "has no value, though Voucherify's metadata schema requires one
 
 def consequence(trait: str, problem: str, sink: str) -> str:
     """What is sent, where the problem does not say so itself."""
-    if problem == DAMAGED_TEXT:
+    if problem in (DAMAGED_TEXT, SEVERAL):
         return ""
     if problem == MISSING:
         return f"sent without it, so {sink} may refuse the customer"

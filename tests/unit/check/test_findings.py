@@ -20,6 +20,7 @@ FINE = Sample(
     customers=60,
     identifier_traits=0,
     differing=0,
+    several=0,
     traits={"name": 50},
     birthdates=10,
     bad_birthdates=0,
@@ -73,6 +74,12 @@ def test_a_trait_that_differs_from_the_external_id_is_a_warning() -> None:
     findings = findings_of(traits_first=True, identifier_traits=55, differing=5)
     assert states(findings) == {"identifier": "warning"}
     assert "55 as a trait, which differs from the first external id in 5" in findings["identifier"].detail
+
+
+def test_profiles_with_several_identifiers_are_a_warning() -> None:
+    findings = findings_of(several=3)
+    assert states(findings) == {"identifier": "warning"}
+    assert "3 carry several, of which the first that Segment lists is used" in findings["identifier"].detail
 
 
 def test_traits_that_cannot_be_used_and_bad_birthdates_are_separate_warnings() -> None:

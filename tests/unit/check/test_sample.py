@@ -34,7 +34,7 @@ def test_types_are_counted_by_profile_however_many_of_one_it_has() -> None:
         profile("3", []),
     )
     assert sample.external_ids == {"anonymous_id": 2, "user_id": 1, "email": 1}
-    assert (sample.profiles, sample.customers) == (3, 1)
+    assert (sample.profiles, sample.customers, sample.several) == (3, 1, 1)
     assert [customer.source_id for customer in customers] == ["u1"], "the first, as in an import"
 
 

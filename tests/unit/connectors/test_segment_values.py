@@ -14,13 +14,14 @@ import pytest
 from segsync.connectors.segment import MOST_URL_BYTES, SegmentSource
 from segsync.connectors.segment_profile import as_source_id
 from segsync.errors import AnswerError
-from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT
+from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT, SEVERAL
 from segsync.models import Page, Profile
 from tests.support.scripted import Answer, Script, answer, client_to, raw
 
 ADA = answer({"data": [{"type": "user_id", "id": "ada"}]})
 NOBODY = answer({"data": [{"type": "anonymous_id", "id": "x"}]})
 NO_TRAITS = answer({"traits": {}})
+SEVERAL_IDS = ("external_ids.user_id", SEVERAL)
 
 
 @asynccontextmanager
@@ -150,6 +151,24 @@ async def test_an_identifier_that_went_through_a_float_is_found_in_external_ids_
         await _profile(answer({"traits": {"user_id": 10001.0}}), traits_first=True),
     ]
     assert [profile and profile.source_id for profile in profiles] == ["10001", "10001"]
+
+
+# --- several identifiers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "problems"), [(("a", "b", "c"), (SEVERAL_IDS,)), (("a", "a"), ()), (("a", "", None), ()), (("a",), ())]
+)
+async def test_several_identifiers_are_a_warning_and_the_first_counts(values: Any, problems: Any) -> None:
+    assert await _profile(_ids(*values), NO_TRAITS) == Profile("use_1", "a", {}, problems)
+
+
+async def test_no_call_looks_for_more_identifiers_than_the_first_page_of_them_has() -> None:
+    first = answer({"data": [{"type": "user_id", "id": "a"}], "cursor": {"next": "2", "has_more": True}})
+    script = Script(first, NO_TRAITS)
+    async with _source(script) as source:
+        await source.read("use_1")
+    assert len(script.calls) == 2
 
 
 # --- many named traits --------------------------------------------------------------------------------

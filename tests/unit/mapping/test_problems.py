@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT, MISSING, NOT_A_DATE, UNDEFINED, consequence
+from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT, MISSING, NOT_A_DATE, SEVERAL, UNDEFINED, consequence
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from segsync.mapping.problems import DAMAGED_NUMBER, DAMAGED_TEXT, MISSING, NOT_
         ("metadata.plan", UNDEFINED, "left out"),
         ("metadata.plan", MISSING, "sent without it, so Sink may refuse the customer"),
         ("name", DAMAGED_TEXT, ""),
+        ("external_ids.user_id", SEVERAL, ""),
     ],
 )
 def test_a_problem_has_the_consequence_that_it_does_not_name_itself(trait: str, problem: str, sent: str) -> None:
