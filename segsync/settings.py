@@ -121,6 +121,9 @@ class Settings:
         "Where to read it: external_ids, or traits first (saves a call per profile where it is a trait too).",
         "external_ids",
     )
+    birthdate_invalid: Literal["null", "omit"] = _setting(
+        "BIRTHDATE_INVALID", "A birthdate that is not an ISO 8601 date: null (sent as null) | omit (left out).", "null"
+    )
     metadata_traits: Annotated[TraitChoice, _trait_choice] = _setting(  # noqa: RUF009 - the default is frozen
         "METADATA_TRAITS",
         "Traits to add to the metadata: plan,ltv=lifetime_value (stored as ltv); *: all unmapped traits.",

@@ -13,6 +13,7 @@ from segsync.check.metadata import MetadataCheck
 from segsync.check.sample import Sample
 from segsync.connectors.cost import Estimate
 from segsync.connectors.voucherify import CALLS_PER_CYCLE
+from segsync.mapping.problems import NOT_A_DATE
 from segsync.pipeline.mapper import NEED_THE_SCHEMA
 
 State = Literal["ok", "warning", "failed", "not done"]
@@ -114,7 +115,7 @@ def _traits(sample: Sample) -> Finding:
         fix = "Customers would arrive with their source_id alone: check the names of your traits."
         return finding("traits", "warning", "no customer has any of the traits that are mapped", fix)
     detail = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
-    warnings = [warning for warning in sample.warnings if warning.trait != "birthdate"]
+    warnings = [warning for warning in sample.warnings if not warning.problem.startswith(NOT_A_DATE)]
     if not warnings:
         return finding("traits", "ok", detail)
     problems = _named([f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings], "; ")
@@ -125,7 +126,11 @@ def _traits(sample: Sample) -> Finding:
 def _birthdates(sample: Sample) -> Finding:
     if not sample.bad_birthdates:
         return finding("birthdates", "ok", f"{sample.birthdates:,} seen, all are ISO 8601 dates")
-    detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and sent as null"
+    nulls = sum(each.customers for each in sample.warnings if (each.trait, each.problem) == ("birthdate", NOT_A_DATE))
+    treatment = "sent as null" if nulls == sample.bad_birthdates else "left out"
+    if 0 < nulls < sample.bad_birthdates:
+        treatment += f", or sent as null ({nulls:,})"
+    detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and {treatment}"
     fix = "Write them as YYYY-MM-DD in Segment, or import without them."
     return finding("birthdates", "warning", detail, fix)
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from segsync.connectors.segment_profile import TraitsRead, first_of_type
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
+from segsync.mapping.problems import NOT_A_DATE
 from segsync.models import Customer, Profile
 from segsync.pipeline.mapper import unfitted_metadata
 from segsync.settings import Settings
@@ -77,7 +78,7 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
     metadata_rules = unfitted_metadata(settings)
     customers: list[Customer] = []
     external_ids, mapped, warned = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
-    identifier_traits = differing = several = 0
+    identifier_traits = differing = several = birthdates = 0
     trait_calls: list[int] = []
 
     def warn(trait: str, problem: str) -> None:
@@ -98,10 +99,10 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         if named:
             identifier_traits += 1
             differing += named != external_id
+        birthdates += any(traits.get(name) not in (None, "") for name in ("birthdate", "birthday"))
         mapped.update(name for name in mapped_traits if traits.get(name) not in (None, ""))
-        customers.append(
-            to_customer(Profile(profile.segment_id, source_id, traits, read.problems), warn, metadata_rules)
-        )
+        read_profile = Profile(profile.segment_id, source_id, traits, read.problems)
+        customers.append(to_customer(read_profile, warn, metadata_rules, settings.birthdate_invalid))
     return Sample(
         profiles=len(sample.profiles) + sum(sample.unreadable.values()),
         unreadable=sample.unreadable,
@@ -111,8 +112,8 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         differing=differing,
         several=several,
         traits=dict(mapped.most_common()),
-        birthdates=mapped["birthdate"],
-        bad_birthdates=sum(count for (trait, _), count in warned.items() if trait == "birthdate"),
+        birthdates=birthdates,
+        bad_birthdates=sum(count for (_, problem), count in warned.items() if problem.startswith(NOT_A_DATE)),
         warnings=[TraitWarning(*about, count) for about, count in warned.most_common()],
         trait_calls=fmean(trait_calls or [1]),
     ), customers

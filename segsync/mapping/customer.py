@@ -2,20 +2,21 @@
 
 The rules are those of the Node script that segsync replaces (voucherifyio/segmentio-initial-sync), but what a profile
 does not have, or has as an empty string, is left out instead of sent as null: an upsert never overwrites with it.
+`birthday`, too, is new. What Segment calls a trait is in its Identify spec:
+https://www.twilio.com/docs/segment/connections/spec/identify
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from itertools import chain
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Literal
 
 from msgspec import UNSET, UnsetType
 
-from segsync.mapping.problems import NOT_A_DATE
+from segsync.mapping.dates import iso_day
+from segsync.mapping.problems import NOT_A_DATE, NOT_A_DATE_OMITTED
 from segsync.models import SYSTEM_METADATA, Address, Customer, Profile
 
 NAME_PARTS: Final = (("firstName", "first_name"), ("lastName", "last_name"))
@@ -28,7 +29,7 @@ ADDRESS_TRAITS: Final = {
     "line_1": ("street", "line_1"),
 }
 
-_ATTRIBUTES: Final = ("email", "description", "phone", "birthdate", "address")
+_ATTRIBUTES: Final = ("email", "description", "phone", "birthdate", "birthday", "address")
 
 MAPPED_TRAITS: Final = ("name", *chain(*NAME_PARTS), *_ATTRIBUTES, *chain(*ADDRESS_TRAITS.values()), "metadata")
 """Every trait that a rule reads; only these are asked of Segment."""
@@ -40,13 +41,11 @@ ADDRESS_PARTS: Final = frozenset(chain(*ADDRESS_TRAITS.values()))
 Warn = Callable[[str, str], None]
 """Called for a trait that is left out: with its name, and what is wrong with it (never its value)."""
 
+InvalidBirthdate = Literal["null", "omit"]
+"""What is sent for a birthdate that is not a date: null, or nothing."""
+
 MetadataOf = Callable[[Mapping[str, Any], Warn], dict[str, Any] | None]
 """Makes the metadata of a customer from the traits of a profile, or None; warns of what it leaves out."""
-
-_ISO_8601: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}(?:T(?:[01]\d|2[0-3])(?::\d{2}(?::\d{2}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",
-    re.ASCII,
-)
 
 
 def metadata_trait(traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | None:
@@ -59,8 +58,16 @@ def metadata_trait(traits: Mapping[str, Any], warn: Warn) -> dict[str, Any] | No
     return None
 
 
-def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata_trait) -> Customer:
-    """The customer that this profile becomes. Whatever its traits hold, this raises only what `metadata_of` raises."""
+def to_customer(
+    profile: Profile,
+    warn: Warn,
+    metadata_of: MetadataOf = metadata_trait,
+    invalid_birthdate: InvalidBirthdate = "null",
+) -> Customer:
+    """The customer that this profile becomes. Whatever its traits hold, this raises only what `metadata_of` raises.
+
+    `invalid_birthdate` is BIRTHDATE_INVALID. Empty metadata is not sent.
+    """
     traits = profile.traits
     metadata = metadata_of(traits, warn)
     for trait, problem in profile.problems:
@@ -71,9 +78,9 @@ def to_customer(profile: Profile, warn: Warn, metadata_of: MetadataOf = metadata
         email=_text(traits, ("email",), warn),
         description=_text(traits, ("description",), warn),
         phone=_text(traits, ("phone",), warn),
-        birthdate=_birthdate(traits.get("birthdate"), warn),
+        birthdate=_birthdate(traits, invalid_birthdate, warn),
         address=_address(traits, warn),
-        metadata=UNSET if metadata is None else metadata,
+        metadata=metadata or UNSET,
         system_metadata=SYSTEM_METADATA,
     )
 
@@ -131,25 +138,22 @@ def _address(traits: Mapping[str, Any], warn: Warn) -> Address | UnsetType:
     return Address(**found)
 
 
-def _birthdate(value: object, warn: Warn) -> str | UnsetType | None:
-    """`YYYY-MM-DD` of an ISO 8601 date or date-time, as it was written there: no time zone moves a birthday."""
+def _birthdate(traits: Mapping[str, Any], invalid: InvalidBirthdate, warn: Warn) -> str | UnsetType | None:
+    """`YYYY-MM-DD` of the trait `birthdate`, or else of `birthday`, which is what Segment's Identify spec calls it."""
+    value = traits.get("birthdate")
+    if value is not None and value != "":
+        day = iso_day(value)
+        if day is None:
+            warn("birthdate", NOT_A_DATE if invalid == "null" else NOT_A_DATE_OMITTED)
+        return UNSET if day is None and invalid == "omit" else day
+    value = traits.get("birthday")
     if value is None or value == "":
         return UNSET
-    if is_iso_8601(value):
-        return value[:10]
-    warn("birthdate", NOT_A_DATE)
-    return None
-
-
-def is_iso_8601(value: object) -> TypeGuard[str]:
-    """Whether this is an ISO 8601 date of a day that exists, alone or with a time."""
-    if not isinstance(value, str) or not _ISO_8601.fullmatch(value):
-        return False
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+    day = iso_day(value)
+    if day is None:
+        warn("birthday", NOT_A_DATE)
+        return UNSET
+    return day
 
 
 def kind(value: object) -> str:

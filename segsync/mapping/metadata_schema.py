@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from segsync.mapping.customer import as_text, is_iso_8601, kind
+from segsync.mapping.customer import as_text, kind
+from segsync.mapping.dates import is_iso_8601
 
 
 class Definition(Struct, frozen=True):

@@ -12,6 +12,8 @@ SEVERAL: Final = "has several values: the first that Segment lists is used"
 
 NOT_A_DATE: Final = "is not an ISO 8601 date"
 
+NOT_A_DATE_OMITTED: Final = f"{NOT_A_DATE}, and BIRTHDATE_INVALID is omit"
+
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
 
 MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -93,3 +94,24 @@ async def test_an_import_that_is_cancelled_ends_with_a_summary_in_the_log_too(
     summary = caplog.records[-1]
     assert (summary.__dict__["event"], summary.__dict__["state"]) == ("summary", "interrupted")
     assert sum(record.__dict__["event"] == "summary" for record in caplog.records) == 1
+
+
+class KeepingSink(MemorySink):
+    """Keeps the customers too."""
+
+    customers: list[dict[str, object]]
+
+    async def upsert(self, body: bytes) -> str:
+        self.customers = msgspec.json.decode(body)
+        return await super().upsert(body)
+
+
+@pytest.mark.parametrize(("invalid", "sent"), [("null", {"birthdate": None}), ("omit", {})])
+async def test_an_import_treats_an_invalid_birthdate_as_the_setting_says(
+    world: World, invalid: str, sent: dict[str, None]
+) -> None:
+    world.source.traits, sink = {"birthdate": "soon"}, KeepingSink()
+    settings = Settings(**{**SETTINGS, "birthdate_invalid": invalid})
+    report = await run_import(settings, source=world.source, sink=sink, limit=1)
+    assert sink.customers == [{"source_id": "user-0", **sent, "system_metadata": {"source": "segmentio"}}]
+    assert report.warnings == {"birthdate": 1}

@@ -29,6 +29,7 @@ DEFAULTS = {
     "IDENTIFIER_SAVED_AS_SOURCE_ID": "user_id",
     "IDENTIFIER_LOOKUP": "external_ids",
     "METADATA_TRAITS": "",
+    "BIRTHDATE_INVALID": "null",
     "METADATA_UNDEFINED": "auto",
     "SEGMENT_REGION": "us",
     "SEGMENT_BASE_URL": "",
@@ -123,6 +124,7 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
         ("METADATA_TRAITS", ["plan,", "ltv=", "*=plan"], "names of traits separated by commas"),
         ("METADATA_TRAITS", ["plan,plan", "plan,plan=tier"], "each key once, but 'plan' is there twice"),
         ("METADATA_UNDEFINED", ["keep", "yes"], "one of auto, send, drop, reject"),
+        ("BIRTHDATE_INVALID", ["drop", "none"], "one of null, omit"),
         ("SEGSYNC_BATCH_SIZE", ["0", "1001", "1e2"], "a whole number from 1 to 1,000"),
         ("SEGMENT_REQUESTS_PER_SECOND", ["0", "-5", "nan", "inf", "fast"], "a number from 0.01 to 100,000"),
         ("VOUCHERIFY_REQUESTS_PER_MINUTE", ["0", "nan", "1e400"], "a number from 0.01 to"),
@@ -177,6 +179,7 @@ def test_traits_for_metadata_are_named_as_text_or_as_a_choice() -> None:
     assert choice == TraitChoice((("plan", "plan"), ("ltv", "lifetime_value")))
     assert not load().metadata_traits
     assert load(METADATA_UNDEFINED=" Drop").metadata_undefined == "drop"
+    assert load(BIRTHDATE_INVALID=" Omit").birthdate_invalid == "omit"
 
 
 def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_repeated() -> None:

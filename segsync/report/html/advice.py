@@ -151,7 +151,8 @@ def warning_meaning(trait: str) -> str:
     """Why a trait could not be used, and what its customer has instead."""
     attribute = trait.partition(".")[0]
     return {
-        "birthdate": "It is not a date in the form 1990-12-31, so the birthdate is empty.",
+        "birthdate": "It is not a date in the form 1990-12-31, so the birthdate is empty, or was not sent.",
+        "birthday": "It is not a date in the form 1990-12-31, so it is left out.",
         "address": "An address cannot have a value of this kind, so this part is left out.",
         "external_ids": "These profiles have several ids of this type. The one that Segment lists first is used.",
         "metadata": "Voucherify's metadata schema does not allow the value, or requires one where there is none. It is "

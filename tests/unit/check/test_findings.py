@@ -11,6 +11,7 @@ from segsync.check.findings import Finding, of_estimate, of_metadata, of_sample,
 from segsync.check.metadata import MetadataCheck, WrongType
 from segsync.check.sample import Sample, TraitWarning
 from segsync.connectors.cost import Shares, estimate
+from segsync.mapping.problems import NOT_A_DATE, NOT_A_DATE_OMITTED
 from tests.support.configured import settings
 
 FINE = Sample(
@@ -87,8 +88,15 @@ def test_traits_that_cannot_be_used_and_bad_birthdates_are_separate_warnings() -
     findings = findings_of(warnings=warnings, bad_birthdates=4)
     assert states(findings) == {"traits": "warning", "birthdates": "warning"}
     assert "name is a list, not text (2)" in findings["traits"].detail
-    assert "4 of 10 are not ISO 8601 dates" in findings["birthdates"].detail
+    assert findings["birthdates"].detail == "4 of 10 are not ISO 8601 dates, and sent as null"
     assert states(findings_of(traits={})) == {"traits": "warning"}
+
+
+def test_birthdates_that_are_left_out_are_not_called_null() -> None:
+    warnings = [TraitWarning("birthdate", NOT_A_DATE, 1), TraitWarning("birthday", NOT_A_DATE, 2)]
+    assert "left out, or sent as null (1)" in findings_of(warnings=warnings, bad_birthdates=3)["birthdates"].detail
+    [omitted] = [TraitWarning("birthdate", NOT_A_DATE_OMITTED, 1)]
+    assert "dates, and left out" in findings_of(warnings=[omitted], bad_birthdates=1)["birthdates"].detail
 
 
 def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> None:

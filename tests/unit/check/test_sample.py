@@ -51,6 +51,18 @@ def test_traits_and_warnings_are_those_of_the_customers() -> None:
     assert [customer.metadata for customer in customers] == [{"plan": "pro"}, UNSET, UNSET]
 
 
+def test_a_birthday_counts_as_a_birthdate_and_is_never_null() -> None:
+    ids = [("user_id", "1")]
+    sample, customers = look(
+        profile("1", ids, {"birthday": "soon"}),
+        profile("2", ids, {"birthday": "1815-12-10"}),
+        profile("3", ids, {"birthdate": "soon"}),
+        birthdate_invalid="omit",
+    )
+    assert (sample.birthdates, sample.bad_birthdates) == (3, 2)
+    assert [customer.birthdate for customer in customers] == [UNSET, "1815-12-10", UNSET]
+
+
 def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_counted() -> None:
     sample, customers = look(
         profile("1", [("email", "a@x.io")], {"email": "a@x.io"}),

@@ -22,7 +22,7 @@ TEXT_TRAITS = (
     *("name", "firstName", "first_name", "lastName", "last_name", "email", "description", "phone"),
     *("city", "state", "country", "postalCode", "postal_code", "street", "line_1"),
 )
-TRAIT_NAMES = (*TEXT_TRAITS, "birthdate", "address", "metadata")
+TRAIT_NAMES = (*TEXT_TRAITS, "birthdate", "birthday", "address", "metadata")
 MARK = "‡"
 """In every text of a strategy below, in no warning."""
 
@@ -35,7 +35,10 @@ TIMESTAMPS = st.datetimes(timezones=st.none() | ZONES)
 DATES = st.dates().map(date.isoformat) | TIMESTAMPS.map(datetime.isoformat)
 ADDRESSES = st.dictionaries(st.sampled_from(TRAIT_NAMES), JSON)
 TRAITS = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(TRAIT_NAMES, JSON) | {"address": JSON | ADDRESSES, "birthdate": JSON | DATES}
+    {},
+    optional=dict.fromkeys(TRAIT_NAMES, JSON)
+    | {"address": JSON | ADDRESSES}
+    | dict.fromkeys(("birthdate", "birthday"), JSON | DATES),
 )
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -56,7 +59,7 @@ def mapped(traits: Json) -> tuple[Json, Warnings]:
     ("traits", "attributes"),
     [
         pytest.param({}, {}, id="nothing but the identifier"),
-        pytest.param({"Email": "a@b.c", "zip": "1", "birthday": "1990-01-01"}, {}, id="traits that no rule names"),
+        pytest.param({"Email": "a@b.c", "zip": "1", "Birthday": "1990-01-01"}, {}, id="traits that no rule names"),
         pytest.param(
             {"email": "a@b.c", "description": "VIP", "phone": "+48 1"},
             {"email": "a@b.c", "description": "VIP", "phone": "+48 1"},
@@ -102,7 +105,7 @@ def mapped(traits: Json) -> tuple[Json, Warnings]:
             {"metadata": {"a": [1, {"b": None}], "": "x"}},
             id="metadata",
         ),
-        pytest.param({"metadata": {}}, {"metadata": {}}, id="empty metadata"),
+        pytest.param({"metadata": {}}, {}, id="empty metadata"),
         # what can be converted to a string is
         pytest.param({"name": 7, "phone": 48123456789}, {"name": "7", "phone": "48123456789"}, id="whole numbers"),
         pytest.param({"phone": 48123456789.0, "name": 1.5}, {"phone": "48123456789", "name": "1.5"}, id="decimals"),
@@ -151,38 +154,6 @@ def test_an_address_of_the_wrong_type_leaves_the_flat_one_to_be_used() -> None:
     assert (customer, left_out) == (ALWAYS | {"address": {"city": "C"}}, "address")
 
 
-# --- birthdates -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "rest",
-    ["", "T10:20", "T10:20Z", "T10:20:30", "T23:59:59.999Z", "T10:20:30,5", "T00:30:00+14:00", "T10:20:30-0800"],
-)
-def test_an_iso_birthdate_is_sent_as_the_day_that_it_names(rest: str) -> None:
-    assert mapped({"birthdate": f"1990-02-28{rest}"}) == (ALWAYS | {"birthdate": "1990-02-28"}, [])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("12/24/1990", "24.12.1990", "1990", "1990-12", "1990-1-1", "19901224", "1990-W01-1", " ", "unknown"),
-        *("1990-02-30", "1990-13-01", "2023-02-29", "0000-00-00", "0000-01-01", "1990-12-24T25:00"),
-        *("1990-12-24 10:20", "1990-12-24T", "1990-12-24T10:20+", "1990-12-24\n", " 1990-12-24", "１９９０-12-24"),
-        *(0, 19901224, 661996800.0, True, False, [], ["1990-12-24"], {}, {"year": 1990}),
-    ],
-)
-def test_any_other_birthdate_goes_as_null_with_a_warning(value: object) -> None:
-    customer, [(left_out, _)] = mapped({"birthdate": value})
-    assert (customer, left_out) == (ALWAYS | {"birthdate": None}, "birthdate")
-
-
-@UNHURRIED
-@given(TIMESTAMPS, st.sampled_from(["auto", "minutes", "seconds", "milliseconds"]))
-def test_no_time_zone_moves_a_birthday(moment: datetime, precision: str) -> None:
-    customer, warnings = mapped({"birthdate": moment.isoformat(timespec=precision)})
-    assert (customer["birthdate"], warnings) == (moment.date().isoformat(), [])
-
-
 # --- for any traits -------------------------------------------------------------------------------------------
 
 
@@ -211,7 +182,7 @@ def test_a_birthdate_is_null_exactly_where_there_is_one_that_is_not_iso(traits: 
     value = traits.get("birthdate")
     is_date = isinstance(value, str) and value != "" and not value.startswith(MARK)  # no other text is made here
     is_null = "birthdate" in customer and customer["birthdate"] is None
-    assert is_null == (value not in (None, "") and not is_date)
+    assert is_null == (value not in (None, "") and not is_date), "and never for a birthday"
     assert is_null == ("birthdate" in dict(warnings))
 
 
