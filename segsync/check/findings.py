@@ -177,13 +177,13 @@ def _undefined(check: MetadataCheck, policy: str, treatment: str) -> Finding:
 
 def _wrong_types(check: MetadataCheck, policy: str, treatment: str) -> Finding:
     if not check.wrong_types:
-        return finding("metadata-types", "ok", "all values match or convert to the schema's types")
+        return finding("metadata-types", "ok", "all values match or convert to the schema's types and criteria")
     wrong = [
         f"{each.key} is {' or '.join(each.found)}, not {each.expected} ({each.customers:,})"
         for each in check.wrong_types
     ]
     detail = f"{_named(wrong, '; ')}, of {check.customers:,} customers: {treatment}"
-    fix = "Fix the values in Segment, or the type in Voucherify's schema."
+    fix = "Fix the values in Segment, or the definition in Voucherify's schema."
     return finding("metadata-types", "failed" if policy in REFUSALS else "warning", detail, fix)
 
 

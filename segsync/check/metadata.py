@@ -14,7 +14,7 @@ from segsync.mapping.problems import MISSING, UNDEFINED
 
 
 class WrongType(Struct, frozen=True):
-    """A key whose value is not of its defined type in so many `customers`. Types have Voucherify's names."""
+    """A key whose value is not as it is defined in so many `customers`. Types and criteria have Voucherify's names."""
 
     key: str
     customers: int
@@ -57,8 +57,8 @@ def check_metadata(customers: Sequence[Mapping[str, Any]], schema: MetadataSchem
         missing.update(key for key, each in problems.items() if MISSING in each and (leaves_out or key not in unfit))
     wrong_types = []
     for key, kinds in sorted(found.items(), key=lambda item: item[1].total(), reverse=True):
-        expected = f"list of {definitions[key].type}" if definitions[key].array else definitions[key].type
-        wrong_types.append(WrongType(key, kinds.total(), expected, [kind for kind, _ in kinds.most_common()]))
+        found_kinds = [kind for kind, _ in kinds.most_common()]
+        wrong_types.append(WrongType(key, kinds.total(), str(definitions[key]), found_kinds))
     return MetadataCheck(
         customers=len(customers),
         with_metadata=sum(map(bool, customers)),

@@ -12,14 +12,14 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, ActionStatus, RefusedCustomer, UpsertResult
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.client import ApiClient
 from segsync.connectors.report_file import refused_customer, refused_in_report
 from segsync.errors import AccessError, RefusedError
-from segsync.mapping.metadata_schema import Definition, MetadataSchema
+from segsync.mapping.metadata_schema import MetadataSchema, object_types, schema_of
 from segsync.settings import VOUCHERIFY_HOSTS
 
 T = TypeVar("T")
@@ -68,20 +68,8 @@ class _Action(Struct):
     result: _Result | None = None
 
 
-class _Definition(Struct):
-    """A `Definition` as the API writes it, where null means the default."""
-
-    type: str | None = None
-    array: bool | None = None
-    optional: bool | None = None
-    deleted: bool | None = None
-
-    def defined(self) -> Definition:
-        return Definition(**{name: value for name, value in structs.asdict(self).items() if value is not None})
-
-
 class _Schema(Struct):
-    properties: dict[str, _Definition | None] | None = None
+    properties: dict[str, Any] | None = None
     allow_defined_only: bool | None = None
 
 
@@ -131,11 +119,20 @@ class VoucherifySink:
     async def metadata_schema(self) -> MetadataSchema:
         """What a customer's metadata may hold; a project without such a schema allows everything.
 
-        Raises what `ApiClient.call` raises.
+        The nested schemas of objects take one more call each. Raises what `ApiClient.call` raises.
         """
-        schema = await self._get("/v1/metadata-schemas/customer", _SCHEMA, has_own_right=True) or _Schema()
-        definitions = {key: each.defined() for key, each in (schema.properties or {}).items() if each}
-        return MetadataSchema(definitions, bool(schema.allow_defined_only))
+        return await self._schema("customer", {}) or MetadataSchema()
+
+    async def _schema(self, name: str, known: dict[str, MetadataSchema | None]) -> MetadataSchema | None:
+        """The schema of this name with the nested ones in it, except itself; None where Voucherify has none."""
+        if name not in known:
+            known[name] = None
+            answer = await self._get(f"/v1/metadata-schemas/{quote(name, safe='')}", _SCHEMA, has_own_right=True)
+            if answer:
+                properties = answer.properties or {}
+                nested = {each: await self._schema(each, known) for each in object_types(properties)}
+                known[name] = schema_of(properties, bool(answer.allow_defined_only), nested)
+        return known[name]
 
     async def action_statuses(self) -> dict[str, ActionStatus]:
         """How the newest async actions stand, by id: one call for up to 100 of them.

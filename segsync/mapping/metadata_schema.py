@@ -1,9 +1,9 @@
 """Voucherify's metadata schema for customers, and the conversion of values to its types, where that takes no guess.
 
-With `allow_defined_only` only defined metadata is accepted; what is defined has to match its type either way. What a
-definition says beside its type (lengths, limits, allowed values, the parts of an object) is left to Voucherify.
+With `allow_defined_only` only defined metadata is accepted; what is defined has to match its type and its criteria
+either way.
 https://docs.voucherify.io/prepare/metadata (the types and their forms)
-https://docs.voucherify.io/api-reference/metadata-schemas/get-metadata-schema
+https://docs.voucherify.io/api-reference/metadata-schemas/metadata-schema-object
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from segsync.mapping.criteria import Criteria, criteria_of, unmet
 from segsync.mapping.customer import as_text, kind
 from segsync.mapping.dates import is_iso_8601
 
@@ -23,13 +24,22 @@ from segsync.mapping.dates import is_iso_8601
 class Definition(Struct, frozen=True):
     """What one key may hold: values of `type`, or a list of them with `array`; only an `optional` one may be missing.
 
-    `type` is one of Voucherify's names: `string`, `number`, `boolean`, `date`, `datetime`, `geopoint`, and so on.
+    `type` is one of Voucherify's names: `string`, `number`, `boolean`, `date`, `datetime`, `geopoint`, and so on. Each
+    value has to meet the `criteria`. The parts of an object are as `nested` says, where that is known.
     """
 
     type: str = "string"
     array: bool = False
     optional: bool = True
     deleted: bool = False
+    criteria: Criteria = ()
+    nested: MetadataSchema | None = None
+
+    def __str__(self) -> str:
+        """In Voucherify's words, for a report: "list of string with eq, maxLength"."""
+        of = f"list of {self.type}" if self.array else self.type
+        more = ["the parts of its schema"] if self.nested else [name for name, _ in self.criteria]
+        return f"{of} with {', '.join(more)}" if more else of
 
 
 class MetadataSchema(Struct, frozen=True):
@@ -37,6 +47,35 @@ class MetadataSchema(Struct, frozen=True):
 
     properties: Mapping[str, Definition] = field(default_factory=dict)
     allow_defined_only: bool = False
+
+
+def object_types(properties: Mapping[str, Any]) -> list[str]:
+    """The names of the nested schemas that definitions refer to, as the API writes them."""
+    names = (
+        each.get("objectType") for each in properties.values() if isinstance(each, dict) and not each.get("deleted")
+    )
+    return list(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def schema_of(
+    properties: Mapping[str, Any], allow_defined_only: bool, nested: Mapping[str, MetadataSchema | None]
+) -> MetadataSchema:
+    """The schema in the API's definitions, of any shape; null means the default. `nested` gives the known ones."""
+    definitions = {key: _definition(each, nested) for key, each in properties.items() if isinstance(each, dict)}
+    return MetadataSchema(definitions, allow_defined_only)
+
+
+def _definition(fields: Mapping[str, Any], nested: Mapping[str, MetadataSchema | None]) -> Definition:
+    given = fields.get("type")
+    type_name = given if isinstance(given, str) else "string" if given is None else "unknown"
+    return Definition(
+        type=type_name,
+        array=fields.get("array") is True,
+        optional=fields.get("optional") is not False,
+        deleted=fields.get("deleted") is True,
+        criteria=criteria_of(type_name, fields),
+        nested=nested.get(str(fields.get("objectType"))) if type_name == "object" else None,
+    )
 
 
 UNFIT: Final = object()
@@ -57,17 +96,49 @@ def fit(value: Any, definition: Definition) -> Any:
     """
     if definition.type not in _TYPES:
         return value
-    _, fit_one = _TYPES[definition.type]
     if not definition.array:
-        return fit_one(value)
-    fitted = [fit_one(each) for each in (value if isinstance(value, list) else (value,))]
+        return _fit_one(value, definition)
+    fitted = [_fit_one(each, definition) for each in (value if isinstance(value, list) else (value,))]
     return UNFIT if any(each is UNFIT for each in fitted) else fitted
+
+
+def _fit_one(value: Any, definition: Definition) -> Any:
+    _, convert = _TYPES[definition.type]
+    converted = convert(value)
+    if converted is UNFIT or unmet(converted, definition.criteria):
+        return UNFIT
+    return _fit_parts(converted, definition.nested) if definition.nested else converted
+
+
+def _fit_parts(value: Mapping[str, Any], schema: MetadataSchema) -> Any:
+    """The object with each of its parts converted, or `UNFIT`."""
+    definitions = {key: each for key, each in schema.properties.items() if not each.deleted}
+    fitted: dict[str, Any] = {}
+    for key, part in value.items():
+        definition = definitions.get(key)
+        if definition is None and schema.allow_defined_only:
+            return UNFIT
+        if part == "" and definition and definition.type != "string":
+            continue  # missing, as beside an object
+        entry = part if definition is None or part is None else fit(part, definition)
+        if entry is UNFIT:
+            return UNFIT
+        fitted[key] = entry
+    is_missing = any(fitted.get(key) is None for key, each in definitions.items() if not each.optional)
+    return UNFIT if is_missing else fitted
 
 
 def misfit(value: object, definition: Definition) -> str:
     """What is wrong with a value that does not fit, without the value."""
-    wanted, _ = _TYPES[definition.type]
-    some = "with something " if definition.array and isinstance(value, list) else ""
+    wanted, convert = _TYPES[definition.type]
+    values = value if definition.array and isinstance(value, list) else (value,)
+    some = "with something " if values is value else ""
+    converted = [convert(each) for each in values]
+    if not any(each is UNFIT for each in converted):
+        if names := dict.fromkeys(name for each in converted for name in unmet(each, definition.criteria)):
+            return f"is {kind(value)} {some}that does not meet {', '.join(names)} of Voucherify's metadata schema"
+        if definition.nested:
+            return f"is {kind(value)} {some}that does not fit its nested metadata schema"
     return f"is {kind(value)} {some}that cannot be converted to {wanted}"
 
 

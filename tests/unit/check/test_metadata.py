@@ -38,6 +38,22 @@ def test_undefined_keys_wrong_types_and_missing_ones_are_counted_by_customer(pol
     assert found.missing == {"spent": missing}, "a value that an import leaves out does not count"
 
 
+def test_values_that_do_not_meet_the_criteria_are_wrong_and_the_criteria_are_named() -> None:
+    schema = MetadataSchema(
+        {
+            "plan": Definition("string", criteria=(("eq", ("pro",)),)),
+            "codes": Definition("string", array=True, criteria=(("minLength", 2), ("maxLength", 4))),
+            "payment": Definition("object", nested=MetadataSchema({"tax": Definition("number")})),
+        }
+    )
+    metadata: list[dict[str, object]] = [{"plan": "free", "codes": ["a"]}, {"plan": "pro", "payment": {"tax": "much"}}]
+    assert check_metadata(metadata, schema, "auto").wrong_types == [
+        WrongType("plan", 1, "string with eq", ["string"]),
+        WrongType("codes", 1, "list of string with minLength, maxLength", ["list of string"]),
+        WrongType("payment", 1, "object with the parts of its schema", ["object"]),
+    ]
+
+
 def test_an_empty_text_is_missing_where_the_type_is_not_text() -> None:
     schema = MetadataSchema({"spent": Definition("number", optional=False), "plan": Definition(optional=False)})
     assert check_metadata([{"spent": "", "plan": ""}], schema, "send").missing == {"spent": 1}

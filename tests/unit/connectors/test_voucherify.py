@@ -54,7 +54,7 @@ async def test_the_schema_says_what_metadata_may_hold() -> None:
     async with sink_of(answer({"id": "ms_1", "properties": properties, "allow_defined_only": True})) as (sink, script):
         assert await sink.metadata_schema() == MetadataSchema(
             {
-                "plan": Definition("string", optional=False),
+                "plan": Definition("string", optional=False, criteria=(("eq", ("free",)),)),
                 "tags": Definition("string", array=True),
                 "colour": Definition(),
             },
