@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from segsync.check.live import IDENTIFIER
 from segsync.check.metadata import MetadataCheck
 from segsync.check.sample import Sample
 from segsync.connectors.cost import Estimate
@@ -40,12 +41,16 @@ TITLES: Mapping[str, str] = {
     "identifier": "Identifier",
     "traits": "Traits",
     "birthdates": "Birthdates",
+    "live": "Live destination",
     "metadata-undefined": "Undefined metadata",
     "metadata-types": "Metadata types",
     "metadata-required": "Required metadata",
     "estimate": "Estimate",
 }
 """The findings of a check by their ids, in the order in which they are shown."""
+
+
+_OF_CUSTOMERS: Final = ("traits", "birthdates", "live")
 
 
 def finding(about: str, state: State, detail: str, fix: str = "") -> Finding:
@@ -67,11 +72,11 @@ def complete(findings: Sequence[Finding], needs: str) -> list[Finding]:
 def of_sample(sample: Sample, identifier_type: str, *, traits_first: bool) -> list[Finding]:
     """Which profiles could be read, how many carry the identifier, and whether their traits can be used."""
     if not sample.read:
-        return [_read(sample), *not_done("no profile was read", "identifier", "traits", "birthdates")]
+        return [_read(sample), *not_done("no profile was read", "identifier", *_OF_CUSTOMERS)]
     findings = [_read(sample), _identifier(sample, identifier_type, traits_first=traits_first)]
     if not sample.customers:
-        return [*findings, *not_done("needs a profile with the identifier", "traits", "birthdates")]
-    return [*findings, _traits(sample), _birthdates(sample)]
+        return [*findings, *not_done("needs a profile with the identifier", *_OF_CUSTOMERS)]
+    return [*findings, _traits(sample), _birthdates(sample), _live(sample, identifier_type)]
 
 
 def _read(sample: Sample) -> Finding:
@@ -133,6 +138,22 @@ def _birthdates(sample: Sample) -> Finding:
     detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and {treatment}"
     fix = "Write them as YYYY-MM-DD in Segment, or import without them."
     return finding("birthdates", "warning", detail, fix)
+
+
+def _live(sample: Sample, identifier_type: str) -> Finding:
+    """What differs beside Segment's own Voucherify destination, if that runs with its default mapping."""
+    differences = []
+    if identifier_type != IDENTIFIER:
+        differences.append(f"its source_id is the user id, not '{identifier_type}', so each customer would exist twice")
+    elif sample.several:
+        differences.append(f"each of several user ids is a customer there ({sample.several:,} profiles)")
+    if sample.not_live:
+        differences.append(f"it does not read {_counted(sample.not_live)}")
+    if not differences:
+        return finding("live", "ok", "Segment's own Voucherify destination reads the same traits by default")
+    detail = f"Segment's own Voucherify destination differs by default: {'; '.join(differences)}"
+    fix = 'If it runs, change its mapping; "Beside the live destination" in the operator\'s guide has the table.'
+    return finding("live", "warning", detail, fix)
 
 
 REFUSALS: Final = {"send": "Voucherify refuses them", "reject": "an import rejects them"}

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from msgspec import Struct
 
+from segsync.check.live import unread
 from segsync.connectors.segment_profile import TraitsRead, first_of_type
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.mapping.problems import NOT_A_DATE
@@ -48,8 +49,9 @@ class Sample(Struct, frozen=True):
     `unreadable` profiles are counted by the reason, and in nothing else. `external_ids` gives the profiles that carry
     each type. `customers` carry the identifier, `several` of them more than one. Where it is looked for in the traits
     first, `identifier_traits` carry it as a trait, which differs from the external id in `differing`. `traits` gives
-    the customers that have each mapped trait. `trait_calls` is the mean number of calls for the traits of one profile,
-    1 where none were read.
+    the customers that have each mapped trait, `not_live` those with a trait that is used and that Segment's live
+    destination does not read. `trait_calls` is the mean number of calls for the traits of one profile, 1 where none
+    were read.
     """
 
     profiles: int
@@ -63,6 +65,7 @@ class Sample(Struct, frozen=True):
     birthdates: int
     bad_birthdates: int
     warnings: list[TraitWarning]
+    not_live: dict[str, int]
     trait_calls: float
 
     @property
@@ -77,7 +80,8 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
     mapped_traits = dict.fromkeys([*MAPPED_TRAITS, *settings.metadata_traits.traits])
     metadata_rules = unfitted_metadata(settings)
     customers: list[Customer] = []
-    external_ids, mapped, warned = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
+    external_ids, mapped, not_live = Counter[str](), Counter[str](), Counter[str]()
+    warned = Counter[tuple[str, str]]()
     identifier_traits = differing = several = birthdates = 0
     trait_calls: list[int] = []
 
@@ -99,6 +103,7 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         if named:
             identifier_traits += 1
             differing += named != external_id
+        not_live.update(list(dict.fromkeys(unread(traits, settings.metadata_traits.traits))))
         birthdates += any(traits.get(name) not in (None, "") for name in ("birthdate", "birthday"))
         mapped.update(name for name in mapped_traits if traits.get(name) not in (None, ""))
         read_profile = Profile(profile.segment_id, source_id, traits, read.problems)
@@ -115,5 +120,6 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         birthdates=birthdates,
         bad_birthdates=sum(count for (_, problem), count in warned.items() if problem.startswith(NOT_A_DATE)),
         warnings=[TraitWarning(*about, count) for about, count in warned.most_common()],
+        not_live=dict(not_live.most_common()),
         trait_calls=fmean(trait_calls or [1]),
     ), customers

@@ -100,7 +100,7 @@ def test_without_a_network_all_that_needs_it_is_not_done(segsync: Segsync) -> No
     run = segsync("check", sandbox=None, **{**SECRETS, **nowhere, "SEGSYNC_RETRY_SECONDS": "0.3"})
     assert run.code == 3
     assert run.stdout.count("✗ failed") == 2
-    assert run.stdout.count("- not done") == 8
+    assert run.stdout.count("- not done") == 9
     assert "Not ready: 2 failed" in run.stdout
 
 

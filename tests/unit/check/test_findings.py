@@ -26,6 +26,7 @@ FINE = Sample(
     birthdates=10,
     bad_birthdates=0,
     warnings=[],
+    not_live={},
     trait_calls=1.0,
 )
 DEFINED = MetadataCheck(
@@ -57,7 +58,10 @@ def test_what_is_fine_is_ok_with_its_numbers() -> None:
 
 def test_a_wrong_identifier_is_seen_at_once_with_what_there_is_instead() -> None:
     findings = findings_of("User_Id", customers=0, traits={})
-    assert states(findings) == {"identifier": "failed", "traits": "not done", "birthdates": "not done"}
+    assert states(findings) == {
+        "identifier": "failed",
+        **dict.fromkeys(("traits", "birthdates", "live"), "not done"),
+    }
     assert "none of 100 profiles carries 'User_Id'" in findings["identifier"].detail
     assert "anonymous_id 100, user_id 60, email 70" in findings["identifier"].detail
     assert findings["identifier"].fix.startswith("Did you mean 'user_id'? Set IDENTIFIER_SAVED_AS_SOURCE_ID")
@@ -79,8 +83,22 @@ def test_a_trait_that_differs_from_the_external_id_is_a_warning() -> None:
 
 def test_profiles_with_several_identifiers_are_a_warning() -> None:
     findings = findings_of(several=3)
-    assert states(findings) == {"identifier": "warning"}
+    assert states(findings) == {"identifier": "warning", "live": "warning"}
+    assert "each of several user ids is a customer there (3 profiles)" in findings["live"].detail
     assert "3 carry several, of which the first that Segment lists is used" in findings["identifier"].detail
+
+
+def test_what_the_live_destination_does_not_read_is_a_warning_with_counts() -> None:
+    findings = findings_of(not_live={"firstName": 20, "birthday": 3})
+    assert states(findings) == {"live": "warning"}
+    assert "it does not read firstName 20, birthday 3" in findings["live"].detail
+    assert "Beside the live destination" in findings["live"].fix
+
+
+def test_an_identifier_other_than_the_user_id_makes_every_customer_twice_beside_the_live_destination() -> None:
+    findings = findings_of("email", traits_first=True)
+    assert states(findings) == {"live": "warning"}
+    assert "not 'email', so each customer would exist twice" in findings["live"].detail
 
 
 def test_traits_that_cannot_be_used_and_bad_birthdates_are_separate_warnings() -> None:

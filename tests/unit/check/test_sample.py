@@ -63,6 +63,17 @@ def test_a_birthday_counts_as_a_birthdate_and_is_never_null() -> None:
     assert [customer.birthdate for customer in customers] == [UNSET, "1815-12-10", UNSET]
 
 
+def test_what_the_live_destination_does_not_read_is_counted_by_customer() -> None:
+    ids = [("user_id", "1")]
+    sample, _ = look(
+        profile("1", ids, {"firstName": "Ada", "birthday": "1815-12-10", "city": "London"}),
+        profile("2", ids, {"firstName": "Ada", "plan": "pro"}),
+        profile("3", [ANONYMOUS], {"firstName": "Nobody"}),
+        metadata_traits="plan,tier=plan",
+    )
+    assert sample.not_live == {"firstName": 2, "city": 1, "birthday": 1, "plan": 1}
+
+
 def test_where_the_trait_comes_first_those_that_have_it_and_that_differ_are_counted() -> None:
     sample, customers = look(
         profile("1", [("email", "a@x.io")], {"email": "a@x.io"}),
