@@ -60,9 +60,10 @@ class Address(Struct, frozen=True, omit_defaults=True):
 class Customer(Struct, frozen=True, omit_defaults=True):
     """A customer as `POST /v1/customers/bulk/async` takes it (Voucherify, "Import and Update Customers").
 
-    UNSET attributes are left out of the request, so that an upsert never overwrites with them. `birthdate` is
-    `YYYY-MM-DD`, or None (sent as null) where the profile's value is not a date. `system_metadata` is what the Node
-    script sends; Voucherify's page does not name it.
+    UNSET attributes are left out of the request, and so stay as they are: that is documented for the attributes of a
+    customer, not for the parts of its address and metadata. `birthdate` is `YYYY-MM-DD`, or None (sent as null) where
+    the profile's value is not a date. `system_metadata` is what the Node script sends; Voucherify's page does not name
+    it.
     """
 
     source_id: str

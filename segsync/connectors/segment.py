@@ -1,6 +1,7 @@
 """The Segment Profile API: pages of profiles, a profile's identifier, its traits.
 
-Facts are from Segment's pages "Profile API" and "Unify limits":
+Facts are from Segment's pages "Profile API" and "Unify limits". The listing of profiles is on neither: it is called as
+the Node script does, and any cursor is taken.
 https://www.twilio.com/docs/segment/unify/profile-api
 """
 

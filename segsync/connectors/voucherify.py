@@ -103,7 +103,8 @@ class VoucherifySink:
         """Queue the upsert of a JSON array of customers; the id of its async action.
 
         It is idempotent: by `source_id`, unknown customers are created and known ones updated.
-        Raises `RefusedError` (400: a customer that is not valid, 413: too large), and what `ApiClient.call` raises.
+        Raises `RefusedError` (413: too large; how a customer that is not valid is answered is not documented), and what
+        `ApiClient.call` raises.
         """
         try:
             answer = await self._call("POST", "/v1/customers/bulk/async", _ACCEPTED, body)

@@ -1,7 +1,7 @@
 """Profile → customer: pure functions, no I/O.
 
 The rules are those of the Node script that segsync replaces (voucherifyio/segmentio-initial-sync), but what a profile
-does not have, or has as an empty string, is left out instead of sent as null: an upsert never overwrites with it.
+does not have, or has as an empty string, is left out instead of sent as null: an attribute that is left out stays.
 `birthday`, too, is new. What Segment calls a trait is in its Identify spec:
 https://www.twilio.com/docs/segment/connections/spec/identify
 """
