@@ -17,7 +17,7 @@ from segsync.check.findings import Finding, finding
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors.factory import connect_services, describe
 from segsync.connectors.segment import SegmentSource
-from segsync.connectors.segment_profile import first_of_type
+from segsync.connectors.segment_profile import damaged_identifier, first_of_type
 from segsync.connectors.voucherify import VoucherifySink
 from segsync.events import Event, OnEvent, Throttled, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
@@ -176,6 +176,8 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
                 external_ids = await source.external_ids(segment_id)
                 needs_traits = traits_first or first_of_type(external_ids, identifier) is not None
                 traits = await source.traits(segment_id) if needs_traits else None
+                if traits and identifier in traits.damaged and first_of_type(external_ids, identifier) is None:
+                    raise damaged_identifier(identifier)  # as an import does
             except (errors.RefusedError, errors.AnswerError, errors.TransientError) as error:
                 if isinstance(error, errors.TransientError) and not error.others_succeed:
                     raise  # Segment is away, it is not this profile

@@ -24,6 +24,7 @@ from segsync.connectors.segment_profile import (
     TraitsAnswer,
     TraitsRead,
     damaged_identifier,
+    first_of_type,
     usable,
 )
 from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
@@ -169,7 +170,8 @@ class SegmentSource:
         found: list[tuple[str, str]] = []
         while trail.cursor is not None:
             answer = await self._call("GET", trail.next(target), _EXTERNAL_IDS)
-            found += usable(answer, self._identifier_type)
+            has_identifier = first_of_type(found, self._identifier_type) is not None
+            found += usable(answer, None if has_identifier else self._identifier_type)
             trail.follow(answer.cursor)
         return found
 

@@ -98,16 +98,16 @@ def first_of_type(external_ids: Iterable[tuple[str, str]], identifier_type: str)
     return next((value for each_type, value in external_ids if each_type == identifier_type), None)
 
 
-def usable(answer: ExternalIdsAnswer, identifier_type: str) -> Iterator[tuple[str, str]]:
+def usable(answer: ExternalIdsAnswer, identifier_type: str | None) -> Iterator[tuple[str, str]]:
     """The (type, value) of each external id that can be a source id.
 
-    Raises `AnswerError` for a damaged identifier, unless there was a good one before it.
+    Raises `AnswerError` for a damaged one of `identifier_type`, unless there is a good one before it.
     """
     damaged = {repair.path[1] for repair in answer.repairs if repair.path[2:] == ("id",)}
     has_identifier = False
     for position, each in enumerate(answer.data or ()):
         is_identifier = each.type == identifier_type
-        if is_identifier and position in damaged and not has_identifier:
+        if identifier_type and is_identifier and position in damaged and not has_identifier:
             raise damaged_identifier(identifier_type)
         if each.type and position not in damaged and (value := as_source_id(each.id)):
             has_identifier |= is_identifier

@@ -134,6 +134,35 @@ async def test_bulk_calls_that_are_used_up_do_not_matter_to_a_check() -> None:
     assert isinstance(schema, MetadataSchema)
 
 
+LISTED = answer({"data": [{"segment_id": "use_1"}], "cursor": {"next": ""}})
+DAMAGED_TRAIT = raw(rb'{"traits":{"user_id":"ada\ud83d"}}')
+
+
+@pytest.mark.parametrize(
+    ("answers", "unreadable"),
+    [
+        ([answer({"data": []}), DAMAGED_TRAIT], 1),
+        ([answer({"data": [{"type": "user_id", "id": "ada"}]}), DAMAGED_TRAIT], 0),
+        ([raw(rb'{"data":[{"type":"user_id","id":"ada\ud83d"}]}')], 1),
+        (
+            [
+                answer({"data": [{"type": "user_id", "id": "ada"}], "cursor": {"next": "2"}}),
+                raw(rb'{"data":[{"type":"user_id","id":"ada\ud83d"}]}'),
+                answer({"traits": {}}),
+            ],
+            0,
+        ),
+    ],
+)
+async def test_a_profile_that_an_import_rejects_for_a_damaged_identifier_is_unreadable(
+    answers: list[Answer], unreadable: int
+) -> None:
+    async with scripted_server(Script(LISTED, *answers)) as url:
+        _, sample = await ServiceProbe(settings(segment_base_url=url, identifier_lookup="traits")).sample(1)
+    assert sample is not None
+    assert (len(sample.profiles), sum(sample.unreadable.values())) == (1 - unreadable, unreadable)
+
+
 async def test_a_defect_is_a_finding_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_arguments: Any) -> None:
         raise KeyError("ada@example.com")
