@@ -80,6 +80,13 @@ def test_criteria_of_another_shape_type_or_name_are_left_to_voucherify(odd: dict
     assert fit("text", defined(**odd)) == "text"
 
 
+@pytest.mark.parametrize(
+    "odd", [{"eq": [True]}, {"ne": ["5"]}, {"lt": True}, {"gt": "9"}, {"gte": None}, {"maxLength": 0}]
+)
+def test_so_are_those_for_numbers(odd: dict[str, Any]) -> None:
+    assert fit(5, defined("number", **odd)) == 5
+
+
 @pytest.mark.parametrize("type_name", ["boolean", "date", "datetime", "geopoint", "image_url", "object", "new"])
 def test_other_types_have_no_criteria(type_name: str) -> None:
     assert defined(type_name, eq=["x"], lt=0, minLength=99).criteria == ()

@@ -154,6 +154,14 @@ def test_an_address_of_the_wrong_type_leaves_the_flat_one_to_be_used() -> None:
     assert (customer, left_out) == (ALWAYS | {"address": {"city": "C"}}, "address")
 
 
+def test_what_was_wrong_where_the_profile_was_read_is_a_warning_as_well() -> None:
+    warnings: Warnings = []
+    problems = (("name", "has a damaged character"), ("external_ids.user_id", "has several values"))
+    profile = Profile("use_1", "u1", {"email": []}, problems)
+    to_customer(profile, lambda trait, problem: warnings.append((trait, problem)))
+    assert sorted(warnings) == sorted([*problems, ("email", "is a list, not text")])
+
+
 # --- for any traits -------------------------------------------------------------------------------------------
 
 
