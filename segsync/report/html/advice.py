@@ -42,6 +42,13 @@ KINDS = (
     ),
     Kind(
         ("read",),
+        "returned a damaged",
+        "The customer id is damaged",
+        "The id of these profiles holds half a character, or is not a real number. A guess at it could name somebody else.",
+        f"Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
+    ),
+    Kind(
+        ("read",),
         "",
         "Segment's answer could not be used",
         "Segment's answer for these profiles is not as its API describes it.",

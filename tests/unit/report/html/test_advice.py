@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segsync.connectors.segment_profile import damaged_identifier
 from segsync.models import RejectionGroup, Stage
 from segsync.report.html.advice import KINDS, STAGES, advised, kind_of, warning_meaning
 
@@ -19,6 +20,7 @@ from segsync.report.html.advice import KINDS, STAGES, advised, kind_of, warning_
         ("read", "Segment answered 503 to GET /v1/…", "Segment could not read them"),
         ("read", "Segment at https://x did not answer GET /v1/…: timed out", "Segment could not read them"),
         ("read", "Segment returned has_more without a cursor for the list", "Segment's answer could not be used"),
+        ("read", str(damaged_identifier("user_id")), "The customer id is damaged"),
         ("map", "12,345,678 bytes, more than the 10,485,760 that a request may have", "Too large to send"),
         ("upsert", "Voucherify answered 413 to POST /v1/customers/bulk/async", "Too large to send"),
         ("map", "cannot be written in JSON: RecursionError", "A value cannot be sent"),
