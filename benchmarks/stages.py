@@ -76,6 +76,7 @@ class Remembering(ApiClient):
         *,
         retry_seconds: float | None = None,
         is_urgent: bool = True,
+        has_own_right: bool = False,
     ) -> T:
         if target not in self.answers:
             async with self._fetch(method, f"{self._fetched_from}{target}", data=body) as response:

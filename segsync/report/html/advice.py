@@ -44,7 +44,8 @@ KINDS = (
         ("read",),
         "returned a damaged",
         "The customer id is damaged",
-        "The id of these profiles holds half a character, or is not a real number. A guess at it could name somebody else.",
+        "The id of these profiles holds half a character, or is not a real number. A guess at it could name somebody "
+        "else.",
         f"Correct the profiles of rejected-profiles.csv in Segment. {RETRY}",
     ),
     Kind(
