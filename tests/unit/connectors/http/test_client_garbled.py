@@ -42,7 +42,7 @@ GARBLED = {
     "no field": answer({}),
     "another type": answer({"name": 7}),
     "a list": answer([]),
-    "no UTF-8": raw(b'{"name": "\xff"}'),
+    "no text": raw(b"\xff\xfe\x00\xd8"),
     "an unknown compression": answer({"name": 7}, Content_Encoding="x-none"),
     "a redirect to a login": redirect(302, "https://login.example/"),
 }
