@@ -75,6 +75,7 @@ class Remembering(ApiClient):
         body: bytes | None = None,
         *,
         retry_seconds: float | None = None,
+        patience: float = 1.0,
         is_urgent: bool = True,
         has_own_right: bool = False,
     ) -> T:

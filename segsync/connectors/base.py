@@ -40,6 +40,14 @@ class Sink(Protocol):
         """Send a JSON array of customers; the id of the bulk upsert. Raises `CallError` classes."""
 
 
+@runtime_checkable
+class Patient(Protocol):
+    """A sink that retries its upserts, and can be asked to do so for a shorter time."""
+
+    async def upsert_within(self, body: bytes, patience: float) -> str:
+        """`Sink.upsert`, with this share of its usual time for retries: 1 for all of it."""
+
+
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """The largest bulk upsert: a larger one is answered 413."""
 

@@ -106,8 +106,12 @@ class VoucherifySink:
         Raises `RefusedError` (413: too large; how a customer that is not valid is answered is not documented), and what
         `ApiClient.call` raises.
         """
+        return await self.upsert_within(body, 1.0)
+
+    async def upsert_within(self, body: bytes, patience: float) -> str:
+        """`upsert`, with this share of the time for retries."""
         try:
-            answer = await self._call("POST", "/v1/customers/bulk/async", _ACCEPTED, body)
+            answer = await self._call("POST", "/v1/customers/bulk/async", _ACCEPTED, body, patience=patience)
         except RefusedError as error:
             if error.status != 404:
                 raise

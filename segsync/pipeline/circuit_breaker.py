@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from segsync.errors import StopError
+from segsync.events import OnEvent, ProfileRejected
+from segsync.models import Rejection, Stage
+from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+
 T = TypeVar("T")
 
 
@@ -30,3 +35,51 @@ class CircuitBreaker(Generic[T]):
         """The failures that were held back, after a success or at the end: they may take effect now."""
         held, self.held = self.held, []
         return held
+
+
+class Rejections:
+    """Rejects profiles, each once a success at the same stage has shown that it is an accident of this profile.
+
+    `rejected_in_a_row` with no success between them stop the import; for None each is rejected at once.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, on_event: OnEvent, rejected_in_a_row: int | None) -> None:
+        self._checkpoint = checkpoint
+        self._on_event = on_event
+        self._holds_back = rejected_in_a_row is not None
+        stages: tuple[Stage, ...] = ("read", "map", "upsert")
+        self._breakers = {stage: CircuitBreaker[tuple[OpenPage, Rejection]](rejected_in_a_row) for stage in stages}
+
+    def reject(self, page: OpenPage, rejection: Rejection) -> None:
+        """Reject a profile at once."""
+        self._on_event(ProfileRejected(rejection, page.number))
+        self._checkpoint.rejected(page)
+
+    def hold(self, page: OpenPage, rejection: Rejection) -> None:
+        """Hold a rejection back until a success shows that it is an accident of this profile."""
+        if self._holds_back:
+            self._breakers[rejection.stage].hold((page, rejection))
+        else:
+            self.reject(page, rejection)
+
+    def stop_if_open(self, stage: Stage) -> None:
+        """Raise `StopError` where the circuit breaker of this stage is open."""
+        breaker = self._breakers[stage]
+        if breaker.is_open:
+            _, rejection = breaker.held[-1]
+            raise StopError(
+                f"{len(breaker.held)} profiles in a row were rejected, so the import stopped instead of "
+                f"rejecting all the others too. The last one: {rejection.reason}"
+            )
+
+    def release(self, stage: Stage) -> None:
+        """After a success: reject the profiles that were held back."""
+        breaker = self._breakers[stage]
+        if breaker.held:
+            for page, rejection in breaker.release():
+                self.reject(page, rejection)
+
+    def release_all(self) -> None:
+        """At the end: reject all that were held back."""
+        for stage in self._breakers:
+            self.release(stage)

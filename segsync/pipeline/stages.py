@@ -17,20 +17,15 @@ import msgspec
 
 from segsync import events
 from segsync.connectors.base import Sink, Source
-from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, StopError, TransientError, first_of
+from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, TransientError, first_of
 from segsync.events import OnEvent
 from segsync.mapping.customer import Warn
-from segsync.models import Customer, Page, Profile, Rejection, Stage, WithoutIdentifier
+from segsync.models import Customer, Page, Profile, Rejection, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
-from segsync.pipeline.circuit_breaker import CircuitBreaker
+from segsync.pipeline.circuit_breaker import Rejections
 from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
-from segsync.redact import redacted
-
-UPLOADS_IN_FLIGHT = 16
-"""Sixteen uploads of two seconds each keep up with 800 customers per second; an idle uploader costs nothing."""
-
-BATCHES_WAITING = 8
+from segsync.pipeline.uploads import UPLOADS_IN_FLIGHT, Uploads
 
 PROFILES_WAITING = 200
 """How many listed profiles wait for a worker."""
@@ -78,19 +73,16 @@ class Pipeline:
         self._finds_concurrency = concurrency is None
         self._workers: set[asyncio.Task[None]] = set()
         self._on_event = on_event
-        self._rejected_in_a_row = rejected_in_a_row
         self._checkpoint = Checkpoint(on_event)
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue marks its end.
         self._listed: asyncio.Queue[tuple[OpenPage, Listed] | None] = asyncio.Queue(PROFILES_WAITING)
         self._customers: asyncio.Queue[Item | Literal["flush"] | None] = asyncio.Queue(batch_size)
         self._taken = 0  # customers that have reached the batcher
-        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._stopping = False
         self._read_error: SegsyncError | None = None
-        self._upserts = 0
-        stages: tuple[Stage, ...] = ("read", "map", "upsert")
-        self._breakers = {stage: CircuitBreaker[tuple[OpenPage, Rejection]](rejected_in_a_row) for stage in stages}
+        self._rejections = Rejections(self._checkpoint, on_event, rejected_in_a_row)
+        self._uploads = Uploads(sink, self._checkpoint, self._rejections, on_event)
 
     async def run(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         """Import the profiles of all `pages`.
@@ -116,8 +108,7 @@ class Pipeline:
         if self._read_error is not None:
             raise self._read_error
         if not self._stopping:
-            for stage in self._breakers:
-                self._release(stage)
+            self._rejections.release_all()
 
     # --- reading: lister → listed → workers → customers ------------------------------------------------------
 
@@ -189,7 +180,7 @@ class Pipeline:
             except (RefusedError, AnswerError, TransientError) as error:
                 await self._cannot_read(page, segment_id, error)
                 return
-            self._release("read")
+            self._rejections.release("read")
         else:
             segment_id = listed.segment_id
             profile = listed if isinstance(listed, Profile) else None
@@ -199,12 +190,12 @@ class Pipeline:
             return
         encoded = self._encode(profile)
         if isinstance(encoded, bytes):
-            self._release("map")
+            self._rejections.release("map")
             self._on_event(events.ProfileRead(segment_id))
             await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
         else:
-            self._hold(page, encoded)
-            self._stop_if_open("map")
+            self._rejections.hold(page, encoded)
+            self._rejections.stop_if_open("map")
 
     async def _cannot_read(
         self, page: OpenPage, segment_id: str, error: RefusedError | AnswerError | TransientError
@@ -213,10 +204,10 @@ class Pipeline:
             raise error  # not this profile fails, but the source
         rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
         if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
-            self._reject(page, rejection)
+            self._rejections.reject(page, rejection)
         else:
-            self._hold(page, rejection)
-            self._stop_if_open("read")
+            self._rejections.hold(page, rejection)
+            self._rejections.stop_if_open("read")
 
     def _encode(self, profile: Profile) -> bytes | Rejection:
         """The customer as JSON, or the rejection of the profile."""
@@ -236,42 +227,12 @@ class Pipeline:
             reason = f"{len(encoded):,} bytes, more than the {self._sink.max_body_bytes:,} that a request may have"
         return Rejection(profile.segment_id, profile.source_id, "map", reason)
 
-    # --- rejecting ----------------------------------------------------------------------------------------
-
-    def _reject(self, page: OpenPage, rejection: Rejection) -> None:
-        self._on_event(events.ProfileRejected(rejection, page.number))
-        self._checkpoint.rejected(page)
-
-    def _hold(self, page: OpenPage, rejection: Rejection) -> None:
-        """Hold a rejection back until a success shows that it is an accident of this profile."""
-        if self._rejected_in_a_row is None:
-            self._reject(page, rejection)
-        else:
-            self._breakers[rejection.stage].hold((page, rejection))
-
-    def _stop_if_open(self, stage: Stage) -> None:
-        """Raise `StopError` where the circuit breaker of this stage is open."""
-        breaker = self._breakers[stage]
-        if breaker.is_open:
-            _, rejection = breaker.held[-1]
-            raise StopError(
-                f"{len(breaker.held)} profiles in a row were rejected, so the import stopped instead of "
-                f"rejecting all the others too. The last one: {rejection.reason}"
-            )
-
-    def _release(self, stage: Stage) -> None:
-        """After a success: reject the profiles that were held back."""
-        breaker = self._breakers[stage]
-        if breaker.held:
-            for page, rejection in breaker.release():
-                self._reject(page, rejection)
-
     # --- writing: customers → batcher → batches → uploaders -----------------------------------------------
 
     async def _write(self) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(UPLOADS_IN_FLIGHT):
-                group.create_task(self._upload_batches())
+                group.create_task(self._uploads.work())
             reminder = group.create_task(self._remind_of_idle_batches())
             while (item := await self._customers.get()) is not None:
                 if isinstance(item, Item):
@@ -282,7 +243,7 @@ class Pipeline:
             reminder.cancel()
             await self._put(self._builder.flush())
             for _ in range(UPLOADS_IN_FLIGHT):
-                await self._batches.put(None)
+                await self._uploads.batches.put(None)
 
     async def _remind_of_idle_batches(self) -> None:
         """Flush a batch that stays idle. One task does: a timer per customer would cost more than to batch it."""
@@ -298,39 +259,4 @@ class Pipeline:
 
     async def _put(self, batches: list[Batch]) -> None:
         for batch in batches:
-            await self._batches.put(batch)
-
-    async def _upload_batches(self) -> None:
-        while (batch := await self._batches.get()) is not None:
-            upserts_before = self._upserts
-            await self._upload(batch)
-            if self._upserts > upserts_before:
-                self._release("upsert")
-            else:
-                self._stop_if_open("upsert")
-
-    async def _upload(self, batch: Batch) -> None:
-        try:
-            action_id = await self._sink.upsert(batch.body())
-        except (RefusedError, TransientError) as error:
-            is_about_these = error.others_succeed if isinstance(error, TransientError) else error.status in (400, 413)
-            if not is_about_these:
-                raise
-            if len(batch.items) > 1:  # one bad customer costs one customer: halve until it is alone
-                for half in batch.halves():
-                    await self._upload(half)
-                return
-            [item] = batch.items
-            reason = redacted(error.message, item.source_id)
-            rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, error.request_id)
-            self._hold(item.page, rejection)
-            if not self._upserts:  # neighbours in a batch may all be bad, but not everybody from the start
-                self._stop_if_open("upsert")
-            return
-        self._upserts += 1
-        sent = [
-            events.SentProfile(item.page.number, item.segment_id, item.source_id, item.encoded) for item in batch.items
-        ]
-        self._on_event(events.BatchSent(action_id, tuple(sent)))
-        for item in batch.items:
-            self._checkpoint.sent(item.page)
+            await self._uploads.batches.put(batch)

@@ -73,6 +73,7 @@ class _Instead:
     call: re.Pattern[str]
     respond: Answer
     takes_effect: bool
+    body: bytes
 
 
 class Hostile:
@@ -90,12 +91,12 @@ class Hostile:
         self._has_troubles = True
         self.garble: Garble = _as_it_should_be
 
-    def instead(self, call: str, respond: Answer, *, takes_effect: bool = False) -> None:
-        """Answer calls ("GET /path?query", as written) that match the pattern with `respond`.
+    def instead(self, call: str, respond: Answer, *, takes_effect: bool = False, body: str = "") -> None:
+        """Answer calls ("GET /path?query", as written) that match the pattern, and hold `body`, with `respond`.
 
         One that `takes_effect` is carried out all the same.
         """
-        self._instead.append(_Instead(re.compile(call), respond, takes_effect))
+        self._instead.append(_Instead(re.compile(call), respond, takes_effect, body.encode()))
 
     def behave(self) -> None:
         """From now on nothing is answered as it should not be, and nobody is in trouble."""
@@ -148,7 +149,7 @@ class Hostile:
         respond = self._segment if request.raw_path.startswith("/v1/spaces/") else self._voucherify
         garbled = self.garble(call)
         for instead in self._instead:
-            if instead.call.search(call):
+            if instead.call.search(call) and instead.body in await request.read():
                 if instead.takes_effect:
                     await respond(request)
                 return await (garbled or instead.respond)(request)

@@ -23,6 +23,7 @@ from segsync.connectors.http import lenient
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.credentials import FOR_DOWNLOADS, file_url, secrets_in
 from segsync.connectors.http.failures import (
+    OF_THE_MOMENT,
     Call,
     compressed,
     may_pass,
@@ -118,18 +119,21 @@ class ApiClient:
         body: bytes | None = None,
         *,
         retry_seconds: float | None = None,
+        patience: float = 1.0,
         is_urgent: bool = True,
         has_own_right: bool = False,
     ) -> T:
         """The decoded answer of `method` on `target` (path and query, percent-encoded already).
 
-        `retry_seconds` can only shorten the time for retries; one that is not urgent lets the others go first. For one
-        that `has_own_right` a 401 or 403 is about that right, whatever else the credentials open.
+        `retry_seconds` can only shorten the time for retries, of which `patience` is the share that is used; one that
+        is not urgent lets the others go first. For one that `has_own_right` a 401 or 403 is about that right, whatever
+        else the credentials open.
 
         Raises one of the `CallError` classes; `TransientError` only when the retries have run out, and for a call with
         a `body` never because its answers were garbled: it may have been carried out, so `AnswerError` is raised.
         """
-        patience = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
+        seconds = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
+        seconds *= patience
         how = {"is_urgent": is_urgent, "has_own_right": has_own_right}
         self._under_way += 1
         try:
@@ -138,8 +142,8 @@ class ApiClient:
             except TransientError as error:
                 first = error
             except AnswerError as error:
-                first = await self._once_understood(error, answer, patience)
-            return await self._retries.again(first, partial(self._try, method, target, answer, body, **how), patience)
+                first = await self._once_understood(error, answer, seconds)
+            return await self._retries.again(first, partial(self._try, method, target, answer, body, **how), seconds)
         except TransientError as error:
             last = error
         finally:
@@ -312,6 +316,10 @@ class ApiClient:
             return TransientError(message, **where) if may_pass_now else final(message, **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
+        reason = answers.reason(fields.get("message"), fields.get("details"), hidden=self.secrets)
+        refusal = f"{message}: {reason}" if reason else message
+        if status in OF_THE_MOMENT:
+            return TransientError(refusal, retry_after_seconds=answers.retry_after_seconds(headers), **where)
         if may_pass(status):
             # Some services send `X-Rate-Limit-Retry` with every answer: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
@@ -321,8 +329,7 @@ class ApiClient:
         if 300 <= status < 400:
             hint = where_from(is_first=answer not in self._understood)
             return self._garbled(answer, f"{message}: a redirect, which is not followed. {hint}", **where)
-        reason = answers.reason(fields.get("message"), fields.get("details"), hidden=self.secrets)
-        return RefusedError(f"{message}: {reason}" if reason else message, **where)
+        return RefusedError(refusal, **where)
 
 
 def _given_up(error: TransientError, *, is_write: bool) -> CallError:

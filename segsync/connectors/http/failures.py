@@ -12,9 +12,13 @@ from yarl import URL
 
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.proxy import Proxy
+from segsync.connectors.http.retry import CONFLICT
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """The longest header that is read: a proxy's policies and cookies can be long."""
+
+OF_THE_MOMENT: Final = frozenset({CONFLICT, 423, 499})
+"""Refusals that may be of this moment: a conflict, something that is locked, a connection closed in between."""
 
 _NO_ANSWER: Final = (
     (TimeoutError, "no answer came in time"),
@@ -117,7 +121,7 @@ def no_access(call: Call, status: int, credentials: str, *, is_blocked: bool, wa
 
 
 def may_pass(status: int) -> bool:
-    return status in (408, 425, 429) or status >= 500
+    return status in (408, 425, 429) or status in OF_THE_MOMENT or status >= 500
 
 
 def _refused_by_proxy(status: int, url: URL) -> NoAnswer:

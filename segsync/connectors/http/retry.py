@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import tenacity
 
-from segsync.errors import TransientError
+from segsync.errors import RefusedError, TransientError
 from segsync.events import CallRetried, OnEvent
 
 T = TypeVar("T")
@@ -25,6 +25,12 @@ BACKOFF_MAX_SECONDS = 30.0
 
 LONGEST_ANNOUNCED_WAIT_SECONDS = 3700.0
 """The longest wait that is honored. Voucherify's longest rate window is an hour; a longer wait is a used-up plan."""
+
+CONFLICT = 409
+
+CONFLICT_SHARE, LONGEST_CONFLICT_SECONDS = 1 / 30, 10.0
+"""A conflict with another call passes in a moment, and one with what is stored never: it gets this share of the
+patience, and no longer."""
 
 
 class Retries:
@@ -40,7 +46,7 @@ class Retries:
         """Exponential backoff with full jitter, never earlier than the service asked for, with a last try at the end.
 
         `first` is what the call failed with, and counts as the first attempt. Raises the last `TransientError` when
-        the time is up.
+        the time is up, and `RefusedError` for a conflict that lasts.
         """
         retried = _RetriedCall(self, first, call, patience_seconds)
         retrying = tenacity.AsyncRetrying(
@@ -58,6 +64,8 @@ class Retries:
         message = (
             f"{last.message}{joint} given up after {retried.elapsed_seconds:.0f} s and {retried.attempts} attempts"
         )
+        if last.status == CONFLICT:
+            raise RefusedError(message, service=last.service, status=last.status, request_id=last.request_id)
         asked = last.retry_after_seconds or 0.0
         if asked > LONGEST_ANNOUNCED_WAIT_SECONDS:
             longer = "more than " if asked > LONGEST_SHOWN_WAIT_SECONDS else ""
@@ -86,6 +94,7 @@ class _RetriedCall(Generic[T]):
         self._patience_seconds = patience_seconds
         self._failed_at = retries.clock()
         self._deadline = self._failed_at + patience_seconds
+        self._conflict_at = self._failed_at
         self._has_waited_longer = False
         self.tries = deque([self._failed_at], maxlen=2)
         self.attempts = 0
@@ -93,6 +102,12 @@ class _RetriedCall(Generic[T]):
     @property
     def elapsed_seconds(self) -> float:
         return self._retries.clock() - self._failed_at
+
+    @property
+    def _ends_at(self) -> float:
+        if self._error.status != CONFLICT:
+            return self._deadline
+        return self._conflict_at + min(CONFLICT_SHARE * self._patience_seconds, LONGEST_CONFLICT_SECONDS)
 
     async def attempt(self) -> T:
         self.attempts += 1
@@ -102,6 +117,8 @@ class _RetriedCall(Generic[T]):
         try:
             return await self._call()
         except TransientError as error:
+            if self._error.status != CONFLICT:
+                self._conflict_at = self._retries.clock()
             self._error = error
             raise
 
@@ -110,11 +127,11 @@ class _RetriedCall(Generic[T]):
             return announced
         doublings = min(self.attempts, 10)  # an outage of a day makes thousands of attempts
         ceiling = min(BACKOFF_START_SECONDS * 2**doublings, BACKOFF_MAX_SECONDS)
-        return min(self._retries.random.uniform(0, ceiling), max(self._deadline - self._retries.clock(), 0.0))
+        return min(self._retries.random.uniform(0, ceiling), max(self._ends_at - self._retries.clock(), 0.0))
 
     def is_out_of_time(self, _state: tenacity.RetryCallState) -> bool:
         announced, now = self._error.retry_after_seconds or 0.0, self._retries.clock()
-        if now >= self._deadline or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
+        if now >= self._ends_at or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
             return True
         if now + announced > self._deadline:
             # The service says when. Such a wait is not an outage: the time for retries begins anew after it, once.

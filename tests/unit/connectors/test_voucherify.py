@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from segsync.connectors.base import ActionStatus, RefusedCustomer, UpsertResult
+from segsync.connectors.base import ActionStatus, Patient, RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink
-from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.support.scripted import Answer, Script, answer, client_to, raw, scripted_server
 
@@ -39,6 +39,16 @@ async def test_each_refusal_says_what_can_be_done_about_it(
     async with client_to(Script(refusal), service="Voucherify") as client:
         with pytest.raises(error, match=message):
             await VoucherifySink(client).upsert(b"[]")
+
+
+async def test_an_upsert_within_a_share_of_the_patience_is_the_same_with_fewer_retries() -> None:
+    script = Script(answer({"async_action_id": "aa_1"}, 202), answer({}, 503))
+    async with client_to(script, service="Voucherify", retry_seconds=1e6) as client:
+        sink = VoucherifySink(client)
+        assert isinstance(sink, Patient)
+        assert await sink.upsert_within(b"[]", 0.5) == "aa_1"
+        with pytest.raises(TransientError, match="given up after 0 s"):
+            await sink.upsert_within(b"[]", 1e-9)
 
 
 # --- the metadata schema --------------------------------------------------------------------------------------
