@@ -20,6 +20,7 @@ from errno import EISDIR
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -36,6 +37,9 @@ MOST_WAITING = 500
 
 LINGER_SECONDS = 0.1
 """Writes of so short a time are one transaction, which costs a fraction of many."""
+
+TURN_SECONDS = 1.0
+"""How long the main thread waits for another program that holds the ledger, before it looks for Ctrl-C."""
 
 
 class Ledger:
@@ -68,10 +72,11 @@ class Ledger:
                 sqlite_file.check(path)
                 path.chmod(0o600)  # it may have been there before, open to all
             self._db = sqlite3.connect(
-                sqlite_file.sqlite_name(path), isolation_level=None, check_same_thread=False, timeout=30
+                sqlite_file.sqlite_name(path), isolation_level=None, check_same_thread=False, timeout=TURN_SECONDS
             )
             stack.callback(self._db.close)
-            self._prepare(owner)
+            _patiently(partial(self._prepare, owner))
+            self._db.execute(f"PRAGMA busy_timeout={sqlite_file.FOREIGN_LOCK_SECONDS * 1000:.0f}")
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="segsync-ledger")
             stack.callback(self._thread.shutdown)
             self._release = stack.pop_all().close
@@ -209,6 +214,18 @@ class Ledger:
             return change(self._db)
 
 
+def _patiently(work: Callable[[], object]) -> None:
+    """Do this once no other program holds the ledger."""
+    ends_at = monotonic() + sqlite_file.FOREIGN_LOCK_SECONDS
+    while True:
+        try:
+            work()
+            return
+        except sqlite3.OperationalError as error:
+            if not sqlite_file.is_busy(error) or monotonic() >= ends_at:
+                raise
+
+
 def _each_of(changes: tuple[Change, ...], db: sqlite3.Connection) -> None:
     for change in changes:
         change(db)
@@ -250,7 +267,7 @@ def now() -> str:
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN")
+    db.execute("BEGIN IMMEDIATE")  # SQLite waits for a lock here alone, not where what began with reading writes
     try:
         yield
         db.execute("COMMIT")

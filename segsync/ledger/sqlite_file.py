@@ -22,6 +22,9 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 _IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
+FOREIGN_LOCK_SECONDS = 120.0
+"""How long another program, such as a backup, may hold the ledger's file before it stops an import."""
+
 
 def make(path: Path) -> None:
     """Make an empty file for its owner alone.
@@ -50,7 +53,8 @@ def sqlite_name(path: Path | None) -> str:
 def locked(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
     """Hold the ledger for this process: the operating system releases it however the process ends.
 
-    The lock is a file of its own, since readers may look at the ledger while it is held.
+    The lock is a file of its own, since readers may look at the ledger while it is held, and other programs may lock
+    the ledger itself. Raises `LedgerError` where another segsync holds it.
     """
     lock_path = _lock_path(path)
     make(lock_path)
@@ -60,9 +64,13 @@ def locked(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
     try:
         lock.execute("PRAGMA journal_mode=OFF")  # it would be one more file
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error:
+    except sqlite3.Error as error:
         lock.close()
-        raise
+        if not is_busy(error):
+            raise
+        raise LedgerError(
+            f"Another segsync uses the ledger {path} now. Wait until it has ended, or choose another: --ledger FILE"
+        ) from None
     return lock
 
 
@@ -72,9 +80,19 @@ def is_in_use(path: Path) -> bool:
         return False
     try:
         locked(path, timeout_seconds=0).close()
-    except sqlite3.Error:
+    except (sqlite3.Error, LedgerError):
         return True
     return False
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether SQLite waited in vain for a lock."""
+    return _kind(error) in _IN_USE
+
+
+def _kind(error: sqlite3.Error) -> int:
+    """The first byte of a code is its kind, the second a refinement."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 def _lock_path(path: Path) -> Path:
@@ -95,11 +113,10 @@ def errors_in_words(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        # The first byte of a code is its kind, the second a refinement.
-        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        kind = _kind(error)
         if kind in _IN_USE:
-            raise LedgerError(
-                f"Another segsync uses the ledger {path} now. Wait until it has ended, or choose another: --ledger FILE"
+            raise OutputError(
+                f"Another program, such as a backup, holds the ledger {path}. Run the same again when it has ended"
             ) from None
         if kind in _DAMAGED or (isinstance(error, sqlite3.OperationalError) and "decode" in str(error)):
             raise LedgerError(damaged(path)) from None
