@@ -13,6 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+LONG_WAIT_SECONDS, SENSELESS_WAIT_SECONDS = 600.0, 366 * 86_400.0
+"""A service that asks to wait so long for one profile, when the tries have run out, is to be asked in a later run; one
+that asks for more than a year is broken."""
+
 
 def how_to_install(extra: str) -> str:
     """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost.
@@ -115,6 +119,12 @@ class TransientError(CallError):
         self.retry_after_seconds = retry_after_seconds
         self.others_succeed = others_succeed
         self.is_garbled = is_garbled
+
+    @property
+    def asks_for_later(self) -> bool:
+        """Whether the service asked for a wait that is long, and not senselessly so: a later run can honor it."""
+        asked = self.retry_after_seconds
+        return asked is not None and LONG_WAIT_SECONDS <= asked <= SENSELESS_WAIT_SECONDS
 
 
 class RefusedError(CallError):

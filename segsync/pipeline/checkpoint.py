@@ -20,14 +20,14 @@ up no others, and memory has a bound."""
 class OpenPage:
     """A page some of whose profiles have no outcome yet."""
 
-    __slots__ = ("cursor", "next_cursor", "number", "pending", "rejected", "sent", "without_identifier")
+    __slots__ = ("cursor", "next_cursor", "number", "pending", "postponed", "rejected", "sent", "without_identifier")
 
     def __init__(self, page: Page, number: int) -> None:
         self.number = number
         self.cursor = page.cursor
         self.next_cursor = page.next_cursor
         self.pending = len(page.profiles)
-        self.sent = self.without_identifier = self.rejected = 0
+        self.sent = self.without_identifier = self.rejected = self.postponed = 0
 
 
 class Checkpoint:
@@ -40,18 +40,19 @@ class Checkpoint:
         self._room = asyncio.Event()
         self._room.set()
 
-    async def room(self) -> None:
-        """Wait until one more page may be opened."""
+    async def room(self) -> bool:
+        """Wait until one more page may be opened; whether it may, or there will never be room for it."""
         await self._room.wait()
+        return not self._is_full
 
     def open(self, page: Page) -> OpenPage:
         self._opened += 1
         opened = OpenPage(page, self._opened)
         self._pages.append(opened)
-        if len(self._pages) >= MAX_OPEN_PAGES:
-            self._room.clear()
         if opened.pending == 0:
             self._close_done_pages()
+        elif self._is_full:
+            self._look_for_room()
         return opened
 
     def sent(self, page: OpenPage) -> None:
@@ -69,15 +70,32 @@ class Checkpoint:
         page.rejected += 1
         self._count_outcome(page)
 
+    def postponed(self, page: OpenPage) -> None:
+        """A profile of this page is left to a later run: it stays pending, and so does the page."""
+        page.postponed += 1
+        self._look_for_room()
+
     def _count_outcome(self, page: OpenPage) -> None:
         page.pending -= 1
         if page.pending == 0:
             self._close_done_pages()
+        elif page.pending == page.postponed:
+            self._look_for_room()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._pages) >= MAX_OPEN_PAGES
+
+    def _look_for_room(self) -> None:
+        """End the wait for room where there is some, or where the oldest page will not be done in this run."""
+        if self._is_full and self._pages[0].pending > self._pages[0].postponed:
+            self._room.clear()
+        else:
+            self._room.set()
 
     def _close_done_pages(self) -> None:
         while self._pages and self._pages[0].pending == 0:
             page = self._pages.popleft()
             outcomes = Outcomes(sent=page.sent, without_identifier=page.without_identifier, rejected=page.rejected)
             self._on_event(PageDone(page.number, page.cursor, page.next_cursor, outcomes))
-        if len(self._pages) < MAX_OPEN_PAGES:
-            self._room.set()
+        self._look_for_room()

@@ -1,15 +1,23 @@
-"""A circuit breaker: too many failures in a row mean that something is wrong with all, and stop the import."""
+"""A circuit breaker: too many failures in a row mean that something is wrong with all, and stop the import.
+
+What is held back by one: rejections until a success comes, and profiles that a service asks to leave for later.
+"""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, Literal, TypeVar
 
-from segsync.errors import StopError
+from segsync.errors import StopError, TransientError
 from segsync.events import OnEvent, ProfileRejected
+from segsync.formatting import in_seconds, profiles
 from segsync.models import Rejection, Stage
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
 
 T = TypeVar("T")
+
+POSTPONED_IN_A_ROW: Final = {"read": 25, "upsert": 3}
+"""So many reads or upserts that are to be made later, with no success between them: the service means all of them."""
 
 
 class CircuitBreaker(Generic[T]):
@@ -83,3 +91,46 @@ class Rejections:
         """At the end: reject all that were held back."""
         for stage in self._breakers:
             self.release(stage)
+
+
+class Postponed:
+    """Profiles that stay pending, since a service asks to wait for hours before it is called for them again."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._breakers = {stage: CircuitBreaker[TransientError](most) for stage, most in POSTPONED_IN_A_ROW.items()}
+        self._profiles = 0
+        self._until = in_seconds(0)
+        self._last: TransientError | None = None
+
+    def add(self, stage: Literal["read", "upsert"], pages: Sequence[OpenPage], error: TransientError) -> None:
+        """Leave a profile of each of these pages for later. Raises the error where the service does not answer others.
+
+        A page is there as often as profiles of it are left.
+        """
+        for page in pages:
+            self._checkpoint.postponed(page)
+        self._profiles += len(pages)
+        self._until = max(self._until, in_seconds(error.retry_after_seconds or 0.0))
+        self._last = error
+        self._breakers[stage].hold(error)
+        if self._breakers[stage].is_open:
+            raise error
+
+    def succeeded(self, stage: Literal["read", "upsert"]) -> None:
+        """The service answered another call of this kind."""
+        self._breakers[stage].release()
+
+    @property
+    def error(self) -> TransientError | None:
+        """What ends the import, when all others are through; None where nobody is left for later."""
+        if self._last is None:
+            return None
+        return TransientError(
+            f"{profiles(self._profiles)} left pending, since {self._last.service} asks to wait until "
+            f"{self._until:%F %R} UTC. Resume the import then. The last error: {self._last.message}",
+            service=self._last.service,
+            status=self._last.status,
+            request_id=self._last.request_id,
+            retry_after_seconds=self._last.retry_after_seconds,
+        )

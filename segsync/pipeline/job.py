@@ -179,6 +179,8 @@ class ImportJob:
             await pipeline.run(from_pages, self._stop)
             all_sent.set()
             await results
+        if pipeline.unfinished:
+            raise pipeline.unfinished
 
     async def _mapping(self) -> Callable[[Profile, Warn], Customer] | None:
         """The mapping of this import; None if it is asked to end before the metadata schema is read."""

@@ -23,7 +23,7 @@ from segsync.mapping.customer import Warn
 from segsync.models import Customer, Page, Profile, Rejection, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
-from segsync.pipeline.circuit_breaker import Rejections
+from segsync.pipeline.circuit_breaker import Postponed, Rejections
 from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
 from segsync.pipeline.uploads import UPLOADS_IN_FLIGHT, Uploads
 
@@ -82,14 +82,16 @@ class Pipeline:
         self._stopping = False
         self._read_error: SegsyncError | None = None
         self._rejections = Rejections(self._checkpoint, on_event, rejected_in_a_row)
-        self._uploads = Uploads(sink, self._checkpoint, self._rejections, on_event)
+        self._postponed = Postponed(self._checkpoint)
+        self._uploads = Uploads(sink, self._checkpoint, self._rejections, self._postponed, on_event)
 
     async def run(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         """Import the profiles of all `pages`.
 
         Once `stop` is set no new profile is begun; those under way are finished and sent. After an error of
         the source, what the workers have handed on is still sent; an error of the sink ends everything at
-        once. Raises the error that stopped the import. The events say how far it came.
+        once. Raises the error that stopped the import. The events say how far it came, and `unfinished` is the error
+        for profiles that are left to a later run, None where there are none.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -109,6 +111,10 @@ class Pipeline:
             raise self._read_error
         if not self._stopping:
             self._rejections.release_all()
+
+    @property
+    def unfinished(self) -> TransientError | None:
+        return self._postponed.error
 
     # --- reading: lister → listed → workers → customers ------------------------------------------------------
 
@@ -151,7 +157,8 @@ class Pipeline:
         async with aclosing(pages):
             try:
                 async for page in pages:
-                    await self._checkpoint.room()
+                    if not await self._checkpoint.room():
+                        return  # the oldest page has profiles that are left for later
                     self._on_event(events.PageListed(page.cursor, len(page.profiles)))
                     opened = self._checkpoint.open(page)
                     for listed in page.profiles:
@@ -181,6 +188,7 @@ class Pipeline:
                 await self._cannot_read(page, segment_id, error)
                 return
             self._rejections.release("read")
+            self._postponed.succeeded("read")
         else:
             segment_id = listed.segment_id
             profile = listed if isinstance(listed, Profile) else None
@@ -202,6 +210,9 @@ class Pipeline:
     ) -> None:
         if isinstance(error, TransientError) and not await self._source.answers():
             raise error  # not this profile fails, but the source
+        if isinstance(error, TransientError) and error.asks_for_later:
+            self._postponed.add("read", [page], error)
+            return
         rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
         if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
             self._rejections.reject(page, rejection)

@@ -12,7 +12,7 @@ from segsync.events import BatchSent, OnEvent, SentProfile
 from segsync.models import Rejection
 from segsync.pipeline.batching import Batch
 from segsync.pipeline.checkpoint import Checkpoint
-from segsync.pipeline.circuit_breaker import Rejections
+from segsync.pipeline.circuit_breaker import Postponed, Rejections
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16
@@ -44,11 +44,14 @@ class Uploads:
     each time. Where a half is accepted, the sink is there, and fails on customers; where nothing is, it is away.
     """
 
-    def __init__(self, sink: Sink, checkpoint: Checkpoint, rejections: Rejections, on_event: OnEvent) -> None:
+    def __init__(
+        self, sink: Sink, checkpoint: Checkpoint, rejections: Rejections, postponed: Postponed, on_event: OnEvent
+    ) -> None:
         self.batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._sink = sink
         self._checkpoint = checkpoint
         self._rejections = rejections
+        self._postponed = postponed
         self._on_event = on_event
         self._accepted = 0  # upserts
         self._known: Batch | None = None  # a customer that was accepted
@@ -97,7 +100,10 @@ class Uploads:
                 self._rejections.stop_if_open("upsert")
 
     async def _send(self, batch: Batch, patience: float) -> RefusedError | TransientError | None:
-        """Send customers; what it failed with where that may be because of them. Raises any other error."""
+        """Send customers; what it failed with where that may be because of them. Raises any other error.
+
+        Where they are to be sent later, there is nothing more to be done about them now either.
+        """
         try:
             action_id = await self._upsert(batch, patience)
         except RefusedError as error:
@@ -105,12 +111,16 @@ class Uploads:
                 raise
             return error
         except TransientError as error:
+            if error.asks_for_later:
+                self._postponed.add("upsert", [item.page for item in batch.items], error)
+                return None
             if _may_be_about_customers(error):
                 return error
             if patience == 1.0:
                 raise
             return await self._send(batch, 1.0)  # a rate limit, say: that is worth all of the patience
         self._accepted += 1
+        self._postponed.succeeded("upsert")
         self._known = Batch(batch.items[:1])
         sent = [SentProfile(item.page.number, item.segment_id, item.source_id, item.encoded) for item in batch.items]
         self._on_event(BatchSent(action_id, tuple(sent)))

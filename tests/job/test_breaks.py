@@ -8,10 +8,10 @@ import pytest
 
 from segsync import Settings, run_import
 from segsync.connectors.base import ActionStatus
-from segsync.errors import SegsyncError
+from segsync.errors import SegsyncError, TransientError
 from segsync.ledger import rejections
 from segsync.models import Outcomes
-from tests.job.world import SETTINGS, World, users
+from tests.job.world import SETTINGS, Fragile, World, users
 from tests.support.memory import refused
 
 
@@ -58,3 +58,43 @@ async def test_an_error_of_the_calls_for_results_stops_the_import_unchanged(worl
     assert report.state == "stopped"
     assert isinstance(report.error, SegsyncError)
     assert str(report.error) == str(refused(400))
+
+
+def asking_for_hours() -> TransientError:
+    return TransientError("answered 503", service="Segment", status=503, retry_after_seconds=10_800.0)
+
+
+async def test_profiles_that_are_to_be_asked_for_in_hours_are_left_to_a_resume(world: World) -> None:
+    world.source.trouble = lambda index: asking_for_hours() if index in (33, 250) else None
+    world.voucherify.trouble = lambda ids: asking_for_hours() if "user-100" in ids else None
+    first = await world.run()
+    assert (first.state, str(first.error).split(",")[0]) == ("stopped", "22 profiles left pending")
+    assert first.outcomes == Outcomes(confirmed=278, pending=22), "the results of the others are read"
+    assert (first.resume_offset, world.status().offset, world.rejected()) == ("30", "30", {})
+    again = await world.run(resume=True)
+    assert (again.state, again.error is None, world.rejected()) == ("stopped", False, {})
+    world.source.trouble, world.voucherify.trouble = lambda _index: None, lambda _ids: None
+    last = await world.run(resume=True)
+    assert (last.state, last.outcomes) == ("done", Outcomes(confirmed=300))
+    assert world.voucherify.written == users(*range(300))
+
+
+async def test_failed_upserts_beyond_profiles_that_are_left_to_a_resume_are_counted_once(world: World) -> None:
+    world.source.trouble = lambda index: asking_for_hours() if index == 33 else None
+    fragile = world.voucherify.verdict = Fragile(7)
+    first = await world.run()
+    assert first.state == "stopped"
+    assert fragile.have_failed
+    world.source.trouble = lambda _index: None
+    last = await world.run(resume=True)
+    assert (last.state, last.outcomes) == ("done", Outcomes(confirmed=299, rejected=1))
+    assert world.voucherify.written == users(*range(300)) - users(7)
+
+
+async def test_rejected_profiles_that_are_to_be_asked_for_in_hours_stay_rejected(world: World) -> None:
+    world.source.trouble = lambda index: refused(404) if index in (33, 250) else None
+    await world.run()
+    world.source.trouble = lambda index: asking_for_hours() if index == 33 else None
+    retried = await world.run(retry_rejected=True)
+    assert (retried.state, retried.outcomes) == ("stopped", Outcomes(confirmed=299, pending=1))
+    assert set(world.rejected()) == {"33"}

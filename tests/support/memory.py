@@ -125,6 +125,7 @@ class Import:
         self._concurrency, self._batch_size = concurrency, batch_size
         self._rejected_in_a_row = rejected_in_a_row
         self.stop: asyncio.Event | None = None
+        self.unfinished: SegsyncError | None = None
         self.to_customer: Callable[[Profile, Warn], Customer] = to_customer
 
     def _on_event(self, event: Event) -> None:
@@ -145,6 +146,7 @@ class Import:
         other = asyncio.create_task(meanwhile) if meanwhile else None
         try:
             await pipeline.run(self.source.pages(offset, limit), self.stop)
+            self.unfinished = pipeline.unfinished
         finally:
             if other:
                 other.cancel()

@@ -8,7 +8,7 @@ import pytest
 
 from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
-from tests.integration.hostile.imported import UPSERT, assert_it_can_go_on, assert_nobody_is_lost, imported
+from tests.integration.hostile.imported import TRAITS, UPSERT, assert_it_can_go_on, assert_nobody_is_lost, imported
 from tests.support.hostile import hostile_server, people, voucherify_error
 from tests.support.scripted import answer
 
@@ -47,4 +47,16 @@ async def test_an_outage_stops_the_run_with_nobody_rejected(tmp_path: Path) -> N
         hostile.instead(UPSERT, answer({}, 500))
         run = await imported(hostile, tmp_path)
         assert (run.report.outcomes, run.rows(REJECTED)) == (Outcomes(pending=250), [])
+        await assert_it_can_go_on(run)
+
+
+@pytest.mark.parametrize(("call", "body", "pending"), [(TRAITS, "", 1), (UPSERT, HIM, 100)], ids=["read", "upsert"])
+async def test_what_is_to_be_asked_for_in_hours_stays_pending(
+    tmp_path: Path, call: str, body: str, pending: int
+) -> None:
+    async with hostile_server(people(250)) as hostile:
+        hostile.instead(call, answer({}, 503, Retry_After="10800"), body=body)
+        run = await imported(hostile, tmp_path)
+        assert f"{pending} profile" in run.error
+        assert (run.report.outcomes, run.rows(REJECTED)) == (Outcomes(confirmed=250 - pending, pending=pending), [])
         await assert_it_can_go_on(run)
