@@ -92,6 +92,10 @@ class AccessLostError(CallError):
     """A call was refused for the patience with retries, after the same credentials were accepted: look, then resume."""
 
 
+class CursorError(AccessError):
+    """The first page of a listing is refused for its cursor: it names none, or has expired. A resume lists anew."""
+
+
 class QuotaError(CallError):
     """The plan's calls are used up: wait for its next cycle or raise the plan, then resume."""
 

@@ -16,6 +16,12 @@ class PageListed(Struct, frozen=True):
     profiles: int
 
 
+class ListedAnew(Struct, frozen=True):
+    """The source no longer takes the cursor of a resume: it lists from the beginning, without `done` profiles."""
+
+    done: int
+
+
 class PageReplayed(Struct, frozen=True):
     """`profiles` of earlier pages are replayed: their upsert failed, or they are retried (`is_retry`).
 
@@ -173,6 +179,7 @@ class Throttled(Struct, frozen=True):
 
 Event = (
     PageListed
+    | ListedAnew
     | PageReplayed
     | ProfileWithoutIdentifier
     | ProfileRejected

@@ -150,6 +150,8 @@ class Plan(Struct, frozen=True):
     before: Outcomes
     done_pages: int = 0
     begins_anew: bool = False
+    first_offset: str = FIRST_OFFSET
+    was_listed_anew: bool = False
     has_work: bool = True
     expected: int | None = None
 

@@ -18,7 +18,10 @@ class Source(Protocol):
     about: Connector
 
     def pages(self, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
-        """Pages from `offset` on, at most `limit` profiles in all: ids to be read, or whole profiles."""
+        """Pages from `offset` on, at most `limit` profiles in all: ids to be read, or whole profiles.
+
+        Raises `CursorError` before the first page where the source does not take `offset`, or takes it no longer.
+        """
 
     async def read(self, segment_id: str) -> Profile | None:
         """The profile, None where it has no identifier. Whole profiles are replayed by id too."""

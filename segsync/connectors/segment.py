@@ -27,7 +27,7 @@ from segsync.connectors.segment_profile import (
     first_of_type,
     usable,
 )
-from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
+from segsync.errors import AccessError, AnswerError, CursorError, RefusedError, TransientError
 from segsync.mapping.problems import SEVERAL
 from segsync.models import Page, Profile
 
@@ -102,7 +102,8 @@ class SegmentSource:
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
         """The pages from the cursor `offset` on, in Segment's order, with at most `limit` profiles in all.
 
-        Raises `AccessError` where the space does not exist, and `AnswerError` where a cursor leads nowhere.
+        Raises `AccessError` where the space does not exist, `CursorError` where Segment does not take `offset`, and
+        `AnswerError` where a cursor leads nowhere.
         """
         trail = _Trail("the list of profiles", offset)
         left = limit
@@ -140,7 +141,7 @@ class SegmentSource:
             if error.status == 404:
                 kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self.about.identity} in this SEGMENT_REGION?"
             elif is_first:
-                kind = AccessError  # the offset is the user's own
+                kind = CursorError if error.status in (400, 410) else AccessError
             message = f"Segment answered {error.status} to the list of profiles. {hint}"
             raise kind(message, service=SERVICE, status=error.status, request_id=error.request_id) from None
 

@@ -1,6 +1,7 @@
 """The tables, and the way from an older format to the newest one; a copy of the old file stays beside it.
 
 Format 1 belonged to a Segment space. Of single profiles it knew only the rejected ones and those of open bulk upserts.
+Format 2 did not know who was on a page.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from segsync.errors import LedgerError
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.ledger.sqlite_file import make
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the tables change, with a step in `migrate`."""
 
 SOURCE_OF_FORMAT_1 = "Segment"
@@ -56,6 +57,13 @@ def back_up(db: sqlite3.Connection, path: Path) -> Path:
 
 def migrate(db: sqlite3.Connection, *, host: str) -> None:
     """Bring the tables to the newest format, within the caller's transaction. `host` is where customers go."""
+    if format_of(db, None) == 1:
+        _remake_format_1(db, host)
+    create_tables(db)
+    db.execute(f"PRAGMA user_version={FORMAT}")
+
+
+def _remake_format_1(db: sqlite3.Connection, host: str) -> None:
     columns = {name for _, name, *_ in db.execute("PRAGMA table_info(runs)")}
     expected = "expected" if "expected" in columns else "NULL"  # the first ledgers had no such column
     [(space_id, project, opened_at)] = db.execute("SELECT space_id, project, opened_at FROM owner").fetchall()
@@ -79,7 +87,6 @@ def migrate(db: sqlite3.Connection, *, host: str) -> None:
     )
     for table in _REMADE:
         db.execute(f"DROP TABLE old_{table}")
-    db.execute(f"PRAGMA user_version={FORMAT}")
 
 
 def migrated_copy(db: sqlite3.Connection) -> sqlite3.Connection:

@@ -122,6 +122,8 @@ def expect(db: Connection, run: int, profiles: int) -> None:
 def end_run(db: Connection, run: int, state: State, error: str | None) -> None:
     """A run has ended so; `error` is what stopped it."""
     db.execute("UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ?", (state, now(), error, run))
+    if state == "done":
+        db.execute("DELETE FROM listed WHERE run = ?", (run,))
 
 
 def runs(db: Connection, most: int = -1) -> list[Run]:

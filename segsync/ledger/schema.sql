@@ -1,10 +1,10 @@
 -- Whose ledger this is: the host that customers go to, and a digest of the project there.
-CREATE TABLE owner (host TEXT NOT NULL, project TEXT NOT NULL, opened_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS owner (host TEXT NOT NULL, project TEXT NOT NULL, opened_at TEXT NOT NULL);
 
 -- One import, however many processes it took, and where its profiles come from.
 -- `has_listed`: the source has answered it. `late_without_identifier`: profiles that were found so when they were
 -- replayed. `expected`: how many profiles there will be, as `--profiles` says.
-CREATE TABLE runs (
+CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, began_at TEXT NOT NULL, ended_at TEXT, state TEXT NOT NULL, source_name TEXT NOT NULL,
     source_identity TEXT NOT NULL, first_cursor TEXT NOT NULL, has_listed INTEGER NOT NULL DEFAULT 0,
     late_without_identifier INTEGER NOT NULL DEFAULT 0, error TEXT, expected INTEGER
@@ -17,15 +17,20 @@ CREATE TABLE IF NOT EXISTS pages (
     without_identifier INTEGER NOT NULL, is_closing INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
 
+-- Who is on the listed pages of a run that is not done: 8 bytes per profile, keyed digests of the segment ids.
+CREATE TABLE IF NOT EXISTS listed (
+    run INTEGER NOT NULL, number INTEGER NOT NULL, digests BLOB NOT NULL, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+
 -- One bulk upsert: `customers` of `sent` still count, `spread` says on which pages they are, and `members` who they
 -- are, for as long as that may be asked. States: open (its result is still to be read), unread (nobody reads it),
 -- replay (its profiles are to be read and sent again) and closed.
-CREATE TABLE batches (
+CREATE TABLE IF NOT EXISTS batches (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, action_id TEXT NOT NULL, attempt INTEGER NOT NULL,
     state TEXT NOT NULL, sent_at TEXT NOT NULL, sent INTEGER NOT NULL, customers INTEGER NOT NULL,
     first_page INTEGER NOT NULL, last_page INTEGER NOT NULL, spread BLOB, members BLOB
 );
-CREATE INDEX batches_in_state ON batches (state, run) WHERE state IN ('open', 'unread', 'replay');
+CREATE INDEX IF NOT EXISTS batches_in_state ON batches (state, run) WHERE state IN ('open', 'unread', 'replay');
 
 -- The dead letters: why a profile did not become a customer. `page` is a PageKey.
 CREATE TABLE IF NOT EXISTS rejections (
@@ -35,11 +40,14 @@ CREATE TABLE IF NOT EXISTS rejections (
 
 -- What each profile came to last: `outcome` is a ProfileOutcome, `source` a keyed digest of the source id, `content`
 -- one of the customer that was sent. Members of an open batch get their row when the result is read.
-CREATE TABLE profiles (
+CREATE TABLE IF NOT EXISTS profiles (
     segment_id TEXT PRIMARY KEY, outcome INTEGER NOT NULL, source BLOB, content BLOB
 ) WITHOUT ROWID;
 
 -- What was wrong with a trait of a profile that was sent without it. Few texts, many profiles.
-CREATE TABLE problems (id INTEGER PRIMARY KEY, trait TEXT NOT NULL, problem TEXT NOT NULL, UNIQUE (trait, problem));
-CREATE TABLE warnings (segment_id TEXT NOT NULL, problem INTEGER NOT NULL, PRIMARY KEY (segment_id, problem))
-WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS problems (
+    id INTEGER PRIMARY KEY, trait TEXT NOT NULL, problem TEXT NOT NULL, UNIQUE (trait, problem)
+);
+CREATE TABLE IF NOT EXISTS warnings (
+    segment_id TEXT NOT NULL, problem INTEGER NOT NULL, PRIMARY KEY (segment_id, problem)
+) WITHOUT ROWID;

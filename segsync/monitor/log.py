@@ -167,6 +167,10 @@ class Log:
             case events.MetadataUnchecked(reason):
                 words = f"Warning: {reason}, so metadata goes as it is: {self._sink} may refuse it"
                 self._log("metadata_unchecked", words, WARNING, stage="map", reason=reason)
+            case events.ListedAnew(done):
+                words = f"{self.connectors[0].name} no longer takes the cursor of the ledger: listing anew from the "
+                words += f"beginning, skipping the {done:,} profiles that are done"
+                self._log("listed_anew", words, WARNING, stage="list", profiles=done)
             case events.PageReplayed() | events.ReadingEnded():
                 self._log_stage(event)
             case _ if LOGGER.isEnabledFor(DEBUG):

@@ -102,7 +102,8 @@ class ImportJob:
             record = recorder.for_listing(
                 ledger, run, done_pages=plan.done_pages, is_followed=is_followed, begins_anew=plan.begins_anew
             )
-            await self._import(run, pages.listed(self._source, ledger, run, plan.offset, limit), record, "listing")
+            listed = pages.listed(self._source, ledger, plan, plan.offset, limit, self._on_event)
+            await self._import(run, listed, record, "listing")
         else:
             all_sent = asyncio.Event()
             all_sent.set()

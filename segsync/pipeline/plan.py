@@ -8,8 +8,9 @@ from functools import partial
 from typing import Literal
 
 from segsync.connectors.base import Source
-from segsync.errors import LedgerError
-from segsync.ledger import batches, rejections, runs
+from segsync.errors import CursorError, LedgerError
+from segsync.events import ListedAnew, OnEvent
+from segsync.ledger import batches, listings, rejections, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.profiles import forget_warnings
 from segsync.ledger.runs import Run
@@ -19,22 +20,85 @@ PROFILES_PER_PAGE = 100
 
 
 async def listed(
-    source: Source, ledger: Ledger, run: int, offset: str, limit: int | None
+    source: Source, ledger: Ledger, plan: Plan, offset: str, limit: int | None, on_event: OnEvent
 ) -> AsyncGenerator[Page, None]:
     """The pages that the source lists, no faster than the ledger is written.
 
     Before the first is handed on, and the files of an earlier import are cleared, the ledger knows that there is one.
     """
-    async with aclosing(source.pages(offset, limit)) as pages:
-        has_listed = False
+    [run] = plan.runs
+    number = plan.done_pages
+    async with aclosing(_from_offset_or_anew(source, ledger, plan, offset, limit, on_event)) as pages:
+        async for page in pages:
+            if number == plan.done_pages:
+                await ledger.ask(partial(runs.has_listed, run=run))
+                if plan.begins_anew:
+                    ledger.write(forget_warnings)
+                    ledger.write(partial(listings.forget_before, run=run))
+            number += 1
+            digests = b"".join(map(ledger.digest, _segment_ids(page)))
+            ledger.write(partial(listings.add_page, run=run, number=number, digests=digests))
+            await ledger.keep_up()
+            yield page
+
+
+async def _from_offset_or_anew(
+    source: Source, ledger: Ledger, plan: Plan, offset: str, limit: int | None, on_event: OnEvent
+) -> AsyncGenerator[Page, None]:
+    """The pages from the plan's offset on.
+
+    Where the source takes this cursor of the ledger no longer, they are all from the beginning, after an empty one that
+    moves the checkpoint there. Once that has happened, profiles that are done are left out.
+    """
+    has_listed = False
+    try:
+        if plan.was_listed_anew:
+            await _look_up_done(ledger, plan)
+        found = _not_done(source, ledger, offset, limit) if plan.was_listed_anew else source.pages(offset, limit)
+        async with aclosing(found) as pages:
+            async for page in pages:
+                has_listed = True
+                yield page
+    except CursorError:
+        if has_listed or not plan.done_pages:
+            raise  # an offset of the user's own
+    else:
+        return
+    done = await _look_up_done(ledger, plan)
+    async with aclosing(_not_done(source, ledger, plan.first_offset, limit)) as pages:
         async for page in pages:
             if not has_listed:
                 has_listed = True
-                await ledger.ask(partial(runs.has_listed, run=run))
-                if offset == FIRST_OFFSET:
-                    ledger.write(forget_warnings)
-            await ledger.keep_up()
+                on_event(ListedAnew(done))
+                yield Page(offset, (), plan.first_offset)
             yield page
+
+
+async def _look_up_done(ledger: Ledger, plan: Plan) -> int:
+    [run] = plan.runs
+    return await ledger.ask(partial(listings.look_up_done, run=run, done_pages=plan.done_pages))
+
+
+async def _not_done(source: Source, ledger: Ledger, offset: str, limit: int | None) -> AsyncGenerator[Page, None]:
+    """The pages from `offset` on without the profiles that are done, with at most `limit` others in all."""
+    left = limit
+    if left == 0:
+        return
+    async with aclosing(source.pages(offset, None)) as pages:
+        async for page in pages:
+            digests = [ledger.digest(each) for each in _segment_ids(page)]
+            done = await ledger.ask(partial(listings.done_among, digests=digests))
+            others = [each for each, digest in zip(page.profiles, digests, strict=True) if digest not in done]
+            is_cut = left is not None and len(others) > left
+            yield Page(page.cursor, tuple(others[:left]), page.cursor if is_cut else page.next_cursor)
+            if left is not None:
+                left -= len(others[:left])
+                if left == 0:
+                    return
+
+
+def _segment_ids(page: Page) -> list[str]:
+    return [each if isinstance(each, str) else each.segment_id for each in page.profiles]
 
 
 async def of_batches(ledger: Ledger, replayed: Sequence[int]) -> AsyncGenerator[Page, None]:
@@ -125,6 +189,8 @@ def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_wor
         before=run.outcomes,
         done_pages=run.done_pages,
         begins_anew=begins_anew,
+        first_offset=run.first_offset,
+        was_listed_anew=ledger.read(partial(listings.began_anew, run=run.id)),
         has_work=has_work,
         expected=run.expected,
     )
