@@ -134,16 +134,16 @@ class ApiClient:
         """
         seconds = self._retry_seconds if retry_seconds is None else min(retry_seconds, self._retry_seconds)
         seconds *= patience
-        how = {"is_urgent": is_urgent, "has_own_right": has_own_right}
         self._under_way += 1
         try:
             try:
-                return await self._try(method, target, answer, body, **how)
+                return await self._try(method, target, answer, body, is_urgent, has_own_right)
             except TransientError as error:
                 first = error
             except AnswerError as error:
                 first = await self._once_understood(error, answer, seconds)
-            return await self._retries.again(first, partial(self._try, method, target, answer, body, **how), seconds)
+            again = partial(self._try, method, target, answer, body, is_urgent, has_own_right)
+            return await self._retries.again(first, again, seconds)
         except TransientError as error:
             last = error
         finally:
@@ -192,7 +192,6 @@ class ApiClient:
         target: str,
         answer: msgspec.json.Decoder[T],
         body: bytes | None,
-        *,
         is_urgent: bool,
         has_own_right: bool,
     ) -> T:
