@@ -21,14 +21,8 @@ Attributes = dict[str, Any]
 Shape = Callable[[Random, Traits, Attributes], None]
 
 PEOPLE: Final = (
-    ("Ada", "Lovelace"),
-    ("José", "Núñez"),
-    ("Łucja", "Żółkiewska"),
-    ("Søren", "Åkesson"),
-    ("李", "小龍"),
-    ("محمد", "الفارسي"),
-    ("Zoë 🎈", 'O\'Neill-"Quote"'),
-    ("नीला", "शर्मा"),
+    *(("Ada", "Lovelace"), ("José", "Núñez"), ("Łucja", "Żółkiewska"), ("Søren", "Åkesson"), ("李", "小龍")),
+    *(("محمد", "الفارسي"), ("Zoë 🎈", 'O\'Neill-"Quote"'), ("नीला", "शर्मा")),
 )
 
 PLACES: Final = (
@@ -346,14 +340,8 @@ _SHAPES: Final[tuple[tuple[Shape, ...], ...]] = (
 )
 
 _ODD: Final[tuple[Shape, ...]] = (
-    _number_as_name,
-    _list_as_name,
-    _number_as_phone,
-    _object_as_email,
-    _list_as_address,
-    _text_as_address,
-    _invalid_birthdate,
-    _text_as_metadata,
+    *(_number_as_name, _list_as_name, _number_as_phone, _object_as_email, _list_as_address, _text_as_address),
+    *(_invalid_birthdate, _text_as_metadata),
 )
 
 _CLEAN: Final = tuple(tuple(shape for shape in shapes if shape not in _ODD) for shapes in _SHAPES)
