@@ -119,6 +119,6 @@ def _voucherify(
         credentials="VOUCHERIFY_APPLICATION_ID and VOUCHERIFY_SECRET_KEY (or they are not for this region)",
         retry_seconds=settings.retry_seconds,
         on_event=on_event,
-        download_host=voucherify.DOWNLOAD_HOSTS.get(about.host),
+        download_hosts=voucherify.download_hosts(about.host),
     )
     return voucherify.VoucherifySink(client)

@@ -7,7 +7,7 @@ https://docs.voucherify.io/api-reference/async-actions/async-action-object
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -29,13 +29,12 @@ SERVICE = "Voucherify"
 CALLS_PER_CYCLE = 100_000
 """The calls of Voucherify's Business plan in a billing cycle (Voucherify, "Limits")."""
 
-
 DOWNLOAD_HOSTS: Final[Mapping[str, str]] = {
     VOUCHERIFY_HOSTS["eu"]: "download.voucherify.io",
     VOUCHERIFY_HOSTS["us"]: "us1.download.voucherify.io",
     VOUCHERIFY_HOSTS["asia"]: "as1.download.voucherify.io",
 }
-"""Where a project's files are, by the host of its API (Voucherify, "Exports"); of a dedicated one it is not known."""
+"""Where a project's files are, by the host of its API (Voucherify, "Exports")."""
 
 
 class _Accepted(Struct):
@@ -86,6 +85,11 @@ _SCHEMA = msgspec.json.Decoder(_Schema)
 def headers(application_id: str, secret_key: str) -> Mapping[str, str]:
     """The headers that authenticate a project, and the content type."""
     return {"X-App-Id": application_id, "X-App-Token": secret_key, "Content-Type": "application/json"}
+
+
+def download_hosts(api_host: str) -> Sequence[str]:
+    """The vendor's hosts that may have a project's files. For a dedicated API host it is not documented which one."""
+    return [DOWNLOAD_HOSTS[api_host]] if api_host in DOWNLOAD_HOSTS else [*DOWNLOAD_HOSTS.values()]
 
 
 class VoucherifySink:

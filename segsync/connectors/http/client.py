@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from io import BytesIO
 from random import Random
@@ -72,8 +72,8 @@ class ApiClient:
     """The calls to one service. Made for one event loop, shared by all workers.
 
     `about` and `credentials` name it and its settings in messages; `headers` go to its host alone, since redirects
-    are not followed. The one exception is the vendor's own `download_host`, which gets the two `X-App-…` headers where
-    it wants them. `secrets` are what no message may hold, since an answer may quote it.
+    are not followed. The one exception are the vendor's own `download_hosts`, which get the two `X-App-…` headers where
+    they want them. `secrets` are what no message may hold, since an answer may quote it.
 
     A kind of call, known by its decoder, is understood once an answer to it was decoded: then base URL and credentials
     are right, and what comes in the place of an answer may pass. Raises `SettingsError` where the environment names a
@@ -90,7 +90,7 @@ class ApiClient:
         retry_seconds: float,
         on_event: OnEvent,
         random: Random | None = None,
-        download_host: str | None = None,
+        download_hosts: Iterable[str] = (),
     ) -> None:
         self.about = about
         self._service = about.name
@@ -102,7 +102,7 @@ class ApiClient:
         self._proxy = proxy_for(self._base_url)
         self.secrets = (*secrets_in(headers), *(self._proxy.secrets if self._proxy else ()))
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
-        self._download_origin = URL.build(scheme="https", host=download_host) if download_host else None
+        self._download_origins = {URL.build(scheme="https", host=host) for host in download_hosts}
         self._understood: set[object] = set()
         self._under_way = 0  # calls that have no result yet
         self._credentials = credentials
@@ -221,7 +221,7 @@ class ApiClient:
         left_at = await self.limiter.spare_turn() if is_own else math.inf
         headers = {**(self._headers if is_own else {}), "Accept": "*/*"}
         response, content = await self._exchange(call, headers)
-        if response.status in (401, 403) and origin == self._download_origin:
+        if response.status in (401, 403) and origin in self._download_origins:
             headers |= {name: value for name, value in self._headers.items() if name in FOR_DOWNLOADS}
             response, content = await self._exchange(call, headers)
         if 200 <= response.status < 300:

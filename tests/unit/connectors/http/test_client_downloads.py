@@ -94,6 +94,21 @@ async def test_the_download_host_of_the_region_gets_them_after_a_refusal_without
     assert "Content-Type" not in second
 
 
+@pytest.mark.parametrize("host", DOWNLOADS.values())
+async def test_of_a_dedicated_api_host_any_of_the_vendors_download_hosts_gets_them(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second = await _headers_of_download(
+        f"https://{host}/r.csv?sig=1",
+        answer({}, 401),
+        REPORT,
+        tmp_path=tmp_path,
+        monkeypatch=monkeypatch,
+        voucherify_base_url="https://company.voucherify.example",
+    )
+    assert _credentials(second) == OWN
+
+
 async def test_it_does_not_get_them_where_it_wants_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [only] = await _headers_of_download(
         "https://download.voucherify.io/r.csv", REPORT, tmp_path=tmp_path, monkeypatch=monkeypatch
@@ -121,7 +136,7 @@ async def test_a_redirect_of_it_takes_them_nowhere(tmp_path: Path, monkeypatch: 
         ("https://us1.download.voucherify.io/r.csv?sig=1", {}),
         ("https://download.voucherify.io:8443/r.csv?sig=1", {}),
         ("https://download.voucherify.io/r.csv?sig=1", {"voucherify_region": "us"}),
-        ("https://download.voucherify.io/r.csv?sig=1", {"voucherify_base_url": "https://company.voucherify.example"}),
+        ("https://files.example/r.csv?sig=1", {"voucherify_base_url": "https://company.voucherify.example"}),
     ],
 )
 async def test_no_other_host_ever_gets_them(
