@@ -75,19 +75,21 @@ class Uploads:
             if failure is None:
                 continue
             if self._accepted == suspect.accepted_before and not await self._is_there():
-                raise failure
+                raise search.first_failure or failure
             self._reject(suspect.batch, failure)
 
     async def _upload_part(
         self, batch: Batch, patience: float, search: _Search, accepted_before: int | None = None
     ) -> None:
-        """Upload a part of a batch; `accepted_before` counts the upserts until the part that it is a half of failed."""
+        """Upload a part of a batch; `accepted_before` is how many upserts were when the part that it halves failed."""
         failure = await self._send(batch, patience)
         if failure is None:
             return
         accepted = self._accepted
-        if isinstance(failure, TransientError) and search.is_in_doubt(accepted, _now()) and not await self._is_there():
-            raise failure
+        if isinstance(failure, TransientError):
+            search.first_failure = search.first_failure or failure
+            if search.is_in_doubt(accepted, _now()) and not await self._is_there():
+                raise search.first_failure
         if len(batch.items) > 1:
             is_retried = isinstance(failure, TransientError) or failure.status == CONFLICT
             for half in batch.halves():
@@ -161,9 +163,13 @@ class _Suspect:
 
 
 class _Search:
-    """The search for the customers of one batch that the sink fails on."""
+    """The search for the customers of one batch that the sink fails on.
+
+    `first_failure` had the most patience: it is raised where this is an outage.
+    """
 
     def __init__(self, now: float) -> None:
+        self.first_failure: TransientError | None = None
         self.suspects: list[_Suspect] = []
         self._began_at = self._since = now
         self._doubt_seconds: float | None = None

@@ -197,6 +197,14 @@ def test_an_outage_from_the_start_rejects_nobody_and_ends_within_some_times_the_
     assert job.counters.resume_offset == "0"
 
 
+@pytest.mark.parametrize("profiles", [3, 100])
+def test_an_outage_is_reported_by_the_failure_that_had_all_of_the_patience(profiles: int) -> None:
+    sink = PatientSink()
+    sink.trouble = lambda ids: TransientError(f"{len(ids)} of {profiles} failed", service="Test", status=500)
+    with pytest.raises(TransientError, match=f"^{profiles} of {profiles} failed$"):
+        Import(MemorySource(profiles), sink).run()
+
+
 def test_an_outage_in_the_middle_rejects_nobody_either() -> None:
     sink = PatientSink()
     away_between(sink, 10.0, 1e9)
