@@ -253,7 +253,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         db.execute("PRAGMA query_only=1")
         if _is_new(db):  # as a process leaves it that is killed in its first moments
             raise LedgerError(f"No import has run on the ledger {path} yet. To begin: python -m segsync")
-        if migration.format_of(db, path) < migration.FORMAT:
+        if migration.format_of(db, path) < migration.READABLE:
             db = migration.migrated_copy(db)
             stack.callback(db.close)
         db.execute("BEGIN")  # one moment for all questions

@@ -1,7 +1,7 @@
 """The tables, and the way from an older format to the newest one; a copy of the old file stays beside it.
 
 Format 1 belonged to a Segment space. Of single profiles it knew only the rejected ones and those of open bulk upserts.
-Format 2 did not know who was on a page.
+Format 2 did not know who was on a page, nor which identifiers an import had sent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from segsync.ledger.sqlite_file import make
 
 FORMAT = 3
 """Raised when the tables change, with a step in `migrate`."""
+
+READABLE = 2
+"""The oldest format that has all tables and columns that a reader asks for."""
 
 SOURCE_OF_FORMAT_1 = "Segment"
 """The name of the only source that there was; the owner of the ledger was its space."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from sqlite3 import Connection
 
 from segsync.events import (
     BatchSent,
@@ -14,10 +16,11 @@ from segsync.events import (
     SentProfile,
     TraitLeftOut,
 )
-from segsync.ledger import batches, rejections
+from segsync.ledger import batches, identifiers, rejections
 from segsync.ledger.batches import FIRST_ATTEMPT, SECOND_ATTEMPT, Member, PageKey, folded
 from segsync.ledger.database import Change, Ledger
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, Warned, save_profiles, save_warnings
+from segsync.models import Outcomes
 
 
 class Recorder:
@@ -47,6 +50,7 @@ class Recorder:
         self._rows: list[ProfileRow] = []
         self._was_read_before = was_read_before
         self._warnings: dict[str, list[Warned]] = {}
+        self._sent: defaultdict[int, dict[str, bytes]] = defaultdict(dict)  # from open pages, with what source id
 
     def record(self, event: Event) -> None:
         """Queue what this event changes. Raises `OutputError` where the ledger could not be written."""
@@ -63,25 +67,24 @@ class Recorder:
                 self._rows.append(ProfileRow(rejection.segment_id, ProfileOutcome.REJECTED, source))
                 self._write(partial(rejections.add_rejection, run=run, page=self._key(page), rejection=rejection))
             case BatchSent(action_id, profiles):
+                members = self._members(profiles)
                 self._write_warnings([each.segment_id for each in profiles])
                 self._write(
                     partial(
                         batches.add_batch,
                         run=run,
                         action_id=action_id,
-                        members=self._members(profiles),
+                        members=members,
                         attempt=self._attempt,
                         is_followed=self._is_followed,
                     )
                 )
+                for member in members:
+                    self._sent[member.page][member.segment_id] = member.digest
             case PageDone(number, _, next_cursor, outcomes):
                 key = self._key(number)
-                if key > 0:
-                    self._write(
-                        partial(batches.finish_page, run=run, number=key, next_cursor=next_cursor, outcomes=outcomes)
-                    )
-                elif key < 0:
-                    self._write(partial(batches.end_replay, run=run, batch=-key, outcomes=outcomes))
+                sent = self._sent.pop(key, {})
+                self._write(partial(_end_page, run=run, key=key, next_cursor=next_cursor, outcomes=outcomes, sent=sent))
 
     def _write(self, change: Change) -> None:
         if self._rows:
@@ -108,6 +111,17 @@ class Recorder:
             )
             for each in profiles
         ]
+
+
+def _end_page(
+    db: Connection, run: int, key: PageKey, next_cursor: str | None, outcomes: Outcomes, sent: Mapping[str, bytes]
+) -> None:
+    """A page is done: all at once, since identifiers of a page that is repeated would be in the way of earlier ones."""
+    if key > 0:
+        batches.finish_page(db, run, key, next_cursor, outcomes)
+    elif key < 0:
+        batches.end_replay(db, run, -key, outcomes)
+    identifiers.add_identifiers(db, sent)
 
 
 def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool, begins_anew: bool = False) -> Recorder:

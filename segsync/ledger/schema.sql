@@ -51,3 +51,7 @@ CREATE TABLE IF NOT EXISTS problems (
 CREATE TABLE IF NOT EXISTS warnings (
     segment_id TEXT NOT NULL, problem INTEGER NOT NULL, PRIMARY KEY (segment_id, problem)
 ) WITHOUT ROWID;
+
+-- The identifiers that customers were sent with in this import, those of pages that are done. A key is 44 bits of the
+-- keyed digest of the source id, then 20 bits that stand for the profile's segment id.
+CREATE TABLE IF NOT EXISTS identifiers (key BLOB PRIMARY KEY) WITHOUT ROWID

@@ -12,6 +12,7 @@ from segsync.errors import CursorError, LedgerError
 from segsync.events import ListedAnew, OnEvent
 from segsync.ledger import batches, listings, rejections, runs
 from segsync.ledger.database import Ledger
+from segsync.ledger.identifiers import forget_identifiers
 from segsync.ledger.profiles import forget_warnings
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
@@ -34,6 +35,7 @@ async def listed(
                 await ledger.ask(partial(runs.has_listed, run=run))
                 if plan.begins_anew:
                     ledger.write(forget_warnings)
+                    ledger.write(forget_identifiers)
                     ledger.write(partial(listings.forget_before, run=run))
             number += 1
             digests = b"".join(map(ledger.digest, _segment_ids(page)))

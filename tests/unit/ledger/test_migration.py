@@ -11,23 +11,24 @@ from pathlib import Path
 import pytest
 
 from segsync.errors import LedgerError
-from segsync.ledger import batches, rejections, runs
+from segsync.ledger import batches, migration, rejections, runs
 from segsync.ledger.database import reading
+from segsync.ledger.identifiers import SentIdentifiers, add_identifiers
 from segsync.ledger.migration import FORMAT
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Outcomes
 from segsync.pipeline.plan import plan_resume
 from tests.support.ledgers import HOST, open_ledger, replays_of
 
-FORMAT_1 = Path(__file__).parents[2] / "support" / "files" / "ledger-format-1.db"
-"""An interrupted import: two pages, one bulk upsert that is open and one whose profiles are to be replayed."""
+FILES = Path(__file__).parents[2] / "support" / "files"
+"""An interrupted import of each older format: two pages, an open bulk upsert, one whose profiles are to be replayed."""
 
 OUTCOMES = Outcomes(confirmed=4, sent=4, without_identifier=3, rejected=2, pending=3)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return Path(shutil.copy(FORMAT_1, tmp_path / "segsync.db"))
+@pytest.fixture(params=range(1, FORMAT))
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return Path(shutil.copy(FILES / f"ledger-format-{request.param}.db", tmp_path / "segsync.db"))
 
 
 def version(path: Path) -> int:
@@ -36,6 +37,7 @@ def version(path: Path) -> int:
 
 
 def test_it_is_migrated_and_a_private_copy_stays_beside_it(path: Path) -> None:
+    older = version(path)
     with closing(sqlite3.connect(path)) as db:
         before = list(db.iterdump())
     with open_ledger(path) as ledger:
@@ -45,7 +47,7 @@ def test_it_is_migrated_and_a_private_copy_stays_beside_it(path: Path) -> None:
     assert (run.source.name, run.source.identity) == ("Segment", "spa_mine")
     assert version(path) == FORMAT
     backup = path.with_name("segsync.db.bak")
-    assert version(backup) == 1
+    assert version(backup) == older
     with closing(sqlite3.connect(backup)) as db:
         assert list(db.iterdump()) == before
     assert backup.stat().st_mode & 0o777 == 0o600
@@ -73,14 +75,25 @@ def test_a_migrated_import_continues_where_it_stood(path: Path) -> None:
         assert members[0].digest == ledger.digest("user-11")
         ledger.read(partial(batches.end_batch, batch=upsert, rejections=[], again=[]))
         rows = ledger.read(lambda db: db.execute("SELECT segment_id, outcome FROM profiles").fetchall())
-        assert dict(rows) == {
-            "use_5": ProfileOutcome.REJECTED,
-            "use_6": ProfileOutcome.REJECTED,
-            **dict.fromkeys(("use_11", "use_12", "use_13", "use_14"), ProfileOutcome.CONFIRMED),
-        }
+        assert (
+            dict(rows).items()
+            >= {
+                "use_5": ProfileOutcome.REJECTED,
+                "use_6": ProfileOutcome.REJECTED,
+                **dict.fromkeys(("use_11", "use_12", "use_13", "use_14"), ProfileOutcome.CONFIRMED),
+            }.items()
+        )
         assert ledger.read(partial(rejections.rejected_profiles, run=1, after=None, most=10)) == ["use_5", "use_6"]
 
 
+async def test_a_migrated_ledger_knows_the_identifiers_that_are_sent_from_now_on(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        known = SentIdentifiers(ledger)
+        ledger.write(partial(add_identifiers, sent={"use_11": ledger.digest("user-11")}))
+        assert await known.others([("new", "user-11"), ("other", "user-12")]) == {"new": ["use_11"]}
+
+
+@pytest.mark.parametrize("path", [1], indirect=True)
 def test_the_very_first_ledgers_did_not_know_how_many_profiles_there_would_be(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("ALTER TABLE runs DROP COLUMN expected")
@@ -98,6 +111,15 @@ def test_a_reader_sees_it_migrated_and_changes_nothing(path: Path) -> None:
     assert run.outcomes == OUTCOMES
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == ["segsync.db"]
+
+
+@pytest.mark.parametrize("path", [2], indirect=True)
+def test_a_reader_copies_no_rows_of_profiles_where_the_format_has_all_it_asks_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "migrated_copy", None)
+    with reading(path) as db:
+        assert [run.outcomes for run in runs.runs(db)] == [OUTCOMES]
 
 
 def test_one_of_another_project_is_refused_and_left_as_it_is(path: Path) -> None:
