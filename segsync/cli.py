@@ -23,8 +23,8 @@ EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume.
 retrying won't help. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would
 fail. 130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
 
-A run leaves profiles-without-identifier.txt, rejected-profiles.csv and profiles-with-warnings.csv in the working
-directory, each only if there is something to say.
+A run leaves profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and
+profiles-with-warnings.csv in the working directory, each only if there is something to say.
 """
 
 SANDBOX_PROFILES: Final = 500

@@ -57,6 +57,18 @@ class ResultUnknown(Struct, frozen=True):
     request_id: str | None = None
 
 
+class DuplicateIdentifier(Struct, frozen=True):
+    """A profile of the page with this number has the identifier of the profile `other`, whose values are kept.
+
+    It is not sent. Where it was sent before `other` came, by the upsert `action_id`, the values of `other` followed.
+    """
+
+    segment_id: str
+    page: int
+    other: str
+    action_id: str | None = None
+
+
 class TraitLeftOut(Struct, frozen=True):
     """The profile is sent without this trait, or not with all of it as it is; `problem` says why, without its value.
 
@@ -184,6 +196,7 @@ Event = (
     | ProfileWithoutIdentifier
     | ProfileRejected
     | ResultUnknown
+    | DuplicateIdentifier
     | TraitLeftOut
     | MetadataUnchecked
     | ProfileRead

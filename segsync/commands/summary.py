@@ -8,7 +8,7 @@ from rich.text import Text, TextType
 from segsync.commands.output import LABELS, NOTES, outcome_table
 from segsync.formatting import duration, printable
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 
 def summary(report: ImportReport) -> Table:
@@ -17,7 +17,8 @@ def summary(report: ImportReport) -> Table:
     notes: dict[str, TextType] = {**NOTES, "pending": Text(offset)}  # brackets in a cursor are not markup
     if not report.is_dry_run:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
-        notes["without_identifier"], notes["rejected"], notes["warnings"] = WITHOUT_IDENTIFIER, REJECTED, WARNINGS
+        notes["without_identifier"], notes["duplicate"] = WITHOUT_IDENTIFIER, DUPLICATES
+        notes["rejected"], notes["warnings"] = REJECTED, WARNINGS
     labels = LABELS | {"profiles": "Profiles listed"} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
     optional = "sent" if report.is_confirmed else "confirmed"
     table = outcome_table(_title(report), report.outcomes, labels, notes, optional)

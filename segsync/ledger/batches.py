@@ -20,9 +20,9 @@ from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
 from segsync.ledger.rejections import add_rejection, add_unknown, forget_rejections
 from segsync.models import Outcomes, Rejection
 
-FIRST_ATTEMPT, SECOND_ATTEMPT, SEARCH_ATTEMPT = 1, 2, 3
-"""Which attempt a batch is: the first, the second where the first FAILED or its customers are retried, or one of those
-that search for the refused among the customers of another batch."""
+FIRST_ATTEMPT, SECOND_ATTEMPT, SEARCH_ATTEMPT, LAST_ATTEMPT = 1, 2, 3, 4
+"""Which attempt a batch is: the first, the second where the first FAILED or its customers are retried, one of those
+that search for the refused among the customers of another batch, or the last of one customer that FAILED alone."""
 
 
 class PageKey(int):
@@ -232,7 +232,7 @@ def upserts_by_purpose(db: Connection, since: int) -> tuple[int, int]:
     """How many bulk upserts were made of the runs from `since` on: to import, and to search for the refused."""
     total, searches = one(
         db,
-        "SELECT count(*), coalesce(sum(attempt = ? AND first_page < 0), 0) FROM batches WHERE run >= ?",
+        "SELECT count(*), coalesce(sum(attempt >= ? AND first_page < 0), 0) FROM batches WHERE run >= ?",
         SEARCH_ATTEMPT,
         since,
     )

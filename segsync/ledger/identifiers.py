@@ -7,15 +7,19 @@ for some 14 bytes a profile. Who that is, is searched for only where one may.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 from zlib import crc32
 
-from segsync.ledger.batches import members_in
+from msgspec import structs
+
+from segsync.events import DuplicateIdentifier
+from segsync.ledger.batches import PageKey, change_batch, members_in, spread_in
 from segsync.ledger.database import Ledger
-from segsync.ledger.profiles import ProfileOutcome
+from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
+from segsync.ledger.rejections import add_duplicate
 
 _HOLDER_BITS = (1 << 20) - 1
 """What of a key stands for the segment id. Two profiles with the same bits are taken for one: one pair in a million."""
@@ -106,3 +110,33 @@ def _holders(db: Connection, digests: set[bytes]) -> Mapping[bytes, set[str]]:
         ):
             holders[digest] |= {each.segment_id for each in members_in(members) if each.digest == digest}
     return holders
+
+
+def end_as_duplicate(db: Connection, run: int, page: PageKey, duplicate: DuplicateIdentifier) -> None:
+    """A profile has the identifier of another one. If it was sent before that one, it no longer counts as sent."""
+    segment_id, action_id = duplicate.segment_id, duplicate.action_id
+    if action_id is not None:
+        at = (run, segment_id, page)
+        if db.execute("SELECT 1 FROM rejections WHERE run = ? AND segment_id = ? AND page = ?", at).fetchone():
+            return  # it was refused, or its result is unknown: that stands
+        _uncount(db, run, page, action_id, segment_id)
+    save_profiles(db, [ProfileRow(segment_id, ProfileOutcome.DUPLICATE)])
+    add_duplicate(db, run, page, duplicate)
+
+
+def _uncount(db: Connection, run: int, page: PageKey, action_id: str, segment_id: str) -> None:
+    """Count a customer of a bulk upsert no longer, where the upsert has no result yet."""
+    of_action = db.execute(
+        "SELECT id, state, spread, members FROM batches WHERE run = ? AND action_id = ? "
+        "AND state IN ('open', 'unread', 'replay') ORDER BY id DESC",
+        (run, action_id),
+    )
+    for batch, state, encoded_spread, encoded in of_action.fetchall():
+        spread, members = spread_in(encoded_spread), members_in(encoded) if encoded else None
+        if page not in spread or (members is not None and segment_id not in {each.segment_id for each in members}):
+            continue  # a sink of one's own may call all its upserts the same
+        spread = +(Counter(spread) - Counter([int(page)]))
+        if members is not None:
+            members = [structs.replace(each, counts=each.counts and each.segment_id != segment_id) for each in members]
+        change_batch(db, batch, state, spread, members)
+        return

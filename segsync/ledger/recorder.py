@@ -9,6 +9,7 @@ from sqlite3 import Connection
 
 from segsync.events import (
     BatchSent,
+    DuplicateIdentifier,
     Event,
     PageDone,
     ProfileRejected,
@@ -66,6 +67,10 @@ class Recorder:
                 source = None if rejection.source_id is None else self._ledger.digest(rejection.source_id)
                 self._rows.append(ProfileRow(rejection.segment_id, ProfileOutcome.REJECTED, source))
                 self._write(partial(rejections.add_rejection, run=run, page=self._key(page), rejection=rejection))
+            case DuplicateIdentifier(segment_id, page):
+                self._sent[self._key(page)].pop(segment_id, None)
+                self._write_warnings([segment_id])
+                self._write(partial(identifiers.end_as_duplicate, run=run, page=self._key(page), duplicate=event))
             case BatchSent(action_id, profiles):
                 members = self._members(profiles)
                 self._write_warnings([each.segment_id for each in profiles])

@@ -13,7 +13,7 @@ from sqlite3 import Connection
 from typing import Final
 
 from segsync.errors import SegsyncError
-from segsync.events import ResultUnknown
+from segsync.events import DuplicateIdentifier, ResultUnknown
 from segsync.ledger.database import Ledger
 from segsync.models import Rejection, RejectionGroup, Stage
 
@@ -28,6 +28,12 @@ IS_UNKNOWN: Final = f"stage = '{UNKNOWN}'"
 def add_unknown(db: Connection, run: int, page: int, result: ResultUnknown) -> None:
     """Whether this profile was imported is not known. `page` is its `PageKey`."""
     _add(db, run, page, result.segment_id, (UNKNOWN, result.reason, result.request_id))
+
+
+def add_duplicate(db: Connection, run: int, page: int, duplicate: DuplicateIdentifier) -> None:
+    """A profile has the identifier of another one. `page` is its `PageKey`."""
+    reason = f"has the same identifier as {duplicate.other}"
+    _add(db, run, page, duplicate.segment_id, (DUPLICATE, reason, None))
 
 
 def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:

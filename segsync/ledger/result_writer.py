@@ -6,7 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from segsync.events import ActionEnded, BatchSent, Event, OnEvent, ProfileRejected, ResultUnknown
+from msgspec import structs
+
+from segsync.events import (
+    ActionEnded,
+    BatchSent,
+    DuplicateIdentifier,
+    Event,
+    OnEvent,
+    ProfileRejected,
+    ResultUnknown,
+)
 from segsync.ledger import batches
 from segsync.ledger.batches import Member, OpenBatch, Replay
 from segsync.ledger.database import Ledger
@@ -23,17 +33,27 @@ class ResultWriter:
         self._ledger = ledger
         self._on_event_of = on_event_of
         self._source_ids: OrderedDict[str, dict[str, str]] = OrderedDict()
+        self._replaced: set[tuple[str, str]] = set()  # upserts, and who of them has turned out to be a duplicate
 
     def remember(self, event: Event) -> None:
-        """Keep the source ids of the last batches: a rejection names them, and the ledger does not hold them."""
+        """Keep the source ids of the last batches: a rejection names them, and the ledger does not hold them.
+
+        Keep who does not count any more, too: the ledger may know that later than a result that is being read.
+        """
         if isinstance(event, BatchSent):
             self._source_ids[event.action_id] = {each.segment_id: each.source_id for each in event.profiles}
             if len(self._source_ids) > REMEMBERED_BATCHES:
                 self._source_ids.popitem(last=False)
+        elif isinstance(event, DuplicateIdentifier) and event.action_id is not None:
+            self._replaced.add((event.action_id, event.segment_id))
 
-    async def members(self, batch: int) -> list[Member]:
-        """Who is in a batch that is open or to be replayed."""
-        return await self._ledger.ask(partial(batches.members_of, batch=batch))
+    async def members(self, batch: OpenBatch) -> list[Member]:
+        """Who is in a batch that is open."""
+        members = await self._ledger.ask(partial(batches.members_of, batch=batch.id))
+        return [
+            structs.replace(each, counts=each.counts and (batch.action_id, each.segment_id) not in self._replaced)
+            for each in members
+        ]
 
     def rejections(
         self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None
@@ -81,7 +101,7 @@ class ResultWriter:
     async def give_up(self, replays: Sequence[Replay], reason: str) -> None:
         """End batches that are not replayed any more: the results of their customers stay unknown."""
         for replay in replays:
-            members = await self.members(replay.batch)
+            members = await self._ledger.ask(partial(batches.members_of, batch=replay.batch))
             unknown = [ResultUnknown(each.segment_id, each.page, reason) for each in members if each.counts]
             for result in unknown:
                 self._on_event_of(replay.run)(result)

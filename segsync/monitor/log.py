@@ -31,7 +31,7 @@ from segsync.monitor.activity import READING, Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
-from segsync.report.profile_lists import REJECTED, WARNINGS
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS
 
 LOGGER: Final = logging.getLogger("segsync")
 LOGGER.addHandler(logging.NullHandler())  # without it, Python prints the warnings of programs that configure no logging
@@ -132,7 +132,7 @@ class Log:
             request_id=call and call.request_id,
         )
 
-    def on_event(self, event: events.Event) -> None:
+    def on_event(self, event: events.Event) -> None:  # noqa: PLR0912 - a branch per event
         kind = type(event)
         if kind in PROFILES:
             return
@@ -162,6 +162,8 @@ class Log:
                 level = WARNING if next(self._count_of["unknown"]) <= REJECTIONS_SHOWN else DEBUG
                 words = f"Result unknown: {segment_id}: {reason}"
                 self._log("result_unknown", words, level, stage="confirm", **asdict(event))
+            case events.DuplicateIdentifier():
+                self._log_duplicate(event)
             case events.TraitLeftOut():
                 self._log_warning(event)
             case events.MetadataUnchecked(reason):
@@ -225,6 +227,15 @@ class Log:
             self._log("profile_rejected", words, WARNING if is_shown else DEBUG, **fields)
         if not is_shown:
             self._log_more_in(REJECTED)
+
+    def _log_duplicate(self, event: events.DuplicateIdentifier) -> None:
+        is_shown = next(self._count_of["duplicate"]) <= WARNINGS_SHOWN
+        if is_shown or LOGGER.isEnabledFor(DEBUG):
+            words = f"Duplicate identifier: {event.segment_id} has that of {event.other}, whose values are kept"
+            fields = {"segment_id": event.segment_id, "same_identifier_as": event.other}
+            self._log("duplicate_identifier", words, WARNING if is_shown else DEBUG, **fields)
+        if not is_shown:
+            self._log_more_in(DUPLICATES)
 
     def _log_warning(self, event: events.TraitLeftOut) -> None:
         """The first of each trait; at a terminal of a few with the same problem: there can be hundreds of keys."""
@@ -304,6 +315,7 @@ class Log:
         parts = [
             f"{counters.profiles_read} profiles read ({progress.profiles_per_second:.0f}/s), {sent}, "
             f"{counters.without_identifier} without identifier, {counters.rejected} rejected"
+            + (f", {counters.duplicate} with the identifier of another" if counters.duplicate else "")
             + (f", {counters.unknown} with an unknown result" if counters.unknown else ""),
             ", ".join(rates),
             f"{calls['retries']} retries, {calls['rate_limited']} x 429",

@@ -111,6 +111,8 @@ class Metrics:
                 self._stages.labels("confirm").inc(confirmed + rejected)
                 self._profiles.labels("confirmed").inc(confirmed)
                 self._end("confirm", action_id)
+            case events.DuplicateIdentifier():
+                self._profiles.labels("duplicate").inc()
             case events.ResultUnknown():
                 self._profiles.labels("unknown").inc()
             case events.ProfileRejected(rejection):

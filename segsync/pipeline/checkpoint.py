@@ -20,14 +20,17 @@ up no others, and memory has a bound."""
 class OpenPage:
     """A page some of whose profiles have no outcome yet."""
 
-    __slots__ = ("cursor", "next_cursor", "number", "pending", "postponed", "rejected", "sent", "without_identifier")
+    __slots__ = (
+        *("cursor", "duplicate", "next_cursor", "number", "pending", "postponed", "rejected", "sent"),
+        "without_identifier",
+    )
 
     def __init__(self, page: Page, number: int) -> None:
         self.number = number
         self.cursor = page.cursor
         self.next_cursor = page.next_cursor
         self.pending = len(page.profiles)
-        self.sent = self.without_identifier = self.rejected = self.postponed = 0
+        self.sent = self.without_identifier = self.duplicate = self.rejected = self.postponed = 0
 
 
 class Checkpoint:
@@ -65,6 +68,14 @@ class Checkpoint:
         page.without_identifier += 1
         self._count_outcome(page)
 
+    def duplicate(self, page: OpenPage, *, was_sent: bool = False) -> None:
+        """A profile of this page has the identifier of another one; it may have been sent before that one."""
+        page.duplicate += 1
+        if was_sent:
+            page.sent -= 1
+        else:
+            self._count_outcome(page)
+
     def rejected(self, page: OpenPage) -> None:
         """A profile of this page will not become a customer."""
         page.rejected += 1
@@ -96,6 +107,11 @@ class Checkpoint:
     def _close_done_pages(self) -> None:
         while self._pages and self._pages[0].pending == 0:
             page = self._pages.popleft()
-            outcomes = Outcomes(sent=page.sent, without_identifier=page.without_identifier, rejected=page.rejected)
+            outcomes = Outcomes(
+                sent=page.sent,
+                without_identifier=page.without_identifier,
+                duplicate=page.duplicate,
+                rejected=page.rejected,
+            )
             self._on_event(PageDone(page.number, page.cursor, page.next_cursor, outcomes))
         self._look_for_room()

@@ -18,8 +18,9 @@ from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.errors import first_of
 from segsync.events import Event, OnEvent
 from segsync.ledger import batches, recorder
-from segsync.ledger.batches import SEARCH_ATTEMPT, SECOND_ATTEMPT, Replay
+from segsync.ledger.batches import LAST_ATTEMPT, SEARCH_ATTEMPT, SECOND_ATTEMPT, Replay
 from segsync.ledger.database import Ledger
+from segsync.ledger.identifiers import SentIdentifiers
 from segsync.ledger.recorder import Recorder
 from segsync.ledger.rejections import IS_UNKNOWN
 from segsync.ledger.result_writer import ResultWriter
@@ -36,7 +37,7 @@ from segsync.settings import Settings
 _KEPT: Final = frozenset(
     {
         *(events.PageListed, events.PageDone, events.BatchSent, events.ActionEnded),
-        *(events.ProfileWithoutIdentifier, events.ProfileRejected, events.TraitLeftOut),
+        *(events.ProfileWithoutIdentifier, events.ProfileRejected, events.DuplicateIdentifier, events.TraitLeftOut),
     }
 )
 """The events that the lists and the ledger need; the others are many."""
@@ -74,6 +75,7 @@ class ImportJob:
         self._sink = sink
         self._schemas = schemas
         self._ledger = ledger
+        self._sent_identifiers = SentIdentifiers(ledger)
         self._on_event = on_event
         self._lists = lists
         self._stop = stop
@@ -134,7 +136,8 @@ class ImportJob:
                     reason = f"{self._sink.about.name} refused some of these customers and does not say which"
                     await self._writer.give_up(found, reason)
                     return
-                await self._replay_batches(step, SEARCH_ATTEMPT, refusals.half(step[-1].customers), kept)
+                attempt = SEARCH_ATTEMPT if step[-1].customers > 1 else LAST_ATTEMPT
+                await self._replay_batches(step, attempt, refusals.half(step[-1].customers), kept)
                 whole = step
             else:
                 return
@@ -147,7 +150,7 @@ class ImportJob:
                 self._ledger, run, replayed, attempt=attempt, is_followed=self._results is not None
             )
             from_pages = pages.of_batches(self._ledger, replayed)
-            kind: Kind = "search" if attempt == SEARCH_ATTEMPT else "replay"
+            kind: Kind = "search" if attempt >= SEARCH_ATTEMPT else "replay"
             await self._import(run, from_pages, record, kind, batch_size=batch_size, source=source)
 
     async def _import(
@@ -172,6 +175,7 @@ class ImportJob:
             concurrency=self._settings.concurrency,
             batch_size=max(batch_size or self._settings.batch_size, 1),
             on_event=self._on_profiles_of(run, record, kind),
+            others=self._sent_identifiers.others,
             # Profiles that are replayed were chosen because they failed: many failures in a row say nothing new.
             rejected_in_a_row=REJECTED_IN_A_ROW if kind == "listing" else None,
         )

@@ -18,7 +18,7 @@ from segsync.connectors.base import ActionStatus, Results, UpsertResult
 from segsync.errors import StopError
 from segsync.events import ResultUnknown
 from segsync.ledger import batches
-from segsync.ledger.batches import FIRST_ATTEMPT, Member, OpenBatch
+from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
 from segsync.ledger.result_writer import ResultWriter
 from segsync.models import Rejection
@@ -197,7 +197,7 @@ class ResultReader:
         return True
 
     async def _counting(self, batch: OpenBatch) -> list[Member]:
-        return [member for member in await self._writer.members(batch.id) if member.counts]
+        return [member for member in await self._writer.members(batch) if member.counts]
 
     def _end(self, batch: OpenBatch, request_id: str | None, rejections: Sequence[tuple[int, Rejection]] = ()) -> None:
         """End a batch that shows that not everything fails."""
@@ -206,13 +206,13 @@ class ResultReader:
         self._release_refused()
 
     async def _failed(self, batch: OpenBatch, result: UpsertResult) -> None:
-        """Nobody was written: all are sent once more, then in halves, until one that is alone is rejected."""
+        """Nobody was written: all are sent once more, then in halves. One that fails alone twice is rejected."""
         members, request_id = await self._counting(batch), result.request_id
         reason = f"the bulk upsert {batch.action_id} FAILED in {self._name}"
         if batch.attempt == FIRST_ATTEMPT:
             self._writer.end(batch, request_id, replayed=members)
             self._count_failure(batch, reason)
-        elif batch.sent > 1:
+        elif batch.attempt < LAST_ATTEMPT:
             self._writer.end(batch, request_id, replayed=members, is_search=True)
         else:
             rejections = self._writer.rejections(batch, members, reason, request_id or batch.action_id)
@@ -231,7 +231,7 @@ class ResultReader:
 
     async def _refused(self, batch: OpenBatch, result: UpsertResult, failed: int) -> None:
         """Reject those of the `failed` customers that the result names, and search for the others."""
-        members = await self._writer.members(batch.id)
+        members = await self._writer.members(batch)
         self.calls += 1
         named, problem = await named_refusals(self._sink, result, members, self._ledger.digest, sent=batch.sent)
         request_id = result.request_id or batch.action_id

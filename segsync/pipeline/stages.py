@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from itertools import count
 from typing import Final, Literal
 
 import msgspec
@@ -18,13 +19,14 @@ import msgspec
 from segsync import events
 from segsync.connectors.base import Sink, Source
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, TransientError, first_of
-from segsync.events import OnEvent
+from segsync.events import OnEvent, both
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Page, Profile, Rejection, WithoutIdentifier
 from segsync.pipeline.batching import Batch, BatchBuilder, Item
 from segsync.pipeline.checkpoint import Checkpoint, OpenPage
 from segsync.pipeline.circuit_breaker import Postponed, Rejections
 from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
+from segsync.pipeline.identifiers import Identifiers, Others
 from segsync.pipeline.uploads import UPLOADS_IN_FLIGHT, Uploads
 
 PROFILES_WAITING = 200
@@ -50,9 +52,9 @@ class Pipeline:
     """The stages of one import, from `source` to `sink`, with bounded queues between them.
 
     `to_customer` maps a profile; `concurrency` is how many profiles are read at a time (None: as many as the
-    latency asks for), `batch_size` how many customers go in one upsert. `rejected_in_a_row` profiles with no success
-    between them stop the import; None is for profiles that were chosen because they failed before. `run()` may be
-    called once.
+    latency asks for), `batch_size` how many customers go in one upsert. `others` asks who was sent with an identifier
+    before (None: nobody). `rejected_in_a_row` profiles with no success between them stop the import; None is for
+    profiles that were chosen because they failed before. `run()` may be called once.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Pipeline:
         concurrency: int | None,
         batch_size: int,
         on_event: OnEvent,
+        others: Others | None = None,
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
     ) -> None:
         self._source = source
@@ -73,17 +76,27 @@ class Pipeline:
         self._finds_concurrency = concurrency is None
         self._workers: set[asyncio.Task[None]] = set()
         self._on_event = on_event
-        self._checkpoint = Checkpoint(on_event)
+        self._identifiers = Identifiers(source, others, self._count_duplicate, most_waiting=batch_size)
+        self._checkpoint = Checkpoint(both(on_event, self._identifiers.forget))
         self._builder = BatchBuilder(batch_size, sink.max_body_bytes)
         # None in a queue marks its end.
-        self._listed: asyncio.Queue[tuple[OpenPage, Listed] | None] = asyncio.Queue(PROFILES_WAITING)
+        self._listed: asyncio.Queue[tuple[OpenPage, int, Listed] | None] = asyncio.Queue(PROFILES_WAITING)
         self._customers: asyncio.Queue[Item | Literal["flush"] | None] = asyncio.Queue(batch_size)
         self._taken = 0  # customers that have reached the batcher
+        self._has_all_customers = False
         self._stopping = False
         self._read_error: SegsyncError | None = None
         self._rejections = Rejections(self._checkpoint, on_event, rejected_in_a_row)
         self._postponed = Postponed(self._checkpoint)
-        self._uploads = Uploads(sink, self._checkpoint, self._rejections, self._postponed, on_event)
+        self._uploads = Uploads(
+            sink,
+            self._checkpoint,
+            self._identifiers,
+            self._rejections,
+            self._postponed,
+            released=self._released,
+            on_event=on_event,
+        )
 
     async def run(self, pages: AsyncGenerator[Page, None], stop: asyncio.Event) -> None:
         """Import the profiles of all `pages`.
@@ -154,6 +167,7 @@ class Pipeline:
         lister.cancel()
 
     async def _list(self, pages: AsyncGenerator[Page, None]) -> None:
+        places = count()
         async with aclosing(pages):
             try:
                 async for page in pages:
@@ -162,7 +176,7 @@ class Pipeline:
                     self._on_event(events.PageListed(page.cursor, len(page.profiles)))
                     opened = self._checkpoint.open(page)
                     for listed in page.profiles:
-                        await self._listed.put((opened, listed))
+                        await self._listed.put((opened, next(places), listed))
             except SegsyncError as error:
                 self._read_error = error  # the pages listed before it are still worth finishing
 
@@ -178,7 +192,7 @@ class Pipeline:
         if worker := asyncio.current_task():
             self._workers.discard(worker)
 
-    async def _process(self, page: OpenPage, listed: Listed) -> None:
+    async def _process(self, page: OpenPage, place: int, listed: Listed) -> None:
         """Read a profile unless the page brought the whole of it, and hand on the customer that it becomes."""
         if isinstance(listed, str):
             segment_id = listed
@@ -200,7 +214,7 @@ class Pipeline:
         if isinstance(encoded, bytes):
             self._rejections.release("map")
             self._on_event(events.ProfileRead(segment_id))
-            await self._customers.put(Item(page, segment_id, profile.source_id, encoded))
+            await self._customers.put(Item(page, segment_id, profile.source_id, encoded, place))
         else:
             self._rejections.hold(page, encoded)
             self._rejections.stop_if_open("map")
@@ -248,13 +262,22 @@ class Pipeline:
             while (item := await self._customers.get()) is not None:
                 if isinstance(item, Item):
                     self._taken += 1
-                    await self._put(self._builder.add(item))
+                    if self._identifiers.admit(item):
+                        await self._put(self._builder.add(item))
+                    elif self._identifiers.is_full:
+                        await self._put(self._builder.flush())
+                        await self._identifiers.room()
                 else:
                     await self._put(self._builder.flush())
             reminder.cancel()
+            self._has_all_customers = True
             await self._put(self._builder.flush())
             for _ in range(UPLOADS_IN_FLIGHT):
                 await self._uploads.batches.put(None)
+
+    def _count_duplicate(self, page: OpenPage, duplicate: events.DuplicateIdentifier) -> None:
+        self._on_event(duplicate)
+        self._checkpoint.duplicate(page, was_sent=duplicate.action_id is not None)
 
     async def _remind_of_idle_batches(self) -> None:
         """Flush a batch that stays idle. One task does: a timer per customer would cost more than to batch it."""
@@ -271,3 +294,9 @@ class Pipeline:
     async def _put(self, batches: list[Batch]) -> None:
         for batch in batches:
             await self._uploads.batches.put(batch)
+
+    def _released(self) -> list[Batch]:
+        """Batches of customers that waited for another one with their identifier, as far as they fill one."""
+        items = self._identifiers.released()
+        full = [batch for item in items for batch in self._builder.add(item)]
+        return full + self._builder.flush() if items and self._has_all_customers else full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from segsync.models import Rejection
 from segsync.pipeline.batching import Batch
 from segsync.pipeline.checkpoint import Checkpoint
 from segsync.pipeline.circuit_breaker import Postponed, Rejections
+from segsync.pipeline.identifiers import Identifiers
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16
@@ -45,13 +47,23 @@ class Uploads:
     """
 
     def __init__(
-        self, sink: Sink, checkpoint: Checkpoint, rejections: Rejections, postponed: Postponed, on_event: OnEvent
+        self,
+        sink: Sink,
+        checkpoint: Checkpoint,
+        identifiers: Identifiers,
+        rejections: Rejections,
+        postponed: Postponed,
+        *,
+        released: Callable[[], list[Batch]],
+        on_event: OnEvent,
     ) -> None:
         self.batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
         self._sink = sink
         self._checkpoint = checkpoint
+        self._identifiers = identifiers
         self._rejections = rejections
         self._postponed = postponed
+        self._released = released
         self._on_event = on_event
         self._accepted = 0  # upserts
         self._known: Batch | None = None  # a customer that was accepted
@@ -59,12 +71,23 @@ class Uploads:
     async def work(self) -> None:
         """Upload batches until there are no more. Raises the error that stops the import."""
         while (batch := await self.batches.get()) is not None:
-            accepted_before = self._accepted
-            await self._upload(batch)
-            if self._accepted > accepted_before:
-                self._rejections.release("upsert")
-            else:
-                self._rejections.stop_if_open("upsert")
+            waiting = [batch]
+            while waiting:
+                for each in waiting:
+                    await self._upload_first_ones(each)
+                waiting = self._released()  # they waited for customers of these
+
+    async def _upload_first_ones(self, batch: Batch) -> None:
+        """Upload a batch without those whose identifier another profile has."""
+        items = await self._identifiers.first_ones(batch.items)
+        if not items:
+            return
+        accepted_before = self._accepted
+        await self._upload(Batch(items))
+        if self._accepted > accepted_before:
+            self._rejections.release("upsert")
+        else:
+            self._rejections.stop_if_open("upsert")
 
     async def _upload(self, batch: Batch) -> None:
         """Upload a batch, and reject the customers whom the sink refuses, or fails on while it accepts others."""
@@ -114,6 +137,8 @@ class Uploads:
             return error
         except TransientError as error:
             if error.asks_for_later:
+                for item in batch.items:
+                    self._identifiers.not_sent(item)
                 self._postponed.add("upsert", [item.page for item in batch.items], error)
                 return None
             if _may_be_about_customers(error):
@@ -127,6 +152,7 @@ class Uploads:
         sent = [SentProfile(item.page.number, item.segment_id, item.source_id, item.encoded) for item in batch.items]
         self._on_event(BatchSent(action_id, tuple(sent)))
         for item in batch.items:
+            self._identifiers.sent(item, action_id)
             self._checkpoint.sent(item.page)
         return None
 
@@ -152,6 +178,7 @@ class Uploads:
         reason = redacted(failure.message, item.source_id)
         rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, failure.request_id)
         self._rejections.hold(item.page, rejection)
+        self._identifiers.not_sent(item)
 
 
 @dataclass(frozen=True, slots=True)

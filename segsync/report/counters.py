@@ -73,6 +73,7 @@ class Counters:
         self.left_out: Counter[str] = Counter()
         self.services: defaultdict[str, ServiceCalls] = defaultdict(ServiceCalls)
         self.buckets = Buckets()
+        self._replayed: set[str] = set()  # upserts that failed: their customers are pending, and no longer sent
         self.began_at: datetime | None = None
         self.seconds = 0.0
         self.resume(offset, before)
@@ -85,7 +86,7 @@ class Counters:
         self.confirmed, self.sent = done.confirmed, done.sent
         self.without_identifier, self.duplicate = done.without_identifier, done.duplicate
         self.rejected, self.unknown = done.rejected, done.unknown
-        self.read = done.done - done.without_identifier - done.duplicate
+        self.read = done.done - done.without_identifier
         self.waiting = 0
 
     def count(self, event: events.Event) -> None:  # noqa: PLR0912 - a branch per event
@@ -102,12 +103,20 @@ class Counters:
                 self.left_out[trait] += 1
             case events.ProfileWithoutIdentifier():
                 self.without_identifier += 1
+            case events.DuplicateIdentifier(_, _, _, action_id):
+                self.duplicate += 1
+                if action_id is None:
+                    self.waiting -= 1
+                elif action_id not in self._replayed:
+                    self._sent_no_longer(1)
             case events.BatchSent(_, profiles):
                 self.sent += len(profiles)
                 self.waiting -= len(profiles)
-            case events.ActionEnded(_, customers, confirmed, rejected):
-                self.sent -= customers - rejected
+            case events.ActionEnded(action_id, customers, confirmed, rejected, _, unknown):
                 self.confirmed += confirmed
+                self._sent_no_longer(customers - rejected)
+                if customers > confirmed + rejected + unknown:
+                    self._replayed.add(action_id)
             case events.PageListed(_, profiles):
                 self.listed += profiles
             case events.PageReplayed(profiles, is_retry, was_unknown):
@@ -128,6 +137,12 @@ class Counters:
                 self.unknown += 1
             case events.CallRetried(service):
                 self.services[service].retries += 1
+
+    def _sent_no_longer(self, customers: int) -> None:
+        """A duplicate may have been confirmed before it was found, or be in a result that is read at that moment."""
+        self.sent -= customers
+        self.confirmed += min(self.sent, 0)
+        self.sent = max(self.sent, 0)
 
     @property
     def profiles_read(self) -> int:

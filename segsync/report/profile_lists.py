@@ -1,4 +1,4 @@
-"""The lists of profiles that need a look: `profiles-without-identifier.txt`, `rejected-profiles.csv` and warnings."""
+"""The lists of profiles that need a look: without identifier, with that of another profile, rejected, with warnings."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from segsync.runtime import open_private, writing
 
 WITHOUT_IDENTIFIER = "profiles-without-identifier.txt"
 
+DUPLICATES = "duplicate-profiles.csv"
+
 REJECTED = "rejected-profiles.csv"
 
 WARNINGS = "profiles-with-warnings.csv"
@@ -29,7 +31,7 @@ MOST_CHARACTERS = 1000
 
 
 class ProfileLists:
-    """The three lists, written into `directory` while the import runs.
+    """The four lists, written into `directory` while the import runs.
 
     An import that `begins_anew` empties them once its first page is there, any other adds to them. One that
     `may_repeat` rejections adds a row for a profile that has one already. The files hold ids but no traits, only their
@@ -45,9 +47,10 @@ class ProfileLists:
                 return stack.enter_context(closing(_List(directory / name, header, key, may_repeat=may_repeat)))
 
             self._without_identifier = opened(WITHOUT_IDENTIFIER)
+            self._duplicates = opened(DUPLICATES, "segment_id", "same_identifier_as")
             self._rejected = opened(REJECTED, *Rejection.__struct_fields__, may_repeat=may_repeat)
             self._warnings = opened(WARNINGS, *events.TraitLeftOut.__struct_fields__, key=2)
-            self._all = (self._without_identifier, self._rejected, self._warnings)
+            self._all = (self._without_identifier, self._duplicates, self._rejected, self._warnings)
             self._close = stack.pop_all().close
 
     def write(self, event: events.Event) -> None:
@@ -59,6 +62,8 @@ class ProfileLists:
                     each.clear()
             case events.ProfileWithoutIdentifier(segment_id):
                 self._without_identifier.add(segment_id)
+            case events.DuplicateIdentifier(segment_id, _, other):
+                self._duplicates.add(segment_id, other)
             case events.ProfileRejected(rejection):
                 self._rejected.add(*(value or "" for value in structs.astuple(rejection)))
             case events.TraitLeftOut(segment_id, trait, problem):

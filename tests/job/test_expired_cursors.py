@@ -37,6 +37,7 @@ class Expiring:
 async def interrupted(world: World) -> int:
     """Run an import until some pages are done; how many profiles are on them."""
     stop = asyncio.Event()
+    world.source.seconds = lambda _index: 0.002
     world.at_event = lambda event: stop.set() if isinstance(event, PageDone) and event.number >= 5 else None
     report = await world.run(stop=stop)
     world.at_event = lambda _event: None

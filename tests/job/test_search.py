@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from segsync.connectors.base import UpsertResult
 from segsync.events import ActionEnded, BatchSent
 from segsync.models import Outcomes
 from segsync.pipeline import results
 from tests.job.world import World, poison, users
-from tests.support.ledgers import failed
+from tests.support.ledgers import done, failed
 
 BAD = 137
 
@@ -109,4 +110,20 @@ async def test_an_action_that_is_forgotten_for_good_is_neither_rejected_nor_conf
     assert (group.profiles, group.stage) == (20, "confirm")
     assert not report.rejections
     report = await world.run(retry_rejected=True)
+    assert report.outcomes == Outcomes(confirmed=300)
+
+
+async def test_a_failure_of_one_alone_that_passes_rejects_nobody(world: World) -> None:
+    has_failed_alone = False
+
+    def verdict(ids: list[str]) -> UpsertResult:
+        nonlocal has_failed_alone
+        if f"user-{BAD}" not in ids or has_failed_alone:
+            return done(len(ids))
+        has_failed_alone = len(ids) == 1
+        return failed()
+
+    world.voucherify.verdict = verdict
+    report = await world.run()
+    assert has_failed_alone
     assert report.outcomes == Outcomes(confirmed=300)

@@ -84,15 +84,18 @@ class World:
             assert (state, report.outcomes) in [(run.state, run.outcomes) for run in recorded]
         return report
 
-    async def run_killed(self, event: int, seed: str, **options: Any) -> bool:
-        """Kill the run at this event, and return whether it got there. The ledger is then as it was at that moment."""
+    async def run_killed(self, event: int, seed: str, *, kind: type = object, **options: Any) -> bool:
+        """Kill the run at this event of its kind, and return whether it got there.
+
+        The ledger is then as it was at that moment.
+        """
         killed = self.directory.parent / f"killed-{seed}"
         left = event
 
-        def count(_event: Event) -> None:
+        def count(event: Event) -> None:
             nonlocal left
-            left -= 1
-            if left == 0:
+            left -= isinstance(event, kind)
+            if left == 0 and not killed.exists():
                 killed.mkdir()
                 for name in ("segsync.db", "segsync.db-wal"):
                     if (self.directory / name).exists():

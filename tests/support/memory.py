@@ -12,6 +12,7 @@ from segsync.errors import MappingError, RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Connector, Customer, Page, Profile, Usage, WithoutIdentifier
+from segsync.pipeline.identifiers import Others
 from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
@@ -117,12 +118,14 @@ class Import:
         *,
         concurrency: int | None = 16,
         batch_size: int = 100,
+        others: Others | None = None,
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
     ) -> None:
         self.source, self.sink = source, sink
         self.counters = Counters("0")
         self.events: list[Event] = []
         self._concurrency, self._batch_size = concurrency, batch_size
+        self._others = others
         self._rejected_in_a_row = rejected_in_a_row
         self.stop: asyncio.Event | None = None
         self.unfinished: SegsyncError | None = None
@@ -141,6 +144,7 @@ class Import:
             on_event=self._on_event,
             concurrency=self._concurrency,
             batch_size=self._batch_size,
+            others=self._others,
             rejected_in_a_row=self._rejected_in_a_row,
         )
         other = asyncio.create_task(meanwhile) if meanwhile else None

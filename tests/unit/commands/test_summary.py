@@ -16,7 +16,7 @@ from segsync.formatting import duration
 from segsync.models import Outcomes
 from segsync.report.counters import ServiceCalls
 from segsync.report.import_report import EndState, ImportReport
-from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
 
 def report(
@@ -157,11 +157,11 @@ def test_the_summary_of_nothing_names_no_file_and_no_pace() -> None:
 
 @pytest.mark.parametrize("width", [40, 50, 60, 80, 120])
 def test_in_a_window_of_any_width_files_and_the_offset_are_named_in_full(width: int) -> None:
-    outcomes = Outcomes(confirmed=1_234_567, without_identifier=89_012, rejected=345, pending=67)
+    outcomes = Outcomes(confirmed=1_234_567, without_identifier=89_012, duplicate=7, rejected=345, pending=67)
     cursor = "eyJzdGFydF9pZCI6MTIzNDU2Nzg5MH0="
     text = printed(report(outcomes, state="stopped", resume_offset=cursor), width)
     notes = "".join(re.split(r" {3,}", line.rstrip())[-1].strip() for line in text.splitlines())
-    assert [name for name in (WITHOUT_IDENTIFIER, REJECTED, WARNINGS, cursor) if name not in notes] == []
+    assert [name for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS, cursor) if name not in notes] == []
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from random import Random
 
 import pytest
 
-from segsync.events import BatchSent, SentProfile
-from segsync.ledger import batches, identifiers
+from segsync.events import BatchSent, DuplicateIdentifier, PageDone, SentProfile, TraitLeftOut
+from segsync.ledger import batches, identifiers, rejections
 from segsync.ledger.database import Ledger
 from segsync.ledger.identifiers import SEARCHES_WITHOUT_INDEX, SentIdentifiers, forget_identifiers
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
+from segsync.models import Outcomes
 from tests.support.ledgers import open_ledger
-from tests.unit.ledger.steps import Story
+from tests.unit.ledger.steps import Story, open_upserts
 
 UNKNOWN = ProfileOutcome.UNKNOWN
 
@@ -138,6 +139,89 @@ def test_a_key_has_8_bytes_and_begins_with_the_digest(digest: bytes) -> None:
     assert {each[:5] for each in keys} == {digest[:5]}
     assert {each[5] >> 4 for each in keys} == {digest[5] >> 4}
     assert len(set(keys)) > 995
+
+
+# --- one that was sent before the profile that is listed first ------------------------------------------------
+
+
+def replaced(story: Story, segment_id: str, page: int, action_id: str) -> None:
+    story.record(DuplicateIdentifier(segment_id, page, "first", action_id))
+
+
+@pytest.mark.parametrize("result", ["open", "confirmed", "not followed", "failed"])
+def test_it_counts_as_a_duplicate_and_no_longer_as_sent(story: Story, result: str) -> None:
+    story.follow(is_followed=result != "not followed")
+    story.sent("aa_1", (1, "x"), (2, "y"), (2, "z"))
+    if result == "confirmed":
+        story.done("aa_1")
+    if result == "failed":
+        story.failed("aa_1")
+    replaced(story, "y", 2, "aa_1")
+    story.record(PageDone(1, "0", "1", Outcomes(sent=1)))
+    story.record(PageDone(2, "1", None, Outcomes(sent=1, duplicate=1)))
+    expected = {"confirmed": Outcomes(confirmed=2, duplicate=1), "failed": Outcomes(pending=2, duplicate=1)}
+    assert story.outcomes == expected.get(result, Outcomes(sent=2, duplicate=1))
+    if result == "open":
+        story.done("aa_1")
+        assert story.outcomes == Outcomes(confirmed=2, duplicate=1)
+    if result == "failed":
+        [replay] = story.ledger.read(partial(batches.replays, since=0))
+        members = story.ledger.read(partial(batches.members_of, batch=replay.batch))
+        assert [each.segment_id for each in members if each.counts] == ["x", "z"]
+    rows = dict(story.ledger.read(lambda db: db.execute("SELECT segment_id, outcome FROM profiles").fetchall()))
+    assert rows["y"] == ProfileOutcome.DUPLICATE
+
+
+async def test_it_is_known_to_nobody(story: Story) -> None:
+    story.sent("aa_1", (1, "a"))
+    replaced(story, "a", 1, "aa_1")
+    story.record(PageDone(1, "0", None, Outcomes(duplicate=1)))
+    assert await others(story.ledger, "new") == {}
+
+
+def test_one_that_was_refused_meanwhile_stays_rejected(story: Story) -> None:
+    story.sent("aa_1", (1, "x"), (1, "y"))
+    story.done("aa_1", "y")
+    replaced(story, "y", 1, "aa_1")
+    story.record(PageDone(1, "0", None, Outcomes(sent=1, duplicate=1)))
+    assert story.outcomes == Outcomes(confirmed=1, rejected=1)
+    rows = dict(story.ledger.read(lambda db: db.execute("SELECT segment_id, outcome FROM profiles").fetchall()))
+    assert rows["y"] == ProfileOutcome.REJECTED
+
+
+def test_upserts_of_one_name_are_told_apart(story: Story) -> None:
+    """A sink of one's own may call all its upserts the same."""
+    story.sent("same", (1, "x"), (2, "y"))
+    story.sent("same", (2, "z"))
+    replaced(story, "y", 2, "same")
+    assert [upsert.customers for upsert in open_upserts(story.ledger)] == [1, 1]
+
+
+def test_the_warnings_of_a_duplicate_are_written_with_it(story: Story) -> None:
+    story.record(TraitLeftOut("y", "phone", "is a list"))
+    story.record(DuplicateIdentifier("y", 1, "first"))
+    assert story.ledger.read(lambda db: db.execute("SELECT segment_id FROM warnings").fetchall()) == [("y",)]
+
+
+def test_a_crash_repeats_a_duplicate(story: Story) -> None:
+    story.page_done(1, sent=0)
+    story.record(DuplicateIdentifier("y", 2, "first"))
+    assert story.ledger.read(lambda db: db.execute("SELECT * FROM profiles").fetchall())
+    story.crash()
+    assert story.ledger.read(lambda db: db.execute("SELECT * FROM profiles").fetchall()) == []
+    assert story.outcomes == Outcomes()
+
+
+def test_a_retry_makes_a_rejected_profile_a_duplicate_and_takes_no_duplicates(story: Story) -> None:
+    story.rejected(1, "y")
+    story.record(DuplicateIdentifier("z", 1, "first"))
+    story.record(PageDone(1, "0", None, Outcomes(rejected=1, duplicate=1)))
+    rejected = partial(rejections.rejected_profiles, run=story.run, after=None, most=10)
+    assert story.ledger.read(rejected) == ["y"]
+    story.retry()
+    story.record(DuplicateIdentifier("y", 1, "first"))
+    assert story.outcomes == Outcomes(duplicate=2)
+    assert story.ledger.read(rejected) == []
 
 
 # --- the size -------------------------------------------------------------------------------------------------

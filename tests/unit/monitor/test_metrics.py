@@ -20,6 +20,7 @@ from segsync.events import (
     CallRetried,
     CallsLeft,
     ConcurrencyChanged,
+    DuplicateIdentifier,
     Event,
     PaceChanged,
     PageDone,
@@ -35,7 +36,7 @@ from segsync.report.counters import Counters
 from tests.unit.monitor.connectors import CONNECTORS
 
 EVENTS: tuple[Event, ...] = (
-    PageListed("0", 4),
+    PageListed("0", 5),
     CallAnswered("Segment", 200, 0.03),
     CallAnswered("Segment", 503, 0.3),
     CallAnswered("Segment", None, 30.0),
@@ -48,8 +49,10 @@ EVENTS: tuple[Event, ...] = (
     ProfileRead("use_2"),
     ProfileWithoutIdentifier("use_3"),
     ProfileRejected(Rejection("use_4", None, "read", "answered 400"), 1),
+    ProfileRead("use_5"),
+    DuplicateIdentifier("use_5", 1, "use_1"),
     BatchSent("aa_1", tuple(SentProfile(1, f"use_{each}", f"u{each}") for each in (1, 2))),
-    PageDone(1, "0", None, Outcomes(sent=2, without_identifier=1, rejected=1)),
+    PageDone(1, "0", None, Outcomes(sent=2, without_identifier=1, duplicate=1, rejected=1)),
     ProfileRejected(Rejection("use_2", "u2", "confirm", "invalid_customer"), 1),
     ActionEnded("aa_1", 2, 1, 1),
 )
@@ -91,8 +94,8 @@ def test_a_scrape_has_calls_profiles_stages_and_limits() -> None:
         "segsync_calls_total Voucherify 202": 1,
         "segsync_retries_total Segment": 1,
         "segsync_call_seconds_count Segment": 3,
-        "segsync_stage_profiles_total list": 4,
-        "segsync_stage_profiles_total read": 3,
+        "segsync_stage_profiles_total list": 5,
+        "segsync_stage_profiles_total read": 4,
         "segsync_stage_profiles_total upsert": 2,
         "segsync_stage_profiles_total confirm": 2,
         "segsync_stage_seconds_count page": 1,
@@ -100,6 +103,7 @@ def test_a_scrape_has_calls_profiles_stages_and_limits() -> None:
         "segsync_profiles_total sent": 2,
         "segsync_profiles_total confirmed": 1,
         "segsync_profiles_total without_identifier": 1,
+        "segsync_profiles_total duplicate": 1,
         "segsync_profiles_total rejected": 2,
         "segsync_rejections_total read": 1,
         "segsync_rejections_total confirm": 1,
@@ -123,7 +127,7 @@ def test_the_outcomes_are_those_of_the_summary_and_add_up() -> None:
         "without_identifier": 1,
         "rejected": 2,
         "pending": 0,
-        "duplicate": 0,
+        "duplicate": 1,
         "unknown": 0,
     }
 

@@ -1,9 +1,8 @@
-"""Batches: every customer in exactly one, none twice in the same, none too large, as few as can be."""
+"""Batches: every customer in exactly one, none too large, as few as can be."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from itertools import pairwise
 
 import pytest
@@ -41,32 +40,18 @@ def batched(items: list[Item], size: int, max_bytes: int = 10_485_760) -> list[B
 
 
 @given(ARRIVALS, SIZES, MAX_BYTES)
-def test_every_customer_comes_out_exactly_once(arrivals: list[tuple[str, int]], size: int, max_bytes: int) -> None:
-    items = items_of(arrivals)
-    out = [each.segment_id for batch in batched(items, size, max_bytes) for each in batch.items]
-    assert sorted(out) == sorted(each.segment_id for each in items)
-
-
-@given(ARRIVALS, SIZES, MAX_BYTES)
-def test_no_batch_is_empty_or_too_large_or_has_a_source_id_twice(
-    arrivals: list[tuple[str, int]], size: int, max_bytes: int
-) -> None:
+def test_no_batch_is_empty_or_too_large(arrivals: list[tuple[str, int]], size: int, max_bytes: int) -> None:
     for batch in batched(items_of(arrivals), size, max_bytes):
-        source_ids = [each.source_id for each in batch.items]
-        assert 1 <= len(source_ids) <= size
-        assert len(set(source_ids)) == len(source_ids)
+        assert 1 <= len(batch.items) <= size
         assert len(batch.body()) <= max_bytes
 
 
 @given(ARRIVALS, SIZES, MAX_BYTES)
-def test_customers_of_one_source_id_are_sent_in_the_order_in_which_they_came(
+def test_every_customer_comes_out_once_in_the_order_in_which_they_came(
     arrivals: list[tuple[str, int]], size: int, max_bytes: int
 ) -> None:
-    sent: defaultdict[str, list[str]] = defaultdict(list)
-    for batch in batched(items_of(arrivals), size, max_bytes):
-        for each in batch.items:
-            sent[each.source_id].append(each.segment_id)
-    assert all(numbers == sorted(numbers, key=lambda name: int(name[4:])) for numbers in sent.values())
+    items = items_of(arrivals)
+    assert [each for batch in batched(items, size, max_bytes) for each in batch.items] == items
 
 
 @given(CUSTOMER_BYTES, SIZES, MAX_BYTES)
@@ -94,31 +79,10 @@ def test_a_full_batch_does_not_wait_for_the_next_customer() -> None:
     assert was_empty == [False, True, False]
 
 
-def test_a_customer_that_came_before_goes_first_into_the_next_batch() -> None:
-    batches = batched([item(1, "a"), item(2, "a"), item(3, "b"), item(4, "c"), item(5, "d")], 3)
-    assert [[each.segment_id for each in batch.items] for batch in batches] == [
-        ["use_1", "use_3", "use_4"],
-        ["use_2", "use_5"],
-    ]
-
-
 @pytest.mark.parametrize(("max_bytes", "sizes"), [(22, [2]), (21, [1, 1])])
 def test_a_body_may_have_exactly_the_bytes_allowed_and_not_one_more(max_bytes: int, sizes: list[int]) -> None:
     batches = batched([item(1, "a", 10), item(2, "b", 9)], 100, max_bytes)
     assert [len(batch.items) for batch in batches] == sizes
-
-
-@given(st.lists(st.sampled_from("ab"), max_size=60), SIZES)
-def test_no_more_than_two_batches_wait_whatever_comes(source_ids: list[str], size: int) -> None:
-    builder, waiting = BatchBuilder(size, 10_485_760), 0
-    for number, source_id in enumerate(source_ids):
-        waiting += 1 - sum(len(batch.items) for batch in builder.add(item(number, source_id)))
-        assert waiting < 2 * size
-
-
-def test_a_thousand_customers_of_one_source_id_before_a_large_one_are_all_sent() -> None:
-    items = [*(item(number, "same") for number in range(1000)), item(1000, "large", 996)]
-    assert sum(len(batch.items) for batch in batched(items, 1000, 1000)) == 1001
 
 
 def test_a_body_is_the_json_array_of_its_customers() -> None:

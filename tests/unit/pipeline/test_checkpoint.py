@@ -14,7 +14,7 @@ from segsync.models import Outcomes, Page
 from segsync.pipeline.checkpoint import MAX_OPEN_PAGES, Checkpoint, OpenPage
 from tests.conftest import run_virtual
 
-OUTCOMES = ("sent", "without_identifier", "rejected")
+OUTCOMES = ("sent", "without_identifier", "duplicate", "rejected")
 SPACES = st.lists(st.lists(st.sampled_from(OUTCOMES), max_size=5), min_size=1, max_size=6)
 """Pages, each a list of the outcomes of its profiles."""
 
@@ -67,6 +67,17 @@ def test_the_outcomes_of_the_done_pages_add_up_to_the_profiles_listed(space: lis
     total = sum((event.outcomes for event in done_pages(events)), Outcomes())
     assert total == Outcomes(**{outcome: sum(outcomes.count(outcome) for outcomes in space) for outcome in OUTCOMES})
     assert total.profiles == sum(len(outcomes) for outcomes in space)
+
+
+def test_a_customer_that_was_sent_can_turn_out_to_be_a_duplicate_while_its_page_is_open() -> None:
+    events: list[Event] = []
+    checkpoint = Checkpoint(events.append)
+    first, later = checkpoint.open(page(0, 1)), checkpoint.open(page(1, 2))
+    checkpoint.sent(later)
+    checkpoint.sent(later)
+    checkpoint.duplicate(later, was_sent=True)
+    checkpoint.sent(first)
+    assert [event.outcomes for event in done_pages(events)] == [Outcomes(sent=1), Outcomes(sent=1, duplicate=1)]
 
 
 def test_an_empty_page_settles_at_once_but_not_before_the_pages_before_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from segsync.events import (
     BatchSent,
     CallAnswered,
     CallRetried,
+    DuplicateIdentifier,
     Event,
     PageDone,
     PageListed,
@@ -139,6 +141,34 @@ def test_rejected_profiles_that_are_retried_are_pending_until_they_have_another_
     assert counters.outcomes == Outcomes(confirmed=950, rejected=49, without_identifier=1)
 
 
+DUPLICATE = DuplicateIdentifier("use_2", 1, "use_1", "aa_1")
+
+FOUND_AT: dict[str, list[Event]] = {
+    "sent": [DUPLICATE, ActionEnded("aa_1", 99, 99)],  # the ledger counts it no longer
+    "while its result is read": [DUPLICATE, ActionEnded("aa_1", 100, 100)],
+    "confirmed": [ActionEnded("aa_1", 100, 100), DUPLICATE],
+    "pending": [
+        *(ActionEnded("aa_1", 100, 0), DUPLICATE),
+        *(PageReplayed(99, is_retry=False), sent(99, "aa_3"), ActionEnded("aa_3", 99, 99)),
+    ],
+}
+
+
+@pytest.mark.parametrize("when", FOUND_AT)
+def test_a_duplicate_that_was_sent_before_counts_as_that_in_the_end_whenever_it_is_found(when: str) -> None:
+    counters = counted(PageListed("0", 101), sent(100), sent(1, "aa_2"), *FOUND_AT[when])
+    assert counters.outcomes.duplicate == 1
+    counters.count(ActionEnded("aa_2", 1, 1))
+    assert counters.outcomes == Outcomes(confirmed=100, duplicate=1)
+
+
+def test_a_duplicate_is_read_but_does_not_wait_to_be_sent() -> None:
+    counters = counted(PageListed("0", 2), ProfileRead("use_1"), ProfileRead("use_2"))
+    counters.count(DuplicateIdentifier("use_2", 1, "use_1"))
+    assert (counters.outcomes, counters.waiting) == (Outcomes(duplicate=1, pending=1), 1)
+    assert counters.profiles_read == Counters("0", Outcomes(duplicate=1, sent=1)).profiles_read == 2
+
+
 def test_no_number_is_negative_where_the_end_of_an_upsert_is_unknown() -> None:
     """A full disk stops an import between the refusals of an upsert and its end."""
     counters = counted(PageListed("0", 100), sent(100), *[rejected("confirm")] * 3)
@@ -208,6 +238,12 @@ class Model:
         self.without_identifier += profiles
         return [ProfileWithoutIdentifier("use_1")] * profiles
 
+    def finds_duplicates(self, data: st.DataObject) -> list[Event]:
+        profiles = self.some(self.waiting, data)
+        self.waiting -= profiles
+        self.duplicate += profiles
+        return [DuplicateIdentifier("use_2", 1, "use_1")] * profiles
+
     def ends(self, data: st.DataObject) -> list[Event]:
         if not self.upserts:
             return []
@@ -267,6 +303,7 @@ STEPS = (
     Model.sends,
     Model.rejects,
     Model.finds_no_identifier,
+    Model.finds_duplicates,
     Model.ends,
     Model.fails,
     Model.replays_what_failed,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from segsync.errors import OutputError
 from segsync.events import (
     ActionEnded,
+    DuplicateIdentifier,
     Event,
     PageDone,
     PageListed,
@@ -25,9 +26,9 @@ from segsync.events import (
     TraitLeftOut,
 )
 from segsync.models import Outcomes, Rejection
-from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ProfileLists
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, ProfileLists
 
-FILES = (WITHOUT_IDENTIFIER, REJECTED, WARNINGS)
+FILES = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
 DONE = PageDone(1, "0", "100", Outcomes())
 ENDED = ActionEnded("aa_1", 100, 99, 1)
 
@@ -36,6 +37,7 @@ def about(number: int, reason: str = "answered 404") -> list[Event]:
     """One event for each file."""
     return [
         ProfileWithoutIdentifier(f"use_{number}"),
+        DuplicateIdentifier(f"use_{number}", 1, "use_0"),
         ProfileRejected(Rejection(f"use_{number}", f"u{number}", "read", reason, "req_1"), 1),
         TraitLeftOut(f"use_{number}", "birthdate", "is not an ISO 8601 date"),
     ]
@@ -63,6 +65,7 @@ def lines(directory: Path) -> dict[str, list[str]]:
 
 EXPECTED = {
     WITHOUT_IDENTIFIER: ["use_1"],
+    DUPLICATES: ["segment_id,same_identifier_as", "use_1,use_0"],
     REJECTED: ["segment_id,source_id,stage,reason,request_id", "use_1,u1,read,answered 404,req_1"],
     WARNINGS: ["segment_id,trait,problem", "use_1,birthdate,is not an ISO 8601 date"],
 }
@@ -178,7 +181,7 @@ def test_whatever_a_service_answers_stays_on_its_line_and_in_its_column(segment_
         events = [ProfileWithoutIdentifier(segment_id), *about(1, reason)[1:]]
         begin(directory, *events)
         go_on(directory, *events)
-        assert [len(lines(directory)[file]) for file in FILES] == [1, 2, 2]
+        assert [len(lines(directory)[file]) for file in FILES] == [1, 2, 2, 2]
         with (directory / REJECTED).open(encoding="utf-8", newline="") as file:
             assert [len(row) for row in csv.reader(file)] == [5, 5]
 
@@ -225,7 +228,7 @@ def test_the_other_files_are_left_as_they_are(tmp_path: Path) -> None:
     with ProfileLists(tmp_path, begins_anew=False) as files:
         files.keep_rejected(["use_1"])
         files.drop_rejected(["use_1"])
-    assert lines(tmp_path) == {name: before[name] for name in (WITHOUT_IDENTIFIER, WARNINGS)}
+    assert lines(tmp_path) == {name: before[name] for name in (WITHOUT_IDENTIFIER, DUPLICATES, WARNINGS)}
 
 
 def test_a_profile_that_is_rejected_again_is_listed_with_its_last_reason(tmp_path: Path) -> None:

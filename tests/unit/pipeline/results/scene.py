@@ -21,7 +21,7 @@ from segsync.events import (
     SentProfile,
 )
 from segsync.ledger import batches, recorder
-from segsync.ledger.batches import SECOND_ATTEMPT
+from segsync.ledger.batches import LAST_ATTEMPT, SEARCH_ATTEMPT, SECOND_ATTEMPT
 from segsync.ledger.database import Ledger
 from segsync.ledger.result_writer import ResultWriter
 from segsync.models import CallLimit, Outcomes, Rejection
@@ -87,6 +87,8 @@ class Scene:
         """Replay what is pending, in upserts with these results."""
         for replay in self.ledger.read(partial(batches.replays, since=0)):
             attempt = max(replay.attempt, SECOND_ATTEMPT)
+            if attempt == SEARCH_ATTEMPT and replay.customers == 1:
+                attempt = LAST_ATTEMPT
             record = recorder.for_replays(
                 self.ledger, self.run, [replay.batch], attempt=attempt, is_followed=True
             ).record

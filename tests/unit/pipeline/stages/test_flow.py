@@ -65,15 +65,6 @@ def test_a_page_may_bring_ids_beside_whole_profiles() -> None:
     assert (job.source.reads, sorted(job.sink.received)) == (50, sorted(user_ids(*range(200))))
 
 
-def test_the_same_source_id_is_never_twice_in_one_request() -> None:
-    source = MemorySource(600)
-    source.source_id = lambda index: f"user-{index % 150}"
-    job = Import(source, MemorySink())
-    job.run()
-    assert all(len(set(batch)) == len(batch) for batch in job.sink.batches)
-    assert len(job.sink.received) == job.counters.sent == 600
-
-
 def test_what_was_read_does_not_wait_for_a_batch_to_fill_while_nothing_comes() -> None:
     source = MemorySource(30)
     source.seconds = lambda index: 300.0 if index == 29 else READ_SECONDS
