@@ -29,8 +29,8 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.recorder import for_listing
 from segsync.mapping.customer import MAPPED_TRAITS, to_customer
 from segsync.models import FIRST_OFFSET, CallLimit, Connector, Customer, Outcomes, Page, Profile
-from segsync.pipeline.batching import BatchBuilder, Item
-from segsync.pipeline.checkpoint import Checkpoint
+from segsync.pipeline.engine.batching import BatchBuilder, Item
+from segsync.pipeline.engine.checkpoint import Checkpoint
 from segsync.runtime import run_event_loop
 from segsync.settings import Settings
 

@@ -28,9 +28,9 @@ from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
 from segsync.pipeline import refusals
+from segsync.pipeline.engine.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.pipeline.results import ResultReader
-from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.profile_lists import ProfileLists
 from segsync.settings import Settings
 

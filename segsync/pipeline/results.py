@@ -22,7 +22,7 @@ from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatc
 from segsync.ledger.database import Ledger
 from segsync.ledger.result_writer import ResultWriter
 from segsync.models import Rejection
-from segsync.pipeline.circuit_breaker import CircuitBreaker
+from segsync.pipeline.engine.circuit_breaker import CircuitBreaker
 from segsync.pipeline.refusals import named_refusals
 
 LOOK_SECONDS = 0.5

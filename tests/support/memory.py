@@ -12,8 +12,8 @@ from segsync.errors import MappingError, RefusedError, SegsyncError
 from segsync.events import Event, ProfileRejected
 from segsync.mapping.customer import Warn, to_customer
 from segsync.models import Connector, Customer, Page, Profile, Usage, WithoutIdentifier
-from segsync.pipeline.identifiers import Others
-from segsync.pipeline.stages import REJECTED_IN_A_ROW, Pipeline
+from segsync.pipeline.engine.identifiers import Others
+from segsync.pipeline.engine.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
 

@@ -11,7 +11,7 @@ from segsync.connectors.base import Results
 from segsync.connectors.file import DryRunSink, output_at, problem_with
 from segsync.mapping.customer import to_customer
 from segsync.models import Outcomes
-from segsync.pipeline.stages import Pipeline
+from segsync.pipeline.engine.stages import Pipeline
 from segsync.report.counters import Counters
 from tests.conftest import run_virtual
 from tests.support.memory import MemorySource

@@ -28,7 +28,7 @@ from segsync.ledger import batches, recorder, rejections
 from segsync.ledger.batches import FIRST_ATTEMPT, SECOND_ATTEMPT, PageKey
 from segsync.ledger.recorder import Recorder
 from segsync.models import Outcomes, Page
-from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+from segsync.pipeline.engine.checkpoint import Checkpoint, OpenPage
 from tests.support.ledgers import begin, open_ledger, outcomes_of, replays_of, run_of
 from tests.unit.ledger.steps import Place, end_batch, members_of, open_upserts, rejection, resume
 

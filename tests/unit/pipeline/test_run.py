@@ -22,9 +22,9 @@ from segsync.ledger import batches, rejections, runs
 from segsync.ledger.batches import FIRST_ATTEMPT, Member
 from segsync.ledger.identifiers import SentIdentifiers
 from segsync.models import Outcomes, Rejection
-from segsync.pipeline.checkpoint import OpenPage
+from segsync.pipeline.engine.checkpoint import OpenPage
+from segsync.pipeline.engine.stages import Listed, Pipeline
 from segsync.pipeline.run import open_ledger
-from segsync.pipeline.stages import Listed, Pipeline
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, WITHOUT_IDENTIFIER
 from segsync.sandbox.options import SandboxOptions, connection

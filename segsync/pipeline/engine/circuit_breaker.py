@@ -12,7 +12,7 @@ from segsync.errors import StopError, TransientError
 from segsync.events import OnEvent, ProfileRejected
 from segsync.formatting import in_seconds, profiles
 from segsync.models import Rejection, Stage
-from segsync.pipeline.checkpoint import Checkpoint, OpenPage
+from segsync.pipeline.engine.checkpoint import Checkpoint, OpenPage
 
 T = TypeVar("T")
 

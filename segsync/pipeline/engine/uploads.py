@@ -11,10 +11,10 @@ from segsync.connectors.base import Patient, Sink
 from segsync.errors import RefusedError, TransientError
 from segsync.events import BatchSent, OnEvent, SentProfile
 from segsync.models import Rejection
-from segsync.pipeline.batching import Batch
-from segsync.pipeline.checkpoint import Checkpoint
-from segsync.pipeline.circuit_breaker import Postponed, Rejections
-from segsync.pipeline.identifiers import Identifiers
+from segsync.pipeline.engine.batching import Batch
+from segsync.pipeline.engine.checkpoint import Checkpoint
+from segsync.pipeline.engine.circuit_breaker import Postponed, Rejections
+from segsync.pipeline.engine.identifiers import Identifiers
 from segsync.redact import redacted
 
 UPLOADS_IN_FLIGHT = 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segsync.pipeline.circuit_breaker import CircuitBreaker
+from segsync.pipeline.engine.circuit_breaker import CircuitBreaker
 
 
 def held_by(breaker: CircuitBreaker[int], *failures: int) -> list[int]:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from segsync.connectors.base import Source
 from segsync.errors import AnswerError, RefusedError, TransientError
 from segsync.events import DuplicateIdentifier, Event, PageDone
-from segsync.pipeline.batching import Item
-from segsync.pipeline.checkpoint import OpenPage
+from segsync.pipeline.engine.batching import Item
+from segsync.pipeline.engine.checkpoint import OpenPage
 
 Others = Callable[[Sequence[tuple[str, str]]], Awaitable[Mapping[str, Sequence[str]]]]
 """Asks, for profiles by segment id and source id, who of the pages that are done may have been sent with the same."""

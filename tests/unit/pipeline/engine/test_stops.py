@@ -9,8 +9,8 @@ import pytest
 from segsync.errors import AccessError, AnswerError, RefusedError, StopError, TransientError
 from segsync.events import BatchSent, Event
 from segsync.models import Profile
-from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
-from segsync.pipeline.stages import REJECTED_IN_A_ROW
+from segsync.pipeline.engine.checkpoint import MAX_OPEN_PAGES
+from segsync.pipeline.engine.stages import REJECTED_IN_A_ROW
 from tests.conftest import run_virtual
 from tests.support.memory import Import, MemorySink, MemorySource, refused, rejecting
 

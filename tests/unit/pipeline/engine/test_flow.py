@@ -9,8 +9,8 @@ import pytest
 from segsync.errors import StopError, TransientError
 from segsync.events import BatchSent, ConcurrencyChanged, PageDone
 from segsync.models import Profile, Usage, WithoutIdentifier
-from segsync.pipeline.concurrency import LOOK_SECONDS
-from segsync.pipeline.stages import IDLE_FLUSH_SECONDS
+from segsync.pipeline.engine.concurrency import LOOK_SECONDS
+from segsync.pipeline.engine.stages import IDLE_FLUSH_SECONDS
 from tests.conftest import run_virtual
 from tests.support.memory import READ_SECONDS, Import, MemorySink, MemorySource, user_ids
 

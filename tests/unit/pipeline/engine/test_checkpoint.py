@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segsync.events import Event, PageDone
 from segsync.models import Outcomes, Page
-from segsync.pipeline.checkpoint import MAX_OPEN_PAGES, Checkpoint, OpenPage
+from segsync.pipeline.engine.checkpoint import MAX_OPEN_PAGES, Checkpoint, OpenPage
 from tests.conftest import run_virtual
 
 OUTCOMES = ("sent", "without_identifier", "duplicate", "rejected")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segsync.errors import TransientError
-from segsync.pipeline.checkpoint import MAX_OPEN_PAGES
-from segsync.pipeline.circuit_breaker import POSTPONED_IN_A_ROW
+from segsync.pipeline.engine.checkpoint import MAX_OPEN_PAGES
+from segsync.pipeline.engine.circuit_breaker import POSTPONED_IN_A_ROW
 from tests.support.memory import READ_SECONDS, Import, MemorySink, MemorySource, user_ids
 
 HOURS = 10_800.0

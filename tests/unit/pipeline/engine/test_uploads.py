@@ -9,7 +9,7 @@ import pytest
 
 from segsync.errors import AnswerError, RefusedError, SegsyncError, StopError, TransientError
 from segsync.events import ProfileRejected
-from segsync.pipeline.uploads import LAST_PATIENCE, MOST_SUSPECTS
+from segsync.pipeline.engine.uploads import LAST_PATIENCE, MOST_SUSPECTS
 from tests.support.memory import Import, MemorySink, MemorySource, refused, user_ids
 
 PATIENCE_SECONDS = 300.0

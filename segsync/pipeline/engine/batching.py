@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segsync.pipeline.checkpoint import OpenPage
+from segsync.pipeline.engine.checkpoint import OpenPage
 
 
 @dataclass(frozen=True, slots=True)

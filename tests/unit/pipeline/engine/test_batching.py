@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segsync.models import Page
-from segsync.pipeline.batching import Batch, BatchBuilder, Item
-from segsync.pipeline.checkpoint import OpenPage
+from segsync.pipeline.engine.batching import Batch, BatchBuilder, Item
+from segsync.pipeline.engine.checkpoint import OpenPage
 
 PAGE = OpenPage(Page("0", (), None), 1)
 LARGEST = 40

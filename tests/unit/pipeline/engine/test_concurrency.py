@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from segsync.models import Usage
-from segsync.pipeline.concurrency import FIRST, MOST, ConcurrencyController, most_workers
+from segsync.pipeline.engine.concurrency import FIRST, MOST, ConcurrencyController, most_workers
 
 
 def _sizes(calls_per_second: Callable[[int], float], allowed: float, seconds: int = 60) -> list[int]:

@@ -22,12 +22,12 @@ from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError
 from segsync.events import OnEvent, both
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Page, Profile, Rejection, WithoutIdentifier
-from segsync.pipeline.batching import Batch, BatchBuilder, Item
-from segsync.pipeline.checkpoint import Checkpoint, OpenPage
-from segsync.pipeline.circuit_breaker import Postponed, Rejections
-from segsync.pipeline.concurrency import FIRST, ConcurrencyController, most_workers
-from segsync.pipeline.identifiers import Identifiers, Others
-from segsync.pipeline.uploads import UPLOADS_IN_FLIGHT, Uploads
+from segsync.pipeline.engine.batching import Batch, BatchBuilder, Item
+from segsync.pipeline.engine.checkpoint import Checkpoint, OpenPage
+from segsync.pipeline.engine.circuit_breaker import Postponed, Rejections
+from segsync.pipeline.engine.concurrency import FIRST, ConcurrencyController, most_workers
+from segsync.pipeline.engine.identifiers import Identifiers, Others
+from segsync.pipeline.engine.uploads import UPLOADS_IN_FLIGHT, Uploads
 
 PROFILES_WAITING = 200
 """How many listed profiles wait for a worker."""
