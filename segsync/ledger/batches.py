@@ -218,6 +218,11 @@ def replays(db: Connection, since: int) -> list[Replay]:
     return [Replay(*row) for row in rows]
 
 
+def replay_whole(db: Connection, since: int) -> None:
+    """Replay the batches that are to be replayed as they would be after a first failure."""
+    db.execute("UPDATE batches SET attempt = ? WHERE state = 'replay' AND run >= ?", (FIRST_ATTEMPT, since))
+
+
 def give_up(db: Connection, replay: Replay, results: Iterable[ResultUnknown]) -> None:
     """The profiles of a batch are not replayed: their `results` stay unknown."""
     members = {member.segment_id: member for member in members_of(db, replay.batch)}

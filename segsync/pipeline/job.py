@@ -119,7 +119,7 @@ class ImportJob:
         A search goes on until each of the refused is alone, or the calls that it may cost are spent.
         """
         kept = refusals.KeptReads(self._source, refusals.MOST_AT_A_TIME * self._settings.batch_size)
-        calls_before, done = self._results.calls if self._results else 0, set[int]()
+        calls_before, done, is_searching = 0, set[int](), False
         while not self._stop.is_set():
             found = await self._ledger.ask(partial(batches.replays, since=self._plan.followed_since))
             found = [replay for replay in found if replay.batch not in done]
@@ -127,21 +127,27 @@ class ImportJob:
             if whole:
                 await self._replay_batches(whole, SECOND_ATTEMPT, self._settings.batch_size, self._source)
             elif found and self._results:
+                if not is_searching:
+                    is_searching, calls_before = True, self._results.calls
+                    self._results.begin_search()
                 imports, searches = await self._ledger.ask(
                     partial(batches.upserts_by_purpose, since=self._plan.followed_since)
                 )
                 spent = searches + self._results.calls - calls_before
                 step = refusals.next_step(found, refusals.calls_left(imports, spent))
                 if not step:
-                    reason = f"{self._sink.about.name} refused some of these customers and does not say which"
+                    await self._results.end_search(gives_up=True)
+                    reason = f"{self._sink.about.name} did not write all of these customers, and does not say which"
                     await self._writer.give_up(found, reason)
                     return
                 attempt = SEARCH_ATTEMPT if step[-1].customers > 1 else LAST_ATTEMPT
                 await self._replay_batches(step, attempt, refusals.half(step[-1].customers), kept)
                 whole = step
             else:
-                return
+                break
             done.update(replay.batch for replay in whole)
+        if is_searching and self._results and not self._stop.is_set():
+            await self._results.end_search()
 
     async def _replay_batches(self, replays: Sequence[Replay], attempt: int, batch_size: int, source: Source) -> None:
         for run, of_run in groupby(sorted(replays, key=_run_of), key=_run_of):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from segsync.connectors.base import Schemas
@@ -15,11 +16,14 @@ from segsync.settings import Settings
 NEED_THE_SCHEMA: Final = frozenset({"drop", "reject"})
 """Values of METADATA_UNDEFINED that need to know which keys are defined."""
 
+TRIES: Final = 3
+"""How often the schema is asked for, where the answer is garbled."""
+
 
 async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_event: OnEvent) -> MetadataOf:
     """The rules for metadata under these settings, for one import; `schemas` is None for a sink without a schema.
 
-    The schema is read in one call. Where these credentials may not read it, metadata is sent as it is, and
+    The schema is read once. Where these credentials may not read it, metadata is sent as it is, and
     `MetadataUnchecked` says so; if the settings need the schema, raises `AccessError`, or `SettingsError` for a sink
     that has none. Raises whatever else the call raises.
     """
@@ -35,12 +39,12 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
             )
         return unfitted_metadata(settings)
     try:
-        schema = await schemas.metadata_schema()
+        schema = await _schema(schemas)
     except BlockedError:  # no call gets through
         raise
     except (AccessError, RefusedError, AnswerError) as error:
-        if error.status == 401:
-            await schemas.action_statuses()  # raises if it is not the schema alone that these credentials do not open
+        if error.status == 401 or isinstance(error, AnswerError):
+            await schemas.action_statuses()  # raises if it is not the schema alone that is closed or garbled
         reason = why_unreadable(error)
         if undefined in NEED_THE_SCHEMA:
             raise AccessError(
@@ -52,6 +56,14 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
             ) from None
         on_event(MetadataUnchecked(reason))
     return metadata_rules(settings.metadata_traits, undefined, schema, used=_used(settings))
+
+
+async def _schema(schemas: Schemas) -> MetadataSchema:
+    """The schema. One answer that cannot be used is no reason to send metadata unchecked: it may be garbled."""
+    for _ in range(TRIES - 1):
+        with suppress(AnswerError):
+            return await schemas.metadata_schema()
+    return await schemas.metadata_schema()
 
 
 def why_unreadable(error: CallError) -> str:

@@ -89,6 +89,9 @@ class ResultReader:
         self._random = Random()
         self.calls = 0
         self._listed_successes, self._believes_listing = 0, True
+        self._has_confirmed = self._has_confirmed_in_search = False
+        self._failure = self._failure_in_search = ""
+        self._failed_alone: list[_Refused] = []  # until a success shows that it is them
         self._sent_before: int | None = None
         self._failures = CircuitBreaker[str](FAILED_IN_A_ROW)
         self._all_refused = CircuitBreaker[_Refused](REFUSED_IN_A_ROW)
@@ -123,7 +126,7 @@ class ResultReader:
                         await all_sent.wait()
 
     async def _open_batches(self) -> list[OpenBatch]:
-        held = {refused.batch.id for refused in self._all_refused.held}
+        held = {refused.batch.id for refused in (*self._all_refused.held, *self._failed_alone)}
         found = await self._ledger.ask(lambda db: batches.open_upserts(db, self._since, BATCHES_IN_VIEW))
         return [batch for batch in found if batch.id not in held]
 
@@ -204,19 +207,28 @@ class ResultReader:
         self._writer.end(batch, request_id, rejections=rejections)
         self._failures.release()
         self._release_refused()
+        if len(rejections) < batch.customers:
+            self._has_confirmed = self._has_confirmed_in_search = True
+            self._release_failed_alone()
 
     async def _failed(self, batch: OpenBatch, result: UpsertResult) -> None:
-        """Nobody was written: all are sent once more, then in halves. One that fails alone twice is rejected."""
+        """Nobody was written: all are sent once more, then in halves. One that fails alone twice is rejected.
+
+        Where nobody at all is written meanwhile, it is not, since something may be wrong with all.
+        """
         members, request_id = await self._counting(batch), result.request_id
         reason = f"the bulk upsert {batch.action_id} FAILED in {self._name}"
         if batch.attempt == FIRST_ATTEMPT:
             self._writer.end(batch, request_id, replayed=members)
             self._count_failure(batch, reason)
-        elif batch.attempt < LAST_ATTEMPT:
+            return
+        self._failure = self._failure_in_search = reason
+        if batch.attempt < LAST_ATTEMPT or self._is_of_earlier_process(batch):
             self._writer.end(batch, request_id, replayed=members, is_search=True)
-        else:
-            rejections = self._writer.rejections(batch, members, reason, request_id or batch.action_id)
-            self._writer.end(batch, request_id, rejections=rejections)
+            return
+        rejections = self._writer.rejections(batch, members, reason, request_id or batch.action_id)
+        self._failed_alone.append(_Refused(batch, rejections, request_id))
+        self._release_failed_alone()
 
     def _count_failure(self, batch: OpenBatch, reason: str) -> None:
         """Raise `StopError` where so many upserts failed that something is wrong with all."""
@@ -284,6 +296,30 @@ class ResultReader:
 
     def _is_of_earlier_process(self, batch: OpenBatch) -> bool:
         return self._sent_before is not None and batch.id <= self._sent_before
+
+    def begin_search(self) -> None:
+        """From now on a success shows that the sink is there, and those who fail are to blame for it."""
+        self._has_confirmed_in_search, self._failure_in_search = False, ""
+
+    async def end_search(self, *, gives_up: bool = False) -> None:
+        """Raise `StopError` where everything that was searched FAILED: then nobody is rejected or given up for it."""
+        is_down = self._failure_in_search and not self._has_confirmed_in_search
+        if not is_down and not (gives_up and self._failure and not self._has_confirmed):
+            return
+        for batch, _, request_id in self._failed_alone:
+            self._writer.end(batch, request_id, replayed=await self._counting(batch))
+        self._failed_alone.clear()
+        self._ledger.write(partial(batches.replay_whole, since=self._since))
+        raise StopError(
+            f"{self._name} has written nobody of those who were sent again, so the import stopped instead of rejecting "
+            f"them. They are sent once more when it is resumed. The last failure: {self._failure}"
+        )
+
+    def _release_failed_alone(self) -> None:
+        if self._has_confirmed_in_search:
+            for batch, rejections, request_id in self._failed_alone:
+                self._writer.end(batch, request_id, rejections=rejections)
+            self._failed_alone.clear()
 
     def _release_refused(self) -> None:
         for batch, rejections, request_id in self._all_refused.release():

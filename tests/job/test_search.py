@@ -127,3 +127,23 @@ async def test_a_failure_of_one_alone_that_passes_rejects_nobody(world: World) -
     report = await world.run()
     assert has_failed_alone
     assert report.outcomes == Outcomes(confirmed=300)
+
+
+@pytest.mark.parametrize("profiles", [1, 5, 100, 300])
+async def test_bulk_upserts_that_fail_for_everybody_reject_nobody(world: World, profiles: int) -> None:
+    world.source.profiles = profiles
+    world.voucherify.verdict = lambda _ids: failed()
+    for resume in (False, True, True):
+        report = await world.run(resume=resume)
+        assert (report.state, report.outcomes.rejected, report.outcomes.unknown) == ("stopped", 0, 0)
+        assert "has written nobody of those who were sent again" in str(report.error)
+    world.voucherify.verdict = poison()
+    report = await world.run(resume=True)
+    assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=profiles))
+
+
+async def test_what_a_search_could_not_find_out_is_called_that_and_nothing_else(unnamed: World) -> None:
+    unnamed.voucherify.verdict = poison(*range(0, 300, 10))
+    report = await unnamed.run()
+    [group] = report.unknown
+    assert group.reason == "Voucherify did not write all of these customers, and does not say which"

@@ -134,8 +134,10 @@ class _RetriedCall(Generic[T]):
         if now >= self._ends_at or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
             return True
         if now + announced > self._deadline:
-            # The service says when. Such a wait is not an outage: the time for retries begins anew after it, once.
-            if self._has_waited_longer:
+            # The service says when. Such a wait is not an outage: the time for retries begins anew after it. Once, or
+            # as often as it limits the rate and answers others: an hour may allow fewer calls than wait for it.
+            is_limited = self._error.status == 429 and self._retries.answered_at > self.tries[0]
+            if self._has_waited_longer and not is_limited:
                 return True
             self._has_waited_longer = True
             self._deadline = now + announced + self._patience_seconds

@@ -71,6 +71,18 @@ class _NowAndThen:
         return self._random.choice(list(GARBLED.values()))
 
 
+@pytest.mark.parametrize("garbled", ["truncated", "empty", "no content", "a web page", "another shape"])
+async def test_a_schema_that_is_garbled_once_sends_no_metadata_unchecked(tmp_path: Path, garbled: str) -> None:
+    """Voucherify would refuse customers for it."""
+    async with hostile_server(people(30, metadata={"points": "12"})) as hostile:
+        first = iter([GARBLED[garbled]])
+        schema = answer({"properties": {"points": {"type": "number"}}, "allow_defined_only": True})
+        hostile.garble = lambda call: next(first, schema) if "/metadata-schemas/" in call else None
+        run = await imported(hostile, tmp_path)
+    assert run.report.outcomes == Outcomes(confirmed=30)
+    assert {customer["metadata"]["points"] for customer in hostile.customers} == {12}
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_an_import_through_garbled_answers_at_every_stage_loses_and_rejects_nobody(
     tmp_path: Path, seed: int

@@ -61,6 +61,20 @@ class Schemas:
         return {}
 
 
+class Garbled(Schemas):
+    """Answers `garbled` times with what cannot be used, and then with the schema."""
+
+    def __init__(self, garbled: int, schema: MetadataSchema, other: CallError | None = None) -> None:
+        super().__init__(schema, other)
+        self._garbled = garbled
+
+    async def metadata_schema(self) -> MetadataSchema:
+        self._garbled -= 1
+        if self._garbled >= 0:
+            raise AnswerError("answered with text/html instead of JSON", service="Voucherify")
+        return await super().metadata_schema()
+
+
 def made_by(rules: MetadataOf, **traits: Any) -> dict[str, Any] | None:
     return rules(traits, lambda _trait, _problem: None)
 
@@ -136,3 +150,18 @@ async def test_an_outage_is_not_a_reason_to_go_on_without_the_schema(error: Call
     with pytest.raises(SegsyncError) as caught:
         await read_metadata_rules(settings_of(), Schemas(error), Events().append)
     assert caught.value is error
+
+
+@pytest.mark.parametrize("garbled", [1, 2])
+async def test_a_schema_that_is_garbled_for_a_moment_is_asked_for_again(garbled: int) -> None:
+    events = Events()
+    schemas = Garbled(garbled, MetadataSchema({"points": Definition("number")}))
+    rules = await read_metadata_rules(settings_of(metadata_undefined="drop"), schemas, events.append)
+    assert made_by(rules, metadata={"points": "12", "other": "x"}) == {"points": 12}
+    assert not events.of(MetadataUnchecked)
+
+
+async def test_where_no_call_is_understood_the_import_does_not_begin() -> None:
+    other = AnswerError("answered with text/html instead of JSON. Is the base URL right?", service="Voucherify")
+    with pytest.raises(AnswerError, match="Is the base URL right"):
+        await read_metadata_rules(settings_of(), Garbled(9, MetadataSchema(), other), Events().append)

@@ -155,6 +155,19 @@ def test_announced_waits_that_never_end_are_given_up() -> None:
     assert trial.gave_up.retry_after_seconds == 200
 
 
+def test_an_hour_that_allows_others_alone_is_waited_for_again() -> None:
+    """Sixteen uploaders, and ten bulk calls an hour."""
+    hours = [trouble(429, 3600)] * 3
+    trial = Trial(*hours, None, patience=60, answered_at=3 * 3600.0)
+    assert trial.error is None
+    assert trial.waits == about([3600] * 3)
+
+
+def test_an_hour_that_is_asked_for_by_an_outage_is_waited_for_once() -> None:
+    trial = Trial(trouble(503, 3600), trouble(503, 3600), patience=60, answered_at=3 * 3600.0)
+    assert trial.tried_at == about([0, 3600])
+
+
 def test_the_hour_of_a_sandbox_project_is_waited_for() -> None:
     assert Trial(trouble(429, 3600), None, patience=60).waits == about([3600])
 

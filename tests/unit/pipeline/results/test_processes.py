@@ -12,6 +12,7 @@ from segsync.errors import AccessError, OutputError
 from segsync.events import BatchSent, Event, PageDone, SentProfile
 from segsync.ledger import recorder, runs
 from segsync.ledger.database import Ledger
+from segsync.ledger.result_writer import ResultWriter
 from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import REASON, done, failed, not_ended, outcomes_of
 from tests.unit.pipeline.results.scene import Scene, until
@@ -93,12 +94,23 @@ async def test_an_error_of_the_calls_ends_the_reading_and_leaves_all_open(scene:
     assert scene.outcomes == Outcomes(sent=5)
 
 
-async def test_rejections_of_a_failed_upsert_name_the_source_ids_of_this_process(scene: Scene) -> None:
+async def test_rejections_that_an_earlier_process_did_not_write_do_not_know_the_source_ids(scene: Scene) -> None:
+    scene.send(1, done(1, ["c1-0"], listed=0))
+    scene.begin_process()
+    await scene.follow()
+    scene.replay(lambda again: done(1, again, listed=0))
+    scene.writer = ResultWriter(scene.ledger, lambda _run: scene.emit)  # which has not seen the replay
+    scene.reader._writer = scene.writer
+    await scene.follow()
+    assert scene.rejected == [None]
+    assert [each.segment_id for each in scene.rejections] == ["use_c1-0"]
+
+
+async def test_one_that_failed_alone_in_an_earlier_process_is_sent_again(scene: Scene) -> None:
     scene.send(1, failed())
     for _ in range(2):
         await scene.follow()
         scene.replay(lambda _: failed())
     scene.begin_process()
     await scene.follow()
-    assert scene.rejected == [None]  # the ledger does not know it
-    assert [each.segment_id for each in scene.rejections] == ["use_c1-0"]
+    assert scene.outcomes == Outcomes(pending=1)
