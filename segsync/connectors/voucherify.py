@@ -18,7 +18,7 @@ from segsync.connectors.base import LISTED_ACTIONS, MAX_BODY_BYTES, ActionStatus
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.client import ApiClient
 from segsync.connectors.report_file import refused_customer, refused_in_report
-from segsync.errors import AccessError, RefusedError
+from segsync.errors import AccessError, RefusedError, TransientError
 from segsync.mapping.metadata_schema import MetadataSchema, object_types, schema_of
 from segsync.settings import VOUCHERIFY_HOSTS
 
@@ -46,7 +46,7 @@ class _Accepted(Struct):
 
 
 class _ActionError(Struct):
-    source_id: str | None = None
+    source_id: str | int | None = None
     key: Any = None
     message: Any = None
     details: Any = None
@@ -102,6 +102,7 @@ class VoucherifySink:
         self._call = client.call
         self._download = client.download
         self._secrets = client.secrets
+        self._silent_hosts: dict[str, TransientError] = {}
 
     async def upsert(self, body: bytes) -> str:
         """Queue the upsert of a JSON array of customers; the id of its async action.
@@ -164,17 +165,27 @@ class VoucherifySink:
             done_count=result.done_count,
             failed_count=result.failed_count,
             refused=tuple(
-                refused_customer(error.source_id, (error.key, error.message, error.details), self._secrets)
+                refused_customer(str(error.source_id), (error.key, error.message, error.details), self._secrets)
                 for error in result.errors or ()
-                if error.source_id
+                if error.source_id not in (None, "")
             ),
             reports=tuple(result.reports or ()),
             request_id=answers.identifier(action.request_id),
         )
 
     async def reported(self, url: str) -> list[RefusedCustomer]:
-        """The customers that a report file says were refused. Raises what `ApiClient.download` raises."""
-        return refused_in_report(await self._download(url), self._secrets)
+        """The customers that a report file says were refused. Raises what `ApiClient.download` raises.
+
+        A host that did not answer in time is not called again: that takes a minute each time.
+        """
+        host = url.partition("://")[2].partition("/")[0]
+        if host in self._silent_hosts:
+            raise self._silent_hosts[host]
+        try:
+            return refused_in_report(await self._download(url), self._secrets)
+        except TransientError as error:
+            self._silent_hosts[host] = error
+            raise
 
     async def _get(
         self, target: str, answer: msgspec.json.Decoder[T], *, is_urgent: bool = True, has_own_right: bool = False

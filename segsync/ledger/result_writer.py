@@ -55,15 +55,18 @@ class ResultWriter:
             for each in members
         ]
 
+    def rejection(
+        self, batch: OpenBatch, member: Member, reason: str, request_id: str | None, source_id: str | None = None
+    ) -> Rejection:
+        """The rejection of a member, with the `source_id` that the result names only where its own is not known."""
+        known = self._source_ids.get(batch.action_id, {}).get(member.segment_id)
+        return Rejection(member.segment_id, known or source_id, "confirm", reason, request_id)
+
     def rejections(
         self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None
     ) -> list[tuple[int, Rejection]]:
         """A rejection for each of these members, with the key of its page."""
-        known = self._source_ids.get(batch.action_id, {})
-        return [
-            (member.page, Rejection(member.segment_id, known.get(member.segment_id), "confirm", reason, request_id))
-            for member in members
-        ]
+        return [(member.page, self.rejection(batch, member, reason, request_id)) for member in members]
 
     def end(
         self,
@@ -97,6 +100,12 @@ class ResultWriter:
             )
         )
         self._source_ids.pop(batch.action_id, None)
+
+    async def end_unknown(self, batch: OpenBatch, reason: str, request_id: str | None = None) -> None:
+        """End a batch whose result will not be known, for this reason."""
+        members = await self.members(batch)
+        unknown = [ResultUnknown(each.segment_id, each.page, reason, request_id) for each in members if each.counts]
+        self.end(batch, request_id, unknown=unknown)
 
     async def give_up(self, replays: Sequence[Replay], reason: str) -> None:
         """End batches that are not replayed any more: the results of their customers stay unknown."""

@@ -7,7 +7,7 @@ them. Bulk upserts are carried out one after the other, so the oldest are looked
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -15,8 +15,7 @@ from random import Random
 from typing import NamedTuple
 
 from segsync.connectors.base import ActionStatus, Results, UpsertResult
-from segsync.errors import StopError
-from segsync.events import ResultUnknown
+from segsync.errors import AnswerError, CallError, RefusedError, StopError, TransientError
 from segsync.ledger import batches
 from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
@@ -24,6 +23,7 @@ from segsync.ledger.result_writer import ResultWriter
 from segsync.models import Rejection
 from segsync.pipeline.engine.circuit_breaker import CircuitBreaker
 from segsync.pipeline.refusals import named_refusals
+from segsync.pipeline.trust import ListingTrust
 
 LOOK_SECONDS = 0.5
 
@@ -41,9 +41,6 @@ FEW_BATCHES = 2
 
 YOUNG_SECONDS = 300.0
 """An action that is not known so long after it was accepted is forgotten. How soon one is known is not documented."""
-
-FIRST_CHECKED, CHECKED_EVERY = 10, 100
-"""The first results that the listing calls a success, and then one of so many, are read singly too."""
 
 FAILED_IN_A_ROW = 25
 """This many bulk upserts in a row that failed as a whole stop the import."""
@@ -88,7 +85,9 @@ class ResultReader:
         self._clock = asyncio.get_running_loop().time
         self._random = Random()
         self.calls = 0
-        self._listed_successes, self._believes_listing = 0, True
+        self._trust = ListingTrust()
+        self._has_read = False
+        self._unreadable: dict[int, tuple[OpenBatch, CallError]] = {}
         self._has_confirmed = self._has_confirmed_in_search = False
         self._failure = self._failure_in_search = ""
         self._failed_alone: list[_Refused] = []  # until a success shows that it is them
@@ -111,6 +110,10 @@ class ResultReader:
                 ended_at = self._clock()
             open_batches = await self._open_batches()
             if not open_batches and is_all_sent:
+                if self._trust.held:
+                    await self._read(self._trust.held.pop(), is_success_by_listing=True)
+                    continue
+                await self._end_unreadable()
                 self._release_refused()
                 return
             if await self._look(open_batches):
@@ -127,6 +130,7 @@ class ResultReader:
 
     async def _open_batches(self) -> list[OpenBatch]:
         held = {refused.batch.id for refused in (*self._all_refused.held, *self._failed_alone)}
+        held |= {batch.id for batch in self._trust.held} | self._unreadable.keys()
         found = await self._ledger.ask(lambda db: batches.open_upserts(db, self._since, BATCHES_IN_VIEW))
         return [batch for batch in found if batch.id not in held]
 
@@ -161,25 +165,30 @@ class ResultReader:
         return []
 
     async def _read_listed(self, batch: OpenBatch, listed: ActionStatus) -> bool:
-        """The result of a batch that has ended by the listing, which is believed as long as single results agree."""
-        if listed.status != "DONE" or not listed.is_success:
-            return await self._read(batch)
-        self._listed_successes += 1
-        is_check = self._listed_successes <= FIRST_CHECKED or self._listed_successes % CHECKED_EVERY == 0
-        if self._believes_listing and not is_check:
-            self._end(batch, None)
+        """The result of a batch that has ended by the listing, which may say all that there is to know."""
+        is_success = listed.status == "DONE" and bool(listed.is_success)
+        if is_success and self._trust.believes(batch):
             return True
-        return await self._read(batch, is_success_by_listing=True)
+        return await self._read(batch, is_success_by_listing=is_success)
 
     async def _read(self, batch: OpenBatch, *, is_success_by_listing: bool = False) -> bool:
         """Read the result of a batch, and decide on its customers; whether it has ended."""
         self.calls += 1
-        result = await self._sink.upsert_result(batch.action_id)
+        try:
+            result = await self._sink.upsert_result(batch.action_id)
+        except (AnswerError, RefusedError, TransientError) as error:
+            is_about_all = isinstance(error, TransientError) and not error.others_succeed
+            if is_about_all or not self._has_read:
+                raise
+            self._unreadable[batch.id] = (batch, error)  # one result holds up no others
+            return True
         if result is None:
             return await self._forgotten(batch)
+        self._has_read = True
         failed = result.failed_of(batch.sent)
-        if is_success_by_listing and (result.status != "DONE" or failed):
-            self._believes_listing = False
+        if is_success_by_listing:
+            for held in self._trust.checked(agrees=result.status == "DONE" and not failed):
+                self._end(held, None)
         if not result.has_ended:
             return False
         if result.status == "FAILED":
@@ -190,13 +199,18 @@ class ResultReader:
             self._end(batch, result.request_id)
         return True
 
+    async def _end_unreadable(self) -> None:
+        for batch, error in self._unreadable.values():
+            reason = f"the result of the bulk upsert {batch.action_id} cannot be read: {error.message}"
+            await self._writer.end_unknown(batch, reason, error.request_id)
+        self._unreadable.clear()
+
     async def _forgotten(self, batch: OpenBatch) -> bool:
         """The sink does not know the action: not yet, or not any more; whether that is certain."""
         age_seconds = (datetime.now(UTC) - datetime.fromisoformat(batch.sent_at)).total_seconds()
         if age_seconds < YOUNG_SECONDS:
             return False
-        reason = f"{self._name} does not know the bulk upsert {batch.action_id} any more"
-        self._writer.end(batch, None, unknown=_unknown(await self._counting(batch), reason))
+        await self._writer.end_unknown(batch, f"{self._name} does not know the bulk upsert {batch.action_id} any more")
         return True
 
     async def _counting(self, batch: OpenBatch) -> list[Member]:
@@ -248,7 +262,7 @@ class ResultReader:
         named, problem = await named_refusals(self._sink, result, members, self._ledger.digest, sent=batch.sent)
         request_id = result.request_id or batch.action_id
         rejections = [
-            (member.page, Rejection(member.segment_id, each.source_id, "confirm", each.reason, request_id))
+            (member.page, self._writer.rejection(batch, member, each.reason, request_id, each.source_id))
             for member in members
             if member.counts and (each := named.get(member.segment_id))
         ]
@@ -261,7 +275,7 @@ class ResultReader:
                 self._count_failure(batch, f"{self._name} refused all of {batch.action_id} and does not say why")
         elif result.failed_count == 0:
             reason = f"{self._name} counts the customer neither as written nor as failed"
-            self._writer.end(batch, result.request_id, unknown=_unknown(others, reason))
+            await self._writer.end_unknown(batch, reason, result.request_id)
         else:
             reason = f"{self._name} refused the customer and does not say why{problem}"
             rejections = self._writer.rejections(batch, others, reason, request_id)
@@ -331,7 +345,3 @@ class ResultReader:
             f"{self._name} has ended none of {upserts} bulk upserts ({customers} customers) for "
             f"{self._patience_seconds:.0f} s. Their results are read when the import is resumed"
         )
-
-
-def _unknown(members: Iterable[Member], reason: str) -> list[ResultUnknown]:
-    return [ResultUnknown(member.segment_id, member.page, reason) for member in members]

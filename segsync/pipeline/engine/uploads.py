@@ -94,7 +94,7 @@ class Uploads:
         search = _Search(_now())
         await self._upload_part(batch, 1.0, search)
         for suspect in search.suspects:
-            failure = await self._send(suspect.batch, LAST_PATIENCE)  # it may have failed in an outage
+            failure = await self._send(suspect.batch, suspect.patience)  # it may have failed for a while only
             if failure is None:
                 continue
             if self._accepted == suspect.accepted_before and not await self._is_there():
@@ -117,8 +117,9 @@ class Uploads:
             is_retried = isinstance(failure, TransientError) or failure.status == CONFLICT
             for half in batch.halves():
                 await self._upload_part(half, patience / 2 if is_retried else patience, search, accepted)
-        elif isinstance(failure, TransientError):
-            search.suspects.append(_Suspect(batch, accepted if accepted_before is None else accepted_before))
+        elif isinstance(failure, TransientError) or failure.status == CONFLICT:
+            patience = LAST_PATIENCE if isinstance(failure, TransientError) else 1.0
+            search.suspects.append(_Suspect(batch, accepted if accepted_before is None else accepted_before, patience))
         else:
             self._reject(batch, failure)
             if not self._accepted:  # neighbours in a batch may all be bad, but not everybody from the start
@@ -141,7 +142,7 @@ class Uploads:
                     self._identifiers.not_sent(item)
                 self._postponed.add("upsert", [item.page for item in batch.items], error)
                 return None
-            if _may_be_about_customers(error):
+            if _may_be_about_customers(error) or (error.status is None and await self._is_there()):
                 return error
             if patience == 1.0:
                 raise
@@ -183,10 +184,14 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
-    """A customer that an upsert failed on; `accepted_before` counts the upserts until one with it had failed."""
+    """A customer that an upsert failed on; `accepted_before` counts the upserts until one with it had failed.
+
+    `patience` is the share of it with which the customer is sent once more.
+    """
 
     batch: Batch
     accepted_before: int
+    patience: float
 
 
 class _Search:

@@ -8,7 +8,7 @@ import pytest
 
 from segsync.connectors.base import ActionStatus, RefusedCustomer, UpsertResult
 from segsync.connectors.voucherify import VoucherifySink
-from segsync.errors import AccessError, AnswerError, RefusedError
+from segsync.errors import AccessError, AnswerError, RefusedError, TransientError
 from tests.support.scripted import Script, answer, client_to, raw
 
 NO_REASON = "Voucherify gives no reason"
@@ -125,13 +125,35 @@ async def test_other_refusals_are_reported() -> None:
         ({"id": "aa_1"}, "missing required field `status`"),
         ({"status": 3}, r"Expected `str`, got `int` - at `\$.status`"),
         ({"status": "DONE", "result": {"failed_count": "3"}}, r"\$.result.failed_count"),
-        ({"status": "DONE", "result": {"errors": [{"source_id": 7}]}}, r"\$.result.errors"),
+        ({"status": "DONE", "result": {"errors": [{"source_id": [7]}]}}, r"\$.result.errors"),
         ([], "Expected `object`, got `array`"),
     ],
 )
 async def test_an_action_of_another_shape_is_named_by_its_field(action: object, message: str) -> None:
     with pytest.raises(AnswerError, match=message):
         await outcome_of(action)
+
+
+async def test_a_source_id_that_is_a_number_names_that_customer() -> None:
+    outcome = await outcome_of({"status": "DONE", "result": {"errors": [{"source_id": 7}, {"source_id": 0}]}})
+    assert outcome is not None
+    assert [each.source_id for each in outcome.refused] == ["7", "0"]
+
+
+async def test_a_report_host_that_does_not_answer_is_not_called_for_each_report() -> None:
+    calls: list[str] = []
+
+    async def silent(url: str) -> bytes:
+        calls.append(url)
+        raise TransientError("files.example did not answer", service="Voucherify")
+
+    async with client_to(Script(answer({})), service="Voucherify") as client:
+        sink = VoucherifySink(client)
+        sink._download = silent
+        for url in ("https://files.example/1.csv", "https://files.example/2.csv", "https://other.example/1.csv"):
+            with pytest.raises(TransientError, match="did not answer"):
+                await sink.reported(url)
+    assert calls == ["https://files.example/1.csv", "https://other.example/1.csv"]
 
 
 async def test_the_id_of_an_action_is_one_part_of_the_path() -> None:

@@ -115,6 +115,48 @@ def test_trouble_of_the_service_that_lasts_stops_the_import_however_the_others_d
     assert (job.rejections(), job.counters.resume_offset) == ([], "0")
 
 
+class ConflictingSink(PatientSink):
+    """Retries a 409 for a moment, as long as its share of the patience says, and then refuses."""
+
+    async def upsert_within(self, body: bytes, patience: float) -> str:
+        ends_at = asyncio.get_running_loop().time() + 10.0 * patience
+        while True:
+            try:
+                return await MemorySink.upsert(self, body)
+            except RefusedError:
+                if asyncio.get_running_loop().time() >= ends_at:
+                    raise
+            await asyncio.sleep(0.5)
+
+
+def test_a_conflict_that_passes_after_the_halving_rejects_nobody() -> None:
+    sink, busy = ConflictingSink(), set(user_ids(*range(40)))
+
+    def trouble(source_ids: list[str]) -> SegsyncError | None:
+        return refused(409) if asyncio.get_running_loop().time() < 25.0 and busy & set(source_ids) else None
+
+    sink.trouble = trouble
+    job = Import(MemorySource(250), sink)
+    job.run()
+    assert_just_these_are_rejected(job)
+
+
+def test_a_conflict_that_lasts_costs_that_customer_alone() -> None:
+    sink = ConflictingSink()
+    failing_on(sink, 42, error=refused(409))
+    job = Import(MemorySource(250), sink)
+    job.run()
+    assert_just_these_are_rejected(job, 42)
+
+
+def test_a_customer_whose_upserts_are_never_answered_costs_itself_alone() -> None:
+    sink = PatientSink()
+    failing_on(sink, 150, error=failing(None))
+    job = Import(MemorySource(250), sink)
+    job.run()
+    assert_just_these_are_rejected(job, 150)
+
+
 # --- a 5xx for as long as it is retried -----------------------------------------------------------------------
 
 

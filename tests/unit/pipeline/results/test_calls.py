@@ -125,3 +125,21 @@ async def test_what_the_listing_does_not_call_a_success_is_read_singly(scene: Sc
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=99, rejected=1)
     assert "aa_40" in single(scene)
+
+
+async def test_what_a_listing_says_counts_once_the_next_single_result_agrees(scene: Scene) -> None:
+    """It lies about an upsert that comes between two checks."""
+    scene.voucherify.listed = lambda *_: ActionStatus("DONE", is_success=True)
+    for number in range(1, 41):
+        scene.send(2, done(2, [f"c{number}-1"]) if number >= 20 else done(2))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=19 * 2 + 21, rejected=21)
+
+
+async def test_the_last_of_them_is_read_singly_too(scene: Scene) -> None:
+    scene.voucherify.listed = success
+    for _ in range(50):
+        scene.send(2, done(2))
+    await scene.follow()
+    assert len(single(scene)) == 11
+    assert scene.outcomes == Outcomes(confirmed=100)

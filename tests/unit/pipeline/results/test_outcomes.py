@@ -141,6 +141,7 @@ async def test_an_id_that_comes_back_trimmed_or_in_lower_case_is_known(scene: Sc
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=1, rejected=1)
     assert [each.segment_id for each in scene.rejections] == ["use_ Ada@Example.com"]
+    assert scene.rejected == [" Ada@Example.com"], "as the profile has it"
 
 
 async def test_an_id_that_could_be_two_customers_names_neither(scene: Scene) -> None:
