@@ -83,7 +83,9 @@ def import_command(
     ] = None,
     limit: Annotated[int | None, _option("Import only the first N profiles.", "N", min=1)] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the last import, or begin the first.")] = False,
-    retry_rejected: Annotated[bool, typer.Option("--retry-rejected", help="Retry only the rejected profiles.")] = False,
+    retry_rejected: Annotated[
+        bool, typer.Option("--retry-rejected", help="Retry only profiles that are rejected or whose result is unknown.")
+    ] = False,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
     ] = False,
@@ -216,7 +218,7 @@ def sandbox_command(
     action_seconds: Annotated[float, _option("Seconds until a bulk upsert has its result.", min=0)] = 0.5,
     too_many: Annotated[float, _option("Share of calls answered 429.", min=0, max=1)] = 0.0,
     server_error: Annotated[float, _option("Share of calls answered 5xx.", min=0, max=1)] = 0.0,
-    garbled: Annotated[float, _option("Share of calls whose answer is no answer.", min=0, max=1)] = 0.0,
+    garbled: Annotated[float, _option("Share of calls with an unreadable answer.", min=0, max=1)] = 0.0,
     cut: Annotated[float, _option("Share of calls whose connection is cut.", min=0, max=1)] = 0.0,
     hang: Annotated[float, _option("Share of calls that are never answered.", min=0, max=1)] = 0.0,
     missing: Annotated[float, _option("Share of profiles listed, then answered 404.", min=0, max=1)] = 0.0,

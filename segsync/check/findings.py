@@ -224,7 +224,7 @@ def of_estimate(cost: Estimate) -> Finding:
     )
     if cost.voucherify_calls <= CALLS_PER_CYCLE:
         return finding("estimate", "ok", detail)
-    fix = f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm halves them."
+    fix = f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm saves up to half."
     return finding("estimate", "warning", detail, fix)
 
 

@@ -196,16 +196,20 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
 
 def _fix(service: _Service, error: errors.CallError) -> str:
     where = f"{service.region_variable} or {service.base_url_variable}"
-    if isinstance(error, errors.TransientError) and (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
-        return "Check again then. An import would wait for it by itself."
-    is_blocked = isinstance(error, errors.BlockedError)
-    if error.status in (401, 403) and not is_blocked:
-        return f"Check {CREDENTIALS[service.id]}; then {where}."
-    if isinstance(error, errors.QuotaError):
-        return "Wait for the plan's next cycle, or raise the plan."
-    if error.status == 404 or isinstance(error, errors.AnswerError):
-        space = "SEGMENT_SPACE_ID; then " if error.status == 404 and service.id == "segment" else ""
-        return f"Check {space}{where}."
-    if error.status is None or is_blocked:
-        return f"Check the network, then {where}."
-    return f"Look at {service.name}'s status page, and check again later."
+    match error:
+        case errors.TransientError() if (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
+            fix = "Check again then. An import would wait for it by itself."
+        case errors.BlockedError():
+            fix = "Ask who runs your network: a proxy, a firewall or a certificate is in the way, not your settings."
+        case errors.CallError(status=401 | 403):
+            fix = f"Check {CREDENTIALS[service.id]}; then {where}."
+        case errors.QuotaError():
+            fix = "Wait for the plan's next cycle, or raise the plan."
+        case errors.CallError(status=404) | errors.AnswerError():
+            space = "SEGMENT_SPACE_ID; then " if error.status == 404 and service.id == "segment" else ""
+            fix = f"Check {space}{where}."
+        case errors.CallError(status=None):
+            fix = f"Check the network, then {where}."
+        case _:
+            fix = f"Look at {service.name}'s status page, and check again later."
+    return fix

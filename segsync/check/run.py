@@ -44,7 +44,7 @@ class CheckReport(Struct, frozen=True):
 
 def report_of_settings(problems: Sequence[str]) -> CheckReport:
     """The report where the settings cannot be used: nothing else is looked at."""
-    fix = "Fix it in .env or the environment. .env-example explains all."
+    fix = "Fix it in the environment or in .env; .env-example explains the settings that can be there."
     failed = [finding("settings", "failed", problem, fix) for problem in problems]
     return CheckReport(FORMAT, is_ok=False, findings=complete(failed, "needs the settings"))
 

@@ -79,7 +79,7 @@ class Activity:
             service, (since, status) = min(self._outages.items(), key=lambda outage: outage[1][0])
             answer = "does not answer" if status is None else f"answers {status}"
             if status is not None and status < 400:
-                answer += " with what cannot be read"
+                answer += " with something unreadable"
             return f"{service} {answer}, retrying, {now - since:.0f} s so far"
         for pace in self._pace.values():
             if pace.calls_per_second < SLOW * pace.allowed:

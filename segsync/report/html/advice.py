@@ -81,12 +81,11 @@ KINDS = (
     ),
     Kind(
         ("confirm",),
-        r"does not say which",
-        "Voucherify refused some of a group without naming them",
-        "Some of the customers that were sent together were refused. Nobody knows which, so all of them count as "
-        "rejected here; some may be in Voucherify already.",
-        "Run segsync with --retry-rejected --batch-size 10: in smaller groups fewer are in doubt. Sending a customer "
-        "twice does no harm.",
+        r"does not say why|gives no reason",
+        "Voucherify refused the customer without a reason",
+        "Voucherify did not write the customer, and its answer does not say why.",
+        "Compare some profiles of rejected-profiles.csv with customers that were imported, or ask Voucherify's support "
+        f"with the ids in that file. {RETRY}",
     ),
     Kind(
         ("confirm",),
@@ -161,10 +160,11 @@ def warning_meaning(trait: str) -> str:
     return {
         "birthdate": "It is not a date in the form 1990-12-31, so the birthdate is empty, or was not sent.",
         "birthday": "It is not a date in the form 1990-12-31, so it is left out.",
-        "address": "An address cannot have a value of this kind, so this part is left out.",
+        "address": "An address cannot have a value of this kind, so this part is left out; a damaged character is "
+        "replaced.",
         "external_ids": "These profiles have several ids of this type. The one that Segment lists first is used.",
         "metadata": "Voucherify's metadata schema does not allow the value, or requires one where there is none. It is "
-        "left out.",
+        "left out; a damaged character is replaced.",
     }.get(
         attribute,
         "Voucherify does not accept a value of this kind there, so it is left out; a damaged character is replaced.",

@@ -104,7 +104,7 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
         (raw(b"<html>", "text/html"), "text/html instead of JSON", "Check SEGMENT_REGION or SEGMENT_BASE_URL"),
         (answer({}, 503), "503", "status page"),
         (answer({}, 402), "used up", "next cycle"),
-        (raw(b"<h1>Blocked", "text/html", 403), "a proxy or firewall", "Check the network"),
+        (raw(b"<h1>Blocked", "text/html", 403), "a proxy or firewall", "Ask who runs your network"),
         (answer({"data": 7, "cursor": {}}), "not what its API documents", "Check SEGMENT_REGION"),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_pause_of_bulk_upserts_alone_says_so() -> None:
     assert words_after(an_hour) == READING
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "answers 401"), (200, "answers 200 with what cannot be read")])
+@pytest.mark.parametrize(("status", "words"), [(401, "answers 401"), (200, "answers 200 with something unreadable")])
 def test_what_is_retried_though_it_looks_like_an_answer_is_an_outage(status: int, words: str) -> None:
     async def forty_seconds(activity: Activity) -> None:
         for second in range(40):

@@ -35,8 +35,8 @@ from segsync.report.html.advice import KINDS, STAGES, advised, kind_of, warning_
         ("confirm", "the bulk upsert aa_1 FAILED", "The upload failed twice"),
         (
             "confirm",
-            "Voucherify refused 3 of 100 customers and does not say which (a report cannot be read)",
-            "Voucherify refused some of a group without naming them",
+            "Voucherify refused the customer and does not say why (a report cannot be read)",
+            "Voucherify refused the customer without a reason",
         ),
     ],
 )
