@@ -60,19 +60,12 @@ class _Refused(NamedTuple):
 class ResultReader:
     """Follows the open batches of the ledger's runs from `since` on to their end.
 
-    `writer` ends them. `patience_seconds` is how long no action at all
-    may end, once everything is sent, before `follow` gives up. `calls` is how many it made, a report file counted as
-    part of the result that names it.
+    `writer` ends them. `patience_seconds` is how long no action at all may end, once everything is sent, before
+    `follow` gives up. `calls` is how many it made, a report file counted as part of the result that names it.
     """
 
     def __init__(
-        self,
-        sink: Results,
-        ledger: Ledger,
-        *,
-        since: int,
-        writer: ResultWriter,
-        patience_seconds: float,
+        self, sink: Results, ledger: Ledger, *, since: int, writer: ResultWriter, patience_seconds: float
     ) -> None:
         self._sink = sink
         self._name = sink.about.name
@@ -86,7 +79,7 @@ class ResultReader:
         self._random = Random()
         self.calls = 0
         self._trust = ListingTrust()
-        self._has_read = False
+        self._unreadable_in_a_row = 0
         self._unreadable: dict[int, tuple[OpenBatch, CallError]] = {}
         self._has_confirmed = self._has_confirmed_in_search = False
         self._failure = self._failure_in_search = ""
@@ -177,14 +170,17 @@ class ResultReader:
         try:
             result = await self._sink.upsert_result(batch.action_id)
         except (AnswerError, RefusedError, TransientError) as error:
-            is_about_all = isinstance(error, TransientError) and not error.others_succeed
-            if is_about_all or not self._has_read:
-                raise
+            if isinstance(error, TransientError) and not error.others_succeed:
+                self.calls += 1
+                await self._sink.action_statuses()  # raises where it is not this result alone
             self._unreadable[batch.id] = (batch, error)  # one result holds up no others
+            self._unreadable_in_a_row += 1
+            if self._unreadable_in_a_row >= FAILED_IN_A_ROW:
+                raise
             return True
         if result is None:
             return await self._forgotten(batch)
-        self._has_read = True
+        self._unreadable_in_a_row = 0
         failed = result.failed_of(batch.sent)
         if is_success_by_listing:
             for held in self._trust.checked(agrees=result.status == "DONE" and not failed):
@@ -200,6 +196,11 @@ class ResultReader:
         return True
 
     async def _end_unreadable(self) -> None:
+        """Call them unknown, unless no other result was read since: then a later process may read them."""
+        if self._unreadable_in_a_row:
+            for batch, error in self._unreadable.values():
+                if not self._is_of_earlier_process(batch):
+                    raise error
         for batch, error in self._unreadable.values():
             reason = f"the result of the bulk upsert {batch.action_id} cannot be read: {error.message}"
             await self._writer.end_unknown(batch, reason, error.request_id)
@@ -226,10 +227,7 @@ class ResultReader:
             self._release_failed_alone()
 
     async def _failed(self, batch: OpenBatch, result: UpsertResult) -> None:
-        """Nobody was written: all are sent once more, then in halves. One that fails alone twice is rejected.
-
-        Where nobody at all is written meanwhile, it is not, since something may be wrong with all.
-        """
+        """Nobody was written: all are sent once more, then in halves, until one that is alone has failed twice."""
         members, request_id = await self._counting(batch), result.request_id
         reason = f"the bulk upsert {batch.action_id} FAILED in {self._name}"
         if batch.attempt == FIRST_ATTEMPT:
@@ -312,7 +310,7 @@ class ResultReader:
         return self._sent_before is not None and batch.id <= self._sent_before
 
     def begin_search(self) -> None:
-        """From now on a success shows that the sink is there, and those who fail are to blame for it."""
+        """From now on a success shows that those who fail are to blame for it."""
         self._has_confirmed_in_search, self._failure_in_search = False, ""
 
     async def end_search(self, *, gives_up: bool = False) -> None:

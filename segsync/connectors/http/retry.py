@@ -131,12 +131,12 @@ class _RetriedCall(Generic[T]):
 
     def is_out_of_time(self, _state: tenacity.RetryCallState) -> bool:
         announced, now = self._error.retry_after_seconds or 0.0, self._retries.clock()
-        if now >= self._ends_at or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
+        # It limits the rate, and answers others: an hour may allow fewer calls than wait for it.
+        is_limited = self._error.status == 429 and announced > 0 and self._retries.answered_at > self.tries[0]
+        if (now >= self._ends_at and not is_limited) or announced > LONGEST_ANNOUNCED_WAIT_SECONDS:
             return True
         if now + announced > self._deadline:
-            # The service says when. Such a wait is not an outage: the time for retries begins anew after it. Once, or
-            # as often as it limits the rate and answers others: an hour may allow fewer calls than wait for it.
-            is_limited = self._error.status == 429 and self._retries.answered_at > self.tries[0]
+            # The service says when. Such a wait is not an outage: the time for retries begins anew after it.
             if self._has_waited_longer and not is_limited:
                 return True
             self._has_waited_longer = True

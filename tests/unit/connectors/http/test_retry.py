@@ -163,6 +163,13 @@ def test_an_hour_that_allows_others_alone_is_waited_for_again() -> None:
     assert trial.waits == about([3600] * 3)
 
 
+def test_a_limit_that_lets_others_through_is_waited_for_beyond_the_patience() -> None:
+    """The turn before a call may take longer than the patience, too."""
+    trial = Trial(*[trouble(429, 10)] * 9, None, patience=60, answered_at=1000.0)
+    assert trial.error is None
+    assert trial.waits == about([10] * 9)
+
+
 def test_an_hour_that_is_asked_for_by_an_outage_is_waited_for_once() -> None:
     trial = Trial(trouble(503, 3600), trouble(503, 3600), patience=60, answered_at=3 * 3600.0)
     assert trial.tried_at == about([0, 3600])

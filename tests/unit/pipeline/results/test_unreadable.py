@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from segsync.connectors.base import UpsertResult
+from segsync.connectors.base import ActionStatus, UpsertResult
 from segsync.errors import AnswerError, CallError, RefusedError, TransientError
 from segsync.events import ResultUnknown
 from segsync.models import Outcomes
@@ -66,10 +66,60 @@ async def test_where_no_result_was_ever_read_it_is_not_this_one_alone(scene: Sce
     assert scene.outcomes == Outcomes(sent=2)
 
 
+async def test_where_none_of_many_can_be_read_the_import_stops_early(scene: Scene) -> None:
+    async def read(_action_id: str) -> UpsertResult | None:
+        raise ERRORS[0]
+
+    scene.voucherify.upsert_result = read  # type: ignore[assignment, method-assign]
+    for _ in range(40):
+        scene.send(2, done(2))
+    with pytest.raises(AnswerError):
+        await scene.follow()
+    assert scene.outcomes == Outcomes(sent=80)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_resume_that_meets_it_first_reads_the_others_all_the_same(scene: Scene, error: CallError) -> None:
+    unreadable(scene, "aa_1", error)
+    for _ in range(3):
+        scene.send(2, done(2))
+    scene.begin_process()
+    unreadable(scene, "aa_1", error)
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=4, unknown=2)
+
+
+AWAY = TransientError("Voucherify answered 503; given up", service="Voucherify", status=503)
+
+
+async def test_after_all_is_sent_the_listing_shows_that_the_others_can_be_read(scene: Scene) -> None:
+    unreadable(scene, "aa_1", AWAY)
+    for _ in range(2):
+        scene.send(2, done(2))
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=2, unknown=2)
+
+
+async def test_the_last_of_all_is_left_to_another_process_and_unknown_then(scene: Scene) -> None:
+    scene.send(2, done(2))
+    unreadable(scene, "aa_2", AWAY)
+    scene.send(2, done(2))
+    with pytest.raises(TransientError):
+        await scene.follow()
+    scene.begin_process()
+    unreadable(scene, "aa_2", AWAY)
+    await scene.follow()
+    assert scene.outcomes == Outcomes(confirmed=2, unknown=2)
+
+
 async def test_an_outage_is_no_unreadable_result(scene: Scene) -> None:
+    async def away() -> dict[str, ActionStatus]:
+        raise AWAY
+
     scene.send(2, done(2))
     await scene.follow()
-    unreadable(scene, "aa_2", TransientError("Voucherify answered 503; given up", service="Voucherify", status=503))
+    unreadable(scene, "aa_2", AWAY)
+    scene.voucherify.action_statuses = away  # type: ignore[method-assign]
     scene.send(2, done(2))
     with pytest.raises(TransientError):
         await scene.follow()
