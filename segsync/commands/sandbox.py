@@ -12,6 +12,7 @@ import typer
 from segsync.commands.import_ import import_at_terminal
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import OutputError, StopError
+from segsync.ledger.sqlite_file import is_in_use
 from segsync.options import ImportOptions
 from segsync.runtime import signals_to
 from segsync.sandbox.options import SandboxOptions, connection
@@ -58,6 +59,8 @@ def import_sandbox(
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
         where = Path(settings.ledger)
         import_options = options(settings=settings, ledger=where, directory=directory, is_sandbox=True)
+        if not import_options.dry_run and where == directory / "segsync.db":
+            _remove_ledger_of_last_sandbox(where)
         report, code = import_at_terminal(import_options)
         if import_options.dry_run or report is None or report.state != "done":
             return code
@@ -70,3 +73,10 @@ def import_sandbox(
             err=import_options.outputs.use_standard_output,
         )
         return code if verdict.is_right or code != EXIT_DONE else EXIT_STOPPED
+
+
+def _remove_ledger_of_last_sandbox(path: Path) -> None:
+    """Each sandbox is another Voucherify, and ends with its run: its ledger is of no use to the next one."""
+    if not is_in_use(path):
+        for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            name.unlink(missing_ok=True)
