@@ -57,6 +57,9 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 LISTED_ACTIONS = 100
 """The most async actions in a listing, which are the newest."""
 
+CONFLICT = 409
+"""The status of an upsert that may conflict with another call, which passes, or with what is stored, which does not."""
+
 ENDED = frozenset({"DONE", "FAILED"})
 """The statuses of an async action that has ended; the others are ENQUEUED and IN_PROGRESS."""
 

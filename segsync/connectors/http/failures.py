@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 import aiohttp
 from yarl import URL
 
+from segsync.connectors.base import CONFLICT
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.proxy import Proxy
-from segsync.connectors.http.retry import CONFLICT
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """The longest header that is read: a proxy's policies and cookies can be long."""

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import tenacity
 
+from segsync.connectors.base import CONFLICT
 from segsync.errors import RefusedError, TransientError
 from segsync.events import CallRetried, OnEvent
 
@@ -25,8 +26,6 @@ BACKOFF_MAX_SECONDS = 30.0
 
 LONGEST_ANNOUNCED_WAIT_SECONDS = 3700.0
 """The longest wait that is honored. Voucherify's longest rate window is an hour; a longer wait is a used-up plan."""
-
-CONFLICT = 409
 
 CONFLICT_SHARE, LONGEST_CONFLICT_SECONDS = 1 / 30, 10.0
 """A conflict with another call passes in a moment, and one with what is stored never: it gets this share of the

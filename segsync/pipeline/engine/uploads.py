@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from segsync.connectors.base import Patient, Sink
+from segsync.connectors.base import CONFLICT, Patient, Sink
 from segsync.errors import RefusedError, TransientError
 from segsync.events import BatchSent, OnEvent, SentProfile
 from segsync.models import Rejection
@@ -21,8 +21,6 @@ UPLOADS_IN_FLIGHT = 16
 """Sixteen uploads of two seconds each keep up with 800 customers per second; an idle uploader costs nothing."""
 
 BATCHES_WAITING = 8
-
-CONFLICT = 409
 
 NOT_ABOUT_CUSTOMERS: Final = frozenset({*range(401, 409), 415, 423, 425, 429, 499})
 """The 4xx that say nothing about what was sent: they are about credentials, plan, address, form, locks, or limits."""

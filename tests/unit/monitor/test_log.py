@@ -34,7 +34,6 @@ from segsync.events import (
     ProfileRejected,
     ProfileWithoutIdentifier,
     ReadingEnded,
-    ResultUnknown,
     SentProfile,
     Throttled,
     TraitLeftOut,
@@ -608,25 +607,3 @@ def test_no_cursor_breaks_a_line() -> None:
         await asyncio.sleep(LINE_SECONDS + 1)
 
     assert [line["event"] for line in records(scenario)] == ["run_started", "progress", "stopping", "summary"]
-
-
-def test_the_steps_of_a_search_are_shown_now_and_then() -> None:
-    async def search(emit: OnEvent) -> None:
-        for profiles in (100, 50, 25):
-            emit(PageReplayed(profiles, is_retry=False, is_search=True))
-            emit(ReadingEnded(2))
-
-    levels = [(line["event"], line["level"]) for line in records(search, verbose=True)]
-    shown = [level for event, level in levels if event == "page_replayed"]
-    assert shown == ["info", "debug", "debug"]
-    assert [level for event, level in levels if event == "reading_ended"] == ["info", "debug", "debug"]
-
-
-def test_unknown_results_are_warnings_as_rejections_are() -> None:
-    async def forgets(emit: OnEvent) -> None:
-        for number in range(200):
-            emit(ResultUnknown(f"use_{number}", 1, "Voucherify does not know it any more"))
-
-    lines = [line for line in records(forgets, verbose=True) if line["event"] == "result_unknown"]
-    assert lines[0]["message"] == "Result unknown: use_0: Voucherify does not know it any more"
-    assert (lines[0]["level"], lines[-1]["level"], len(lines)) == ("warning", "debug", 200)

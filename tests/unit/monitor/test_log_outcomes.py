@@ -1,8 +1,8 @@
-"""Profiles with the identifier of another one in the log: the first of them, and where all are."""
+"""Rare outcomes in the log: duplicate identifiers, the search for refused customers, unknown results."""
 
 from __future__ import annotations
 
-from segsync.events import DuplicateIdentifier, OnEvent
+from segsync.events import DuplicateIdentifier, OnEvent, PageReplayed, ReadingEnded, ResultUnknown
 from segsync.monitor.log import WARNINGS_SHOWN
 from segsync.report.profile_lists import DUPLICATES
 from tests.unit.monitor.test_log import records, shown
@@ -30,3 +30,24 @@ def test_a_verbose_log_has_all_and_each_has_its_fields() -> None:
 
 def test_at_a_terminal_without_lists_it_says_how_to_see_all() -> None:
     assert any("--verbose" in line for line in shown(many_duplicates, is_dry_run=True))
+
+
+def test_the_steps_of_a_search_are_shown_now_and_then() -> None:
+    async def search(emit: OnEvent) -> None:
+        for profiles in (100, 50, 25):
+            emit(PageReplayed(profiles, is_retry=False, is_search=True))
+            emit(ReadingEnded(2))
+
+    levels = [(line["event"], line["level"]) for line in records(search, verbose=True)]
+    for kind in ("page_replayed", "reading_ended"):
+        assert [level for event, level in levels if event == kind] == ["info", "debug", "debug"]
+
+
+def test_unknown_results_are_warnings_as_rejections_are() -> None:
+    async def forgets(emit: OnEvent) -> None:
+        for number in range(200):
+            emit(ResultUnknown(f"use_{number}", 1, "Voucherify does not know it any more"))
+
+    lines = [line for line in records(forgets, verbose=True) if line["event"] == "result_unknown"]
+    assert lines[0]["message"] == "Result unknown: use_0: Voucherify does not know it any more"
+    assert (lines[0]["level"], lines[-1]["level"], len(lines)) == ("warning", "debug", 200)
