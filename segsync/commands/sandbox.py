@@ -79,4 +79,5 @@ def _remove_ledger_of_last_sandbox(path: Path) -> None:
     """Each sandbox is another Voucherify, and ends with its run: its ledger is of no use to the next one."""
     if not is_in_use(path):
         for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            name.unlink(missing_ok=True)
+            if name.is_file():  # whatever else is in its place, the ledger names it
+                name.unlink()

@@ -249,3 +249,11 @@ def test_a_directory_that_cannot_be_written_is_known_before_anything_is_sent(
     assert run.code == 1
     assert "rejected-profiles.csv cannot be written" in run.stderr
     assert sandbox.verdict().segment_calls == 0
+
+
+def test_a_folder_in_the_place_of_the_ledger_of_the_sandbox_is_named(segsync: Segsync) -> None:
+    folder = segsync.directory / "segsync-sandbox" / "segsync.db"
+    folder.mkdir(parents=True)
+    run = segsync("--sandbox")
+    assert (run.code, folder.is_dir()) == (2, True)
+    assert "The ledger segsync-sandbox/segsync.db cannot be written: Is a directory" in run.stderr
