@@ -67,4 +67,4 @@ def test_each_message_that_stops_an_import_has_a_row(where: str, message: str) -
     if not re.search(r"\w{3,}", message.replace("…", "")):
         return  # put together from messages and names alone: they are in the table by themselves
     rows = [known for messages in MESSAGES for known in messages if all(words in message for words in parts(known))]
-    assert rows, f"{where} says {message!r}: docs/operators.md has no row that tells what to do about it"
+    assert rows, f"{where} says {message!r}: docs/operators/messages.md has no row that tells what to do about it"

@@ -12,7 +12,7 @@ PAGES = {
     for path in (ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 }
 README = PAGES["README.md"]
-OPERATORS = PAGES["docs/operators.md"]
+OPERATORS = "\n".join(text for path, text in PAGES.items() if path.startswith("docs/operators"))
 EMBEDDING = PAGES["docs/embedding.md"]
 CONTRIBUTING = PAGES["docs/contributing.md"]
 ALL = "\n".join(PAGES.values())
