@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from segsync.cli import app
+from segsync.cli.app import app
 
 PROGRAM = "segsync"
 """The command that a shell completes, whichever way the program was called."""

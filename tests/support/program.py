@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from segsync.cli import app
+from segsync.cli.app import app
 from segsync.settings import AUTO, Settings
 
 IMPORT = "segsync"

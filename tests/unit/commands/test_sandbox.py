@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from segsync.cli import app
+from segsync.cli.app import app
 from segsync.sandbox.options import Faults, SandboxOptions
 
 FLAGS: list[tuple[list[str], dict[str, Any]]] = [

@@ -1,0 +1,156 @@
+"""The commands, and the flags of an import. What they mean is decided elsewhere: `settings`, `commands` and `sandbox`.
+
+Heavy imports wait until a command needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from segsync.__about__ import __version__
+from segsync.cli.commands import check_command, status_command
+from segsync.cli.errors import errors_in_words
+from segsync.cli.flags import (
+    NOT_REPEATED,
+    SETTINGS,
+    EnvFile,
+    LedgerFile,
+    Profiles,
+    given_flags,
+    option,
+    refuse_flags,
+    refuse_flags_before,
+)
+from segsync.cli.sandbox import sandbox_command
+from segsync.options import METRICS_HOST, ImportOptions, LogFormat, ReportFiles
+
+EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 usage or configuration error;
+retrying won't help. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would
+fail. 130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
+
+A run leaves profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and
+profiles-with-warnings.csv in the working directory, each only if there is something to say.
+"""
+
+SANDBOX_PROFILES: Final = 500
+SANDBOX_DIRECTORY: Final = Path("segsync-sandbox")
+"""The folder for the files of `--sandbox`, so that those of a real import are safe from it."""
+
+
+class Commands(TyperGroup):
+    """The commands, with a hint for those who type an offset as the Node script took it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {shlex.quote(args[0])}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True, epilog=EPILOG)
+def import_command(
+    context: typer.Context,
+    offset: Annotated[
+        str | None, option("Where to begin: a number of profiles to skip, or a Segment cursor.", "OFFSET")
+    ] = None,
+    limit: Annotated[int | None, option("Import only the first N profiles.", "N", min=1)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the last import, or begin the first.")] = False,
+    retry_rejected: Annotated[
+        bool, typer.Option("--retry-rejected", help="Retry only profiles that are rejected or whose result is unknown.")
+    ] = False,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run without writing anything.")] = False,
+    output: Annotated[Path | None, option("New .ndjson or .csv for a dry run's customers.", "FILE")] = None,
+    concurrency: Annotated[str | None, option("Concurrent profile reads. [SEGSYNC_CONCURRENCY, auto]", "N")] = None,
+    batch_size: Annotated[str | None, option("Customers per bulk upsert. [SEGSYNC_BATCH_SIZE, 100]", "N")] = None,
+    ledger: LedgerFile = None,
+    env_file: EnvFile = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help=f"Import {SANDBOX_PROFILES} invented profiles, no account needed.")
+    ] = False,
+    profiles: Profiles = None,
+    log_format: Annotated[LogFormat, option("Format of the log; json is for machines.")] = "text",
+    log_file: Annotated[Path | None, option("Also write the log to FILE.", "FILE")] = None,
+    metrics_port: Annotated[
+        int | None, option("Serve Prometheus metrics on this port.", "PORT", min=1, max=65535)
+    ] = None,
+    metrics_host: Annotated[str, option("Address for --metrics-port.", "HOST")] = METRICS_HOST,
+    report: Annotated[Path | None, option("Write an HTML report (needs the `report` extra).", "FILE")] = None,
+    report_ids: Annotated[
+        int, option("List up to N Segment ids per group in the report.", "N", min=0, show_default=False)
+    ] = 0,
+    summary_json: Annotated[Path | None, option("Write the summary as JSON; - is stdout.", "FILE")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the summary.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every retry, rejection and page.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask a question.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Move a company's customers from a Twilio Segment space into Voucherify.
+
+    Credentials and settings come from the environment or from .env; .env-example lists them all.
+    """
+    if version:
+        typer.echo(f"segsync {__version__}")
+        raise typer.Exit
+    given = given_flags(context)
+    if context.invoked_subcommand:
+        refuse_flags_before(context.invoked_subcommand, context, given)
+        return
+    refuse_flags(given, offset=offset, output=output)
+    is_terminal = sys.stderr.isatty()
+    # At a terminal the log's format is that of its file, if it has one: the terminal keeps its display.
+    stderr_is_json = log_format == "json" and not (log_file and is_terminal)
+    is_module = Path(sys.argv[0]).name == "__main__.py"
+    outputs = ReportFiles(report=report, report_ids=report_ids, summary_json=summary_json)
+    options = partial(
+        ImportOptions,
+        offset=offset,
+        resume=resume,
+        retry_rejected=retry_rejected,
+        confirm=not (no_confirm or dry_run),
+        dry_run=dry_run,
+        output=output,
+        limit=limit,
+        mode="quiet" if quiet else "live" if is_terminal and not stderr_is_json else "lines",
+        verbose=verbose,
+        may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
+        command=[sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1],
+        resume_flags=[word for flag, words in given.items() if flag not in NOT_REPEATED for word in words],
+        profiles=profiles,
+        log_format=log_format,
+        log_file=log_file,
+        stderr_is_json=stderr_is_json,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
+        outputs=outputs,
+    )
+    flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
+    with errors_in_words(as_json=stderr_is_json):
+        from segsync.report.writer import check_outputs
+
+        check_outputs(outputs)
+        if sandbox:
+            from segsync.commands.sandbox import import_sandbox
+
+            raise typer.Exit(import_sandbox(options, flags, profiles=SANDBOX_PROFILES, directory=SANDBOX_DIRECTORY))
+        from segsync.commands.import_ import import_at_terminal
+        from segsync.settings import Settings
+
+        settings = Settings.load(flags=flags, env_file=env_file)
+        raise typer.Exit(import_at_terminal(options(settings=settings, ledger=Path(settings.ledger)))[1])
+
+
+app.command("status")(status_command)
+app.command("check")(check_command)
+app.command("sandbox")(sandbox_command)

@@ -1,0 +1,36 @@
+"""The flags of `status` and `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segsync.cli.errors import errors_in_words
+from segsync.cli.flags import AsJson, EnvFile, LedgerFile, Profiles, option
+
+
+def status_command(as_json: AsJson = False, ledger: LedgerFile = None, env_file: EnvFile = None) -> None:
+    """Show how far the imports came, their outcomes, and the next step."""
+    with errors_in_words():
+        from segsync.commands.status import print_status
+        from segsync.settings import one_setting
+
+        print_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
+
+
+def check_command(
+    sample: Annotated[int, option("Profiles to look at.", "N", min=1, max=10_000)] = 100,
+    profiles: Profiles = None,
+    as_json: AsJson = False,
+    env_file: EnvFile = None,
+) -> None:
+    """Check settings, both services and a sample of profiles before an import.
+
+    It writes nothing anywhere, and exits with 0, or 3 if something failed.
+    """
+    with errors_in_words():
+        from segsync.commands.check import check_at_terminal
+
+        raise typer.Exit(check_at_terminal(env_file=env_file, sample=sample, profiles=profiles, as_json=as_json))

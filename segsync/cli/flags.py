@@ -1,0 +1,82 @@
+"""Flags that several commands have, and what is refused about flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+EXCLUSIVE: Final = (
+    ("--quiet", "--verbose"),
+    ("--resume", "--retry-rejected", "--offset"),
+    ("--sandbox", "--resume", "--retry-rejected"),
+    ("--retry-rejected", "--limit"),
+    ("--dry-run", "--resume", "--retry-rejected"),
+    ("--dry-run", "--report"),
+    ("--retry-rejected", "--profiles"),
+)
+"""Groups of flags of which at most one may be given."""
+
+NOT_REPEATED: Final = {"--offset", "--limit", "--resume", "--retry-rejected", "--dry-run", "--output"}
+"""The flags of this run alone: the command that resumes it has its own."""
+
+SETTINGS: Final = {
+    "--concurrency": "SEGSYNC_CONCURRENCY",
+    "--batch-size": "SEGSYNC_BATCH_SIZE",
+    "--ledger": "SEGSYNC_LEDGER",
+}
+"""The variables that these flags win over."""
+
+
+def option(text: str, metavar: str | None = None, *names: str, **others: Any) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, **others)
+
+
+LedgerFile = Annotated[str | None, option("The ledger, a checkpoint file. [SEGSYNC_LEDGER, segsync.db]", "FILE")]
+EnvFile = Annotated[Path | None, option("Read settings from FILE instead of .env.", "FILE")]
+Profiles = Annotated[int | None, option("Expected total, for the progress bar and ETA.", "N", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def given_flags(context: Any) -> dict[str, list[str]]:
+    """The flags that stand on the command line, each with the words to type it again."""
+    return {
+        parameter.opts[0]: parameter.opts[:1] if parameter.is_flag else [parameter.opts[0], str(value)]
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        for value in [context.params.get(parameter.name)]
+    }
+
+
+def refuse_flags_before(name: str, context: Any, given: Mapping[str, object]) -> None:
+    """Refuse flags before a command: they are flags of the import, and would seem to count for the command."""
+    known = {option for parameter in context.command.get_command(context, name).params for option in parameter.opts}
+    problems = [
+        f"{flag} goes behind the command: {name} {flag}."
+        if flag in known
+        else f"{flag} is for an import: {name} has no such flag."
+        for flag in given
+    ]
+    if problems:
+        raise typer.BadParameter(" ".join(problems))
+
+
+def refuse_flags(given: Mapping[str, object], *, offset: str | None, output: Path | None) -> None:
+    """Refuse flags that do not go together or have no meaning."""
+    for group in EXCLUSIVE:
+        both = [flag for flag in group if flag in given]
+        if len(both) > 1:
+            raise typer.BadParameter(f"{' and '.join(both)} exclude each other.")
+    if {"--sandbox", "--env-file"} <= given.keys():
+        raise typer.BadParameter("--sandbox uses no settings but its own: leave out --env-file.")
+    if offset is not None and not (offset.strip() and offset.isprintable()):
+        raise typer.BadParameter("--offset must be a number or a cursor: 0 is the beginning.")
+    if output and "--dry-run" not in given:
+        raise typer.BadParameter("--output is for a --dry-run: an import sends its customers to Voucherify.")
+    if output:
+        from segsync.connectors.file import problem_with
+
+        if problem := problem_with(output):
+            raise typer.BadParameter(problem)
