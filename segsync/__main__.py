@@ -21,7 +21,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - a user reads a sentence, whatever it is
         from segsync.errors import defect  # noqa: PLC0415 - `--help` should not wait for it
 
-        sys.exit(f"Error: {defect(error)}")
+        sys.exit(f"Error: {defect(error).with_code}")
 
 
 def _open_what_is_closed() -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong, sorted by how one recovers from it.
+"""What can go wrong, sorted by how one recovers from it, each message with a stable code.
 
 Nothing in a message is personal or secret: no header, no query string, no request or answer body.
 """
@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 LONG_WAIT_SECONDS, SENSELESS_WAIT_SECONDS = 600.0, 366 * 86_400.0
 """A service that asks to wait so long for one profile, when the tries have run out, is to be asked in a later run; one
@@ -30,24 +30,72 @@ def defect(error: Exception) -> StopError:
     """The error for an exception that nobody expected. It names kind and place alone: the text may quote a customer."""
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]]
     return StopError(
-        f"unexpected {type(error).__name__} at {' > '.join(places)}. This is a defect: please report it with this line"
+        f"unexpected {type(error).__name__} at {' > '.join(places)}. This is a defect: please report it with this line",
+        code="defect",
     )
 
 
+def with_code(text: str, code: str | None) -> str:
+    """A message as a user reads it: the code, by which the guide's table of messages explains it, is at its end."""
+    return f"{text} [{code}]" if code else text
+
+
 class SegsyncError(Exception):
-    """Root of everything that segsync raises on purpose."""
+    """Root of everything that segsync raises on purpose.
+
+    `code` is a short name of the message, such as "ledger-in-use", which stays the same when its words change. It is
+    None for an error that a source or a sink of somebody else's raised without one.
+    """
+
+    code: str | None = None
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.code
+
+    @property
+    def with_code(self) -> str:
+        """The message as a user reads it: "… [ledger-in-use]"."""
+        return with_code(str(self), self.code)
+
+
+class Problem(str):
+    """A sentence about one setting or flag, and the `code` of its kind."""
+
+    __slots__ = ("code",)
+    code: str | None
+
+    def __new__(cls, sentence: str, *, code: str | None) -> Self:
+        problem = super().__new__(cls, sentence)
+        problem.code = code
+        return problem
+
+    @property
+    def with_code(self) -> str:
+        """The sentence as a user reads it."""
+        return with_code(self, self.code)
 
 
 class SettingsError(SegsyncError):
-    """Settings are missing or not allowed. `problems` has a sentence for each, with its variable or flag: fix these."""
+    """Settings are missing or not allowed. `problems` has a sentence for each, with its variable or flag: fix these.
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    Each has its own code; that of the error is the first one's.
+    """
+
+    def __init__(self, problems: Sequence[str], *, code: str | None = None) -> None:
+        self.problems = tuple(each if isinstance(each, Problem) else Problem(each, code=code) for each in problems)
+        super().__init__("\n".join(self.problems), code=next((each.code for each in self.problems), code))
+
+    @property
+    def with_code(self) -> str:
+        """Each problem as a user reads it, on a line of its own."""
+        return "\n".join(each.with_code for each in self.problems)
 
 
 class MappingError(SegsyncError):
     """The settings reject this profile; others may pass. The message names what is wrong with it, and no value."""
+
+    code = "metadata-rejected"
 
 
 class StopError(SegsyncError):
@@ -69,8 +117,16 @@ class CallError(SegsyncError):
     `request_id` is the id that the service's support asks for, where the service gave one.
     """
 
-    def __init__(self, message: str, *, service: str, status: int | None = None, request_id: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
         self.message = message
         self.service = service
         self.status = status
@@ -99,6 +155,8 @@ class CursorError(AccessError):
 class QuotaError(CallError):
     """The plan's calls are used up: wait for its next cycle or raise the plan, then resume."""
 
+    code = "quota-used-up"
+
 
 class TransientError(CallError):
     """A failure worth a retry: a rate limit, a 5xx, a cut connection, a time-out. A caller gets it when tries ran out.
@@ -115,11 +173,12 @@ class TransientError(CallError):
         service: str,
         status: int | None = None,
         request_id: str | None = None,
+        code: str | None = None,
         retry_after_seconds: float | None = None,
         others_succeed: bool = False,
         is_garbled: bool = False,
     ) -> None:
-        super().__init__(message, service=service, status=status, request_id=request_id)
+        super().__init__(message, service=service, status=status, request_id=request_id, code=code)
         self.retry_after_seconds = retry_after_seconds
         self.others_succeed = others_succeed
         self.is_garbled = is_garbled

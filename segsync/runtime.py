@@ -50,7 +50,7 @@ def to_standard_output(content: bytes) -> None:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
-        raise OutputError(cannot_write("Standard output", error)) from None
+        raise OutputError(cannot_write("Standard output", error), code="file-unwritable") from None
 
 
 def cannot_write(what: object, error: OSError) -> str:
@@ -64,7 +64,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(cannot_write(path, error)) from None
+        raise OutputError(cannot_write(path, error), code="file-unwritable") from None
 
 
 def open_private(path: Path, flags: int) -> int:

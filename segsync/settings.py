@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
 
-from segsync.errors import SettingsError
+from segsync.errors import Problem, SettingsError
 from segsync.formatting import printable
 from segsync.mapping.metadata import TraitChoice
 
@@ -228,13 +228,16 @@ def _variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict
     return {variable: text for source in sources for variable, text in source.items() if text and text.strip()}
 
 
-def _missing(given: Container[Field[Any]], connectors: Collection[str]) -> list[str]:
+def _missing(given: Container[Field[Any]], connectors: Collection[str]) -> list[Problem]:
     """A problem for each setting that these connectors need and that is not given."""
     missing = [entry for entry in fields(Settings) if entry.metadata["needed_by"] in connectors and entry not in given]
-    return [f"{entry.metadata['variable']} is missing. {entry.metadata['explanation']}" for entry in missing]
+    return [
+        Problem(f"{entry.metadata['variable']} is missing. {entry.metadata['explanation']}", code="setting-missing")
+        for entry in missing
+    ]
 
 
-def _checked(given: Mapping[Field[Any], tuple[str, object]], problems: list[str]) -> dict[str, Any]:
+def _checked(given: Mapping[Field[Any], tuple[str, object]], problems: list[Problem]) -> dict[str, Any]:
     """The values by name, each given with its label. Raises `SettingsError` naming these problems and every other."""
     types, values = get_type_hints(Settings, include_extras=True), dict[str, Any]()
     for entry, (label, value) in given.items():
@@ -243,7 +246,7 @@ def _checked(given: Mapping[Field[Any], tuple[str, object]], problems: list[str]
         except ValueError as error:
             # Neither a password that a URL may hold, nor what a terminal takes for a command.
             shown = "" if entry.metadata["secret"] else "=" + printable(re.sub(r"//[^/]*@", "//…@", str(value)))
-            problems.append(f"{label}{shown} {error}")
+            problems.append(Problem(f"{label}{shown} {error}", code="setting-invalid"))
     if problems:
         raise SettingsError(problems)
     return values
@@ -280,4 +283,5 @@ def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
             return dotenv_values(stream=stream, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError([f"{'--env-file ' if path else ''}{chosen} cannot be read: {reason}"]) from None
+        problem = f"{'--env-file ' if path else ''}{chosen} cannot be read: {reason}"
+        raise SettingsError([problem], code="env-file-unreadable") from None

@@ -116,9 +116,9 @@ class ServiceProbe:
             if may_be_elsewhere and (region := await self._other_region(service, probe)):
                 detail += f". But {service.hosts[region]} accepts these credentials"
                 fix = f"Set {service.region_variable}={region}."
-            return finding(service.id, "failed", detail, fix), None
+            return finding(service.id, "failed", errors.with_code(detail, error.code), fix), None
         except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are still shown
-            return finding(service.id, "failed", str(errors.defect(error)), "Report it, please."), None
+            return finding(service.id, "failed", errors.defect(error).with_code, "Report it, please."), None
         setting = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
         return finding(service.id, "ok", f"credentials accepted by {url} ({setting})"), result
 
@@ -155,7 +155,9 @@ class ServiceProbe:
             except TimeoutError:
                 until = datetime.now() + timedelta(seconds=asked_seconds)
                 message = f"{service.name} takes no more calls before {until:%H:%M:%S}"
-                raise errors.TransientError(message, service=service.name, retry_after_seconds=asked_seconds) from None
+                raise errors.TransientError(
+                    message, service=service.name, code="wait-requested", retry_after_seconds=asked_seconds
+                ) from None
 
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:

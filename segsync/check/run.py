@@ -15,7 +15,7 @@ from segsync.check.metadata import MetadataCheck, check_metadata
 from segsync.check.probe import ServiceProbe
 from segsync.check.sample import Sample, analyse
 from segsync.connectors.cost import Estimate, Shares, estimate
-from segsync.errors import SettingsError
+from segsync.errors import Problem, SettingsError
 from segsync.events import OnEvent, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.settings import Settings
@@ -42,10 +42,10 @@ class CheckReport(Struct, frozen=True):
     estimate: Estimate | None = None
 
 
-def report_of_settings(problems: Sequence[str]) -> CheckReport:
+def report_of_settings(problems: Sequence[Problem]) -> CheckReport:
     """The report where the settings cannot be used: nothing else is looked at."""
     fix = "Fix it in the environment or in .env; .env-example explains the settings that can be there."
-    failed = [finding("settings", "failed", problem, fix) for problem in problems]
+    failed = [finding("settings", "failed", problem.with_code, fix) for problem in problems]
     return CheckReport(FORMAT, is_ok=False, findings=complete(failed, "needs the settings"))
 
 

@@ -17,14 +17,14 @@ def errors_in_words(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except SegsyncError as error:
-        text = printable(f"Error: {error}")
+        text = printable(f"Error: {error.with_code}")
         if isinstance(error, SettingsError):
-            problems = "\n".join(f"  {problem}" for problem in error.problems)
+            problems = "\n".join(f"  {problem.with_code}" for problem in error.problems)
             text = f"Invalid configuration (.env-example lists the settings):\n{problems}"
         if as_json:
             from segsync.monitor.log_handlers import json_error
 
-            text = json_error(text)
+            text = json_error(text, error.code)
         typer.echo(text, err=True)
         raise typer.Exit(2 if isinstance(error, SettingsError | LedgerError) else 1) from None
     except KeyboardInterrupt:

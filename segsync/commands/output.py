@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text, TextType
 
+from segsync.errors import SegsyncError
 from segsync.formatting import printable
 from segsync.models import Outcomes
 from segsync.runtime import to_standard_output
@@ -56,8 +57,9 @@ def outcome_table(
     return table
 
 
-def error_line(error: Exception) -> Text:
-    return Text(printable(f"Error: {error}"), style="bold red")
+def error_line(error: SegsyncError) -> Text:
+    """An error with its code, on one line."""
+    return Text(printable(f"Error: {error.with_code}"), style="bold red")
 
 
 def print_json(value: msgspec.Struct) -> None:

@@ -38,7 +38,8 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
     try:
         asyncio.run(serve())
     except OSError as error:
-        raise StopError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another: --port") from None
+        message = f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another: --port"
+        raise StopError(message, code="port-unusable") from None
 
 
 def import_sandbox(
@@ -51,7 +52,8 @@ def import_sandbox(
     try:
         directory.mkdir(exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {directory} cannot be made: {error.strerror}") from None
+        message = f"The folder {directory} cannot be made: {error.strerror}"
+        raise OutputError(message, code="file-unwritable") from None
     with SandboxProcess(SandboxOptions(profiles=profiles)) as sandbox:
         # Only segsync's own settings count here: no credential of a real account goes to a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}

@@ -134,9 +134,9 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         file = os.fdopen(open_private(path, os.O_WRONLY | os.O_EXCL), "wb")
     except FileExistsError:
-        raise SettingsError([_exists(path)]) from None
+        raise SettingsError([_exists(path)], code="output-exists") from None
     except OSError as error:
-        raise SettingsError([cannot_write(f"--output {path}", error)]) from None
+        raise SettingsError([cannot_write(f"--output {path}", error)], code="file-unwritable") from None
     try:
         yield file
     finally:

@@ -138,12 +138,14 @@ class SegmentSource:
         except RefusedError as error:
             hint = f"Is '{cursor}' an offset or cursor of this space?"
             kind: type[RefusedError | AccessError] = RefusedError
+            code = "offset-refused"
             if error.status == 404:
+                code = "space-not-found"
                 kind, hint = AccessError, f"Is SEGMENT_SPACE_ID={self.about.identity} in this SEGMENT_REGION?"
             elif is_first:
                 kind = CursorError if error.status in (400, 410) else AccessError
             message = f"Segment answered {error.status} to the list of profiles. {hint}"
-            raise kind(message, service=SERVICE, status=error.status, request_id=error.request_id) from None
+            raise kind(message, service=SERVICE, status=error.status, request_id=error.request_id, code=code) from None
 
     async def read(self, segment_id: str) -> Profile | None:
         """The profile with its identifier and the traits asked for, or None where it has no such identifier.
@@ -261,6 +263,8 @@ class _Trail:
         self.cursor = None
         has_more = cursor and cursor.has_more
         if following and has_more is not False:
-            raise AnswerError(f"Segment's cursor for {self._listing} repeats: it would never end", service=SERVICE)
+            message = f"Segment's cursor for {self._listing} repeats: it would never end"
+            raise AnswerError(message, service=SERVICE, code="cursor-unusable")
         if has_more and not following:
-            raise AnswerError(f"Segment returned has_more without a cursor for {self._listing}", service=SERVICE)
+            message = f"Segment returned has_more without a cursor for {self._listing}"
+            raise AnswerError(message, service=SERVICE, code="cursor-unusable")

@@ -117,4 +117,4 @@ def usable(answer: ExternalIdsAnswer, identifier_type: str | None) -> Iterator[t
 def damaged_identifier(identifier_type: str) -> AnswerError:
     """That a profile is not imported: a guess at its identifier could name another customer."""
     message = f"Segment returned a damaged '{identifier_type}' (half a character, or NaN), which cannot be a source_id"
-    return AnswerError(message, service=SERVICE)
+    return AnswerError(message, service=SERVICE, code="identifier-damaged")

@@ -122,7 +122,11 @@ class VoucherifySink:
                 raise
             hint = "Is VOUCHERIFY_BASE_URL right?"
             raise AccessError(
-                f"{error.message}. {hint}", service=SERVICE, status=404, request_id=error.request_id
+                f"{error.message}. {hint}",
+                service=SERVICE,
+                status=404,
+                request_id=error.request_id,
+                code="voucherify-not-found",
             ) from None
         return answer.async_action_id
 

@@ -95,17 +95,17 @@ class Ledger:
             # Not the rows of single profiles: that would take seconds for millions of them.
             for table in ("owner", "runs", "pages", "batches", "rejections"):
                 if db.execute(f"PRAGMA quick_check({table})").fetchall() != [("ok",)]:
-                    raise LedgerError(sqlite_file.damaged(path))
+                    raise LedgerError(sqlite_file.damaged(path), code="ledger-damaged")
             [(whose,)] = db.execute("SELECT project FROM owner").fetchall()
             if whose != project:
-                raise LedgerError(_of_others(path, f"another {owner.name} project"))
+                raise _of_others(path, f"another {owner.name} project")
             if path and number < migration.FORMAT:
                 self.backup = migration.back_up(db, path)
                 with _transaction(db):
                     migration.migrate(db, host=owner.host)
             [(host,)] = db.execute("SELECT host FROM owner").fetchall()
             if host != owner.host:
-                raise LedgerError(_of_others(path, f"the {owner.name} project at {host}, and not at {owner.host}"))
+                raise _of_others(path, f"the {owner.name} project at {host}, and not at {owner.host}")
             db.execute("UPDATE owner SET opened_at = ?", (now(),))
         db.execute("PRAGMA journal_mode=WAL")  # only now, so that the file itself says whose it is
         # After a power cut the last writes may be missing, never broken: the import repeats them.
@@ -244,7 +244,8 @@ async def _unless_cancelled(work: Future[T]) -> T:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that looks at a ledger and changes nothing, even while an import writes it. Raises `LedgerError`."""
     if not path.exists():
-        raise LedgerError(f"There is no ledger at {path}: no import has run here, or it has another one (--ledger)")
+        message = f"There is no ledger at {path}: no import has run here, or it has another one (--ledger)"
+        raise LedgerError(message, code="ledger-missing")
     with sqlite_file.errors_in_words(path), ExitStack() as stack:
         sqlite_file.check(path)
         # Not mode=ro: such a connection would leave SQLite's -wal and -shm behind, which the last one to close removes.
@@ -252,7 +253,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         stack.callback(db.close)
         db.execute("PRAGMA query_only=1")
         if _is_new(db):  # as a process leaves it that is killed in its first moments
-            raise LedgerError(f"No import has run on the ledger {path} yet. To begin: python -m segsync")
+            message = f"No import has run on the ledger {path} yet. To begin: python -m segsync"
+            raise LedgerError(message, code="ledger-empty")
         if migration.format_of(db, path) < migration.READABLE:
             db = migration.migrated_copy(db)
             stack.callback(db.close)
@@ -281,5 +283,6 @@ def _is_new(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
-def _of_others(path: Path | None, whose: str) -> str:
-    return f"The ledger {path} belongs to imports into {whose}. Choose another file for this one: --ledger FILE"
+def _of_others(path: Path | None, whose: str) -> LedgerError:
+    message = f"The ledger {path} belongs to imports into {whose}. Choose another file for this one: --ledger FILE"
+    return LedgerError(message, code="ledger-of-other-project")

@@ -42,7 +42,8 @@ def format_of(db: sqlite3.Connection, path: Path | None) -> int:
     if number > FORMAT:
         raise LedgerError(
             f"The ledger {path} was written by a newer segsync (format {number}, this one knows {FORMAT}). Update "
-            "segsync, or choose another file: --ledger FILE"
+            "segsync, or choose another file: --ledger FILE",
+            code="ledger-newer",
         )
     return int(number)
 

@@ -40,9 +40,10 @@ def check(path: Path) -> None:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if header and not header.startswith(_SQLITE):
-        raise LedgerError(damaged(path))
+        raise LedgerError(damaged(path), code="ledger-damaged")
     if header and header[_APPLICATION_ID_AT:_HEADER_BYTES] != APPLICATION_ID.to_bytes(4):
-        raise LedgerError(f"{path} is not a ledger of segsync. Choose another file: --ledger FILE")
+        message = f"{path} is not a ledger of segsync. Choose another file: --ledger FILE"
+        raise LedgerError(message, code="ledger-foreign")
 
 
 def sqlite_name(path: Path | None) -> str:
@@ -69,7 +70,8 @@ def locked(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
         if not is_busy(error):
             raise
         raise LedgerError(
-            f"Another segsync uses the ledger {path} now. Wait until it has ended, or choose another: --ledger FILE"
+            f"Another segsync uses the ledger {path} now. Wait until it has ended, or choose another: --ledger FILE",
+            code="ledger-in-use",
         ) from None
     return lock
 
@@ -116,13 +118,16 @@ def errors_in_words(path: Path | None) -> Iterator[None]:
         kind = _kind(error)
         if kind in _IN_USE:
             raise OutputError(
-                f"Another program, such as a backup, holds the ledger {path}. Run the same again when it has ended"
+                f"Another program, such as a backup, holds the ledger {path}. Run the same again when it has ended",
+                code="ledger-locked",
             ) from None
         if kind in _DAMAGED or (isinstance(error, sqlite3.OperationalError) and "decode" in str(error)):
-            raise LedgerError(damaged(path)) from None
+            raise LedgerError(damaged(path), code="ledger-damaged") from None
         unusable = LedgerError if kind in _NO_ACCESS else OutputError
-        raise unusable(f"The ledger {path or '(a temporary file)'} cannot be written: {error}") from None
+        message = f"The ledger {path or '(a temporary file)'} cannot be written: {error}"
+        raise unusable(message, code="ledger-unwritable") from None
     except (msgspec.MsgspecError, UnicodeError):  # of what is in its rows
-        raise LedgerError(damaged(path)) from None
+        raise LedgerError(damaged(path), code="ledger-damaged") from None
     except OSError as error:
-        raise LedgerError(f"The ledger {path} cannot be written: {error.strerror}") from None
+        message = f"The ledger {path} cannot be written: {error.strerror}"
+        raise LedgerError(message, code="ledger-unwritable") from None

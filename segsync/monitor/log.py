@@ -118,7 +118,7 @@ class Log:
         call = error if isinstance(error, CallError) else None
         self._log(
             "summary",
-            f"{words}; {error}" if error else words,
+            f"{words}; {error.with_code}" if error else words,
             ERROR if error else INFO,
             state=report.state,
             outcomes=asdict(self.counters.outcomes),
@@ -127,6 +127,7 @@ class Log:
             **self._calls(),
             warnings=sum(report.warnings.values()),
             error=None if error is None else str(error),
+            code=error and error.code,
             service=call and call.service,
             status=call and call.status,
             request_id=call and call.request_id,

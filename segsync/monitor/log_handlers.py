@@ -117,7 +117,8 @@ class LogFile(logging.Handler):
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     os.write(descriptor, b"\n")  # what a crash cut off must not run into the first line of this process
         except OSError as error:
-            raise SettingsError([f"--log-file {path} cannot be written: {error.strerror}"]) from None
+            problem = f"--log-file {path} cannot be written: {error.strerror}"
+            raise SettingsError([problem], code="file-unwritable") from None
         self._descriptor: int | None = descriptor
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -179,11 +180,11 @@ class _Messages(StringIO):
         return len(text)
 
 
-def _message(text: str, level: str) -> logging.LogRecord:
+def _message(text: str, level: str, **fields: object) -> logging.LogRecord:
     """Words that belong to no event, as a record."""
-    return logging.makeLogRecord({"msg": " ".join(text.split()), "levelname": level, "event": "message"})
+    return logging.makeLogRecord({"msg": " ".join(text.split()), "levelname": level, "event": "message", **fields})
 
 
-def json_error(text: str) -> str:
-    """What is refused before there is a log, as a line of JSON."""
-    return JsonFormatter().format(_message(text, "ERROR"))
+def json_error(text: str, code: str | None = None) -> str:
+    """What is refused before there is a log, as a line of JSON, with the code of the error."""
+    return JsonFormatter().format(_message(text, "ERROR", code=code))

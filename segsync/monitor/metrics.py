@@ -20,7 +20,8 @@ from segsync.report.counters import Counters
 try:
     import prometheus_client as prometheus
 except ImportError:
-    raise SettingsError([f"--metrics-port needs the extra 'metrics': {how_to_install('metrics')}"]) from None
+    problem = f"--metrics-port needs the extra 'metrics': {how_to_install('metrics')}"
+    raise SettingsError([problem], code="extra-missing") from None
 
 CALL_SECONDS: Final = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0)
 STAGE_SECONDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
@@ -142,7 +143,8 @@ def serving(host: str, port: int) -> Iterator[Metrics]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise SettingsError(
-            [f"--metrics-port {port} on {host} cannot be used: {reason}. Choose another, or another --metrics-host"]
+            [f"--metrics-port {port} on {host} cannot be used: {reason}. Choose another, or another --metrics-host"],
+            code="port-unusable",
         ) from None
     try:
         yield metrics

@@ -35,7 +35,8 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
                 [
                     f"METADATA_UNDEFINED={undefined} needs a metadata schema, and this sink has none: "
                     "use another one, or set METADATA_UNDEFINED=send"
-                ]
+                ],
+                code="sink-without-schema",
             )
         return unfitted_metadata(settings)
     try:
@@ -53,6 +54,7 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
                 service=error.service,
                 status=error.status,
                 request_id=error.request_id,
+                code="schema-unreadable",
             ) from None
         on_event(MetadataUnchecked(reason))
     return metadata_rules(settings.metadata_traits, undefined, schema, used=_used(settings))

@@ -142,7 +142,8 @@ def check_source(ledger: Ledger, *, begins_anew: bool) -> None:
             other, this = (f"{each.name} {each.identity}" for each in (run.source, ledger.source))
             raise LedgerError(
                 f"The import on the ledger {ledger.path} is from {other}, not from {this}. Finish it with the settings "
-                "of that one, or choose another file for this one: --ledger FILE"
+                "of that one, or choose another file for this one: --ledger FILE",
+                code="ledger-of-other-space",
             )
 
 

@@ -250,7 +250,8 @@ class ResultReader:
         if self._failures.is_open:
             raise StopError(
                 f"{len(self._failures.held)} bulk upserts in a row failed ({reason}), so "
-                "the import stopped. Their profiles are replayed when it is resumed"
+                "the import stopped. Their profiles are replayed when it is resumed",
+                code="upserts-failed",
             )
 
     async def _refused(self, batch: OpenBatch, result: UpsertResult, failed: int) -> None:
@@ -303,7 +304,8 @@ class ResultReader:
         raise StopError(
             f"{self._name} refused all {customers} customers of {len(held)} bulk upserts in a row, so the import "
             f"stopped instead of rejecting all the others too. They are replayed when it is resumed. "
-            f"The last one: {last_rejection.reason}"
+            f"The last one: {last_rejection.reason}",
+            code="all-refused",
         )
 
     def _is_of_earlier_process(self, batch: OpenBatch) -> bool:
@@ -324,7 +326,8 @@ class ResultReader:
         self._ledger.write(partial(batches.replay_whole, since=self._since))
         raise StopError(
             f"{self._name} has written nobody of those who were sent again, so the import stopped instead of rejecting "
-            f"them. They are sent once more when it is resumed. The last failure: {self._failure}"
+            f"them. They are sent once more when it is resumed. The last failure: {self._failure}",
+            code="upserts-failed-again",
         )
 
     def _release_failed_alone(self) -> None:
@@ -341,5 +344,6 @@ class ResultReader:
         upserts, customers = await self._ledger.ask(partial(batches.count_open, since=self._since))
         return StopError(
             f"{self._name} has ended none of {upserts} bulk upserts ({customers} customers) for "
-            f"{self._patience_seconds:.0f} s. Their results are read when the import is resumed"
+            f"{self._patience_seconds:.0f} s. Their results are read when the import is resumed",
+            code="results-overdue",
         )

@@ -92,9 +92,9 @@ async def run_import(
 
 def _check(offset: str | int, limit: int | None) -> None:
     if limit is not None and limit < 1:
-        raise SettingsError([f"limit={limit} must be 1 or more"])
+        raise SettingsError([f"limit={limit} must be 1 or more"], code="setting-invalid")
     if not str(offset).isprintable():
-        raise SettingsError([f"offset={offset!r} must be a number or a cursor"])
+        raise SettingsError([f"offset={offset!r} must be a number or a cursor"], code="setting-invalid")
 
 
 def open_ledger(
@@ -220,7 +220,7 @@ async def _lists(plan: Plan, ledger: Ledger, directory: Path | None) -> AsyncGen
 def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None) -> None:
     """Write how the run ended. A retry changes nothing about how far its runs came."""
     for run in () if plan.kind == "retry" else plan.runs:
-        ledger.write(partial(runs.end_run, run=run, state=state, error=None if failure is None else str(failure)))
+        ledger.write(partial(runs.end_run, run=run, state=state, error=None if failure is None else failure.with_code))
 
 
 def _account_for_all(counters: Counters) -> None:
@@ -228,5 +228,6 @@ def _account_for_all(counters: Counters) -> None:
     if forgotten := counters.outcomes.pending:
         raise StopError(
             f"Profiles that were listed and have no outcome: {forgotten:,}. This is a defect: please report it. "
-            "A resume imports them"
+            "A resume imports them",
+            code="defect",
         )

@@ -23,6 +23,7 @@ def encode(report: ImportReport, *, exit_code: int, next_command: str | None) ->
         "state": report.state,
         "exit_code": exit_code,
         "error": None,
+        "error_code": report.error and report.error.code,
         "profiles": report.outcomes.profiles,
         **fields,
         "seconds_per_100_profiles": report.seconds_per_100_profiles,

@@ -17,7 +17,7 @@ from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
-from segsync.errors import OutputError, SettingsError, defect, how_to_install
+from segsync.errors import OutputError, Problem, SettingsError, defect, how_to_install
 from segsync.formatting import printable
 from segsync.models import NextStep
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
@@ -31,25 +31,26 @@ _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
 
 def check_outputs(wanted: ReportFiles) -> None:
     """Find before a long import what could not be written after it. Raises `SettingsError`."""
-    problems = []
+    problems: list[str] = []
     if wanted.report:
         try:
             import segsync.report.html.page  # noqa: F401, PLC0415
         except ImportError as error:
             how = how_to_install("report")
-            problems.append(f"--report needs {error.name}, which is not installed. To install it: {how}")
+            problem = f"--report needs {error.name}, which is not installed. To install it: {how}"
+            problems.append(Problem(problem, code="extra-missing"))
     for flag, path in (("--report", wanted.report), ("--summary-json", wanted.summary_json)):
         if path and str(path) != STANDARD_OUTPUT:
             try:
                 _try(path)
             except OSError as error:
-                problems.append(cannot_write(f"{flag} {path}", error))
+                problems.append(Problem(cannot_write(f"{flag} {path}", error), code="file-unwritable"))
     if wanted.report_ids and not wanted.report:
         problems.append("--report-ids says how many profiles a page may name: give --report FILE too")
     if wanted.report and wanted.report == wanted.summary_json:
         problems.append(f"--report and --summary-json name the same file: {wanted.report}")
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, code="setting-invalid")
 
 
 def write(path: Path, content: bytes) -> None:
@@ -127,9 +128,9 @@ def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
         write(path, content())
         return True
     except OutputError as error:
-        problem = str(error)
+        problem = error.with_code
     except Exception as error:  # noqa: BLE001 - no defect here may hide how the import ended
-        problem = f"{path} cannot be made: {defect(error)}"
+        problem = f"{path} cannot be made: {defect(error).with_code}"
     console.print(Text(printable(f"Error: {problem}"), style="bold red"), soft_wrap=True)
     return False
 

@@ -39,7 +39,7 @@ class SandboxProcess:
         self.url = self._process.stdout.readline().strip() if self._process.stdout else ""
         if not self.url:
             self._end()
-            raise StopError("The sandbox did not start: see the output of its process above")
+            raise StopError("The sandbox did not start: see the output of its process above", code="sandbox-failed")
         return self
 
     def __exit__(

@@ -143,7 +143,7 @@ def test_a_ledger_that_cannot_be_made_is_known_before_anything_is_sent(
     ):
         run = segsync("--ledger", ledger, sandbox=sandbox)
         assert run.code == 2
-        assert run.stderr == f"Error: The ledger {ledger} cannot be written: {why}\n"
+        assert run.stderr == f"Error: The ledger {ledger} cannot be written: {why} [ledger-unwritable]\n"
     assert calls(sandbox) == 0
     assert sorted(path.name for path in segsync.directory.iterdir()) == ["file", "folder"]
 

@@ -54,7 +54,7 @@ def test_a_second_run_on_the_same_ledger_is_refused_and_the_first_goes_on(
         assert second.stdout == ""
         assert second.stderr == (
             "Error: Another segsync uses the ledger segsync.db now. Wait until it has ended, or choose another: "
-            "--ledger FILE\n"
+            "--ledger FILE [ledger-in-use]\n"
         )
     assert calls(bystander) == 0
     first = ended(running)

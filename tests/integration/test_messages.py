@@ -1,4 +1,4 @@
-"""The table "it says | what to do": each message is one of the program's, and each that stops an import is in it."""
+"""The table of messages: a row for each code that an error can carry, and a code for each error that a user can get."""
 
 from __future__ import annotations
 
@@ -10,61 +10,70 @@ import pytest
 
 from segsync import errors
 from tests.support import guides
-from tests.support.program import DEFAULTS
 
-SOURCES = {
-    path.relative_to(guides.ROOT).as_posix(): path.read_text(encoding="utf-8")
+TREES = {
+    path.relative_to(guides.ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted((guides.ROOT / "segsync").rglob("*.py"))
 }
-ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+ERRORS = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.SegsyncError | errors.Problem)
+}
+SLUG = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 
-MESSAGES = [
-    sorted(guides.named(cells[:1]))
-    for cells in guides.rows(guides.section(guides.OPERATORS, "When something goes wrong"))[1:]
-]
-"""The messages of each row, with `…` where a name or a number is put in."""
+SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (guides.ROOT / "segsync").rglob("*.py"))
 
-
-def parts(message: str) -> list[str]:
-    """The words of a message between what is put in."""
-    for variable in DEFAULTS:
-        if f"refuses {variable}" in message or f"and {variable}" in message:
-            message = message.replace(variable, "…")  # the names of credentials are put in
-    return [words for words in re.split(r"\s*…\s*", message) if words and words != "and"]
+PAGE = guides.PAGES["docs/operators/messages.md"]
+ROWS = [row for row in guides.rows(guides.section(PAGE, "When something goes wrong")) if row[0] != "code"]
+WORDS = guides.rows(guides.section(PAGE, "Words about profiles"))[1:]
 
 
-def text_of(node: ast.expr) -> str:
-    """A message as it stands in the source, with `…` for what is put in."""
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(text_of(value) for value in node.values)
-    if isinstance(node, ast.BinOp):
-        return text_of(node.left) + text_of(node.right)
-    if isinstance(node, ast.List):
-        return " ".join(map(text_of, node.elts))
-    return "…"
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Where errors are made: by their class, by a name for one of several classes, or for a call to a service."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and not path.startswith("segsync/sandbox/service"):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "class")
+                is_of_call = "service" in {each.arg for each in node.keywords} and not name[0].isupper()
+                if name in ERRORS or is_of_call:
+                    yield f"{path}:{node.lineno}", node
 
 
-def raised() -> Iterator[tuple[str, str]]:
-    """Where errors of ours are made, and their messages."""
-    for path, source in SOURCES.items():
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
-                yield f"{path}:{node.lineno}", text_of(node.args[0])
+def codes_in(node: ast.AST) -> set[str]:
+    """The codes that a `code=…` in a call, or an assignment to `code`, can have."""
+    values = [each.value for each in ast.walk(node) if isinstance(each, ast.keyword) and each.arg == "code"]
+    for each in ast.walk(node):
+        if isinstance(each, ast.Assign) and any(getattr(target, "id", "") == "code" for target in each.targets):
+            values.append(each.value)
+    texts = {text.value for value in values for text in ast.walk(value) if isinstance(text, ast.Constant)}
+    return {text for text in texts if isinstance(text, str)}
 
 
-@pytest.mark.parametrize("messages", MESSAGES, ids=lambda messages: messages[0])
-def test_each_message_is_one_of_the_program(messages: list[str]) -> None:
-    source = "\n".join(SOURCES.values())
-    for message in messages:
-        assert parts(message)
-        assert [words for words in parts(message) if words not in source] == []
+CODES = set().union(*map(codes_in, TREES.values()))
 
 
-@pytest.mark.parametrize(("where", "message"), [pytest.param(*each, id=each[0]) for each in raised()])
-def test_each_message_that_stops_an_import_has_a_row(where: str, message: str) -> None:
-    if not re.search(r"\w{3,}", message.replace("…", "")):
-        return  # put together from messages and names alone: they are in the table by themselves
-    rows = [known for messages in MESSAGES for known in messages if all(words in message for words in parts(known))]
-    assert rows, f"{where} says {message!r}: docs/operators/messages.md has no row that tells what to do about it"
+def test_each_code_has_exactly_one_row_and_each_row_has_a_code() -> None:
+    listed = [guides.named(row[:1]) for row in ROWS]
+    assert all(len(codes) == 1 for codes in listed)
+    assert sorted(code for codes in listed for code in codes) == sorted(CODES)
+
+
+def test_each_code_is_a_slug_and_each_row_says_what_it_means_and_what_to_do() -> None:
+    assert [code for code in CODES if not SLUG.fullmatch(code)] == []
+    assert [row for row in ROWS if len(row) != 3 or not all(row)] == []
+
+
+@pytest.mark.parametrize(("where", "call"), [pytest.param(*each, id=each[0]) for each in calls()])
+def test_each_error_has_a_code(where: str, call: ast.Call) -> None:
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    has_its_own = getattr(getattr(errors, name, None), "code", None)
+    is_copied = any(each.arg is None and "_where" in ast.unparse(each.value) for each in call.keywords)
+    is_copied |= name == "SettingsError" and not isinstance(call.args[0], ast.List)  # of problems, each with its own
+    is_coded = is_copied or any(each.arg == "code" for each in call.keywords)
+    assert has_its_own or is_coded, f"{where}: an error without code=…, by which messages.md could explain it"
+
+
+@pytest.mark.parametrize("message", sorted(guides.named([row[0] for row in WORDS])))
+def test_words_without_a_code_are_the_program_s(message: str) -> None:
+    assert [part for part in message.split("…") if part.strip() not in SOURCES] == []

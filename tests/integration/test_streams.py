@@ -69,7 +69,7 @@ def test_output_that_cannot_be_written_is_an_error(redirected: Redirected, json:
     for command in ("check", "status"):
         run = redirected(command, *json, to=">/dev/full")
         assert run.code == 1
-        assert run.stderr == "Error: Standard output cannot be written: No space left on device\n"
+        assert run.stderr == "Error: Standard output cannot be written: No space left on device [file-unwritable]\n"
 
 
 @pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])

@@ -142,7 +142,7 @@ async def test_when_voucherify_ends_nothing_any_more_each_process_reports_it(wor
         assert (report.state, report.outcomes) == ("stopped", Outcomes(sent=300))
         assert isinstance(report.error, StopError)
         assert str(report.error).startswith("Voucherify has ended none of 15 bulk upserts (300 customers)")
-    assert world.status().error == str(report.error)
+    assert world.status().error == f"{report.error} [results-overdue]"
 
 
 async def test_when_every_upsert_fails_it_stops_and_a_resume_replays_them(world: World) -> None:

@@ -162,8 +162,7 @@ class ApiClient:
             if self._under_way < 2 or self._clock() >= ends_at:
                 raise error
             await asyncio.sleep(FIRST_ANSWERS_SECONDS / 50)
-        where: dict[str, Any] = {"service": error.service, "status": error.status, "request_id": error.request_id}
-        return TransientError(error.message, is_garbled=True, **where)
+        return TransientError(error.message, is_garbled=True, **_where(error))
 
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, on any host.
@@ -174,11 +173,13 @@ class ApiClient:
         """
         where = file_url(url, self._base_url)
         if where is None:
-            raise AnswerError(f"{self._service} names a report file that is not at an https URL", service=self._service)
+            message = f"{self._service} names a report file that is not at an https URL"
+            raise AnswerError(message, service=self._service, code="report-file-unreadable")
         try:
             call = Call("GET", where, proxy_for(where), "the call for a report file")
         except SettingsError as error:  # the API's host may be one of NO_PROXY, this one is not
-            raise AnswerError(f"{error}, for a report file of {self._service}", service=self._service) from None
+            message = f"{error}, for a report file of {self._service}"
+            raise AnswerError(message, service=self._service, code="proxy-invalid") from None
         try:
             return await self._try_download(call)
         except TransientError as error:
@@ -230,7 +231,7 @@ class ApiClient:
             self.limiter.refused(left_at, "GET", response.headers)
         message = f"{call.url.host} answered {response.status} to {call} of {self._service}"
         error = TransientError if may_pass(response.status) else RefusedError
-        raise error(message, service=self._service, status=response.status)
+        raise error(message, service=self._service, status=response.status, code="report-file-unreadable")
 
     async def _exchange(
         self, call: Call, headers: Mapping[str, str], body: bytes | None = None, answer: object = None
@@ -257,13 +258,14 @@ class ApiClient:
         is_network = isinstance(error, OSError)  # the error of a certificate is a ValueError too
         if isinstance(error, ValueError) and not is_network:  # the host is not valid; aiohttp finds that out late
             message = f"{self._service} is at no address that can be called. Is the base URL right?"
-            return AnswerError(message, service=self._service)
+            return AnswerError(message, service=self._service, code="base-url-invalid")
         if how := compressed(error):
-            return self._garbled(answer, f"{self._service} answered {call} {how}", service=self._service)
+            message = f"{self._service} answered {call} {how}"
+            return self._garbled(answer, message, service=self._service, code="answer-compressed")
         why = no_answer(error, call)
         message = f"{self._service} at {call.url.origin()} did not answer {call}: {why.problem}"
         is_final = not why.may_pass and not self._understood and answer is not None
-        return (BlockedError if is_final else TransientError)(message, service=self._service)
+        return (BlockedError if is_final else TransientError)(message, service=self._service, code=why.code)
 
     async def _read(self, response: aiohttp.ClientResponse, call: object) -> bytes:
         length = response.content_length
@@ -277,7 +279,13 @@ class ApiClient:
                 response.close()
                 message = f"{self._service} answered more than {MAX_ANSWER_BYTES:,} bytes to {call}"
                 request_id = answers.request_id(response.headers)
-                raise AnswerError(message, service=self._service, status=response.status, request_id=request_id)
+                raise AnswerError(
+                    message,
+                    service=self._service,
+                    status=response.status,
+                    request_id=request_id,
+                    code="answer-undocumented",
+                )
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -287,16 +295,16 @@ class ApiClient:
         try:
             return lenient.decode(content, answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            problem = not_decoded(response, content, error, is_first=answer not in self._understood)
+            problem, code = not_decoded(response, content, error, is_first=answer not in self._understood)
         message = f"{self._service} answered {response.status} to {call} with {problem}"
-        request_id = answers.request_id(response.headers)
-        raise self._garbled(answer, message, service=self._service, status=response.status, request_id=request_id)
+        where = {"status": response.status, "request_id": answers.request_id(response.headers)}
+        raise self._garbled(answer, message, service=self._service, code=code, **where)
 
-    def _garbled(self, answer: object, message: str, **where: Any) -> AnswerError | TransientError:
+    def _garbled(self, answer: object, message: str, *, code: str, **where: Any) -> AnswerError | TransientError:
         """The error for what is no answer: it may pass where answers of its kind were understood before."""
         if answer in self._understood:
-            return TransientError(message, is_garbled=True, **where)
-        return AnswerError(message, **where)
+            return TransientError(message, is_garbled=True, code=code, **where)
+        return AnswerError(message, code=code, **where)
 
     def _error(
         self, response: aiohttp.ClientResponse, content: bytes, call: Call, answer: object, *, has_own_right: bool
@@ -305,37 +313,45 @@ class ApiClient:
         status, headers, fields = response.status, response.headers, answers.error_fields(content)
         request_id = answers.request_id(headers) or answers.identifier(fields.get("request_id"))
         where: dict[str, Any] = {"service": self._service, "status": status, "request_id": request_id}
-        code = answers.identifier(fields.get("key")) or answers.identifier(fields.get("code"))
-        message = f"{self._service} answered {status}{f' ({code})' if code else ''} to {call}"
+        key = answers.identifier(fields.get("key")) or answers.identifier(fields.get("code"))
+        message = f"{self._service} answered {status}{f' ({key})' if key else ''} to {call}"
         if status in _NO_ACCESS:
             is_blocked = status == 407 or (not fields and answers.is_web_page(headers, content))
             may_pass_now = bool(self._understood) and (is_blocked or not has_own_right)
-            message += no_access(call, status, self._credentials, is_blocked=is_blocked, was_accepted=may_pass_now)
+            why = no_access(call, status, self._credentials, is_blocked=is_blocked, was_accepted=may_pass_now)
             final = BlockedError if is_blocked else AccessError
-            return TransientError(message, **where) if may_pass_now else final(message, **where)
+            return (TransientError if may_pass_now else final)(message + why.problem, code=why.code, **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
         reason = answers.reason(fields.get("message"), fields.get("details"), hidden=self.secrets)
         refusal = f"{message}: {reason}" if reason else message
         if status in OF_THE_MOMENT:
-            return TransientError(refusal, retry_after_seconds=answers.retry_after_seconds(headers), **where)
+            wait = answers.retry_after_seconds(headers)
+            return TransientError(refusal, retry_after_seconds=wait, code="conflict", **where)
         if may_pass(status):
             # Some services send `X-Rate-Limit-Retry` with every answer: it counts where the limit was reached.
             wait = answers.limit_wait_seconds(headers) if status == 429 else answers.retry_after_seconds(headers)
             if status == 429:
                 self.limiter.asked_to_wait(wait or 0.0, answers.is_bulk(call.method, headers))
-            return TransientError(message, retry_after_seconds=wait, **where)
+            code = "rate-limited" if status == 429 else "service-failed"
+            return TransientError(message, retry_after_seconds=wait, code=code, **where)
         if 300 <= status < 400:
             hint = where_from(is_first=answer not in self._understood)
-            return self._garbled(answer, f"{message}: a redirect, which is not followed. {hint}", **where)
-        return RefusedError(refusal, **where)
+            message += f": a redirect, which is not followed. {hint}"
+            return self._garbled(answer, message, code="redirected", **where)
+        code = {404: "not-found", 410: "not-found", 413: "too-large"}.get(status, "refused")
+        return RefusedError(refusal, code=code, **where)
 
 
 def _given_up(error: TransientError, *, is_write: bool) -> CallError:
     """What a caller gets when the retries have run out."""
-    where: dict[str, Any] = {"service": error.service, "status": error.status, "request_id": error.request_id}
     if error.status in _NO_ACCESS:
-        return AccessLostError(error.message, **where)
+        return AccessLostError(error.message, **_where(error))
     if is_write and error.is_garbled:
-        return AnswerError(error.message, **where)
+        return AnswerError(error.message, **_where(error))
     return error
+
+
+def _where(error: CallError) -> dict[str, Any]:
+    """What another error about the same answer says too."""
+    return {name: getattr(error, name) for name in ("service", "status", "request_id", "code")}

@@ -51,7 +51,7 @@ def proxy_for(url: URL) -> Proxy | None:
             f"{variable} must be the URL of an HTTP proxy, such as http://user:password@proxy.example:3128. "
             "Write the special characters of a password percent-encoded"
         )
-        raise SettingsError([problem]) from None
+        raise SettingsError([problem], code="proxy-invalid") from None
 
 
 def _proxy_url(text: str) -> URL:

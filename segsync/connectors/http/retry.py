@@ -64,7 +64,9 @@ class Retries:
             f"{last.message}{joint} given up after {retried.elapsed_seconds:.0f} s and {retried.attempts} attempts"
         )
         if last.status == CONFLICT:
-            raise RefusedError(message, service=last.service, status=last.status, request_id=last.request_id)
+            raise RefusedError(
+                message, service=last.service, status=last.status, request_id=last.request_id, code=last.code
+            )
         asked = last.retry_after_seconds or 0.0
         if asked > LONGEST_ANNOUNCED_WAIT_SECONDS:
             longer = "more than " if asked > LONGEST_SHOWN_WAIT_SECONDS else ""
@@ -74,6 +76,7 @@ class Retries:
             service=last.service,
             status=last.status,
             request_id=last.request_id,
+            code=last.code,
             retry_after_seconds=last.retry_after_seconds,
             # Since the last try but one: earlier successes may be from before an outage.
             others_succeed=len(retried.tries) == 2 and self.answered_at > retried.tries[0],

@@ -77,7 +77,8 @@ class Rejections:
             _, rejection = breaker.held[-1]
             raise StopError(
                 f"{len(breaker.held)} profiles in a row were rejected, so the import stopped instead of "
-                f"rejecting all the others too. The last one: {rejection.reason}"
+                f"rejecting all the others too. The last one: {rejection.reason}",
+                code="too-many-rejections",
             )
 
     def release(self, stage: Stage) -> None:
@@ -132,5 +133,6 @@ class Postponed:
             service=self._last.service,
             status=self._last.status,
             request_id=self._last.request_id,
+            code="wait-requested",
             retry_after_seconds=self._last.retry_after_seconds,
         )

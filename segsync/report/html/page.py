@@ -68,7 +68,7 @@ def render(
         state="rejected" if report.state == "done" and is_in_doubt else report.state,
         space=printable(settings.segment_space_id),
         host=urlsplit(settings.voucherify_url).hostname or "",
-        error=printable(str(report.error)) if report.error else "",
+        error=printable(report.error.with_code) if report.error else "",
         rows=_outcome_rows(report),
         most_reasons=MOST_REASONS,
         without_identifier=without_identifier,

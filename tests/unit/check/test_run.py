@@ -12,6 +12,7 @@ from segsync.check.findings import TITLES, Finding, finding
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors.segment_profile import TraitsRead
+from segsync.errors import Problem
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.conftest import run_virtual
@@ -98,7 +99,8 @@ def test_the_metadata_is_that_of_an_import(
 
 
 def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:
-    report = report_of_settings(["A is missing.", "B=0 must be 1"])
+    report = report_of_settings([Problem("A is missing.", code="a"), Problem("B=0 must be 1", code="b")])
     assert not report.is_ok
-    assert [each.detail for each in report.findings if each.state == "failed"] == ["A is missing.", "B=0 must be 1"]
+    failed = [each.detail for each in report.findings if each.state == "failed"]
+    assert failed == ["A is missing. [a]", "B=0 must be 1 [b]"]
     assert sum(each.state == "not done" for each in report.findings) == len(TITLES) - 1

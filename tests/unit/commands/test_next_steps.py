@@ -191,7 +191,7 @@ def test_the_command_is_the_one_that_was_typed() -> None:
 def test_spent_calls_of_a_plan_have_the_same_ways_on() -> None:
     error = QuotaError("Voucherify answered 402: the calls of the plan are used up", service="Voucherify", status=402)
     report = ended("stopped", HALF.outcomes, error=error, resume_offset="50", checkpointed=HALF.checkpointed)
-    assert shown(report) == [f"Error: {error}", *shown(HALF)[1:]]
+    assert shown(report) == [f"Error: {error} [quota-used-up]", *shown(HALF)[1:]]
     assert exit_code(report, 0) == 1
 
 

@@ -149,8 +149,9 @@ def test_what_only_a_terminal_shows_is_not_a_field() -> None:
 
 
 def test_an_error_before_there_is_a_log_is_a_line_of_json() -> None:
-    line = msgspec.json.decode(json_error("Error:  it broke\n  twice"))
+    line = msgspec.json.decode(json_error("Error:  it broke\n  twice", "it-broke"))
     assert (line["level"], line["event"], line["message"]) == ("error", "message", "Error: it broke twice")
+    assert line["code"] == "it-broke"
 
 
 def test_the_log_goes_to_the_handlers_of_the_command_line_alone_and_afterwards_where_it_went_before(

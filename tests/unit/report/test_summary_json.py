@@ -64,6 +64,12 @@ def test_an_error_is_named_for_machines(error: SegsyncError, fields: dict[str, A
     assert msgspec.json.decode(written(stopped))["error"] == fields
 
 
+def test_the_code_of_the_error_is_in_it() -> None:
+    stopped = msgspec.structs.replace(REPORT, error=OutputError("full", code="file-unwritable"))
+    assert msgspec.json.decode(written(stopped))["error_code"] == "file-unwritable"
+    assert msgspec.json.decode(written())["error_code"] is None
+
+
 def test_the_message_of_several_problems_has_them_all() -> None:
     stopped = msgspec.structs.replace(REPORT, error=SettingsError(["A is missing.", "B is missing."]))
     message = msgspec.json.decode(written(stopped))["error"]["message"]
