@@ -585,11 +585,13 @@ def test_what_only_a_verbose_log_has_is_at_level_debug() -> None:
 
 
 def test_the_end_of_a_run_says_which_call_ended_it() -> None:
-    error = AccessError("Segment answered 401", service="Segment", status=401, request_id="req-9")
+    error = AccessError("Segment answered 401", service="Segment", status=401, request_id="req-9", code="refused")
     [*_, last] = records(everything, error=error)
+    assert last["code"] == "refused"
+    assert last["message"].endswith("Segment answered 401 [request id req-9] [refused]")
     assert (last["service"], last["status"], last["request_id"]) == ("Segment", 401, "req-9")
     [*_, other] = records(everything)
-    assert not {"service", "status", "request_id"} & {*other}, "no call ended it"
+    assert not {"service", "status", "request_id", "code"} & {*other}, "no call ended it"
 
 
 def test_pages_and_upserts_are_lines_of_a_verbose_log_alone() -> None:

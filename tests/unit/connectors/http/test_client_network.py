@@ -167,6 +167,7 @@ async def test_a_proxy_that_refuses_is_named_with_the_way_out(
     assert f"through the proxy {proxy.url.removeprefix('http://')} (HTTPS_PROXY)" in str(error)
     assert "s3cret" not in str(error)
     assert "ada" not in str(error)
+    assert error.code == ("proxy-credentials" if status == 407 else "proxy-refused")
     assert error.status is None, "Voucherify answered nothing"
 
 
@@ -204,6 +205,7 @@ async def test_a_proxy_that_cannot_be_reached_is_named(place: str, monkeypatch: 
     assert f"through the proxy {place} (HTTPS_PROXY): the " in str(error)
     assert "proxy cannot be reached" in str(error) or "host name of the proxy was not found" in str(error)
     assert "s3cret" not in str(error)
+    assert error.code == "proxy-unreachable"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +290,8 @@ async def test_a_certificate_that_does_not_hold_is_reported_as_that_with_the_way
     assert error.message.startswith("Voucherify at https://")
     assert f": the certificate of {name} " in error.message
     assert re.search(message, error.message)
+    codes = {"expired": "certificate-expired", "for another host": "certificate-of-another-host"}
+    assert error.code == codes.get(trouble, "certificate-untrusted")
     assert script.calls == []
 
 
