@@ -20,6 +20,7 @@ from msgspec import Meta, ValidationError, convert
 from segsync.errors import Problem, SettingsError
 from segsync.formatting import printable
 from segsync.mapping.metadata import TraitChoice
+from segsync.secret_files import SUFFIX, both_forms, read_secrets
 
 # Segment, "Profile API: regional endpoints"; Voucherify, "API overview: API endpoint".
 SEGMENT_HOSTS: Final = {"us": "https://profiles.segment.com", "eu": "https://profiles.euw1.segment.com"}
@@ -203,17 +204,26 @@ class Settings:
 
         `flags` gives a (flag, value) by variable: `{"SEGSYNC_CONCURRENCY": ("--concurrency", "8")}`. An `env_file` of
         None is `.env` in the working directory, if it is there. A variable that is set to nothing counts as not set.
-        The credentials of the connectors in `needs` are required. Raises `SettingsError`.
+        A secret may be in a file that its variable with `_FILE` names. The credentials of the connectors in `needs` are
+        required. Raises `SettingsError`.
         """
-        labelled = {variable: (variable, text) for variable, text in _variables(environ, env_file).items()}
-        labelled |= flags or {}
+        flags = flags or {}
+        variables = _variables(environ, env_file)
+        in_files, problems = read_secrets(variables, [name for name in SECRETS if name not in flags])
+        labelled = {**{variable: (variable, text) for variable, text in variables.items()}, **in_files, **flags}
         given = {each: labelled[name] for each in fields(cls) if (name := each.metadata["variable"]) in labelled}
-        return cls(**_checked(given, _missing(given, needs)))
+        in_place = {name for name in SECRETS if name + SUFFIX in variables}  # whether the file can be read or not
+        named = {each for each in fields(cls) if each.metadata["variable"] in in_place}
+        return cls(**_checked(given, [*problems, *_missing(given.keys() | named, needs)]))
 
     def require(self, *connectors: str) -> None:
         """Raise `SettingsError` unless the credentials of these connectors are there."""
         if problems := _missing({entry for entry in fields(self) if getattr(self, entry.name)}, connectors):
             raise SettingsError(problems)
+
+
+SECRETS: Final = tuple(entry.metadata["variable"] for entry in fields(Settings) if entry.metadata["secret"])
+"""The variables whose values are never shown. Each may be in a file that the variable with `_FILE` names."""
 
 
 def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> str:
@@ -223,9 +233,16 @@ def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_
 
 
 def _variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
-    """The variables that are set to something in the environment, or else in the file."""
-    sources = (_read_env_file(env_file), os.environ if environ is None else environ)
-    return {variable: text for source in sources for variable, text in source.items() if text and text.strip()}
+    """The variables that are set to something in the environment, or else in the file.
+
+    A secret in the environment wins over one in the file, whichever of its two variables either of them sets.
+    """
+    found: dict[str, str] = {}
+    for source in (_read_env_file(env_file), os.environ if environ is None else environ):
+        own = {variable: text for variable, text in source.items() if text and text.strip()}
+        won = {form for variable in own if variable.removesuffix(SUFFIX) in SECRETS for form in both_forms(variable)}
+        found = {variable: text for variable, text in found.items() if variable not in won} | own
+    return found
 
 
 def _missing(given: Container[Field[Any]], connectors: Collection[str]) -> list[Problem]:

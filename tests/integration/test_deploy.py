@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import pytest
 import yaml
 
 from segsync.commands import next_steps
-from tests.support.program import DEFAULTS, complaint
+from segsync.secret_files import SUFFIX
+from segsync.settings import Settings
+from tests.support import guides
+from tests.support.program import DEFAULTS, VARIABLES, complaint
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -119,7 +123,23 @@ def test_the_job_keeps_the_ledger_and_reads_the_settings_from_a_secret(volume: A
     assert [mounted[claimed["name"]]] == arguments_of("VOLUME")
     assert f"generic {container['envFrom'][0]['secretRef']['name']} --from-env-file=.env" in JOB_TEXT
     named = {entry["name"] for entry in container.get("env", ())} | set(re.findall(r"SEGSYNC_[A-Z_]+", JOB_TEXT))
-    assert named <= set(DEFAULTS)
+    assert named <= VARIABLES
+
+
+def test_the_secret_of_the_job_can_be_mounted_as_the_guide_shows(pod: Any, container: Any) -> None:
+    [example] = guides.blocks(guides.section(guides.OPERATORS, "Secrets as files"), "yaml")
+    shown = yaml.safe_load(example)
+    secret = container["envFrom"][0]["secretRef"]["name"]
+    [volume], [mount], [space, *files] = shown["volumes"], shown["volumeMounts"], shown["env"]
+    assert (volume["name"], volume["secret"]["secretName"]) == (mount["name"], secret)
+    assert volume["secret"]["defaultMode"] & 0o040, "its group may read it, which the pod's is"
+    assert pod["securityContext"]["fsGroup"]
+    assert space["valueFrom"]["secretKeyRef"] == {"name": secret, "key": space["name"]}
+    required = {entry.metadata["variable"] for entry in fields(Settings) if entry.metadata["needed_by"]}
+    assert {space["name"], *(Path(entry["value"]).name for entry in files)} == required
+    for entry in files:
+        assert entry["name"] == Path(entry["value"]).name + SUFFIX
+        assert str(Path(entry["value"]).parent) == mount["mountPath"]
 
 
 def test_the_job_ends_where_to_begin_again_cannot_help(job: Any, pod: Any, container: Any) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import typer
 
 from segsync.cli.app import app
-from segsync.settings import AUTO, Settings
+from segsync.secret_files import SUFFIX
+from segsync.settings import AUTO, SECRETS, Settings
 
 IMPORT = "segsync"
 """Stands for the command without a name."""
@@ -19,6 +20,9 @@ COMMAND: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = {IMPORT: COMMAND, **COMMAND.commands}
 DEFAULTS: dict[str, Any] = {entry.metadata["variable"]: entry.default for entry in fields(Settings)}
 """By variable."""
+
+VARIABLES = {*DEFAULTS, *(secret + SUFFIX for secret in SECRETS)}
+"""All that can be set."""
 
 
 def shown_default(entry: Field[Any]) -> str:
@@ -31,6 +35,7 @@ def env_example() -> str:
     """The text of `.env-example`: every setting, with its explanation and its default."""
     lines = [
         "# Copy this file to .env and fill in the first four. The environment wins over .env, flags win over both.",
+        "# A secret can be in a file instead: SEGMENT_ACCESS_TOKEN_FILE=/run/secrets/segment names it.",
         "",
     ]
     for entry in fields(Settings):

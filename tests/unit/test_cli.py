@@ -106,6 +106,14 @@ def test_all_problems_are_named_at_once_by_variable_or_flag_and_no_secret_is_sho
     assert not [value for name, value in CREDENTIALS.items() if value in stderr and name != "SEGMENT_SPACE_ID"]
 
 
+def test_a_secret_whose_file_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    named = {"SEGMENT_ACCESS_TOKEN": "", "SEGMENT_ACCESS_TOKEN_FILE": "/nowhere/token"}
+    stderr = refusal(tmp_path, environ=CREDENTIALS | named)
+    assert "SEGMENT_ACCESS_TOKEN_FILE=/nowhere/token cannot be read: No such file or directory" in stderr
+    stderr = refusal(tmp_path, environ=CREDENTIALS | {"SEGMENT_ACCESS_TOKEN_FILE": "/nowhere/token"})
+    assert "SEGMENT_ACCESS_TOKEN and SEGMENT_ACCESS_TOKEN_FILE are both set" in stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
