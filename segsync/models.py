@@ -53,6 +53,7 @@ class Address(Struct, frozen=True, omit_defaults=True):
     city: str | UnsetType = UNSET
     state: str | UnsetType = UNSET
     line_1: str | UnsetType = UNSET
+    line_2: str | UnsetType = UNSET
     country: str | UnsetType = UNSET
     postal_code: str | UnsetType = UNSET
 

@@ -19,6 +19,7 @@ from msgspec import Meta, ValidationError, convert
 
 from segsync.errors import Problem, SettingsError
 from segsync.formatting import printable
+from segsync.mapping.attributes import AttributeTraits
 from segsync.mapping.metadata import TraitChoice
 from segsync.secret_files import SUFFIX, both_forms, read_secrets
 
@@ -53,6 +54,11 @@ def _credential(value: object) -> str:
 
 def _trait_choice(value: object) -> TraitChoice:
     return value if isinstance(value, TraitChoice) else TraitChoice.parse(value if isinstance(value, str) else "")
+
+
+def _attribute_traits(value: object) -> AttributeTraits:
+    given = value if isinstance(value, str) else ""
+    return value if isinstance(value, AttributeTraits) else AttributeTraits.parse(given)
 
 
 def _base_url(value: object) -> str:
@@ -124,6 +130,11 @@ class Settings:
     )
     birthdate_invalid: Literal["null", "omit"] = _setting(
         "BIRTHDATE_INVALID", "A birthdate that is not an ISO 8601 date: null (sent as null) | omit (left out).", "null"
+    )
+    attribute_traits: Annotated[AttributeTraits, _attribute_traits] = _setting(  # noqa: RUF009 - the default is frozen
+        "ATTRIBUTE_TRAITS",
+        "Traits to read attributes from first: phone=mobile_phone,birthdate=dob,address.city=town.",
+        AttributeTraits(),
     )
     metadata_traits: Annotated[TraitChoice, _trait_choice] = _setting(  # noqa: RUF009 - the default is frozen
         "METADATA_TRAITS",

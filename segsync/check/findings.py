@@ -14,7 +14,7 @@ from segsync.check.metadata import MetadataCheck
 from segsync.check.sample import Sample
 from segsync.connectors.cost import Estimate
 from segsync.connectors.voucherify import CALLS_PER_CYCLE
-from segsync.mapping.problems import NOT_A_DATE
+from segsync.mapping.problems import NOT_A_DATE, is_sent_as_null
 from segsync.pipeline.mapper import NEED_THE_SCHEMA
 
 State = Literal["ok", "warning", "failed", "not done"]
@@ -131,7 +131,7 @@ def _traits(sample: Sample) -> Finding:
 def _birthdates(sample: Sample) -> Finding:
     if not sample.bad_birthdates:
         return finding("birthdates", "ok", f"{sample.birthdates:,} seen, all are ISO 8601 dates")
-    nulls = sum(each.customers for each in sample.warnings if (each.trait, each.problem) == ("birthdate", NOT_A_DATE))
+    nulls = sum(each.customers for each in sample.warnings if is_sent_as_null(each.trait, each.problem))
     treatment = "sent as null" if nulls == sample.bad_birthdates else "left out"
     if 0 < nulls < sample.bad_birthdates:
         treatment += f", or sent as null ({nulls:,})"

@@ -21,7 +21,7 @@ _ADDRESS: Final = frozenset({"city", "state", "country", "postal_code", "street"
 def unread(traits: Mapping[str, Any], named: Iterable[str]) -> Iterator[str]:
     """The traits that an import uses for this customer, and that the live destination does not read by default.
 
-    `named` are those that METADATA_TRAITS names.
+    `named` are those that METADATA_TRAITS and ATTRIBUTE_TRAITS name.
     """
 
     if not _first(["name"], traits):

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from segsync.check.live import unread
 from segsync.connectors.segment_profile import TraitsRead, first_of_type
-from segsync.mapping.customer import MAPPED_TRAITS, to_customer
+from segsync.mapping.customer import to_customer
 from segsync.mapping.problems import NOT_A_DATE
 from segsync.models import Customer, Profile
 from segsync.pipeline.mapper import unfitted_metadata
@@ -77,8 +77,10 @@ class Sample(Struct, frozen=True):
 def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Customer]]:
     """The counts of a sample, and the customers that an import would make of it."""
     identifier, traits_first = settings.identifier_saved_as_source_id, settings.identifier_lookup == "traits"
-    mapped_traits = dict.fromkeys([*MAPPED_TRAITS, *settings.metadata_traits.traits])
-    metadata_rules = unfitted_metadata(settings)
+    mapped_traits = dict.fromkeys([*settings.attribute_traits.mapped, *settings.metadata_traits.traits])
+    metadata_rules, attributes = unfitted_metadata(settings), dict(settings.attribute_traits.named)
+    dates = dict.fromkeys([attributes.get("birthdate", "birthdate"), "birthdate", "birthday"])
+    not_read_live = [*settings.metadata_traits.traits, *attributes.values()]
     customers: list[Customer] = []
     external_ids, mapped, not_live = Counter[str](), Counter[str](), Counter[str]()
     warned = Counter[tuple[str, str]]()
@@ -103,11 +105,11 @@ def analyse(sample: ReadSample, settings: Settings) -> tuple[Sample, list[Custom
         if named:
             identifier_traits += 1
             differing += named != external_id
-        not_live.update(list(dict.fromkeys(unread(traits, settings.metadata_traits.traits))))
-        birthdates += any(traits.get(name) not in (None, "") for name in ("birthdate", "birthday"))
+        not_live.update(list(dict.fromkeys(unread(traits, not_read_live))))
+        birthdates += any(traits.get(name) not in (None, "") for name in dates)
         mapped.update(name for name in mapped_traits if traits.get(name) not in (None, ""))
         read_profile = Profile(profile.segment_id, source_id, traits, read.problems)
-        customers.append(to_customer(read_profile, warn, metadata_rules, settings.birthdate_invalid))
+        customers.append(to_customer(read_profile, warn, metadata_rules, settings.birthdate_invalid, attributes))
     return Sample(
         profiles=len(sample.profiles) + sum(sample.unreadable.values()),
         unreadable=sample.unreadable,

@@ -17,7 +17,6 @@ from segsync.connectors.http.client import ApiClient
 from segsync.connectors.http.failures import MAX_HEADER_BYTES
 from segsync.connectors.http.proxy import proxy_for
 from segsync.events import OnEvent
-from segsync.mapping.customer import MAPPED_TRAITS
 from segsync.models import CallLimit, Connector
 from segsync.settings import CONNECTORS, Settings
 
@@ -102,7 +101,7 @@ def _segment(
     return segment.SegmentSource(
         client,
         identifier_type=settings.identifier_saved_as_source_id,
-        traits=settings.metadata_traits.beside(MAPPED_TRAITS),
+        traits=settings.metadata_traits.beside(settings.attribute_traits.mapped),
         traits_first=settings.identifier_lookup == "traits",
         page_size=settings.segment_request_limit,
         traits_limit=settings.segment_traits_limit,

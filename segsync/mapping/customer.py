@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from msgspec import UNSET, UnsetType
 
 from segsync.mapping.dates import iso_day
-from segsync.mapping.problems import NOT_A_DATE, NOT_A_DATE_OMITTED
+from segsync.mapping.problems import NAMED_NOT_A_DATE, NOT_A_DATE, NOT_A_DATE_OMITTED
 from segsync.models import SYSTEM_METADATA, Address, Customer, Profile
 
 NAME_PARTS: Final = (("firstName", "first_name"), ("lastName", "last_name"))
@@ -28,6 +29,10 @@ ADDRESS_TRAITS: Final = {
     "postal_code": ("postalCode", "postal_code"),
     "line_1": ("street", "line_1"),
 }
+"""The parts of an address that the built-in rules read, and from which traits, flat or in the trait `address`."""
+
+BUILT_IN: Final[Mapping[str, str]] = MappingProxyType({})
+"""No trait is named for any attribute: the built-in rules alone."""
 
 _ATTRIBUTES: Final = ("email", "description", "phone", "birthdate", "birthday", "address")
 
@@ -63,26 +68,47 @@ def to_customer(
     warn: Warn,
     metadata_of: MetadataOf = metadata_trait,
     invalid_birthdate: InvalidBirthdate = "null",
+    named: Mapping[str, str] = BUILT_IN,
 ) -> Customer:
     """The customer that this profile becomes. Whatever its traits hold, this raises only what `metadata_of` raises.
 
-    `invalid_birthdate` is BIRTHDATE_INVALID. Empty metadata is not sent.
+    `invalid_birthdate` is BIRTHDATE_INVALID. `named` is ATTRIBUTE_TRAITS: the trait to read first, by the name of the
+    attribute. Empty metadata is not sent.
     """
     traits = profile.traits
     metadata = metadata_of(traits, warn)
     for trait, problem in profile.problems:
         warn(trait, problem)
+    if named:
+        warn = _each_once(warn)  # two attributes can be read from one trait
     return Customer(
         source_id=profile.source_id,
-        name=_name(traits, warn),
-        email=_text(traits, ("email",), warn),
-        description=_text(traits, ("description",), warn),
-        phone=_text(traits, ("phone",), warn),
-        birthdate=_birthdate(traits, invalid_birthdate, warn),
-        address=_address(traits, warn),
+        name=_name(traits, named, warn),
+        email=_text(traits, _names("email", named), warn),
+        description=_text(traits, _names("description", named), warn),
+        phone=_text(traits, _names("phone", named), warn),
+        birthdate=_birthdate(traits, named.get("birthdate"), invalid_birthdate, warn),
+        address=_address(traits, named, warn),
         metadata=metadata or UNSET,
         system_metadata=SYSTEM_METADATA,
     )
+
+
+def _names(attribute: str, named: Mapping[str, str]) -> tuple[str, ...]:
+    """The traits of an attribute whose built-in rule reads the trait of the same name."""
+    trait = named.get(attribute, attribute)
+    return (attribute,) if trait == attribute else (trait, attribute)
+
+
+def _each_once(warn: Warn) -> Warn:
+    warned = set[tuple[str, str]]()
+
+    def warn_once(trait: str, problem: str) -> None:
+        if (trait, problem) not in warned:
+            warned.add((trait, problem))
+            warn(trait, problem)
+
+    return warn_once
 
 
 def _text(traits: Mapping[str, Any], names: tuple[str, ...], warn: Warn, prefix: str = "") -> str | UnsetType:
@@ -116,36 +142,55 @@ def as_text(value: object) -> str | None:
         return None
 
 
-def _name(traits: Mapping[str, Any], warn: Warn) -> str | UnsetType:
-    name = _text(traits, ("name",), warn)
+def _name(traits: Mapping[str, Any], named: Mapping[str, str], warn: Warn) -> str | UnsetType:
+    name = _text(traits, _names("name", named), warn)
     if name is not UNSET or _PARTS_OF_NAME.isdisjoint(traits):
         return name
     parts = (_text(traits, names, warn) for names in NAME_PARTS)
     return " ".join(part for part in parts if part is not UNSET) or UNSET
 
 
-def _address(traits: Mapping[str, Any], warn: Warn) -> Address | UnsetType:
-    nested, prefix = traits.get("address"), ""
+def _address(traits: Mapping[str, Any], named: Mapping[str, str], warn: Warn) -> Address | UnsetType:
+    """The parts that traits are named for, and whatever else the trait `address` has, or else the flat traits."""
+    parts = _named_parts(traits, named, warn) if named else {}
+    nested, prefix, flat = traits.get("address"), "", traits
     if isinstance(nested, dict):
-        traits, prefix = nested, "address."
-    elif nested not in (None, ""):
+        flat, prefix = nested, "address."
+    elif nested not in (None, "") and "address" not in named.values():
         warn("address", f"is {kind(nested)}, not an object")
-    if ADDRESS_PARTS.isdisjoint(traits):
-        return UNSET
-    found = {part: _text(traits, names, warn, prefix) for part, names in ADDRESS_TRAITS.items()}
-    if all(value is UNSET for value in found.values()):
-        return UNSET
-    return Address(**found)
+    if not ADDRESS_PARTS.isdisjoint(flat):
+        parts |= {part: _text(flat, names, warn, prefix) for part, names in ADDRESS_TRAITS.items() if part not in parts}
+    return UNSET if all(value is UNSET for value in parts.values()) else Address(**parts)
 
 
-def _birthdate(traits: Mapping[str, Any], invalid: InvalidBirthdate, warn: Warn) -> str | UnsetType | None:
-    """`YYYY-MM-DD` of the trait `birthdate`, or else of `birthday`, which is what Segment's Identify spec calls it."""
-    value = traits.get("birthdate")
-    if value is not None and value != "":
-        day = iso_day(value)
-        if day is None:
-            warn("birthdate", NOT_A_DATE if invalid == "null" else NOT_A_DATE_OMITTED)
-        return UNSET if day is None and invalid == "omit" else day
+def _named_parts(traits: Mapping[str, Any], named: Mapping[str, str], warn: Warn) -> dict[str, str | UnsetType]:
+    """The parts of an address that have a value in the traits named for them."""
+    found: dict[str, str | UnsetType] = {}
+    for attribute, trait in named.items():
+        entity, _, part = attribute.partition(".")
+        # An address that is an object is read by the built-in rule, whatever part its text may be in other profiles.
+        if part and not (trait == entity and isinstance(traits.get(trait), dict)):
+            text = _text(traits, (trait,), warn)
+            if text is not UNSET:
+                found[part] = text
+    return found
+
+
+def _birthdate(
+    traits: Mapping[str, Any], named: str | None, invalid: InvalidBirthdate, warn: Warn
+) -> str | UnsetType | None:
+    """`YYYY-MM-DD` of the named trait, of `birthdate`, or else of `birthday`, as Segment's Identify spec calls it.
+
+    The first that has a value decides; what is not a date is sent as `invalid` says, but for `birthday`.
+    """
+    for trait in ("birthdate",) if named is None else (named, "birthdate"):
+        value = traits.get(trait)
+        if value is not None and value != "":
+            day = iso_day(value)
+            if day is None:
+                as_null = NOT_A_DATE if trait == "birthdate" else NAMED_NOT_A_DATE
+                warn(trait, as_null if invalid == "null" else NOT_A_DATE_OMITTED)
+            return UNSET if day is None and invalid == "omit" else day
     value = traits.get("birthday")
     if value is None or value == "":
         return UNSET

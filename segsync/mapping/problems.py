@@ -14,6 +14,8 @@ NOT_A_DATE: Final = "is not an ISO 8601 date"
 
 NOT_A_DATE_OMITTED: Final = f"{NOT_A_DATE}, and BIRTHDATE_INVALID is omit"
 
+NAMED_NOT_A_DATE: Final = f"{NOT_A_DATE}, and ATTRIBUTE_TRAITS reads the birthdate from it"
+
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
 
 MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"
@@ -25,4 +27,9 @@ def consequence(trait: str, problem: str, sink: str) -> str:
         return ""
     if problem == MISSING:
         return f"sent without it, so {sink} may refuse the customer"
-    return "sent as null" if (trait, problem) == ("birthdate", NOT_A_DATE) else "left out"
+    return "sent as null" if is_sent_as_null(trait, problem) else "left out"
+
+
+def is_sent_as_null(trait: str, problem: str) -> bool:
+    """Whether the birthdate that this trait does not have is sent as null."""
+    return problem == NAMED_NOT_A_DATE or (trait, problem) == ("birthdate", NOT_A_DATE)

@@ -205,8 +205,12 @@ class ImportJob:
             if reading.cancelled():
                 return None
             self._metadata_of = reading.result()
-        invalid = self._settings.birthdate_invalid
-        return partial(to_customer, metadata_of=self._metadata_of, invalid_birthdate=invalid)
+        return partial(
+            to_customer,
+            metadata_of=self._metadata_of,
+            invalid_birthdate=self._settings.birthdate_invalid,
+            named=dict(self._settings.attribute_traits.named),
+        )
 
     async def _read_results(self, all_sent: asyncio.Event) -> None:
         """Follow the upserts to their end, or until `stop` when all is sent: what is not read by then stays open."""

@@ -8,7 +8,7 @@ from typing import Final
 from segsync.connectors.base import Schemas
 from segsync.errors import AccessError, AnswerError, BlockedError, CallError, RefusedError, SettingsError
 from segsync.events import MetadataUnchecked, OnEvent
-from segsync.mapping.customer import MAPPED_TRAITS, MetadataOf
+from segsync.mapping.customer import MetadataOf
 from segsync.mapping.metadata import metadata_rules
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.settings import Settings
@@ -83,4 +83,4 @@ def unfitted_metadata(settings: Settings) -> MetadataOf:
 def _used(settings: Settings) -> frozenset[str]:
     """The traits that other rules read."""
     identifier = {settings.identifier_saved_as_source_id} if settings.identifier_lookup == "traits" else frozenset()
-    return frozenset(MAPPED_TRAITS) | identifier
+    return frozenset(settings.attribute_traits.mapped) | identifier

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segsync.errors import SettingsError
+from segsync.mapping.attributes import AttributeTraits
 from segsync.mapping.metadata import TraitChoice
 from segsync.settings import CONNECTORS, Settings, is_this_machine, one_setting
 from tests.support.program import env_example
@@ -28,6 +29,7 @@ DEFAULTS = {
     "SEGMENT_TRAITS_LIMIT": "200",
     "IDENTIFIER_SAVED_AS_SOURCE_ID": "user_id",
     "IDENTIFIER_LOOKUP": "external_ids",
+    "ATTRIBUTE_TRAITS": "",
     "METADATA_TRAITS": "",
     "BIRTHDATE_INVALID": "null",
     "METADATA_UNDEFINED": "auto",
@@ -123,6 +125,9 @@ def test_only_the_four_credentials_are_required_and_the_rest_has_the_documented_
         ("IDENTIFIER_LOOKUP", ["trait", "ids"], "one of external_ids, traits"),
         ("METADATA_TRAITS", ["plan,", "ltv=", "*=plan"], "names of traits separated by commas"),
         ("METADATA_TRAITS", ["plan,plan", "plan,plan=tier"], "each key once, but 'plan' is there twice"),
+        ("ATTRIBUTE_TRAITS", ["phone", "=dob"], "must be attribute=trait, separated by commas"),
+        ("ATTRIBUTE_TRAITS", ["fone=mobile"], "'fone' is not one. The attributes are name, email, description, phone,"),
+        ("ATTRIBUTE_TRAITS", ["phone=a,phone=b"], "each attribute once, but 'phone' is there twice. The attributes"),
         ("METADATA_UNDEFINED", ["keep", "yes"], "one of auto, send, drop, reject"),
         ("BIRTHDATE_INVALID", ["drop", "none"], "one of null, omit"),
         ("SEGSYNC_BATCH_SIZE", ["0", "1001", "1e2"], "a whole number from 1 to 1,000"),
@@ -180,6 +185,12 @@ def test_traits_for_metadata_are_named_as_text_or_as_a_choice() -> None:
     assert not load().metadata_traits
     assert load(METADATA_UNDEFINED=" Drop").metadata_undefined == "drop"
     assert load(BIRTHDATE_INVALID=" Omit").birthdate_invalid == "omit"
+
+
+def test_traits_for_attributes_are_named_as_text_or_as_a_choice() -> None:
+    choice = load(ATTRIBUTE_TRAITS="phone=mobile_phone, address.city = town").attribute_traits
+    assert choice == AttributeTraits((("phone", "mobile_phone"), ("address.city", "town")))
+    assert not load().attribute_traits
 
 
 def test_a_password_in_a_url_and_what_a_terminal_takes_for_a_command_are_not_repeated() -> None:

@@ -97,6 +97,12 @@ async def test_the_identifier_is_used_where_it_is_read_from_the_traits(lookup: s
     assert made_by(rules, user_id="u1", name="Ada", postal_code="1", vip=True) == expected
 
 
+async def test_traits_that_are_read_for_attributes_are_not_among_the_others() -> None:
+    settings = settings_of(metadata_traits="*,dob", attribute_traits="phone=mobile_phone,birthdate=dob")
+    rules = await read_metadata_rules(settings, Schemas(MetadataSchema()), Events().append)
+    assert made_by(rules, mobile_phone="+48 1", dob="1990-05-17", vip=True) == {"vip": True, "dob": "1990-05-17"}
+
+
 @pytest.mark.parametrize("undefined", ["auto", "send"])
 @pytest.mark.parametrize(
     "error",
