@@ -5,14 +5,12 @@ Heavy imports wait until a command needs them, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from typer.core import TyperGroup
 
 from segsync.__about__ import __version__
 from segsync.cli.commands import check_command, status_command
@@ -25,38 +23,30 @@ from segsync.cli.flags import (
     Profiles,
     given_flags,
     option,
+    pass_on_flags,
     refuse_flags,
     refuse_flags_before,
 )
+from segsync.cli.help import Commands, ImportCommand
 from segsync.cli.sandbox import sandbox_command
 from segsync.options import METRICS_HOST, ImportOptions, LogFormat, ReportFiles
-
-EPILOG = """Exit codes: 0 done. 1 stopped early; the message says how to resume. 2 usage or configuration error;
-retrying won't help. 3 done, but some profiles were rejected: see rejected-profiles.csv; or a check found what would
-fail. 130 or 143 ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent.
-
-A run leaves profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and
-profiles-with-warnings.csv in the working directory, each only if there is something to say.
-"""
 
 SANDBOX_PROFILES: Final = 500
 SANDBOX_DIRECTORY: Final = Path("segsync-sandbox")
 """The folder for the files of `--sandbox`, so that those of a real import are safe from it."""
 
 
-class Commands(TyperGroup):
-    """The commands, with a hint for those who type an offset as the Node script took it."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {shlex.quote(args[0])}")
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
-@app.callback(invoke_without_command=True, epilog=EPILOG)
+@app.callback(invoke_without_command=True)
+@app.command("import", cls=ImportCommand, short_help="Import customers: the same as no command.")
 def import_command(
     context: typer.Context,
     offset: Annotated[
@@ -98,12 +88,16 @@ def import_command(
 ) -> None:
     """Move a company's customers from a Twilio Segment space into Voucherify.
 
-    Credentials and settings come from the environment or from .env; .env-example lists them all.
+    Without a command, segsync imports. Credentials and settings come from the environment or from .env; .env-example
+    lists them all.
     """
     if version:
         typer.echo(f"segsync {__version__}")
         raise typer.Exit
     given = given_flags(context)
+    if context.invoked_subcommand == "import":
+        pass_on_flags(context, given)
+        return
     if context.invoked_subcommand:
         refuse_flags_before(context.invoked_subcommand, context, given)
         return

@@ -26,7 +26,7 @@ def check_command(
     as_json: AsJson = False,
     env_file: EnvFile = None,
 ) -> None:
-    """Check settings, both services and a sample of profiles before an import.
+    """Check settings, both services and a sample of profiles.
 
     It writes nothing anywhere, and exits with 0, or 3 if something failed.
     """

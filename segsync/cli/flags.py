@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -41,13 +41,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def given_flags(context: Any) -> dict[str, list[str]]:
-    """The flags that stand on the command line, each with the words to type it again."""
+    """The flags that stand on the command line, also before the word `import`, each with the words to type it again."""
     return {
         parameter.opts[0]: parameter.opts[:1] if parameter.is_flag else [parameter.opts[0], str(value)]
         for parameter in context.command.params
-        if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        if context.get_parameter_source(parameter.name).name in ("COMMANDLINE", "DEFAULT_MAP")
         for value in [context.params.get(parameter.name)]
     }
+
+
+def pass_on_flags(context: Any, given: Collection[str]) -> None:
+    """Have flags before the word `import` count as if they came behind it; what is there again wins."""
+    values = {each.name: context.params[each.name] for each in context.command.params if each.opts[0] in given}
+    context.default_map = {context.invoked_subcommand: values}
 
 
 def refuse_flags_before(name: str, context: Any, given: Mapping[str, object]) -> None:

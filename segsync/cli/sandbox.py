@@ -50,7 +50,7 @@ def sandbox_command(
     defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
     ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
 ) -> None:
-    """Serve both APIs on this machine until Ctrl-C, to try segsync against."""
+    """Serve both APIs on this machine, to try segsync against. Ctrl-C ends it."""
     with errors_in_words():
         from segsync.commands.sandbox import serve_until_signal
         from segsync.sandbox.options import Faults, SandboxOptions

@@ -12,13 +12,8 @@ import pytest
 
 import segsync
 from segsync.__main__ import main
+from tests.support.cli import CREDENTIALS, call, refusal
 
-CREDENTIALS = {
-    "SEGMENT_ACCESS_TOKEN": "token-of-segment",
-    "SEGMENT_SPACE_ID": "spa_1",
-    "VOUCHERIFY_APPLICATION_ID": "id-of-the-application",
-    "VOUCHERIFY_SECRET_KEY": "key-of-voucherify",
-}
 FLAGS = [
     *("--offset", "--limit", "--resume", "--retry-rejected", "--no-confirm", "--ledger"),
     *("--concurrency", "--batch-size", "--env-file", "--sandbox", "--dry-run", "--output"),
@@ -26,34 +21,6 @@ FLAGS = [
     *("--quiet", "--verbose", "--no-input", "--version", "--help", "--install-completion", "--show-completion"),
     *("--report", "--report-ids", "--summary-json"),
 ]
-
-
-def call(directory: Path, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """`python -m segsync` in `directory`, with none of this process's settings."""
-    ours = ("SEGMENT", "VOUCHERIFY", "SEGSYNC", "IDENTIFIER")
-    own = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "segsync", *arguments],
-        cwd=directory,
-        env=own | {"PYTHONUTF8": "1", "COLUMNS": "100"} | (environ or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-
-
-def refusal(directory: Path, *arguments: str, environ: dict[str, str] | None = None) -> str:
-    """The standard error for arguments or settings that are refused: with exit code 2, in words, leaving nothing."""
-    before = sorted(directory.iterdir())
-    ended = call(directory, *arguments, environ=environ)
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stdout == ""
-    assert "Traceback" not in ended.stderr
-    assert sorted(directory.iterdir()) == before
-    return ended.stderr
 
 
 def test_help_names_every_flag_and_what_each_exit_code_means(tmp_path: Path) -> None:
@@ -151,13 +118,11 @@ def test_a_secret_whose_file_is_not_there_is_a_wrong_setting(tmp_path: Path) -> 
         (["status", "--env-file", "nowhere.env"], "--env-file nowhere.env cannot be read: No such file"),
         (["--nonsense"], "--nonsense"),
         (["--offset"], "--offset"),
-        (["import"], "import"),
         (["--sandbox", "check"], "--sandbox is for an import: check has no such flag."),
         (["--limit", "5", "--dry-run", "status"], "--limit is for an import: status has no such flag. --dry-run is"),
         (["--no-input", "sandbox"], "--no-input is for an import: sandbox has no such flag."),
         (["--ledger", "a.db", "status", "--json"], "--ledger goes behind the command: status --ledger."),
         (["--env-file", "a", "-q", "check"], "--env-file goes behind the command: check --env-file. --quiet is for"),
-        (["c+/=&?"], "To begin at an offset: --offset 'c+/=&?'"),
         (["sandbox", "--port", "70000"], "--port"),
         (["sandbox", "--hang", "2"], "--hang"),
     ],

@@ -1,0 +1,80 @@
+"""What `--help` shows of the import: examples, commands, flags in groups, exit codes and files, in plain text.
+
+Typer's own groups need its rich output, which draws boxes and takes colours. Click's formatter needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from typer.core import TyperCommand, TyperGroup
+
+EXAMPLES: Final[Mapping[str, str]] = {
+    "segsync --sandbox": "Try it with invented profiles: no account needed.",
+    "segsync check": "Check settings, both services and 100 profiles.",
+    "segsync --limit 100": "Import the first 100 profiles, to look at them.",
+}
+"""Each as one types it, with what it does."""
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "What to import": (*("--limit", "--offset", "--resume", "--retry-rejected", "--dry-run", "--sandbox"),),
+    "Connection and speed": ("--env-file", "--concurrency", "--batch-size", "--no-confirm"),
+    "Files it writes": ("--ledger", "--output", "--report", "--report-ids", "--summary-json"),
+    "Output on the terminal": ("--profiles", "--quiet", "--verbose", "--no-input"),
+    "Logs and metrics": ("--log-file", "--log-format", "--metrics-port", "--metrics-host"),
+}
+"""The flags of an import, grouped by what one looks for. Those about the program itself follow in a group "Other"."""
+
+EXIT_CODES: Final[Mapping[str, str]] = {
+    "0": "done",
+    "1": "stopped early; the message says how to resume",
+    "2": "usage or configuration error; retrying won't help",
+    "3": "done, but some profiles were rejected (rejected-profiles.csv), or a check found what would fail",
+    "130 or 143": "ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent",
+}
+
+LISTS: Final = """A run leaves profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and
+profiles-with-warnings.csv in the working directory, each only if there is something to say."""
+
+
+class ImportHelp:
+    """Help of the import, for a command and for the group of commands, which imports where no command is given."""
+
+    def format_options(self: Any, ctx: Any, formatter: Any) -> None:
+        _write_section(formatter, "Examples", EXAMPLES.items())
+        if isinstance(self, TyperGroup):
+            self.format_commands(ctx, formatter)
+        records = {
+            parameter.opts[0]: record
+            for parameter in self.get_params(ctx)
+            if (record := parameter.get_help_record(ctx))
+        }
+        groups = {title: [records.pop(flag) for flag in flags if flag in records] for title, flags in GROUPS.items()}
+        groups["Other"] = list(records.values())
+        width = max(len(words) for rows in groups.values() for words, _ in rows)
+        for title, rows in groups.items():
+            _write_section(formatter, title, [(f"{words:<{width}}", text) for words, text in rows])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_section(formatter, "Exit codes", EXIT_CODES.items())
+        formatter.write_paragraph()
+        formatter.write_text(LISTS)
+
+
+class ImportCommand(ImportHelp, TyperCommand):
+    """`segsync import`."""
+
+
+class Commands(ImportHelp, TyperGroup):
+    """The commands, with a hint for those who type an offset as the Node script took it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0].isdecimal():
+            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
+def _write_section(formatter: Any, title: str, rows: Any) -> None:
+    with formatter.section(title):
+        formatter.write_dl(list(rows))
