@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -33,6 +34,17 @@ VOUCHERIFY_HOSTS: Final = {
 }
 
 CONNECTORS: Final = ("segment", "voucherify")
+
+OWN_PREFIX: Final = "SEGSYNC_"
+"""How the names of variables begin that no other program has."""
+
+NEAR, NEAR_WITH_OWN_PREFIX = 0.91, 0.75
+"""How alike a name and that of a setting are, from 0 to 1, where the setting was meant.
+
+One or two letters apart. Other programs have VOUCHERIFY_CLIENT_SECRET_KEY (0.86), SEGMENT_WORKSPACE_ID (0.89) and
+VOUCHERIFY_APPLICATION_KEY (0.90).
+"""
+
 AUTO: Final = "auto"
 
 
@@ -241,6 +253,24 @@ def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_
     """A setting that has a default and is text, without a look at the others."""
     [default] = [entry.default for entry in fields(Settings) if entry.metadata["variable"] == variable]
     return _variables(environ, env_file).get(variable, str(default))
+
+
+def misspelt_settings(*, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> list[str]:
+    """A sentence for each variable that is set, is not a setting, and has nearly the name of one.
+
+    Without its value, which may be a secret. Raises `SettingsError` where the file cannot be read.
+    """
+    ours = [entry.metadata["variable"] for entry in fields(Settings)]
+    meant = {
+        name: close
+        for name in _variables(environ, env_file)
+        if name not in ours
+        for near in [NEAR_WITH_OWN_PREFIX if name.upper().startswith(OWN_PREFIX) else NEAR]
+        for close in get_close_matches(name.upper(), ours, n=1, cutoff=near)
+    }
+    return [
+        f"{printable(name)} is not a setting, and is ignored. Did you mean {close}?" for name, close in meant.items()
+    ]
 
 
 def _variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from segsync.check.findings import Finding, complete, finding, of_estimate, of_metadata, of_sample, of_unknown_schema
+from segsync.check.findings import (
+    Finding,
+    complete,
+    finding,
+    of_estimate,
+    of_metadata,
+    of_misspelt,
+    of_sample,
+    of_unknown_schema,
+)
 from segsync.check.metadata import MetadataCheck, check_metadata
 from segsync.check.probe import ServiceProbe
 from segsync.check.sample import Sample, analyse
@@ -42,26 +51,34 @@ class CheckReport(Struct, frozen=True):
     estimate: Estimate | None = None
 
 
-def report_of_settings(problems: Sequence[Problem]) -> CheckReport:
-    """The report where the settings cannot be used: nothing else is looked at."""
+def report_of_settings(problems: Sequence[Problem], misspelt: Sequence[str] = ()) -> CheckReport:
+    """The report where the settings cannot be used: nothing else is looked at but the `misspelt` ones."""
     fix = "Fix it in the environment or in .env; .env-example explains the settings that can be there."
     failed = [finding("settings", "failed", problem.with_code, fix) for problem in problems]
-    return CheckReport(FORMAT, is_ok=False, findings=complete(failed, "needs the settings"))
+    return CheckReport(FORMAT, is_ok=False, findings=complete([*failed, *of_misspelt(misspelt)], "needs the settings"))
 
 
 async def run_check(
-    settings: Settings, *, sample: int = 100, profiles: int | None = None, on_event: OnEvent = ignore
+    settings: Settings,
+    *,
+    misspelt: Sequence[str] = (),
+    sample: int = 100,
+    profiles: int | None = None,
+    on_event: OnEvent = ignore,
 ) -> CheckReport:
-    """Look at a `sample` of profiles, and at what `profiles`, or else an example, take. Raises no `SegsyncError`."""
+    """Look at a `sample` of profiles, and at what `profiles`, or else an example, take. Raises no `SegsyncError`.
+
+    `misspelt` are the variables that are nearly a setting, as `misspelt_settings` names them.
+    """
     try:
         probe = ServiceProbe(settings, on_event=on_event)
     except SettingsError as error:  # of the environment, not of the settings themselves
-        return report_of_settings(error.problems)
+        return report_of_settings(error.problems, misspelt)
     (segment, read_sample), (voucherify, schema) = await asyncio.gather(probe.sample(sample), probe.schema())
     identifier, lookup = settings.identifier_saved_as_source_id, settings.identifier_lookup
     policy = settings.metadata_undefined
     used = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {lookup}"
-    found = [finding("settings", "ok", used), segment, voucherify]
+    found = [finding("settings", "ok", used), *of_misspelt(misspelt), segment, voucherify]
     counts = metadata = cost = None
     needs = "needs Segment"
     if isinstance(schema, str):

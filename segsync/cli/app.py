@@ -5,6 +5,7 @@ Heavy imports wait until a command needs them, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 
 from segsync.__about__ import __version__
 from segsync.cli.commands import check_command, status_command
-from segsync.cli.errors import errors_in_words
+from segsync.cli.errors import errors_in_words, warn
 from segsync.cli.flags import (
     NOT_REPEATED,
     SETTINGS,
@@ -132,14 +133,16 @@ def import_command(
     flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
     with errors_in_words(as_json=stderr_is_json):
         from segsync.report.writer import check_outputs
+        from segsync.settings import Settings, misspelt_settings
 
+        for warning in misspelt_settings(env_file=Path(os.devnull) if sandbox else env_file):
+            warn(warning, as_json=stderr_is_json)
         check_outputs(outputs)
         if sandbox:
             from segsync.commands.sandbox import import_sandbox
 
             raise typer.Exit(import_sandbox(options, flags, profiles=SANDBOX_PROFILES, directory=SANDBOX_DIRECTORY))
         from segsync.commands.import_ import import_at_terminal
-        from segsync.settings import Settings
 
         settings = Settings.load(flags=flags, env_file=env_file)
         raise typer.Exit(import_at_terminal(options(settings=settings, ledger=Path(settings.ledger)))[1])

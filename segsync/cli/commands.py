@@ -28,7 +28,8 @@ def check_command(
 ) -> None:
     """Check settings, both services and a sample of profiles.
 
-    It writes nothing anywhere, and exits with 0, or 3 if something failed.
+    It writes nothing anywhere. It exits with 0, with 2 if the settings cannot be used, or with 3 if something else
+    failed.
     """
     with errors_in_words():
         from segsync.commands.check import check_at_terminal

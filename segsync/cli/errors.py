@@ -1,4 +1,4 @@
-"""What a user reads when a command fails."""
+"""What a user reads when a command fails, or what it was given looks wrong."""
 
 from __future__ import annotations
 
@@ -21,11 +21,20 @@ def errors_in_words(*, as_json: bool = False) -> Iterator[None]:
         if isinstance(error, SettingsError):
             problems = "\n".join(f"  {problem.with_code}" for problem in error.problems)
             text = f"Invalid configuration (.env-example lists the settings):\n{problems}"
-        if as_json:
-            from segsync.monitor.log_handlers import json_error
-
-            text = json_error(text, error.code)
-        typer.echo(text, err=True)
+        _print(text, "ERROR", error.code, as_json=as_json)
         raise typer.Exit(2 if isinstance(error, SettingsError | LedgerError) else 1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def warn(text: str, *, as_json: bool) -> None:
+    """Print a warning before there is a log."""
+    _print(text if as_json else f"Warning: {text}", "WARNING", as_json=as_json)
+
+
+def _print(text: str, level: str, code: str | None = None, *, as_json: bool) -> None:
+    if as_json:
+        from segsync.monitor.log_handlers import json_message
+
+        text = json_message(text, level, code)
+    typer.echo(text, err=True)

@@ -13,14 +13,14 @@ from segsync.check.findings import Finding, State
 from segsync.check.probe import PATIENCE_SECONDS
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import Sample
-from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
+from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED, EXIT_USAGE
 from segsync.commands.output import plain_table, print_json
 from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
 from segsync.events import CallRetried, Event, Throttled
 from segsync.formatting import duration, printable
 from segsync.runtime import QuietConsole, run_event_loop, standard_output
-from segsync.settings import Settings
+from segsync.settings import Settings, misspelt_settings
 
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "ok": ("✓", "+", "green"),
@@ -35,7 +35,10 @@ ROWS = 15
 
 
 def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | None, as_json: bool) -> int:
-    """Check, print what was found, and give the exit code: 0, or 3 where something failed. Raises `OutputError`."""
+    """Check, print what was found, and give the exit code. Raises `OutputError`.
+
+    0, or 2 where the settings cannot be used, as for an import, or 3 where something else failed.
+    """
     console = QuietConsole(stderr=True)
     troubled: set[str] = set()
 
@@ -47,18 +50,23 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # a longer wait becomes a finding
             console.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
+    misspelt: list[str] = []
     try:
+        misspelt = misspelt_settings(env_file=env_file)
         settings = Settings.load(env_file=env_file)
     except SettingsError as error:
-        report = report_of_settings(error.problems)
+        report = report_of_settings(error.problems, misspelt)
     else:
+        check = run_check(settings, misspelt=misspelt, sample=sample, profiles=profiles, on_event=on_event)
         with console.status("Checking, on a sample of profiles"):
-            report = run_event_loop(run_check(settings, sample=sample, profiles=profiles, on_event=on_event))
+            report = run_event_loop(check)
     if as_json:
         print_json(report)
     else:
         with standard_output() as output:
             output.print(shown(report, is_plain=not output.encoding.startswith("utf")))
+    if any(each.id == "settings" and each.state == "failed" for each in report.findings):
+        return EXIT_USAGE
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
 
 

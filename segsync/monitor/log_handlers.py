@@ -185,6 +185,6 @@ def _message(text: str, level: str, **fields: object) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": " ".join(text.split()), "levelname": level, "event": "message", **fields})
 
 
-def json_error(text: str, code: str | None = None) -> str:
-    """What is refused before there is a log, as a line of JSON, with the code of the error."""
-    return JsonFormatter().format(_message(text, "ERROR", code=code))
+def json_message(text: str, level: str, code: str | None = None) -> str:
+    """What a user reads before there is a log, as a line of JSON, with the code of the error if it is one."""
+    return JsonFormatter().format(_message(text, level, **({"code": code} if code else {})))

@@ -98,6 +98,20 @@ def test_the_metadata_is_that_of_an_import(
     assert report.metadata.undefined == undefined
 
 
+def test_variables_that_are_nearly_settings_are_warnings_and_change_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slips = ["A is nearly B.", "C is nearly D."]
+    report = checked(monkeypatch, ReadSample([ADA], {}), MetadataSchema({"plan": Definition()}), misspelt=slips)
+    assert report.is_ok
+    assert [each.detail for each in report.findings if each.state == "warning"] == slips
+    assert [each.id for each in report.findings[:4]] == ["settings", "settings", "settings", "segment"]
+    assert (
+        sum(each.id == "settings" for each in report_of_settings([Problem("E is missing.", code="e")], slips).findings)
+        == 3
+    )
+
+
 def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:
     report = report_of_settings([Problem("A is missing.", code="a"), Problem("B=0 must be 1", code="b")])
     assert not report.is_ok

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from segsync.errors import SettingsError
 from segsync.monitor.log import LOGGER
-from segsync.monitor.log_handlers import ConsoleHandler, JsonHandler, LogFile, console_for, json_error, logging_to
+from segsync.monitor.log_handlers import ConsoleHandler, JsonHandler, LogFile, console_for, json_message, logging_to
 from segsync.runtime import QuietConsole
 
 
@@ -149,7 +149,7 @@ def test_what_only_a_terminal_shows_is_not_a_field() -> None:
 
 
 def test_an_error_before_there_is_a_log_is_a_line_of_json() -> None:
-    line = msgspec.json.decode(json_error("Error:  it broke\n  twice", "it-broke"))
+    line = msgspec.json.decode(json_message("Error:  it broke\n  twice", "ERROR", "it-broke"))
     assert (line["level"], line["event"], line["message"]) == ("error", "message", "Error: it broke twice")
     assert line["code"] == "it-broke"
 
