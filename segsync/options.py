@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from segsync.formatting import printable
 
 if TYPE_CHECKING:  # the flags are made of this module: `--help` should not wait for the settings
     from segsync.settings import Settings
@@ -40,11 +44,51 @@ class ReportFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Invocation:
+    """How segsync was called, from which every command that it prints is made.
+
+    `program` has the words before the arguments: `.venv/bin/python -m segsync`. `flags` has the words of each flag that
+    was given, by its name. Those in `of_one_run` are for the run that was called alone. A command has at most one of
+    each group in `exclusive`.
+    """
+
+    program: Sequence[str]
+    flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    of_one_run: Collection[str] = ()
+    exclusive: Sequence[Collection[str]] = ()
+
+    def command(self, *step: Sequence[str], without: Collection[str] = ()) -> str:
+        """The command for a step, to paste into a shell: its flags, then all given ones that it takes.
+
+        Each flag of the `step` is its name and, where it has one, its value. `without` names given flags to leave out.
+        """
+        steps = {name for name, *_ in step}
+        excluded = {flag for group in self.exclusive if steps & {*group} for flag in group}
+        left_out = steps | excluded | {*self.of_one_run, *without}
+        repeated = [words for flag, words in self.flags.items() if flag not in left_out]
+        return self._joined([*step, *repeated])
+
+    def again(self) -> str:
+        """The command that does the same once more."""
+        return self._joined(self.flags.values())
+
+    def _joined(self, flags: Iterable[Sequence[str]]) -> str:
+        return " ".join(map(_quoted, [*self.program, *chain.from_iterable(flags)]))
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it, in one line: with its control characters as bash, zsh and ksh write them."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'{}'".format(printable(word.replace("\\", "\\\\").replace("'", "\\'")))
+
+
+@dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What the command line asks for.
 
     `offset` is None where none was given. An import from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot
-    be resumed. `command` is how this program was called, `resume_flags` what to repeat in the command that resumes.
+    be resumed. `command` is how this program was called.
     The files that list profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
     customers go into the file `output`, where one is given. `profiles` is the expected total.
     """
@@ -56,8 +100,7 @@ class ImportOptions:
     mode: Mode
     verbose: bool
     may_ask: bool
-    command: Sequence[str]
-    resume_flags: Sequence[str] = ()
+    command: Invocation
     directory: Path = Path()
     resume: bool = False
     retry_rejected: bool = False

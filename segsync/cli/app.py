@@ -17,7 +17,6 @@ from segsync.__about__ import __version__
 from segsync.cli.commands import check_command, status_command
 from segsync.cli.errors import errors_in_words, warn
 from segsync.cli.flags import (
-    NOT_REPEATED,
     SETTINGS,
     EnvFile,
     LedgerFile,
@@ -29,6 +28,7 @@ from segsync.cli.flags import (
     refuse_flags_before,
 )
 from segsync.cli.help import Commands, ImportCommand
+from segsync.cli.invocation import invocation
 from segsync.cli.sandbox import sandbox_command
 from segsync.options import METRICS_HOST, ImportOptions, LogFormat, ReportFiles
 
@@ -106,7 +106,6 @@ def import_command(
     is_terminal = sys.stderr.isatty()
     # At a terminal the log's format is that of its file, if it has one: the terminal keeps its display.
     stderr_is_json = log_format == "json" and not (log_file and is_terminal)
-    is_module = Path(sys.argv[0]).name == "__main__.py"
     outputs = ReportFiles(report=report, report_ids=report_ids, summary_json=summary_json)
     options = partial(
         ImportOptions,
@@ -120,8 +119,7 @@ def import_command(
         mode="quiet" if quiet else "live" if is_terminal and not stderr_is_json else "lines",
         verbose=verbose,
         may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
-        command=[sys.orig_argv[0], "-m", "segsync"] if is_module else sys.argv[:1],
-        resume_flags=[word for flag, words in given.items() if flag not in NOT_REPEATED for word in words],
+        command=invocation(given),
         profiles=profiles,
         log_format=log_format,
         log_file=log_file,

@@ -8,16 +8,21 @@ from typing import Annotated
 import typer
 
 from segsync.cli.errors import errors_in_words
-from segsync.cli.flags import AsJson, EnvFile, LedgerFile, Profiles, option
+from segsync.cli.flags import AsJson, EnvFile, LedgerFile, Profiles, given_flags, option
+from segsync.cli.invocation import invocation
 
 
-def status_command(as_json: AsJson = False, ledger: LedgerFile = None, env_file: EnvFile = None) -> None:
+def status_command(
+    context: typer.Context, as_json: AsJson = False, ledger: LedgerFile = None, env_file: EnvFile = None
+) -> None:
     """Show how far the imports came, their outcomes, and the next step."""
     with errors_in_words():
         from segsync.commands.status import print_status
         from segsync.settings import one_setting
 
-        print_status(Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file)), as_json=as_json)
+        path = Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file))
+        given = {flag: words for flag, words in given_flags(context).items() if flag != "--json"}
+        print_status(path, as_json=as_json, command=invocation(given))
 
 
 def check_command(

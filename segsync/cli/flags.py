@@ -19,8 +19,8 @@ EXCLUSIVE: Final = (
 )
 """Groups of flags of which at most one may be given."""
 
-NOT_REPEATED: Final = {"--offset", "--limit", "--resume", "--retry-rejected", "--dry-run", "--output"}
-"""The flags of this run alone: the command that resumes it has its own."""
+OF_ONE_RUN: Final = frozenset({"--offset", "--limit", "--resume", "--retry-rejected", "--dry-run", "--output"})
+"""Flags that say what one run does: the command for the next step has its own."""
 
 SETTINGS: Final = {
     "--concurrency": "SEGSYNC_CONCURRENCY",

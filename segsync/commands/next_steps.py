@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from segsync.connectors.file import Output
 from segsync.errors import AccessError
 from segsync.formatting import printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
-from segsync.options import ImportOptions
+from segsync.options import ImportOptions, Invocation
 from segsync.report.import_report import ImportReport
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
@@ -23,18 +23,22 @@ RETRY_WORDS = "After fixing the causes, run:"
 
 SEND_AGAIN_WORDS = "To send them again, which does no harm, run:"
 
-_RESUME, _RETRY = "python -m segsync --resume", "python -m segsync --retry-rejected"
+RESUME, RETRY = ("--resume",), ("--retry-rejected",)
 
-OF_LEDGER: Final[Mapping[str | None, NextStep]] = {
-    None: NextStep("No import has run yet. To begin, run:", "python -m segsync"),
-    "running": NextStep("An import is running."),
-    "complete": NextStep("Nothing is left to do."),
-    "rejected": NextStep(f"Profiles are rejected. {RETRY_WORDS}", _RETRY),
-    "unknown": NextStep(f"Results are unknown. {SEND_AGAIN_WORDS}", _RETRY),
-    "done": NextStep("Some customers are sent but not confirmed, or pending. To resume, run:", _RESUME),
-    "limited": NextStep("The profiles of --limit are done. To import the rest, run:", _RESUME),
+BEGIN_ANEW = ("--offset", FIRST_OFFSET)
+"""The flags of a new run from the first profile, whatever the ledger holds."""
+
+OF_LEDGER: Final[Mapping[str | None, tuple[str, Sequence[Sequence[str]] | None]]] = {
+    None: ("No import has run yet. To begin, run:", []),
+    "running": ("An import is running.", None),
+    "complete": ("Nothing is left to do.", None),
+    "rejected": ("To retry rejected profiles:", [RETRY]),
+    "unknown": (f"Results are unknown. {SEND_AGAIN_WORDS}", [RETRY]),
+    "done": ("Some customers are sent but not confirmed, or pending. To resume, run:", [RESUME]),
+    "limited": ("The profiles of --limit are done. To import the rest, run:", [RESUME]),
 }
-"""The next step by how the last run on a ledger stands, None where there was no run."""
+"""The next step by how the last run on a ledger stands, None where there was no run: its words, and the flags of its
+command, None where there is no command."""
 
 
 def exit_code(report: ImportReport, signal_number: int) -> int:
@@ -74,11 +78,17 @@ def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     return [f"{about}: delete it when you have looked at it.", *output.notes, nothing]
 
 
-def of_ledger(state: str | None, *, has_open_ends: bool, has_rejections: bool, has_unknown: bool = False) -> NextStep:
-    """The next step after the last run on a ledger, which ended in this state; None where there was no run."""
+def of_ledger(
+    command: Invocation, state: str | None, *, has_open_ends: bool, has_rejections: bool, has_unknown: bool = False
+) -> NextStep:
+    """The next step after the last run on a ledger, which ended in this state; None where there was no run.
+
+    `command` is how segsync is called for this ledger.
+    """
     if state == "done" and not has_open_ends:
         state = "rejected" if has_rejections else "unknown" if has_unknown else "complete"
-    return OF_LEDGER.get(state, NextStep("To resume, run:", _RESUME))
+    words, flags = OF_LEDGER.get(state, ("To resume, run:", [RESUME]))
+    return _step(words, None if flags is None else command.command(*flags))
 
 
 def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
@@ -87,7 +97,7 @@ def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
     if options.is_sandbox:  # it ends with its run, so no command can resume that
         steps = [step for step in steps if not step.command]
         if report.state != "done" and not report.is_dry_run:
-            steps.append(_step("To begin again with a new sandbox, run:", options, limit=options.limit))
+            steps.append(_step("To begin again with a new sandbox, run:", options.command.again()))
     return steps
 
 
@@ -99,9 +109,9 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
         yield _step("Nothing was imported. Fix this and retry.")
     elif report.state != "done" and options.retry_rejected:
         if report.outcomes.pending or report.outcomes.rejected or report.outcomes.unknown:
-            yield _step("Profiles that are not done can be retried. To do it, run:", options, "--retry-rejected")
+            yield _step("Profiles that are not done can be retried. To do it, run:", options.command.command(RETRY))
         if unread := _unread(report):
-            yield _step(f"The {unread}. To read them, run:", options, "--resume")
+            yield _step(f"The {unread}. To read them, run:", options.command.command(RESUME))
     else:
         yield from (_when_done if report.state == "done" else _when_stopped)(options, report)
         rejected, unknown = report.outcomes.rejected, report.outcomes.unknown
@@ -109,7 +119,7 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
             counts = [f"Rejected: {profiles(rejected)}."] if rejected else []
             counts += [f"Result unknown: {profiles(unknown)}."] if unknown else []
             words = RETRY_WORDS if rejected else SEND_AGAIN_WORDS
-            yield _step(f"{' '.join(counts)} {words}", options, "--retry-rejected")
+            yield _step(f"{' '.join(counts)} {words}", options.command.command(RETRY))
 
 
 def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
@@ -119,7 +129,7 @@ def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextSte
             f"--limit {options.limit} reached. The next profiles begin at --offset {shlex.quote(report.resume_offset)}"
             ". When the customers look right in Voucherify, import the rest:"
         )
-        yield _step(words, options, "--resume")
+        yield _step(words, options.command.command(RESUME))
     elif outcomes.profiles == 0:
         where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset} on"
         yield _step(
@@ -134,19 +144,21 @@ def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextSte
 
 
 def _when_stopped(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
-    pending = report.outcomes.pending
+    pending, command = report.outcomes.pending, options.command
     left = [f"the {unread}"] if (unread := _unread(report)) else []
     if pending:
         left.append(f"{profiles(pending)} {'is' if pending == 1 else 'are'} pending")
     offset, profiles_left = report.resume_offset, _left(options, report)
     if offset is None and left:
-        yield _step(f"All profiles are listed, but {' and '.join(left)}. To resume, run:", options, "--resume")
+        words = f"All profiles are listed, but {' and '.join(left)}. To resume, run:"
+        yield _step(words, command.command(RESUME))
     elif offset is not None and (left or profiles_left != 0):
         words = f"The current offset is: {offset}. To resume from it, run:"
-        yield _step(words, options, "--resume", limit=options.limit)
+        yield _step(words, command.command(RESUME, *_flag("--limit", options.limit)))
         if profiles_left != 0:
-            words = "Or, to start a new run at this offset:"
-            yield _step(words, options, "--offset", offset, limit=profiles_left)
+            expected = options.profiles and max(options.profiles - report.checkpointed.profiles, 1)
+            new_run = [("--offset", offset), *_flag("--limit", profiles_left), *_flag("--profiles", expected)]
+            yield _step("To start a new run at this offset:", command.command(*new_run))
 
 
 def _unread(report: ImportReport) -> str:
@@ -159,9 +171,9 @@ def _left(options: ImportOptions, report: ImportReport) -> int | None:
     return None if options.limit is None else max(options.limit - report.checkpointed.profiles, 0)
 
 
-def _step(words: str, options: ImportOptions | None = None, *flags: str, limit: int | None = None) -> NextStep:
-    """A step in words, and with `options` the command for it: as the program was called, with these flags."""
-    if not options:
-        return NextStep(printable(words))
-    limits = [] if limit is None else ["--limit", str(limit)]
-    return NextStep(printable(words), printable(shlex.join([*options.command, *flags, *limits, *options.resume_flags])))
+def _flag(name: str, value: int | None) -> list[tuple[str, str]]:
+    return [] if value is None else [(name, str(value))]
+
+
+def _step(words: str, command: str | None = None) -> NextStep:
+    return NextStep(printable(words), command)

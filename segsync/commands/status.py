@@ -17,6 +17,7 @@ from segsync.ledger import rejections, runs
 from segsync.ledger.database import reading
 from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import NextStep, Outcomes
+from segsync.options import Invocation
 from segsync.runtime import standard_output
 
 FORMAT = 2
@@ -68,8 +69,12 @@ class Status(Struct, frozen=True):
     next_command: str | None
 
 
-def read_status(path: Path) -> Status:
-    """The status of the ledger at `path`, even while an import writes it. Raises `LedgerError`."""
+def read_status(path: Path, command: Invocation | None = None) -> Status:
+    """The status of the ledger at `path`, even while an import writes it. Raises `LedgerError`.
+
+    `command` is how segsync is called for this ledger, which the next command repeats.
+    """
+    command = command or Invocation(["segsync"], {"--ledger": ["--ledger", str(path)]})
     is_running = is_in_use(path)
     with reading(path) as db:
         shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(runs.runs(db))]
@@ -79,7 +84,7 @@ def read_status(path: Path) -> Status:
         state = shown[0].state if shown else None
         open_ends = runs.has_open_ends(db)
         step = next_steps.of_ledger(
-            state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)
+            command, state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)
         )
     return Status(
         format=FORMAT,
@@ -92,9 +97,9 @@ def read_status(path: Path) -> Status:
     )
 
 
-def print_status(path: Path, *, as_json: bool) -> None:
+def print_status(path: Path, *, as_json: bool, command: Invocation | None = None) -> None:
     """Print the status of a ledger, for people or for machines. Raises `LedgerError` and `OutputError`."""
-    status = read_status(path)
+    status = read_status(path, command)
     if as_json:
         print_json(status)
         return

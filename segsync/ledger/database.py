@@ -252,10 +252,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
         stack.callback(db.close)
         db.execute("PRAGMA query_only=1")
-        if _is_new(db):  # as a process leaves it that is killed in its first moments
-            message = f"No import has run on the ledger {path} yet. To begin: python -m segsync"
-            raise LedgerError(message, code="ledger-empty")
-        if migration.format_of(db, path) < migration.READABLE:
+        if migration.format_of(db, path) < migration.READABLE:  # an older one, or one that is just being made
             db = migration.migrated_copy(db)
             stack.callback(db.close)
         db.execute("BEGIN")  # one moment for all questions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ from tests.integration.repairable import RepairableSandbox
 StartRepairable = Callable[[SandboxOptions], RepairableSandbox]
 
 SEGSYNC = (sys.executable, "-m", "segsync")
+
+RESUME = shlex.join([*SEGSYNC, "--resume"])
+"""The command that resumes, as it is printed where no flag needs to be repeated."""
 
 RATES = {"SEGMENT_REQUESTS_PER_SECOND": "5000", "VOUCHERIFY_REQUESTS_PER_MINUTE": "100000"}
 """For sandboxes without limits."""

@@ -21,6 +21,7 @@ from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import Verdict
 from tests.conftest import StartSandbox
 from tests.integration.conftest import (
+    RESUME,
     Run,
     Segsync,
     calls,
@@ -227,7 +228,7 @@ def test_status_shows_a_run_under_way_and_the_same_run_killed(segsync: Segsync, 
     assert under_way.runs[0].profiles <= run.profiles < 20_000
     assert run.outcomes.pending == run.outcomes.rejected == 0
     assert 0 < run.outcomes.confirmed <= sandbox.verdict().arrived
-    assert status.next_command == "python -m segsync --resume"
+    assert status.next_command == RESUME
 
     shown = segsync("status")
     assert shown.code == 0

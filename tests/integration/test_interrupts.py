@@ -31,7 +31,7 @@ def _terminal(segsync: Segsync, sandbox: SandboxProcess, *arguments: str) -> Ter
 
 def _ways_on(text: str, offset: int | str, flags: str = "") -> str:
     """The offset in the two commands that a run offers: resume with its ledger, or start at the offset it reached."""
-    ways = rf"python -m segsync --resume{flags}\s+Or, [^\n]*:\s+\S*python -m segsync --offset "
+    ways = rf"python -m segsync --resume{flags}\s+To start [^\n]*:\s+\S*python -m segsync --offset "
     match = re.search(rf"{ways}({offset}){flags}\s", text)
     assert match, text
     return match[1]

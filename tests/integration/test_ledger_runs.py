@@ -11,6 +11,7 @@ import pytest
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
 from tests.integration.conftest import (
+    RESUME,
     Segsync,
     Terminal,
     calls,
@@ -178,7 +179,7 @@ def test_a_resume_goes_on_behind_a_limit(segsync: Segsync, start_sandbox: StartS
     assert segsync("--limit", "150", sandbox=sandbox).code == 0
     status = segsync.status()
     assert (status.runs[0].state, status.runs[0].offset) == ("limited", "150")
-    assert status.next_command == "python -m segsync --resume"
+    assert status.next_command == RESUME
     run = segsync("--resume", sandbox=sandbox)
     verdict = sandbox.verdict()
     assert run.code == 0

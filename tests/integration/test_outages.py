@@ -9,7 +9,7 @@ import pytest
 from segsync.sandbox.options import Faults
 from segsync.sandbox.process import SandboxProcess
 from tests.conftest import StartSandbox
-from tests.integration.conftest import Segsync, ended, fast, moment, wait_until, wait_until_accepted
+from tests.integration.conftest import RESUME, Segsync, ended, fast, moment, wait_until, wait_until_accepted
 from tests.integration.repairable import AN_HOUR, RepairableSandbox
 from tests.integration.truth import assert_files_match, rejections, truth
 
@@ -71,7 +71,7 @@ def test_an_outage_that_outlasts_the_patience_stops_the_run_and_a_resume_finishe
     status = segsync.status()
     assert status.runs[0].state == "stopped"
     assert GAVE_UP.search(status.runs[0].error or "")
-    assert status.next_command == "python -m segsync --resume"
+    assert status.next_command == RESUME
 
     still_away = segsync("--resume", sandbox=sandbox, SEGSYNC_RETRY_SECONDS="0.5")
     assert still_away.code == 1

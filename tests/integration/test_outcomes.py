@@ -11,6 +11,7 @@ from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.profiles import SandboxProfile, Space
 from tests.conftest import StartSandbox
 from tests.integration.conftest import (
+    RESUME,
     Segsync,
     StartRepairable,
     ended,
@@ -189,7 +190,7 @@ def test_actions_that_never_end_stop_the_run_when_patience_is_out(
     assert run.code == 1
     assert f"Voucherify has ended none of 1 bulk upserts ({customers} customers) for 1 s." in run.stderr
     assert run.row("Customers sent") == customers
-    assert segsync.status().next_command == "python -m segsync --resume"
+    assert segsync.status().next_command == RESUME
 
 
 def test_without_confirmation_customers_are_sent_and_no_result_is_read(

@@ -9,73 +9,27 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.text import Text
 
 from segsync.commands import next_steps
 from segsync.commands.next_steps import conclusion, could_go_on, dry_run_notes, exit_code
 from segsync.connectors.file import output_at
-from segsync.errors import AccessError, QuotaError, SegsyncError, StopError, TransientError
+from segsync.errors import QuotaError, TransientError
 from segsync.models import Outcomes
-from segsync.options import ImportOptions
+from segsync.options import ImportOptions, Invocation
 from segsync.report.import_report import EndState, ImportReport
-from segsync.settings import Settings
-
-ENOUGH = StopError("enough")
-REFUSED = AccessError("Segment answered 401", service="Segment", status=401)
-
-REQUEST = ImportOptions(
-    settings=Settings(
-        segment_access_token="token",
-        segment_space_id="spa_1",
-        voucherify_application_id="id",
-        voucherify_secret_key="key",
-        identifier_saved_as_source_id="email",
-    ),
-    ledger=Path("my ledger.db"),
-    offset=None,
-    limit=None,
-    mode="quiet",
-    verbose=False,
-    may_ask=False,
-    command=["python", "-m", "segsync"],
-    resume_flags=["--ledger", "my ledger.db"],
+from tests.unit.commands.endings import (
+    AT_A_TERMINAL,
+    ENOUGH,
+    FLAGS,
+    HALF,
+    REFUSED,
+    REQUEST,
+    RETRY,
+    SANDBOX,
+    called,
+    ended,
+    shown,
 )
-FLAGS = "--ledger 'my ledger.db'"
-RETRY = replace(REQUEST, retry_rejected=True)
-AT_A_TERMINAL = replace(REQUEST, may_ask=True)
-SANDBOX = replace(REQUEST, is_sandbox=True, resume_flags=["--sandbox", "--quiet"])
-
-
-def ended(
-    state: EndState,
-    outcomes: Outcomes,
-    *,
-    error: SegsyncError | None = None,
-    offset: str | None = "0",
-    resume_offset: str | None = None,
-    checkpointed: Outcomes | None = None,
-    is_confirmed: bool = True,
-) -> ImportReport:
-    return ImportReport(
-        state=state,
-        error=error,
-        outcomes=outcomes,
-        before=Outcomes(),
-        checkpointed=outcomes if checkpointed is None else checkpointed,
-        is_confirmed=is_confirmed,
-        offset=offset,
-        resume_offset=resume_offset,
-        seconds=1.0,
-        calls={},
-        warnings={},
-    )
-
-
-def shown(report: ImportReport, options: ImportOptions = REQUEST) -> list[str]:
-    lines = conclusion(report, next_steps.of_run(options, report))
-    assert all(isinstance(line, Text) for line in lines), "brackets in a cursor are no markup"
-    return [line.plain for line in lines]
-
 
 # --- done -----------------------------------------------------------------------------------------------------
 
@@ -137,21 +91,13 @@ def test_a_limit_all_of_whose_profiles_lack_the_identifier_has_both_steps() -> N
 
 # --- stopped or interrupted while profiles are listed ---------------------------------------------------------
 
-HALF = ended(
-    "stopped",
-    Outcomes(confirmed=50, sent=30, pending=20),
-    error=ENOUGH,
-    resume_offset="50",
-    checkpointed=Outcomes(confirmed=50),
-)
-
 
 def test_after_an_error_the_ways_on_are_commands_to_copy_with_and_without_the_ledger() -> None:
     assert shown(HALF) == [
         "Error: enough",
         "The current offset is: 50. To resume from it, run:",
         f"  python -m segsync --resume {FLAGS}",
-        "Or, to start a new run at this offset:",
+        "To start a new run at this offset:",
         f"  python -m segsync --offset 50 {FLAGS}",
     ]
     assert exit_code(HALF, 0) == 1
@@ -184,7 +130,7 @@ def test_a_cursor_can_be_copied_whatever_it_holds(cursor: str) -> None:
 
 
 def test_the_command_is_the_one_that_was_typed() -> None:
-    options = replace(REQUEST, command=["/usr/bin/my python", "-m", "segsync"], resume_flags=["--quiet"])
+    options = replace(REQUEST, command=Invocation(["/usr/bin/my python", "-m", "segsync"], {"--quiet": ["--quiet"]}))
     assert "  '/usr/bin/my python' -m segsync --resume --quiet" in shown(HALF, options)
 
 
@@ -345,9 +291,10 @@ def test_a_dry_run_that_is_done_has_no_next_step(outcomes: Outcomes) -> None:
 def test_an_import_from_a_sandbox_cannot_be_resumed_and_begins_again(state: EndState, rejected: int) -> None:
     outcomes = msgspec.structs.replace(HALF.outcomes, rejected=rejected)
     report = ended(state, outcomes, resume_offset="50", checkpointed=HALF.checkpointed)
-    assert shown(report, replace(SANDBOX, limit=80)) == [
+    options = replace(SANDBOX, limit=80, command=called("--offset", "9", "--limit", "80", "--sandbox", "--quiet"))
+    assert shown(report, options) == [
         "To begin again with a new sandbox, run:",
-        "  python -m segsync --limit 80 --sandbox --quiet",
+        "  python -m segsync --offset 9 --limit 80 --sandbox --quiet",
     ]
 
 

@@ -17,7 +17,7 @@ from segsync.ledger.batches import FIRST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Plan, Rejection
-from segsync.options import ImportOptions
+from segsync.options import ImportOptions, Invocation
 from segsync.settings import Settings
 from tests.support.ledgers import open_ledger
 
@@ -37,7 +37,7 @@ REQUEST = ImportOptions(
     mode="quiet",
     verbose=False,
     may_ask=False,
-    command=["segsync"],
+    command=Invocation(["segsync"]),
 )
 RESUME, RETRY = replace(REQUEST, resume=True), replace(REQUEST, retry_rejected=True)
 AT_A_TERMINAL = replace(REQUEST, may_ask=True)

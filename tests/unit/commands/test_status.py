@@ -139,7 +139,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
         "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1}],
         "unknown": [],
         "next_step": "To resume, run:",
-        "next_command": "python -m segsync --resume",
+        "next_command": f"segsync --resume --ledger {path}",
     }
 
 
@@ -149,7 +149,7 @@ def test_the_json_of_a_ledger_without_runs_is_no_error(path: Path, capsys: pytes
     status = json.loads(capsys.readouterr().out)
     assert (status["runs"], status["rejections"]) == ([], [])
     assert status["next_step"] == "No import has run yet. To begin, run:"
-    assert status["next_command"] == "python -m segsync"
+    assert status["next_command"] == f"segsync --ledger {path}"
 
 
 def test_unknown_results_are_counted_and_explained_apart_from_rejections(
@@ -187,7 +187,7 @@ def test_a_run_is_under_way_while_its_process_is_there_and_killed_when_it_is_not
         assert (status.next_step, status.next_command) == ("An import is running.", None)
     status = read_status(path)
     assert (status.runs[0].state, status.runs[0].ended_at) == ("killed", None)
-    assert (status.next_step, status.next_command) == ("To resume, run:", "python -m segsync --resume")
+    assert (status.next_step, status.next_command) == ("To resume, run:", f"segsync --resume --ledger {path}")
 
 
 def test_one_that_was_killed_before_is_not_under_way_while_the_next_one_is(path: Path) -> None:
@@ -210,9 +210,9 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
         ({"confirmed": 9}, "done", "Nothing is left to do."),
         ({"confirmed": 9, "sent": 1}, "done", "sent but not confirmed.*--resume"),
         ({"confirmed": 9, "pending": 1}, "done", "--resume"),
-        ({"confirmed": 9, "rejected": 1}, "done", "After fixing the causes, run:.*--retry-rejected"),
+        ({"confirmed": 9, "rejected": 1}, "done", "To retry rejected profiles:.*--retry-rejected"),
         ({"confirmed": 9, "unknown": 1}, "done", "To send them again, which does no harm, run:.*--retry-rejected"),
-        ({"confirmed": 9, "rejected": 1, "unknown": 1}, "done", "After fixing the causes, run:.*--retry-rejected"),
+        ({"confirmed": 9, "rejected": 1, "unknown": 1}, "done", "To retry rejected profiles:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
         ({"confirmed": 9}, "limited", "The profiles of --limit are done. To import the rest, run: .*--resume"),
         ({"confirmed": 9}, "interrupted", "To resume, run: .*--resume"),
@@ -226,7 +226,7 @@ def test_it_says_what_to_do_next(
         play(ledger, state=state, **outcomes)  # type: ignore[arg-type]
     status = read_status(path)
     shown = " ".join(printed(path, capsys).split())
-    assert re.search(rf"{following}$", shown)
+    assert re.search(rf"{following}( --ledger {re.escape(str(path))})?$", shown)
     assert shown.endswith(status.next_command or status.next_step)
 
 
@@ -353,11 +353,17 @@ def test_what_is_not_a_ledger_is_named(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["segsync.db"]
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\x00"])
-def test_a_file_that_has_only_just_begun_is_named(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def test_a_file_that_has_only_just_begun_is_named(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\x00")
     with pytest.raises(LedgerError, match=str(path)):
         read_status(path)
+
+
+def test_a_ledger_that_is_just_being_made_holds_no_run_and_stays_as_it_is(path: Path) -> None:
+    path.touch()
+    status = read_status(path)
+    assert (status.runs, status.next_step) == ([], "No import has run yet. To begin, run:")
+    assert path.read_bytes() == b""
 
 
 def test_a_damaged_ledger_is_named(path: Path) -> None:

@@ -16,7 +16,7 @@ from segsync.errors import SettingsError
 from segsync.events import Event
 from segsync.monitor.log import LOGGER
 from segsync.monitor.observers import channels
-from segsync.options import ImportOptions, Mode
+from segsync.options import ImportOptions, Invocation, Mode
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.server import serve
 
@@ -34,7 +34,15 @@ EVENTS = ("run_started", "progress", "profile_rejected", "summary")
 
 def options(mode: Mode, **more: Any) -> ImportOptions:
     return ImportOptions(
-        SETTINGS, Path("segsync.db"), None, None, mode=mode, verbose=False, may_ask=False, command=["segsync"], **more
+        SETTINGS,
+        Path("segsync.db"),
+        None,
+        None,
+        mode=mode,
+        verbose=False,
+        may_ask=False,
+        command=Invocation(["segsync"]),
+        **more,
     )
 
 
@@ -80,7 +88,14 @@ def test_a_log_file_has_it_all_whatever_the_terminal_shows(tmp_path: Path) -> No
 
 def test_verbose_adds_what_is_at_level_debug(capsys: pytest.CaptureFixture[str]) -> None:
     verbose = ImportOptions(
-        SETTINGS, Path("segsync.db"), None, None, mode="quiet", verbose=True, may_ask=False, command=["segsync"]
+        SETTINGS,
+        Path("segsync.db"),
+        None,
+        None,
+        mode="quiet",
+        verbose=True,
+        may_ask=False,
+        command=Invocation(["segsync"]),
     )
     with channels(verbose):
         log_everything()

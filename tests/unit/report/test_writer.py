@@ -14,7 +14,7 @@ from rich.console import Console
 
 from segsync.errors import OutputError, SettingsError
 from segsync.events import TraitLeftOut
-from segsync.options import ImportOptions, ReportFiles
+from segsync.options import ImportOptions, Invocation, ReportFiles
 from segsync.report.counters import Counters
 from segsync.report.import_report import make_report
 from segsync.report.profile_lists import WARNINGS
@@ -144,7 +144,7 @@ def test_the_page_counts_the_warnings_of_the_whole_import_and_those_of_a_dry_run
         mode="quiet",
         verbose=False,
         may_ask=False,
-        command=["segsync"],
+        command=Invocation(["segsync"]),
         directory=tmp_path,
         outputs=ReportFiles(report=page, report_ids=2),
     )
