@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,6 +67,10 @@ class Invocation:
         left_out = steps | excluded | {*self.of_one_run, *without}
         repeated = [words for flag, words in self.flags.items() if flag not in left_out]
         return self._joined([*step, *repeated])
+
+    def knowing(self, flags: Iterable[Sequence[str]]) -> Invocation:
+        """The same with flags of an earlier process, where this one was not given its own."""
+        return replace(self, flags={words[0]: words for words in flags} | dict(self.flags))
 
     def again(self) -> str:
         """The command that does the same once more."""

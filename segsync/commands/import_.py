@@ -57,6 +57,8 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
             return None, plan
         if options.profiles:
             ledger.write(partial(runs.expect, run=plan.runs[-1], profiles=options.profiles))
+        if plan.kind != "retry":
+            ledger.write(partial(runs.keep_flags, run=plan.runs[-1], flags=next_steps.flags_to_keep(options.command)))
         counters = Counters(plan.offset, plan.before)
         report, code = run_event_loop(_watched(options, ledger, plan, counters, streams))
         if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):

@@ -78,17 +78,26 @@ def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     return [f"{about}: delete it when you have looked at it.", *output.notes, nothing]
 
 
+def flags_to_keep(command: Invocation) -> list[Sequence[str]]:
+    """The flags that a later process repeats, all but the ledger, which it is asked about."""
+    left_out = {*command.of_one_run} - {"--limit"} | {"--ledger"}
+    return [words for flag, words in command.flags.items() if flag not in left_out]
+
+
 def of_ledger(
     command: Invocation, state: str | None, *, has_open_ends: bool, has_rejections: bool, has_unknown: bool = False
 ) -> NextStep:
     """The next step after the last run on a ledger, which ended in this state; None where there was no run.
 
-    `command` is how segsync is called for this ledger.
+    `command` is how segsync is called for this ledger, with the flags of the last run.
     """
     if state == "done" and not has_open_ends:
         state = "rejected" if has_rejections else "unknown" if has_unknown else "complete"
-    words, flags = OF_LEDGER.get(state, ("To resume, run:", [RESUME]))
-    return _step(words, None if flags is None else command.command(*flags))
+    limit = [words for flag, words in command.flags.items() if flag == "--limit"]
+    words, flags = OF_LEDGER.get(state, ("To resume, run:", [RESUME, *limit]))
+    if flags and "--sandbox" in command.flags:
+        return _step("Its sandbox ended with the import, which cannot be resumed.")
+    return _step(words, None if flags is None else command.command(*flags, without={"--limit"}))
 
 
 def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:

@@ -72,7 +72,7 @@ class Status(Struct, frozen=True):
 def read_status(path: Path, command: Invocation | None = None) -> Status:
     """The status of the ledger at `path`, even while an import writes it. Raises `LedgerError`.
 
-    `command` is how segsync is called for this ledger, which the next command repeats.
+    `command` is how segsync is called for this ledger. The next command repeats that, and the flags of the last run.
     """
     command = command or Invocation(["segsync"], {"--ledger": ["--ledger", str(path)]})
     is_running = is_in_use(path)
@@ -82,6 +82,8 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
         current = [run.id for run in shown if run.id >= since]
         rejected, unknown = (_reasons(db, current, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         state = shown[0].state if shown else None
+        if shown:
+            command = command.knowing(runs.flags_of(db, shown[0].id))
         open_ends = runs.has_open_ends(db)
         step = next_steps.of_ledger(
             command, state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)

@@ -1,7 +1,8 @@
 """The tables, and the way from an older format to the newest one; a copy of the old file stays beside it.
 
 Format 1 belonged to a Segment space. Of single profiles it knew only the rejected ones and those of open bulk upserts.
-Format 2 did not know who was on a page, nor which identifiers an import had sent.
+Format 2 did not know who was on a page, nor which identifiers an import had sent. Format 3 did not know with which
+flags an import was called.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from segsync.errors import LedgerError
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.ledger.sqlite_file import make
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the tables change, with a step in `migrate`."""
 
 READABLE = 2

@@ -8,7 +8,7 @@ will be repeated.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import Literal
 
@@ -117,6 +117,19 @@ def has_listed(db: Connection, run: int) -> None:
 def expect(db: Connection, run: int, profiles: int) -> None:
     """Write how many profiles this run will have, as the user expects it."""
     db.execute("UPDATE runs SET expected = ? WHERE id = ?", (profiles, run))
+
+
+def keep_flags(db: Connection, run: int, flags: Sequence[Sequence[str]]) -> None:
+    """Write the flags of the process that works on this run, each with its value."""
+    db.execute("INSERT OR REPLACE INTO flags VALUES (?, ?)", (run, msgspec.json.encode(flags).decode()))
+
+
+def flags_of(db: Connection, run: int) -> list[list[str]]:
+    """The flags of the last process that worked on this run; none where nobody wrote them."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'flags'").fetchone():
+        return []  # a reader sees older formats as they are
+    found = db.execute("SELECT words FROM flags WHERE run = ?", (run,)).fetchone()
+    return msgspec.json.decode(found[0], type=list[list[str]]) if found else []
 
 
 def end_run(db: Connection, run: int, state: State, error: str | None) -> None:
