@@ -114,9 +114,10 @@ def add_batch(
             _encode(members) if is_followed else None,
         ),
     )
-    forget_rejections(db, run, [member.segment_id for member in members if member.page == PageKey.retry()])
-    if not is_followed:
-        save_profiles(db, [member.row(ProfileOutcome.SENT) for member in members])
+    retried = [member for member in members if member.page == PageKey.retry()]
+    forget_rejections(db, run, [member.segment_id for member in retried])
+    # The row of a profile that is retried says that it is rejected, which may be true of several runs.
+    save_profiles(db, [member.row(ProfileOutcome.SENT) for member in (retried if is_followed else members)])
 
 
 def finish_page(

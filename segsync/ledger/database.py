@@ -106,7 +106,9 @@ class Ledger:
             [(host,)] = db.execute("SELECT host FROM owner").fetchall()
             if host != owner.host:
                 raise _of_others(path, f"the {owner.name} project at {host}, and not at {owner.host}")
-            db.execute("UPDATE owner SET opened_at = ?", (now(),))
+            with _transaction(db):
+                migration.create_tables(db)  # an index may be newer than the format
+                db.execute("UPDATE owner SET opened_at = ?", (now(),))
         db.execute("PRAGMA journal_mode=WAL")  # only now, so that the file itself says whose it is
         # After a power cut the last writes may be missing, never broken: the import repeats them.
         db.execute("PRAGMA synchronous=NORMAL")

@@ -1,8 +1,8 @@
 """One row per profile: its last outcome, and keyed digests of its source id and of the customer that was sent.
 
 A row is written when the outcome is certain: for a customer whose result is read, once Voucherify has written it. Until
-then the open bulk upsert says who is in it, and the row, if there is one, is that of an earlier import. Warnings are
-rows too.
+then the open bulk upsert says who is in it, and the row, if there is one, is that of an earlier import; that of a
+rejected profile that is retried says that it is sent. Warnings are rows too.
 """
 
 from __future__ import annotations

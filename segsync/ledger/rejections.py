@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from sqlite3 import Connection
-from typing import Final
+from typing import Final, NamedTuple
 
 from segsync.errors import SegsyncError
 from segsync.events import DuplicateIdentifier, ResultUnknown
 from segsync.ledger.database import Ledger
+from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Rejection, RejectionGroup, Stage
 
 UNKNOWN, DUPLICATE = NOT_REJECTED = ("unknown", "duplicate")
@@ -23,6 +24,24 @@ UNKNOWN, DUPLICATE = NOT_REJECTED = ("unknown", "duplicate")
 IS_REJECTED: Final = f"stage NOT IN {NOT_REJECTED}"
 
 IS_UNKNOWN: Final = f"stage = '{UNKNOWN}'"
+
+IS_DUPLICATE: Final = f"stage = '{DUPLICATE}'"
+
+_IS_DONE: Final = """
+    page <= (SELECT coalesce(max(number), 0) FROM pages WHERE pages.run = rejections.run)
+    AND -page NOT IN (SELECT id FROM batches WHERE state = 'replay')
+"""
+"""Whether a dead letter is on a page that is done: the others are repeated, and count no longer then."""
+
+
+class DeadLetter(NamedTuple):
+    """Why a profile did not become a customer, in the last run in which it did not."""
+
+    segment_id: str
+    run: int
+    stage: str
+    reason: str
+    request_id: str | None
 
 
 def add_unknown(db: Connection, run: int, page: int, result: ResultUnknown) -> None:
@@ -82,6 +101,28 @@ def rejected_profiles(db: Connection, run: int, after: str | None, most: int, ki
         (run, after, most),
     )
     return [segment_id for (segment_id,) in rows]
+
+
+def unresolved(
+    db: Connection, kind: str = IS_REJECTED, *, run: int | None = None, after: str = "", most: int = -1
+) -> Iterator[DeadLetter]:
+    """The profiles that are rejected now, whichever run they are from, in alphabetical order of their segment ids.
+
+    A dead letter stays until a later result says that the profile was written, or it has another outcome. Each profile
+    comes once, with what its last run says. `kind` is `IS_REJECTED`, `IS_UNKNOWN` or `IS_DUPLICATE`. `run` chooses
+    those whose last run this is, `after` those behind this segment id, and `most` is how many at most; -1 is for all.
+    They are read row by row, so memory does not grow with them.
+    """
+    # SQLite takes the columns beside max() from the row that has the maximum ("Bare columns in an aggregate query").
+    rows = db.execute(
+        "SELECT segment_id, max(run), stage, reason, request_id FROM rejections "  # noqa: S608 - texts of ours
+        f"WHERE segment_id > ?1 AND {_IS_DONE} AND coalesce((SELECT outcome FROM profiles "
+        f"WHERE profiles.segment_id = rejections.segment_id), {ProfileOutcome.REJECTED:d}) >= "
+        f"{ProfileOutcome.REJECTED:d} GROUP BY segment_id HAVING {kind} AND (?2 IS NULL OR max(run) = ?2) "
+        "ORDER BY segment_id LIMIT ?3",
+        (after, run, most),
+    )
+    return map(DeadLetter._make, rows)
 
 
 MOST_GROUPS = 100

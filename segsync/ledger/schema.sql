@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS rejections (
     run INTEGER NOT NULL, segment_id TEXT NOT NULL, page INTEGER NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL,
     request_id TEXT, PRIMARY KEY (run, segment_id, page)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rejections_by_profile ON rejections (segment_id, run);
 
 -- What each profile came to last: `outcome` is a ProfileOutcome, `source` a keyed digest of the source id, `content`
 -- one of the customer that was sent. Members of an open batch get their row when the result is read.

@@ -102,14 +102,14 @@ def test_a_rejection_that_is_repeated_after_a_crash_leaves_no_row(ledger: Ledger
     assert outcomes(ledger) == {}
 
 
-def test_a_retry_changes_the_row_when_its_result_is_known(ledger: Ledger) -> None:
+def test_a_retry_changes_the_row_when_it_is_sent_and_when_its_result_is_known(ledger: Ledger) -> None:
     run = begin(ledger)
     save = partial(save_profiles, rows=[ProfileRow(name, REJECTED) for name in ("a", "b", "c")])
     ledger.write(save)
     record = recorder.for_retry(ledger, run, is_followed=True).record
     record(BatchSent("aa_1", sent("a")))
     record(ProfileWithoutIdentifier("b"))
-    assert outcomes(ledger) == {"a": REJECTED, "b": WITHOUT_IDENTIFIER, "c": REJECTED}
+    assert outcomes(ledger) == {"a": SENT, "b": WITHOUT_IDENTIFIER, "c": REJECTED}
     end(ledger)
     assert outcomes(ledger) == {"a": CONFIRMED, "b": WITHOUT_IDENTIFIER, "c": REJECTED}
 
