@@ -15,7 +15,7 @@ from rich.text import Text
 from segsync.commands import next_steps
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
 from segsync.commands.output import error_line
-from segsync.commands.prompt import answer, choose, resume_question
+from segsync.commands.prompt import ask, choose, resume_question
 from segsync.commands.summary import summary
 from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
@@ -23,7 +23,7 @@ from segsync.errors import OutputError
 from segsync.formatting import printable
 from segsync.ledger import runs
 from segsync.ledger.database import Ledger
-from segsync.models import FIRST_OFFSET, Plan
+from segsync.models import FIRST_OFFSET, NextStep, Plan
 from segsync.monitor.observers import Streams, channels, observing
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
@@ -60,14 +60,24 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         if plan.kind != "retry":
             ledger.write(partial(runs.keep_flags, run=plan.runs[-1], flags=next_steps.flags_to_keep(options.command)))
         counters = Counters(plan.offset, plan.before)
+        wants_more = None
         report, code = run_event_loop(_watched(options, ledger, plan, counters, streams))
         if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):
             console.print(error_line(report.error), soft_wrap=True)
-            if answer(resume_question(report.resume_offset) + 'Type "yes" or "no": ') == "yes":
+            if wants_more := _wants_to_resume(report):
                 later = plan_resume(ledger) or plan
                 counters.resume(later.offset, later.before)
                 report, code = run_event_loop(_watched(options, ledger, later, counters, streams))
-    return report, _finish(options, plan, report, code, console)
+        more = [next_steps.to_begin_anew(options)] if wants_more is False and not options.is_sandbox else []
+    return report, _finish(options, plan, report, code, console, more=more)
+
+
+def _wants_to_resume(report: ImportReport) -> bool | None:
+    """The answer to the question after an error; None for Ctrl-C and the end of the input."""
+    try:
+        return ask(resume_question(report.resume_offset))
+    except KeyboardInterrupt:
+        return None
 
 
 def _dry_run(options: ImportOptions) -> tuple[ImportReport, int]:
@@ -85,16 +95,23 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport, int]:
         counters = Counters(plan.offset, plan.before)
         report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, DryRunSink(output)))
     notes = next_steps.dry_run_notes(options.output, output)
-    return report, _finish(options, plan, report, code, streams.console, notes)
+    return report, _finish(options, plan, report, code, streams.console, notes=notes)
 
 
 def _finish(
-    options: ImportOptions, plan: Plan, report: ImportReport, code: int, console: Console, notes: Sequence[str] = ()
+    options: ImportOptions,
+    plan: Plan,
+    report: ImportReport,
+    code: int,
+    console: Console,
+    *,
+    notes: Sequence[str] = (),
+    more: Sequence[NextStep] = (),
 ) -> int:
-    """Show how the import ended, write the files about it, and give the exit code."""
+    """Show how the import ended, and `more` steps than follow from that; write its files, and give the exit code."""
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, console)
-    steps = next_steps.of_run(options, report)
+    steps = [*next_steps.of_run(options, report), *more]
     for line in next_steps.conclusion(report, steps, notes):
         console.print(line, soft_wrap=True)
     rejected = options.directory / REJECTED

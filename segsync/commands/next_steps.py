@@ -17,7 +17,7 @@ from segsync.models import FIRST_OFFSET, NextStep
 from segsync.options import ImportOptions, Invocation
 from segsync.report.import_report import ImportReport
 
-EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED = 0, 1, 2, 3
+EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 RETRY_WORDS = "After fixing the causes, run:"
 
@@ -98,6 +98,15 @@ def of_ledger(
     if flags and "--sandbox" in command.flags:
         return _step("Its sandbox ended with the import, which cannot be resumed.")
     return _step(words, None if flags is None else command.command(*flags, without={"--limit"}))
+
+
+def to_resume(options: ImportOptions) -> NextStep:
+    return _step("To resume the import, run:", options.command.command(RESUME, *_flag("--limit", options.limit)))
+
+
+def to_begin_anew(options: ImportOptions) -> NextStep:
+    command = options.command.command(BEGIN_ANEW, *_flag("--limit", options.limit))
+    return _step("To begin again from the first profile, run:", command)
 
 
 def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:

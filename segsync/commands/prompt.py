@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from segsync.commands.next_steps import EXIT_DONE, EXIT_USAGE
+from segsync.commands import next_steps
+from segsync.commands.next_steps import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, EXIT_USAGE
 from segsync.formatting import minute, printable
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
@@ -16,6 +18,8 @@ from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
 from segsync.pipeline.run import tidy_rejected
+
+ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False}
 
 
 def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | int:
@@ -33,18 +37,33 @@ def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | i
         tidy_rejected(ledger, options.directory)
         show(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
         return EXIT_DONE
-    wish = "yes" if options.resume else "no"
-    last = last_run(ledger)
-    if not options.resume and options.offset is None and not options.is_sandbox and last and last.is_unfinished:
-        show(f"The ledger {options.ledger} holds an unfinished import: {_described(last)}.")
-        question = resume_question(last.offset) + '"yes" resumes, "no" begins again from the first profile: '
-        wish = answer(question) if options.may_ask else ""
-    if wish == "yes":
+    if not options.resume and options.offset is None and not options.is_sandbox:
+        last = last_run(ledger)
+        if last and last.is_unfinished:
+            show(f"The ledger {options.ledger} holds an unfinished import: {_described(last)}.")
+            return _asked(options, ledger, last, console, show)
+    return _resume(options, ledger, show) if options.resume else plan_new(ledger, options.offset or FIRST_OFFSET)
+
+
+def _asked(
+    options: ImportOptions, ledger: Ledger, last: Run, console: Console, show: Callable[[str], None]
+) -> Plan | int:
+    """What the user wants of an unfinished import: it, or nothing. Beginning anew takes a flag."""
+    code, wants_it = EXIT_USAGE, None
+    if options.may_ask:
+        try:
+            wants_it = ask("Resume? [Y/n] " if last.offset is None else f"Resume at offset {last.offset}? [Y/n] ", "y")
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+    if wants_it:
         return _resume(options, ledger, show)
-    if wish == "no":
-        return plan_new(ledger, options.offset or FIRST_OFFSET)
-    show("Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0")
-    return EXIT_USAGE
+    console.print("Nothing was done.")
+    steps = [next_steps.to_begin_anew(options)]
+    if wants_it is None:
+        steps.insert(0, next_steps.to_resume(options))
+    for line in (line for step in steps for line in next_steps.step_lines(step)):
+        console.print(line, soft_wrap=True)
+    return code if wants_it is None else EXIT_STOPPED
 
 
 def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None]) -> Plan | int:
@@ -64,22 +83,34 @@ def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None])
 
 
 def _described(run: Run) -> str:
-    how = {"running": "crashed or was killed", "interrupted": "was interrupted"}.get(run.state, "stopped early")
-    done = f"{run.outcomes.done:,} profiles are done"
-    return f"it started at {minute(run.began_at)} UTC, {how}, and {done}, up to offset {run.offset or 'the end'}"
+    how = {"running": "crashed or was killed", "interrupted": "interrupted"}.get(run.state, "stopped early")
+    done = f"{run.outcomes.done:,} profiles done, up to offset {run.offset or 'the end'}"
+    return f"started at {minute(run.began_at)} UTC, {how}, {done}"
 
 
 def resume_question(offset: str | None) -> str:
-    """The question of the Node script that segsync replaces."""
+    """The question after an error, in the words of the Node script that segsync replaces."""
     where = "" if offset is None else f" from the offset: {offset}"
-    return f"Do you wish to resume the process{where}? "
+    return f'Do you wish to resume the process{where}? Type "yes" or "no": '
 
 
-def answer(question: str) -> str:
-    """What the user types, in lower case; nothing for Ctrl-C or the end of the input."""
-    sys.stderr.write(printable(question))
-    sys.stderr.flush()
-    try:
-        return sys.stdin.readline().strip().lower()
-    except KeyboardInterrupt:
-        return ""
+def ask(question: str, default: str = "") -> bool | None:
+    """Whether the user says yes, asked again until it is yes or no; None where the input ends.
+
+    Enter alone means the `default`. Raises `KeyboardInterrupt` for Ctrl-C.
+    """
+    while True:
+        sys.stderr.write(printable(question))
+        sys.stderr.flush()
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            sys.stderr.write("\n")
+            raise
+        if not line:
+            sys.stderr.write("\n")
+            return None
+        answer = line.strip().lower() or default
+        if answer in ANSWERS:
+            return ANSWERS[answer]
+        sys.stderr.write("Please answer yes or no.\n")

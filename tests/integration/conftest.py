@@ -36,7 +36,8 @@ RESUME = shlex.join([*SEGSYNC, "--resume"])
 RATES = {"SEGMENT_REQUESTS_PER_SECOND": "5000", "VOUCHERIFY_REQUESTS_PER_MINUTE": "100000"}
 """For sandboxes without limits."""
 
-QUESTION = r"Do you wish to resume the process from the offset: (\w+)\? "
+QUESTION = r"(?:Resume at offset|Do you wish to resume the process from the offset:) (\w+)\? "
+"""At the start, and after an error."""
 
 PATIENCE_SECONDS = 200
 """How long to wait for what must happen: much longer than it takes, since a busy machine is slow."""

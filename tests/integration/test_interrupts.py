@@ -99,7 +99,7 @@ def test_after_an_error_yes_goes_on_in_the_same_process(segsync: Segsync, start_
     sandbox.set_faults(segment=AWAY)
     assert terminal.asks_to_resume() > 0
     sandbox.set_faults(segment=Faults())
-    terminal.answer("yes")
+    terminal.answer("y")
     code, text = terminal.ends()
     verdict = sandbox.verdict()
     assert code == 0, text
@@ -116,10 +116,13 @@ def test_after_an_error_no_ends_with_the_command_that_resumes(segsync: Segsync, 
     wait_until_accepted(sandbox, 300)
     sandbox.set_faults(voucherify=AWAY)
     offset = terminal.asks_to_resume()
-    terminal.answer("no")
+    terminal.answer("what?")
+    assert terminal.asks_to_resume() == offset
+    terminal.answer("N")
     code, text = terminal.ends()
     assert code == 1
     _ways_on(text, offset, " --batch-size 50")
+    assert re.search(r"To begin again from the first profile, run:\s+\S+ -m segsync --offset 0 --batch-size 50\s", text)
 
 
 def test_ctrl_c_at_the_question_ends_with_the_command_that_resumes(

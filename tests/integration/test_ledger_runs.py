@@ -90,7 +90,7 @@ def test_an_unfinished_import_is_not_begun_again_by_itself(segsync: Segsync, sta
         assert run.code == 2
         assert run.stdout == ""
         assert UNFINISHED in run.stderr
-        assert f"was interrupted, and {offset} profiles are done, up to offset {offset}." in run.stderr
+        assert f" UTC, interrupted, {offset} profiles done, up to offset {offset}." in run.stderr
         assert "Nothing was done." in run.stderr
         assert "--resume" in run.stderr
         assert "--offset 0" in run.stderr
@@ -129,35 +129,25 @@ def test_at_a_terminal_yes_resumes(segsync: Segsync, start_sandbox: StartSandbox
     assert [each.state for each in segsync.status().runs] == ["done"]
 
 
-def test_at_a_terminal_no_begins_again(segsync: Segsync, start_sandbox: StartSandbox) -> None:
-    sandbox = start_sandbox(fast(700))
-    offset = _interrupt(segsync, sandbox)
-    accepted = moment(sandbox).accepted
-    terminal = Terminal(segsync, sandbox)
-    assert terminal.asks_to_resume() == offset
-    terminal.answer("no")
-    code, text = terminal.ends()
-    verdict = sandbox.verdict()
-    assert code == 0, text
-    assert verdict.is_right
-    assert verdict.accepted == accepted + verdict.expected
-    assert [each.state for each in segsync.status().runs] == ["done", "interrupted"]
-
-
-def test_at_a_terminal_anything_else_does_nothing(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+@pytest.mark.parametrize(("typed", "code"), [("n", 1), (None, 130)], ids=["no", "Ctrl-C"])
+def test_at_a_terminal_no_and_ctrl_c_do_nothing_and_say_how_to_begin_anew(
+    segsync: Segsync, start_sandbox: StartSandbox, typed: str | None, code: int
+) -> None:
     sandbox = start_sandbox(fast(700))
     offset = _interrupt(segsync, sandbox)
     before = calls(sandbox)
-    for answer in ("", "perhaps", None):
-        terminal = Terminal(segsync, sandbox)
-        assert terminal.asks_to_resume() == offset
-        if answer is None:
-            terminal.press_ctrl_c()
-        else:
-            terminal.answer(answer)
-        code, text = terminal.ends()
-        assert code == 2
-        assert "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0" in text
+    terminal = Terminal(segsync, sandbox)
+    assert terminal.asks_to_resume() == offset
+    terminal.answer("perhaps")
+    assert terminal.asks_to_resume() == offset
+    if typed is None:
+        terminal.press_ctrl_c()
+    else:
+        terminal.answer(typed)
+    ended_with, text = terminal.ends()
+    assert ended_with == code
+    assert "Nothing was done." in text
+    assert re.search(r"To begin again from the first profile, run:\s+\S+ -m segsync --offset 0\s", text)
     assert calls(sandbox) == before
     assert segsync.first_run().offset == str(offset)
 

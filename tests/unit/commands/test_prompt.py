@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segsync.commands.prompt import answer, choose
+from segsync.commands.prompt import ask, choose, resume_question
 from segsync.ledger import batches, rejections, runs
 from segsync.ledger.batches import FIRST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
@@ -21,9 +21,10 @@ from segsync.options import ImportOptions, Invocation
 from segsync.settings import Settings
 from tests.support.ledgers import open_ledger
 
-QUESTION = (
-    'Do you wish to resume the process from the offset: {}? "yes" resumes, "no" begins again from the first profile: '
-)
+QUESTION = "Resume at offset {}? [Y/n] "
+AGAIN = "Please answer yes or no.\n"
+TO_RESUME = ["To resume the import, run:", "  segsync --resume --ledger 'a b.db'"]
+TO_BEGIN_ANEW = ["To begin again from the first profile, run:", "  segsync --offset 0 --ledger 'a b.db'"]
 REQUEST = ImportOptions(
     settings=Settings(
         segment_access_token="token",
@@ -37,7 +38,7 @@ REQUEST = ImportOptions(
     mode="quiet",
     verbose=False,
     may_ask=False,
-    command=Invocation(["segsync"]),
+    command=Invocation(["segsync"], {"--ledger": ["--ledger", "a b.db"]}),
 )
 RESUME, RETRY = replace(REQUEST, resume=True), replace(REQUEST, retry_rejected=True)
 AT_A_TERMINAL = replace(REQUEST, may_ask=True)
@@ -50,25 +51,25 @@ def ledger() -> Iterator[Ledger]:
 
 
 class _Input:
-    """What the user types: a line, or what interrupts it."""
+    """What the user types, line by line: None is Ctrl-C. Then the input ends."""
 
-    def __init__(self, typed: str | BaseException) -> None:
-        self._typed = typed
+    def __init__(self, *typed: str | None) -> None:
+        self._typed = [*typed]
 
     def readline(self) -> str:
-        if isinstance(self._typed, str):
-            return self._typed
-        raise self._typed
+        line = self._typed.pop(0) if self._typed else ""
+        if line is None:
+            raise KeyboardInterrupt
+        return line
 
 
 @pytest.fixture(autouse=True)
 def _nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", _Input(AssertionError("nobody was to be asked")))
+    monkeypatch.setattr("sys.stdin", None)
 
 
-def types(monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
-    """None is Ctrl-C."""
-    monkeypatch.setattr("sys.stdin", _Input(KeyboardInterrupt() if typed is None else typed))
+def types(monkeypatch: pytest.MonkeyPatch, *typed: str | None) -> None:
+    monkeypatch.setattr("sys.stdin", _Input(*typed))
 
 
 def chosen(options: ImportOptions, ledger: Ledger) -> tuple[Plan | int, list[str]]:
@@ -269,19 +270,29 @@ def test_a_retry_asks_nothing_about_an_unfinished_import(ledger: Ledger) -> None
 
 @pytest.mark.parametrize(
     ("state", "how"),
-    [("running", "crashed or was killed"), ("interrupted", "was interrupted"), ("stopped", "stopped early")],
+    [("running", "crashed or was killed"), ("interrupted", "interrupted"), ("stopped", "stopped early")],
 )
-def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_named(
+def test_without_a_terminal_nothing_is_done_and_both_ways_on_are_commands(
     ledger: Ledger, state: State, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = ran(ledger, state)
-    choice, [found, ways_on] = chosen(REQUEST, ledger)
+    choice, [found, nothing, *ways_on] = chosen(REQUEST, ledger)
     assert choice == 2
-    assert found.startswith("The ledger segsync.db holds an unfinished import: it started at 20")
-    assert found.endswith(f", {how}, and 200 profiles are done, up to offset 200.")
-    assert ways_on == "Nothing was done. To resume it: --resume. To begin again from the first profile: --offset 0"
+    assert found.startswith("The ledger segsync.db holds an unfinished import: started at 20")
+    assert found.endswith(f" UTC, {how}, 200 profiles done, up to offset 200.")
+    assert nothing == "Nothing was done."
+    assert ways_on == [*TO_RESUME, *TO_BEGIN_ANEW]
     assert runs_in(ledger) == [(run, state)]
     assert capsys.readouterr().err == "", "no question is asked where nobody can answer"
+
+
+def test_the_commands_repeat_a_limit(ledger: Ledger) -> None:
+    ran(ledger, "stopped")
+    _, lines = chosen(replace(REQUEST, limit=900), ledger)
+    assert [line for line in lines if "--limit" in line] == [
+        "  segsync --resume --limit 900 --ledger 'a b.db'",
+        "  segsync --offset 0 --limit 900 --ledger 'a b.db'",
+    ]
 
 
 def test_at_a_terminal_the_question_names_the_offset(
@@ -293,33 +304,71 @@ def test_at_a_terminal_the_question_names_the_offset(
     assert capsys.readouterr().err == QUESTION.format("200")
 
 
-@pytest.mark.parametrize("typed", ["yes\n", "YES\n", " Yes \r\n", "yes"])
-def test_yes_resumes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+@pytest.mark.parametrize("typed", ["yes\n", "YES\n", " Yes \r\n", "yes", "y\n", "Y\n", "\n"])
+def test_yes_and_enter_alone_resume(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     run = ran(ledger, "interrupted", rejected=1)
     types(monkeypatch, typed)
-    plan, lines = plan_of(AT_A_TERMINAL, ledger)
+    plan, _ = plan_of(AT_A_TERMINAL, ledger)
     assert (plan.kind, plan.runs, plan.offset) == ("resume", (run,), "200")
-    assert lines[1:] == ["Resuming from offset 200: 200 profiles are done."]
 
 
-@pytest.mark.parametrize("typed", ["no\n", "NO\n"])
-def test_no_begins_again_from_the_first_profile(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+@pytest.mark.parametrize("typed", ["no\n", "NO\n", "n\n", " N \n", "n"])
+def test_no_does_nothing_and_says_how_to_begin_anew(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
     run = ran(ledger, "interrupted", first="100")
     types(monkeypatch, typed)
-    plan, lines = plan_of(AT_A_TERMINAL, ledger)
-    assert (plan.kind, plan.offset, plan.before, plan.begins_anew) == ("new", "0", Outcomes(), True)
-    assert len(lines) == 1
-    assert runs_in(ledger) == [(run + 1, "running"), (run, "interrupted")]
-
-
-@pytest.mark.parametrize("typed", ["", "\n", "y\n", "n\n", "nope\n", "yes please\n", "\x1b[A\n", None])
-def test_anything_else_does_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
-    run = ran(ledger, "interrupted")
-    types(monkeypatch, typed)
-    choice, lines = chosen(AT_A_TERMINAL, ledger)
-    assert choice == 2
-    assert lines[-1].startswith("Nothing was done. To resume it: --resume.")
+    choice, [_, *lines] = chosen(AT_A_TERMINAL, ledger)
+    assert (choice, lines) == (1, ["Nothing was done.", *TO_BEGIN_ANEW])
     assert runs_in(ledger) == [(run, "interrupted")]
+
+
+@pytest.mark.parametrize("typed", ["nope\n", "yes please\n", "1\n", "\x1b[A\n", "ja\n"])
+def test_on_anything_else_it_asks_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str
+) -> None:
+    ran(ledger, "interrupted")
+    types(monkeypatch, typed, typed, "no\n")
+    assert chosen(AT_A_TERMINAL, ledger)[0] == 1
+    question = QUESTION.format("200")
+    assert capsys.readouterr().err == f"{question}{AGAIN}{question}{AGAIN}{question}"
+
+
+@pytest.mark.parametrize(("typed", "code"), [((), 2), (("perhaps\n",), 2), ((None,), 130), (("perhaps\n", None), 130)])
+def test_the_end_of_the_input_and_ctrl_c_do_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, typed: tuple[str | None, ...], code: int
+) -> None:
+    run = ran(ledger, "interrupted")
+    types(monkeypatch, *typed)
+    choice, [_, *lines] = chosen(AT_A_TERMINAL, ledger)
+    assert (choice, lines) == (code, ["Nothing was done.", *TO_RESUME, *TO_BEGIN_ANEW])
+    assert runs_in(ledger) == [(run, "interrupted")]
+
+
+# --- the question after an error ------------------------------------------------------------------------------------
+
+
+def test_the_question_after_an_error_is_that_of_the_node_script() -> None:
+    words = 'Do you wish to resume the process from the offset: 400? Type "yes" or "no": '
+    assert resume_question("400") == words
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [(("y\n",), True), (("YES\n",), True), (("N\n",), False), (("no\n",), False), (("\n", "y\n"), True), ((), None)],
+)
+def test_it_has_no_default_and_the_end_of_the_input_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], *, answer: bool | None
+) -> None:
+    types(monkeypatch, *typed)
+    assert ask("Well? ") is answer
+
+
+def test_ctrl_c_leaves_the_question(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    types(monkeypatch, None)
+    with pytest.raises(KeyboardInterrupt):
+        ask("Well? ")
+    assert capsys.readouterr().err == "Well? \n"
 
 
 def test_where_all_is_listed_neither_the_question_nor_the_answer_names_an_offset(
@@ -330,15 +379,6 @@ def test_where_all_is_listed_neither_the_question_nor_the_answer_names_an_offset
     plan, lines = plan_of(AT_A_TERMINAL, ledger)
     assert (plan.kind, plan.offset) == ("resume", None)
     assert "None" not in "".join([*lines, capsys.readouterr().err])
-
-
-@pytest.mark.parametrize("typed", [None, "", "\n"])
-def test_no_answer_is_no_answer(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str | None
-) -> None:
-    types(monkeypatch, typed)
-    assert answer("Well? ") == ""
-    assert capsys.readouterr().err == "Well? "
 
 
 def test_what_is_printed_is_not_markup(ledger: Ledger) -> None:
