@@ -156,6 +156,10 @@ class Plan(Struct, frozen=True):
     has_work: bool = True
     expected: int | None = None
 
+    def total(self, profiles: int | None, limit: int | None) -> int | None:
+        """How many profiles the whole import has, where that is known: as the user expects it, or a limit."""
+        return min((each for each in (profiles or self.expected, limit) if each is not None), default=None)
+
     def left_of(self, limit: int | None) -> int | None:
         """What is left of a limit on profiles, which counts from the beginning of the run."""
         return None if limit is None else max(limit - self.before.profiles, 0)
@@ -198,6 +202,18 @@ class Connector(Struct, frozen=True):
     host: str = ""
     limit: CallLimit | None = None
     scope: str = "space"
+
+
+class Cost(Struct, frozen=True):
+    """What the rest of an import takes: `profiles` to read, the calls by connector, and the time without retries.
+
+    Where it `is_measured`, as many profiles have the identifier as had it so far; otherwise all have it.
+    """
+
+    profiles: int
+    calls: dict[str, int]
+    seconds: float
+    is_measured: bool
 
 
 class Usage(Struct, frozen=True):

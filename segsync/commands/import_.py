@@ -17,6 +17,7 @@ from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
 from segsync.commands.output import error_line
 from segsync.commands.prompt import ask, choose, resume_question
 from segsync.commands.summary import summary
+from segsync.connectors.cost import cost_of_rest
 from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
@@ -146,7 +147,9 @@ async def _watched(
     stop = asyncio.Event()
     received: list[int] = []
     connectors = describe(options.settings)
-    with observing(options, plan, counters, connectors, stop, to) as (log, on_event):
+    total = plan.total(options.profiles, options.limit)
+    cost = cost_of_rest(plan, total, options.settings, confirm=options.confirm, sends=not options.dry_run)
+    with observing(options, plan, counters, connectors, stop, to, cost) as (log, on_event):
         running = asyncio.ensure_future(
             run_plan(
                 options.settings,

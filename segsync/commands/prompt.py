@@ -31,8 +31,6 @@ def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | i
     if options.retry_rejected:
         plan = plan_retry(ledger)
         if plan.has_work:
-            unknown = f", and {plan.before.unknown:,} whose result is unknown" if plan.before.unknown else ""
-            show(f"Retrying rejected profiles: {plan.before.rejected:,}{unknown}.")
             return plan
         tidy_rejected(ledger, options.directory)
         show(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
@@ -75,10 +73,6 @@ def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None])
         tidy_rejected(ledger, options.directory)
         show(f"The last import on the ledger {options.ledger} is complete: nothing to resume.")
         return EXIT_DONE
-    if plan.offset is None:
-        show(f"Resuming: all {plan.before.profiles:,} profiles are listed; waiting for Voucherify's results.")
-    else:
-        show(f"Resuming from offset {plan.offset}: {plan.before.done:,} profiles are done.")
     return plan
 
 

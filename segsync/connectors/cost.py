@@ -9,7 +9,7 @@ from msgspec import Struct
 from segsync.connectors.base import result_calls
 from segsync.connectors.factory import describe
 from segsync.connectors.http.rate_limiter import net_of_margin
-from segsync.models import Connector
+from segsync.models import Connector, Cost, Plan
 from segsync.settings import Settings
 
 
@@ -74,6 +74,29 @@ def estimate(profiles: int, shares: Shares, settings: Settings, *, is_example: b
         voucherify_seconds=voucherify_seconds,
         seconds=max(segment_seconds, voucherify_seconds),
     )
+
+
+def cost_of_rest(plan: Plan, total: int | None, settings: Settings, *, confirm: bool, sends: bool) -> Cost | None:
+    """What is left to do for a plan; None where nobody knows, or where only results are waited for.
+
+    `total` is the number of profiles of the whole import, None where it is not known. `confirm` reads the results, and
+    without `sends` nothing goes to the sink.
+    """
+    before = plan.before
+    if plan.kind == "retry":
+        left = before.rejected + before.unknown
+    else:
+        left = 0 if total is None or plan.offset is None else total - before.profiles
+    if left <= 0:
+        return None
+    is_measured = plan.kind == "resume" and before.done > 0
+    identifier = 1 - before.without_identifier / before.done if is_measured else 1.0
+    made = estimate(left, Shares(identifier), settings)
+    to_sink = made.voucherify_calls if confirm else made.upserts
+    source, sink = describe(settings)
+    calls = {source.name: made.segment_calls} | ({sink.name: to_sink} if sends else {})
+    seconds = max(_seconds(calls.get(each.name, 0), each) for each in (source, sink))
+    return Cost(left, calls, seconds, is_measured)
 
 
 def _seconds(calls: int, connector: Connector) -> float:

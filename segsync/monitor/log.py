@@ -26,9 +26,10 @@ from segsync.__about__ import __version__
 from segsync.errors import CallError
 from segsync.formatting import duration, in_seconds, time_of_day
 from segsync.mapping.problems import consequence
-from segsync.models import Connector, Plan, Rejection
+from segsync.models import Connector, Cost, Plan, Rejection
 from segsync.monitor.activity import READING, Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
+from segsync.monitor.start import shown_id, start_words
 from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS
@@ -51,7 +52,8 @@ class Log:
 
     `connectors` are the source and the sink, `profiles` the number that the user expects, `limit` the most that are
     imported. Where the import `has_lists`, they name all rejected profiles and all warnings. `activity` and `meter` are
-    for a display too. `run` is the number in the ledger and a random mark of this process.
+    for a display too. `run` is the number in the ledger and a random mark of this process. `identifier` and `cost` are
+    for the first line: the type of external id, and what is ahead, where that is known.
     """
 
     plan: Plan
@@ -63,13 +65,16 @@ class Log:
     ledger: Path | None = None
     profiles: int | None = None
     limit: int | None = None
+    identifier: str | None = None
+    cost: Cost | None = None
     confirms: bool = True
     is_dry_run: bool = False
+    is_sandbox: bool = False
     has_lists: bool = True
 
     def __post_init__(self) -> None:
         self.run = f"{self.plan.runs[-1] if self.plan.runs else 0}-{secrets.token_hex(4)}"
-        total = min((n for n in (self.profiles or self.plan.expected, self.limit) if n is not None), default=None)
+        total = self.plan.total(self.profiles, self.limit)
         counters, connectors, sends = self.counters, self.connectors, not self.is_dry_run
         self.activity = Activity(connectors)
         self.meter = ProgressMeter(
@@ -86,18 +91,24 @@ class Log:
         """Log the beginning, and for as long as this is open how far the import is."""
         source, sink = self.connectors
         allowed = {each.name: round(each.limit.per_second, 2) for each in self.connectors if each.limit}
+        ledger = None if self.ledger is None else str(self.ledger)
+        about: dict[str, Any] = {"identifier": self.identifier, "ledger": ledger, "limit": self.limit}
+        about |= {"is_dry_run": self.is_dry_run, "is_sandbox": self.is_sandbox}
+        words = start_words(self.plan, self.connectors, cost=self.cost, **about)
         self._log(
             "run_started",
-            f"segsync {__version__} begins: {self.plan.kind} run {self.run}",
+            f"segsync {__version__} begins: {self.plan.kind} run {self.run}. {words}",
+            at_terminal=words,
             kind=self.plan.kind,
             space=source.identity,
             host=sink.host or None,
-            ledger=None if self.ledger is None else str(self.ledger),
+            application=shown_id(sink) or None,
             offset=self.plan.offset,
-            limit=self.limit,
+            expected=self.cost and asdict(self.cost),
             calls_allowed_per_second=allowed,
             version=__version__,
             outcomes=asdict(self.counters.outcomes),
+            **about,
         )
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(self._log_progress()), loop.create_task(self._log_stop())]
@@ -244,7 +255,6 @@ class Log:
         is_first = next(self._count_of[trait]) == 1
         is_shown = is_first and next(self._count_of[problem]) <= WARNINGS_SHOWN
         if is_first or is_verbose:
-            parts = (f"Warning: {event.segment_id} {trait} {problem}", consequence(trait, problem, self._sink))
             parts = (f"Warning: {event.segment_id} {trait} {problem}", consequence(trait, problem, self._sink))
             words = ": ".join(filter(None, parts))
             at_terminal = words if is_shown or is_verbose else ""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segsync.events import OnEvent, both
-from segsync.models import Connector, Plan
+from segsync.models import Connector, Cost, Plan
 from segsync.monitor.display import Display
 from segsync.monitor.log import Log
 from segsync.monitor.log_handlers import ConsoleHandler, JsonHandler, LogFile, console_for, logging_to
@@ -25,8 +25,8 @@ from segsync.runtime import QuietConsole
 if TYPE_CHECKING:
     from segsync.monitor.metrics import Metrics
 
-SHOWN_OTHERWISE = frozenset({"run_started", "summary"})
-"""At a terminal other words and the summary's table say the same."""
+SHOWN_OTHERWISE = "summary"
+"""At a terminal the summary's table says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def channels(options: ImportOptions) -> Iterator[Streams]:
         console = console_for(json)
     else:
         handlers.append(ConsoleHandler(console))
-        hidden |= SHOWN_OTHERWISE
+        hidden |= {SHOWN_OTHERWISE, "run_started"} if options.mode == "quiet" else {SHOWN_OTHERWISE}
     handlers[0].addFilter(lambda record: getattr(record, "event", None) not in hidden)
     if options.log_file:
         handlers.append(
@@ -77,11 +77,12 @@ def observing(
     connectors: Sequence[Connector],
     stop: asyncio.Event,
     streams: Streams,
+    cost: Cost | None = None,
 ) -> Iterator[tuple[Log, OnEvent]]:
     """Show one import for as long as this is open; gives its log, and what takes its events for all that show it.
 
     `connectors` are the source and the sink. `counters` has counted an event before; `stop` is set when the import is
-    asked to end.
+    asked to end. `cost` is what is ahead, where that is known.
     """
     log = Log(
         plan,
@@ -92,8 +93,11 @@ def observing(
         ledger=None if options.dry_run else options.ledger,
         profiles=options.profiles,
         limit=options.limit,
+        identifier=options.settings.identifier_saved_as_source_id,
+        cost=cost,
         confirms=options.confirm,
         is_dry_run=options.dry_run,
+        is_sandbox=options.is_sandbox,
         has_lists=not options.dry_run,
     )
     metrics = streams.metrics

@@ -67,6 +67,7 @@ async def run_import(
             batch_size=settings.batch_size,
             ledger=ledger,
             limit=limit,
+            identifier=None if source else settings.identifier_saved_as_source_id,
             confirms=confirm,
             has_lists=directory is not None,
         )

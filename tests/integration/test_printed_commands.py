@@ -118,6 +118,7 @@ def test_every_command_of_an_end_is_complete_and_runs(tmp_path: Path, start_sand
     leave_settings(segsync, sandbox, *end.settings)
     run = segsync(*end.arguments, *FLAGS)
     assert run.code == end.code, run.stderr
+    assert re.search(rf"New import\b.*\. Segment space \S+, .*, ledger {LEDGER}\. [\d,]+ profiles: up to", run.stderr)
     printed = offered(run.stderr)
     assert tuple(map(step_of, printed)) == end.steps
     summary, page = in_files(segsync)

@@ -107,7 +107,7 @@ def shown(
     logged(scenario, ConsoleHandler(console), verbose=verbose, before=before, total=total, is_dry_run=is_dry_run)
     assert isinstance(console.file, StringIO)
     first, *lines, stopping, summary = console.file.getvalue().splitlines()
-    assert "begins: new run 3-" in first
+    assert "New import" in first or "Dry run" in first
     assert "Stopping: what is under way" in stopping
     assert "stopped after 0:00:01" in summary
     return lines

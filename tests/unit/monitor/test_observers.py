@@ -12,18 +12,21 @@ import msgspec
 import pytest
 
 from segsync import Settings, run_import
+from segsync.connectors.factory import describe
 from segsync.errors import SettingsError
 from segsync.events import Event
+from segsync.models import Cost, Outcomes, Plan
 from segsync.monitor.log import LOGGER
-from segsync.monitor.observers import channels
+from segsync.monitor.observers import channels, observing
 from segsync.options import ImportOptions, Invocation, Mode
+from segsync.report.counters import Counters
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.server import serve
 
 SETTINGS = Settings(
     segment_access_token="token",
     segment_space_id="spa_1",
-    voucherify_application_id="id",
+    voucherify_application_id="id-of-the-application",
     voucherify_secret_key="key",
 )
 SANDBOX = SandboxOptions(
@@ -57,7 +60,11 @@ def log_everything() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "shown"),
-    [("lines", ["progress", "profile_rejected"]), ("live", ["profile_rejected"]), ("quiet", ["profile_rejected"])],
+    [
+        ("lines", ["run_started", "progress", "profile_rejected"]),
+        ("live", ["run_started", "profile_rejected"]),
+        ("quiet", ["profile_rejected"]),
+    ],
 )
 def test_text_has_progress_where_there_is_no_display_and_leaves_the_rest_to_the_summary(
     mode: Mode, shown: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -112,6 +119,52 @@ def test_nothing_is_attached_afterwards_nor_where_a_log_file_cannot_be_opened(tm
     ):
         pass
     assert (LOGGER.level, LOGGER.propagate, LOGGER.handlers) == before
+
+
+async def begin(wanted: ImportOptions) -> None:
+    """Show the beginning of an import with these options."""
+    plan, cost = Plan("new", (1,), 1, "0", Outcomes()), Cost(50, {"Segment": 101, "Voucherify": 2}, 2.0, False)
+    with channels(wanted) as streams:
+        counters, connectors = Counters("0"), describe(SETTINGS)
+        with observing(wanted, plan, counters, connectors, asyncio.Event(), streams, cost):
+            await asyncio.sleep(0)
+
+
+async def test_a_start_is_one_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    await begin(options("lines"))
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.split(maxsplit=1)[1] == (
+        "New import. Segment space spa_1, identifier user_id, into Voucherify at api.voucherify.io, application "
+        "id-of-th…, ledger segsync.db. 50 profiles: up to 101 Segment and 2 Voucherify calls, about 2 s."
+    )
+
+
+async def test_a_quiet_start_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    await begin(options("quiet"))
+    assert capsys.readouterr().err == ""
+
+
+async def test_a_start_is_an_event_with_fields_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    await begin(options("lines", stderr_is_json=True, is_sandbox=True))
+    [line] = capsys.readouterr().err.splitlines()
+    fields = msgspec.json.decode(line)
+    assert fields["event"] == "run_started"
+    assert {
+        "kind": "new",
+        "space": "spa_1",
+        "identifier": "user_id",
+        "application": "id-of-th",
+    }.items() <= fields.items()
+    assert {"host": "https://api.voucherify.io", "ledger": "segsync.db", "offset": "0"}.items() <= fields.items()
+    assert {"is_sandbox": True, "is_dry_run": False}.items() <= fields.items()
+    assert fields["expected"] == {
+        "profiles": 50,
+        "calls": {"Segment": 101, "Voucherify": 2},
+        "seconds": 2.0,
+        "is_measured": False,
+    }
+    assert "New import from a sandbox. Segment space spa_1" in fields["message"]
+    assert "id-of-the" not in line
 
 
 # --- a program of one's own -------------------------------------------------------------------------------------

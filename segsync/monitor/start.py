@@ -1,0 +1,71 @@
+"""The line at the start of an import: what is about to happen, from where, to where, and what it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from segsync.formatting import clock, profiles
+from segsync.models import FIRST_OFFSET, Connector, Cost, Plan
+
+APPLICATION_SHOWN: Final = 8
+"""How many characters of a project's id are shown: enough to tell projects apart."""
+
+
+def start_words(
+    plan: Plan,
+    connectors: Sequence[Connector],
+    *,
+    identifier: str | None,
+    ledger: str | None,
+    limit: int | None,
+    cost: Cost | None,
+    is_dry_run: bool,
+    is_sandbox: bool,
+) -> str:
+    """The line for people. `connectors` are the source and the sink; `cost` is None where the total is not known."""
+    source, sink = connectors
+    where = [
+        f"{source.name} {source.scope} {source.identity}",
+        f"identifier {identifier}" if identifier else "",
+        f"into {sink.name}" + (f" at {host_of(sink)}" if sink.host else ""),
+        f"application {shown_id(sink)}…" if sink.identity else "",
+        f"ledger {ledger}" if ledger else "",
+    ]
+    what = _what(plan, limit=limit, is_dry_run=is_dry_run, is_sandbox=is_sandbox)
+    return " ".join(filter(None, (f"{what}.", f"{', '.join(filter(None, where))}.", _cost_words(cost))))
+
+
+def host_of(connector: Connector) -> str:
+    """The host that is called, with its port where it has one."""
+    return urlsplit(connector.host).netloc or connector.host
+
+
+def shown_id(connector: Connector) -> str:
+    """As much of its id as may be shown."""
+    return connector.identity[:APPLICATION_SHOWN]
+
+
+def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) -> str:
+    before = plan.before
+    if plan.kind == "retry":
+        unknown = f", and {before.unknown:,} whose result is unknown" if before.unknown else ""
+        return f"Retrying rejected profiles: {before.rejected:,}{unknown}"
+    if plan.kind == "resume" and plan.offset is None:
+        return f"Resuming: all {before.profiles:,} profiles are listed; waiting for Voucherify's results"
+    if plan.kind == "resume":
+        return f"Resuming from offset {plan.offset}: {before.done:,} profiles are done"
+    words = "Dry run" if is_dry_run else "New import"
+    words += " from a sandbox" if is_sandbox else ""
+    words += "" if limit is None else f" of the first {profiles(limit)}"
+    words += "" if plan.offset == FIRST_OFFSET else f" from offset {plan.offset}"
+    return f"{words}, nothing is sent" if is_dry_run else words
+
+
+def _cost_words(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    calls = " and ".join(f"{calls:,} {name}" for name, calls in cost.calls.items())
+    most = "about" if cost.is_measured else "up to"
+    return f"{profiles(cost.profiles)}: {most} {calls} calls, about {clock(max(cost.seconds, 1))}."
