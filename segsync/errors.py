@@ -10,6 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -21,9 +22,13 @@ that asks for more than a year is broken."""
 def how_to_install(extra: str) -> str:
     """The command that adds an extra to the segsync that runs: with another environment's pip it would be lost.
 
-    The interpreter's path is normalised, but its links are not followed: they would lead out of the environment.
+    An environment without pip is one that uv made (`uv tool install`). The interpreter's path is normalised, but its
+    links are not followed: they would lead out of the environment.
     """
-    return shlex.join([os.path.normpath(sys.executable), "-m", "pip", "install", f"segsync[{extra}]"])
+    python = os.path.normpath(sys.executable)
+    with_uv = find_spec("pip") is None
+    installer = ["uv", "pip", "install", "--python", python] if with_uv else [python, "-m", "pip", "install"]
+    return shlex.join([*installer, f"segsync[{extra}]"])
 
 
 def defect(error: Exception) -> StopError:

@@ -68,6 +68,10 @@ class Invocation:
         repeated = [words for flag, words in self.flags.items() if flag not in left_out]
         return self._joined([*step, *repeated])
 
+    def other(self, name: str, *flags: str) -> str:
+        """Another command of segsync, with those of the given flags that it has too."""
+        return self._joined([[name], *(self.flags[flag] for flag in flags if flag in self.flags)])
+
     def knowing(self, flags: Iterable[Sequence[str]]) -> Invocation:
         """The same with flags of an earlier process, where this one was not given its own."""
         return replace(self, flags={words[0]: words for words in flags} | dict(self.flags))

@@ -155,9 +155,10 @@ def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextSte
             "Check SEGMENT_SPACE_ID and SEGMENT_REGION if you expected some."
         )
     if outcomes.profiles and outcomes.without_identifier == outcomes.profiles:
+        check = options.command.other("check", "--env-file")
         yield _step(
             f"No profile has an external id of type '{settings.identifier_saved_as_source_id}', so nothing was sent. "
-            "Check IDENTIFIER_SAVED_AS_SOURCE_ID: `segsync check` shows which external ids your profiles carry."
+            f"Check IDENTIFIER_SAVED_AS_SOURCE_ID: `{check}` shows which external ids your profiles carry."
         )
 
 

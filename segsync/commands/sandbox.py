@@ -28,7 +28,8 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
         typer.echo(f"# {options.profiles:,} profiles at {url} until Ctrl-C. Settings to use it with, for .env:")
         for variable, value in connection(url, options).items():
             typer.echo(f"{variable}={value}")
-        typer.echo(f"# Its faults: curl {url}/sandbox/faults shows them, curl -X PUT -d '{{...}}' switches them.")
+        typer.echo(f"# To show its faults: curl {url}/sandbox/faults")
+        typer.echo(f"# To switch one: curl -X PUT -d '{{\"refused_later\": 0.05}}' {url}/sandbox/faults")
 
     async def serve() -> None:
         stop = asyncio.Event()

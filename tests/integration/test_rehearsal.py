@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -51,14 +52,17 @@ def test_what_the_sandbox_command_prints_is_a_file_of_settings_and_where_its_fau
     with subprocess.Popen(command, cwd=segsync.directory, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout
         printed = ""
-        while "/sandbox/faults" not in printed:
+        while printed.count("/sandbox/faults") < 2:
             line = serving.stdout.readline()
             assert line, "it ended"
             printed += line
         (segsync.directory / "sandbox.env").write_text(printed, encoding="utf-8")
         run = segsync("--env-file", "sandbox.env")
-        [url] = set(re.findall(r"http\S+/sandbox/faults", printed))
-        with urlopen(url) as answer:  # noqa: S310 - our own
-            assert b"refused_later" in answer.read()
+        show, switch = (shlex.split(command) for command in re.findall(r"^# To .*: curl (.*)$", printed, re.MULTILINE))
+        with urlopen(show[0]) as answer:  # noqa: S310 - our own
+            assert json.loads(answer.read())["refused_later"] == 0
+        _, method, _, body, url = switch
+        with urlopen(Request(url, body.encode(), method=method)) as answer:  # noqa: S310
+            assert json.loads(answer.read())["refused_later"] == 0.05
         serving.terminate()
     assert (run.code, run.row("Profiles listed")) == (0, 30), run.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from segsync.errors import OutputError, SettingsError
+from segsync.errors import OutputError, SettingsError, how_to_install
 from segsync.events import TraitLeftOut
 from segsync.options import ImportOptions, Invocation, ReportFiles
 from segsync.report.counters import Counters
@@ -67,6 +67,12 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
         f"{os.path.normpath(sys.executable)} -m pip install 'segsync[report]'",
     )
     check_outputs(ReportFiles(summary_json=tmp_path / "summary.json"))
+
+
+def test_in_an_environment_without_pip_it_is_uv_that_installs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segsync.errors.find_spec", lambda name: None if name == "pip" else name)
+    python = os.path.normpath(sys.executable)
+    assert how_to_install("report") == f"uv pip install --python {python} 'segsync[report]'"
 
 
 def test_ids_without_a_page_to_name_them_are_a_mistake() -> None:
