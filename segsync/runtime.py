@@ -53,9 +53,9 @@ def to_standard_output(content: bytes) -> None:
         raise OutputError(cannot_write("Standard output", error), code="file-unwritable") from None
 
 
-def cannot_write(what: object, error: OSError) -> str:
-    """The words for what cannot be written, and why."""
-    return f"{what} cannot be written: {error.strerror}"
+def cannot_write(what: object, error: OSError, way_out: str = "") -> str:
+    """The words for what cannot be written, why, and the way out where a user has to know one."""
+    return ". ".join(filter(None, (f"{what} cannot be written: {error.strerror}", way_out)))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from segsync.cli.flags import (
     SETTINGS,
     EnvFile,
     LedgerFile,
+    ListsDirectory,
     Profiles,
     given_flags,
     option,
@@ -62,6 +63,7 @@ def import_command(
         bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run without writing anything.")] = False,
+    directory: ListsDirectory = None,
     output: Annotated[Path | None, option("New .ndjson or .csv for a dry run's customers.", "FILE")] = None,
     concurrency: Annotated[str | None, option("Concurrent profile reads. [SEGSYNC_CONCURRENCY, auto]", "N")] = None,
     batch_size: Annotated[str | None, option("Customers per bulk upsert. [SEGSYNC_BATCH_SIZE, 100]", "N")] = None,
@@ -120,6 +122,7 @@ def import_command(
         verbose=verbose,
         may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
         command=invocation(given),
+        directory=directory or (SANDBOX_DIRECTORY if sandbox else Path()),
         profiles=profiles,
         log_format=log_format,
         log_file=log_file,
@@ -130,12 +133,10 @@ def import_command(
     )
     flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
     with errors_in_words(as_json=stderr_is_json):
-        from segsync.report.writer import check_outputs
         from segsync.settings import Settings, misspelt_settings
 
         for warning in misspelt_settings(env_file=Path(os.devnull) if sandbox else env_file):
             warn(warning, as_json=stderr_is_json)
-        check_outputs(outputs)
         if sandbox:
             from segsync.commands.sandbox import import_sandbox
 

@@ -20,7 +20,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "What to import": (*("--limit", "--offset", "--resume", "--retry-rejected", "--dry-run", "--sandbox"),),
     "Connection and speed": ("--env-file", "--concurrency", "--batch-size", "--no-confirm"),
-    "Files it writes": ("--ledger", "--output", "--report", "--report-ids", "--summary-json"),
+    "Files it writes": ("--ledger", "--directory", "--output", "--report", "--report-ids", "--summary-json"),
     "Output on the terminal": ("--profiles", "--quiet", "--verbose", "--no-input"),
     "Logs and metrics": ("--log-file", "--log-format", "--metrics-port", "--metrics-host"),
 }
@@ -35,7 +35,7 @@ EXIT_CODES: Final[Mapping[str, str]] = {
 }
 
 LISTS: Final = """A run leaves profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and
-profiles-with-warnings.csv in the working directory, each only if there is something to say."""
+profiles-with-warnings.csv in the working directory or --directory, each only if there is something to say."""
 
 
 class ImportHelp:

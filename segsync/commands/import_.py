@@ -30,6 +30,7 @@ from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
 from segsync.pipeline.run import open_ledger, read_report, run_plan
 from segsync.report.counters import Counters, measured
+from segsync.report.destinations import check_destinations
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
@@ -40,9 +41,10 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     """Run an import, show how it ended, and give its report and exit code.
 
     There is no report where nothing was done. After an error a user who may be asked is asked once whether to resume.
-    Raises `LedgerError` and `OutputError` where the ledger cannot be used, `SettingsError` where the log or the
-    metrics' port cannot.
+    Raises `LedgerError` and `OutputError` where the ledger cannot be used, `SettingsError` where a file, a folder or
+    the metrics' port cannot: nothing has been read then.
     """
+    check_destinations(options)
     if options.dry_run:
         return _dry_run(options)
     with channels(options) as streams, open_ledger(options.settings, options.ledger) as ledger:
@@ -118,7 +120,7 @@ def _finish(
     rejected = options.directory / REJECTED
     is_shared = not plan.begins_anew and not options.dry_run
     if code == EXIT_DONE and is_shared and rejected.exists() and rejected.stat().st_size:
-        console.print(f"{REJECTED} names profiles that an earlier run rejected")
+        console.print(Text(printable(f"{rejected} names profiles that an earlier run rejected")), soft_wrap=True)
         code = EXIT_REJECTED
     leave(options, report, code, console, steps=steps)
     return code

@@ -11,7 +11,7 @@ import typer
 
 from segsync.commands.import_ import import_at_terminal
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
-from segsync.errors import OutputError, StopError
+from segsync.errors import SettingsError, StopError
 from segsync.ledger.sqlite_file import is_in_use
 from segsync.options import ImportOptions
 from segsync.runtime import signals_to
@@ -48,20 +48,21 @@ def import_sandbox(
 ) -> int:
     """Import from a new sandbox, compare what arrived with what should have, and give the exit code.
 
-    The ledger is in `directory`. Raises `StopError` where the sandbox does not start, and what an import raises.
+    The ledger is in `directory`, a folder that no real import has. Raises `SettingsError` where that cannot be made,
+    `StopError` where the sandbox does not start, and what an import raises.
     """
     try:
         directory.mkdir(exist_ok=True)
     except OSError as error:
-        message = f"The folder {directory} cannot be made: {error.strerror}"
-        raise OutputError(message, code="file-unwritable") from None
+        problem = f"The folder {directory} of --sandbox cannot be made: {error.strerror}. Rename what is there"
+        raise SettingsError([problem], code="file-unwritable") from None
     with SandboxProcess(SandboxOptions(profiles=profiles)) as sandbox:
         # Only segsync's own settings count here: no credential of a real account goes to a sandbox.
         own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
         own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
         where = Path(settings.ledger)
-        import_options = options(settings=settings, ledger=where, directory=directory, is_sandbox=True)
+        import_options = options(settings=settings, ledger=where, is_sandbox=True)
         if not import_options.dry_run and where == directory / "segsync.db":
             _remove_ledger_of_last_sandbox(where)
         report, code = import_at_terminal(import_options)
@@ -82,5 +83,5 @@ def _remove_ledger_of_last_sandbox(path: Path) -> None:
     """Each sandbox is another Voucherify, and ends with its run: its ledger is of no use to the next one."""
     if not is_in_use(path):
         for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            if name.is_file():  # whatever else is in its place, the ledger names it
+            if name.is_file():  # the ledger names what else is in its place
                 name.unlink()

@@ -98,10 +98,10 @@ class Output:
 
 
 def problem_with(path: Path) -> str | None:
-    """Why a dry run cannot write this file; None where it can."""
+    """Why no file of a dry run may have this name; None where one may."""
     if path.suffix.lower() not in (*NDJSON_SUFFIXES, CSV_SUFFIX):
         return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}"
-    return _exists(path) if path.exists() else None
+    return None
 
 
 @contextmanager
@@ -134,9 +134,11 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         file = os.fdopen(open_private(path, os.O_WRONLY | os.O_EXCL), "wb")
     except FileExistsError:
-        raise SettingsError([_exists(path)], code="output-exists") from None
+        problem = f"--output {path} exists already: remove it, or choose another name"
+        raise SettingsError([problem], code="output-exists") from None
     except OSError as error:
-        raise SettingsError([cannot_write(f"--output {path}", error)], code="file-unwritable") from None
+        problem = cannot_write(f"--output {path}", error, "Choose another file")
+        raise SettingsError([problem], code="file-unwritable") from None
     try:
         yield file
     finally:
@@ -145,10 +147,6 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
             file.close()
             if is_empty:
                 path.unlink(missing_ok=True)
-
-
-def _exists(path: Path) -> str:
-    return f"--output {path} exists already: remove it, or choose another name"
 
 
 def _write_csv(lines: IO[bytes], file: IO[bytes]) -> list[str]:

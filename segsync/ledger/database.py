@@ -8,7 +8,6 @@ module opens it, and has a thread of its own for it, so that the event loop neve
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import threading
 from collections import deque
@@ -16,7 +15,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from errno import EISDIR
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -50,8 +48,8 @@ class Ledger:
 
     Writes queue up for a thread of their own and are carried out in order, those of a short time as one transaction.
     `backup` is the copy of a ledger of an older format that was migrated, else None. Opening raises `LedgerError`
-    where the file cannot be made, is damaged, not a ledger, newer, in use, or of another project, and `OutputError`
-    where the disk has no room; an existing file is never replaced.
+    where the file cannot be made or written, is damaged, not a ledger, newer, in use, or of another project, and
+    `OutputError` where another program holds it; an existing file is never replaced.
     """
 
     def __init__(self, path: Path | None, *, owner: Connector, source: Connector) -> None:
@@ -63,10 +61,9 @@ class Ledger:
         self._failure: BaseException | None = None
         self._has_asked = threading.Condition()
         self._questions = 0
-        with ExitStack() as stack, sqlite_file.errors_in_words(path):
+        with ExitStack() as stack, sqlite_file.errors_in_words(path, is_opening=True):
             if path:
-                if path.is_dir():
-                    raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+                sqlite_file.refuse_folders(path)
                 stack.callback(sqlite_file.locked(path, timeout_seconds=1).close)  # longer than `is_in_use` holds it
                 sqlite_file.make(path)
                 sqlite_file.check(path)

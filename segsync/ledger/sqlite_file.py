@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,15 @@ _IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 FOREIGN_LOCK_SECONDS = 120.0
 """How long another program, such as a backup, may hold the ledger's file before it stops an import."""
+
+
+def refuse_folders(path: Path) -> None:
+    """Raise `LedgerError` where the ledger, or a file that SQLite or a lock needs beside it, is a folder."""
+    if path.is_dir():
+        raise LedgerError(_unwritable(path, os.strerror(EISDIR)), code="ledger-unwritable")
+    for suffix in ("-wal", "-shm", "-lock"):
+        if Path(f"{path}{suffix}").is_dir():
+            raise LedgerError(_unwritable(path, f"{path}{suffix} is a folder"), code="ledger-unwritable")
 
 
 def make(path: Path) -> None:
@@ -109,9 +119,18 @@ def damaged(path: Path | None) -> str:
     )
 
 
+def _unwritable(path: Path | None, reason: object) -> str:
+    if path is None:
+        return f"The ledger (a temporary file) cannot be written: {reason}. Choose another folder for it: TMPDIR"
+    return f"The ledger {path} cannot be written: {reason}. Choose another file: --ledger FILE, or SEGSYNC_LEDGER"
+
+
 @contextmanager
-def errors_in_words(path: Path | None) -> Iterator[None]:
-    """Raise `LedgerError` or `OutputError` for the errors of SQLite and of the file system."""
+def errors_in_words(path: Path | None, *, is_opening: bool = False) -> Iterator[None]:
+    """Raise `LedgerError` or `OutputError` for the errors of SQLite and of the file system.
+
+    A ledger that cannot be written when it is opened is one to replace, whatever the reason; later it is one to resume.
+    """
     try:
         yield
     except sqlite3.Error as error:
@@ -123,11 +142,11 @@ def errors_in_words(path: Path | None) -> Iterator[None]:
             ) from None
         if kind in _DAMAGED or (isinstance(error, sqlite3.OperationalError) and "decode" in str(error)):
             raise LedgerError(damaged(path), code="ledger-damaged") from None
-        unusable = LedgerError if kind in _NO_ACCESS else OutputError
+        if is_opening or kind in _NO_ACCESS:
+            raise LedgerError(_unwritable(path, error), code="ledger-unwritable") from None
         message = f"The ledger {path or '(a temporary file)'} cannot be written: {error}"
-        raise unusable(message, code="ledger-unwritable") from None
+        raise OutputError(message, code="ledger-unwritable") from None
     except (msgspec.MsgspecError, UnicodeError):  # of what is in its rows
         raise LedgerError(damaged(path), code="ledger-damaged") from None
     except OSError as error:
-        message = f"The ledger {path} cannot be written: {error.strerror}"
-        raise LedgerError(message, code="ledger-unwritable") from None
+        raise LedgerError(_unwritable(path, error.strerror), code="ledger-unwritable") from None

@@ -22,6 +22,7 @@ from segsync.errors import SettingsError
 from segsync.formatting import printable
 from segsync.monitor.log import LOGGER
 from segsync.options import LogFormat
+from segsync.runtime import cannot_write
 
 NO_FIELDS: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "at_terminal"})
 """What a record has beside the fields of its event."""
@@ -117,7 +118,7 @@ class LogFile(logging.Handler):
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     os.write(descriptor, b"\n")  # what a crash cut off must not run into the first line of this process
         except OSError as error:
-            problem = f"--log-file {path} cannot be written: {error.strerror}"
+            problem = cannot_write(f"--log-file {path}", error, "Choose another file")
             raise SettingsError([problem], code="file-unwritable") from None
         self._descriptor: int | None = descriptor
 

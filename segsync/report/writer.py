@@ -1,4 +1,4 @@
-"""Checks and writes the files that were asked for: the HTML report and the JSON summary."""
+"""Writes the files that were asked for: the HTML report and the JSON summary."""
 
 from __future__ import annotations
 
@@ -17,40 +17,16 @@ from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
-from segsync.errors import OutputError, Problem, SettingsError, defect, how_to_install
+from segsync.errors import OutputError, defect
 from segsync.formatting import printable
 from segsync.models import NextStep
-from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
+from segsync.options import STANDARD_OUTPUT, ImportOptions
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
 from segsync.report.summary_json import encode
-from segsync.runtime import cannot_write, to_standard_output, writing
+from segsync.runtime import to_standard_output, writing
 
 _NO_NEW_FILE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-def check_outputs(wanted: ReportFiles) -> None:
-    """Find before a long import what could not be written after it. Raises `SettingsError`."""
-    problems: list[str] = []
-    if wanted.report:
-        try:
-            import segsync.report.html.page  # noqa: F401, PLC0415
-        except ImportError as error:
-            how = how_to_install("report")
-            problem = f"--report needs {error.name}, which is not installed. To install it: {how}"
-            problems.append(Problem(problem, code="extra-missing"))
-    for flag, path in (("--report", wanted.report), ("--summary-json", wanted.summary_json)):
-        if path and str(path) != STANDARD_OUTPUT:
-            try:
-                _try(path)
-            except OSError as error:
-                problems.append(Problem(cannot_write(f"{flag} {path}", error), code="file-unwritable"))
-    if wanted.report_ids and not wanted.report:
-        problems.append("--report-ids says how many profiles a page may name: give --report FILE too")
-    if wanted.report and wanted.report == wanted.summary_json:
-        problems.append(f"--report and --summary-json name the same file: {wanted.report}")
-    if problems:
-        raise SettingsError(problems, code="setting-invalid")
 
 
 def write(path: Path, content: bytes) -> None:
@@ -58,7 +34,7 @@ def write(path: Path, content: bytes) -> None:
     with writing(path):
         if str(path) == STANDARD_OUTPUT:
             to_standard_output(content)
-        elif _is_file(path):
+        elif is_file(path):
             _replace(path.resolve(), content)  # where a link leads, the content goes
         else:  # /dev/stderr, a named pipe
             path.write_bytes(content)
@@ -84,11 +60,11 @@ def _replace(path: Path, content: bytes) -> None:
             Path(new).unlink(missing_ok=True)
 
 
-def _try(path: Path) -> None:
-    """Raises `OSError` where `write` would."""
+def try_to_write(path: Path) -> None:
+    """Write nothing. Raises `OSError` where `write` would fail."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if _is_file(path):
+    if is_file(path):
         path = path.resolve()
         try:
             _new_file_beside(path, delete=True).close()
@@ -107,7 +83,8 @@ def _may_be_written_in_place(path: Path, error: OSError) -> bool:
     return error.errno in _NO_NEW_FILE and os.access(path, os.W_OK)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether there is a file, or can be: no device, pipe or folder."""
     return path.is_file() or not path.exists()
 
 

@@ -202,8 +202,8 @@ def test_the_files_of_a_real_import_are_safe_from_the_sandbox_and_from_a_failed_
 def test_a_file_where_the_sandbox_wants_its_folder_is_named(segsync: Segsync) -> None:
     (segsync.directory / "segsync-sandbox").touch()
     run = segsync("--sandbox")
-    assert run.code == 1
-    assert "The folder segsync-sandbox cannot be made: File exists" in run.stderr
+    assert run.code == 2
+    assert "The folder segsync-sandbox of --sandbox cannot be made: File exists" in run.stderr
 
 
 def test_an_offset_typed_as_for_the_node_script_gets_a_hint(segsync: Segsync) -> None:
@@ -246,7 +246,7 @@ def test_a_directory_that_cannot_be_written_is_known_before_anything_is_sent(
     (segsync.directory / "rejected-profiles.csv").mkdir()
     sandbox = start_sandbox(fast(100))
     run = segsync(sandbox=sandbox)
-    assert run.code == 1
+    assert run.code == 2
     assert "rejected-profiles.csv cannot be written" in run.stderr
     assert sandbox.verdict().segment_calls == 0
 

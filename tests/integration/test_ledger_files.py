@@ -143,7 +143,8 @@ def test_a_ledger_that_cannot_be_made_is_known_before_anything_is_sent(
     ):
         run = segsync("--ledger", ledger, sandbox=sandbox)
         assert run.code == 2
-        assert run.stderr == f"Error: The ledger {ledger} cannot be written: {why} [ledger-unwritable]\n"
+        way_out = "Choose another file: --ledger FILE, or SEGSYNC_LEDGER"
+        assert run.stderr == f"Error: The ledger {ledger} cannot be written: {why}. {way_out} [ledger-unwritable]\n"
     assert calls(sandbox) == 0
     assert sorted(path.name for path in segsync.directory.iterdir()) == ["file", "folder"]
 
@@ -153,7 +154,7 @@ def test_a_disk_that_is_full_already_is_known_before_anything_is_sent(
 ) -> None:
     sandbox = start_sandbox(fast(100))
     run = _with_a_small_disk(segsync, 4096)(sandbox=sandbox)
-    assert run.code == 1
+    assert run.code == 2
     assert "The ledger segsync.db cannot be written" in run.stderr
     assert calls(sandbox) == 0
     assert segsync("--resume", sandbox=sandbox).code == 0

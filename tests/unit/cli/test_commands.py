@@ -15,7 +15,13 @@ from tests.support.program import IMPORT, flags_of
 EVERY_FLAG = [
     *(["--limit", "3"], ["--offset", "400"], ["--resume"], ["--retry-rejected"], ["--no-confirm"]),
     *(["--dry-run"], ["--dry-run", "--output", "a.csv"], ["--concurrency", "8"], ["--batch-size", "9"]),
-    *(["--ledger", "a.db"], ["--env-file", "a.env"], ["--profiles", "7"], ["--log-format", "json"]),
+    *(
+        ["--ledger", "a.db"],
+        ["--directory", "lists"],
+        ["--env-file", "a.env"],
+        ["--profiles", "7"],
+        ["--log-format", "json"],
+    ),
     *(["--log-file", "a.log"], ["--metrics-port", "9100"], ["--metrics-port", "9100", "--metrics-host", "::1"]),
     *(["--report", "a.html"], ["--report", "a.html", "--report-ids", "5"], ["--summary-json", "-"]),
     *(["--quiet"], ["-q"], ["--verbose"], ["-v"], ["--no-input"], ["--sandbox"]),
@@ -63,13 +69,26 @@ def test_import_is_the_same_as_no_command_wherever_its_flags_are(asked: list[Any
 
 
 def test_flags_before_and_behind_import_count_together(asked: list[Any]) -> None:
-    assert run("--limit", "3", "--no-confirm", "import", "--limit", "5", "--ledger", "a.db").exit_code == 0
-    [options] = asked
-    assert (options.limit, options.confirm, options.ledger) == (5, False, Path("a.db"))
-    assert options.resume_flags == ["--no-confirm", "--ledger", "a.db"]
+    for arguments in (
+        ["--no-confirm", "--limit", "3", "import", "--limit", "5", "--ledger", "a.db"],
+        ["import", "--no-confirm", "--limit", "5", "--ledger", "a.db"],
+    ):
+        assert run(*arguments).exit_code == 0
+    assert (asked[0].limit, asked[0].confirm, asked[0].ledger) == (5, False, Path("a.db"))
+    assert asked[0] == asked[1]
     refused = run("--resume", "import", "--offset", "0")
     assert refused.exit_code == 2
     assert "--resume and --offset exclude each other" in refused.stderr
+
+
+def test_lists_go_to_the_directory_and_a_sandbox_keeps_its_ledger_where_no_import_has_one(asked: list[Any]) -> None:
+    for flags in ([], ["--directory", "lists"]):
+        assert run(*flags).exit_code == 0
+        assert run("--sandbox", *flags).exit_code == 0
+    here, in_sandbox, there, of_sandbox = asked
+    assert (here.directory, there.directory) == (Path(), Path("lists"))
+    assert (in_sandbox[0]["directory"], of_sandbox[0]["directory"]) == (Path("segsync-sandbox"), Path("lists"))
+    assert {str(others["directory"]) for _, _, others in (in_sandbox, of_sandbox)} == {"segsync-sandbox"}
 
 
 @pytest.mark.parametrize(

@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import stat
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from segsync.errors import OutputError, SettingsError, how_to_install
+from segsync.errors import OutputError
 from segsync.events import TraitLeftOut
 from segsync.options import ImportOptions, Invocation, ReportFiles
 from segsync.report.counters import Counters
 from segsync.report.import_report import make_report
 from segsync.report.profile_lists import WARNINGS
-from segsync.report.writer import check_outputs, leave, write
+from segsync.report.writer import leave, write
 from tests.support.configured import settings
-
-
-def problems(wanted: ReportFiles) -> tuple[str, ...]:
-    with pytest.raises(SettingsError) as raised:
-        check_outputs(wanted)
-    return raised.value.problems
-
-
-def test_what_can_be_written_is_no_problem_and_leaves_nothing(tmp_path: Path) -> None:
-    check_outputs(ReportFiles(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json"))
-    check_outputs(ReportFiles(summary_json=Path("-")))
-    check_outputs(ReportFiles(summary_json=Path(os.devnull)))
-    check_outputs(ReportFiles())
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_cannot_be_written_is_named_before_the_import(tmp_path: Path) -> None:
-    nowhere = tmp_path / "nowhere" / "report.html"
-    assert problems(ReportFiles(report=nowhere, summary_json=tmp_path)) == (
-        f"--report {nowhere} cannot be written: No such file or directory",
-        f"--summary-json {tmp_path} cannot be written: Is a directory",
-    )
-
-
-def test_both_cannot_be_the_same_file(tmp_path: Path) -> None:
-    one = tmp_path / "one"
-    assert problems(ReportFiles(report=one, summary_json=one)) == (
-        f"--report and --summary-json name the same file: {one}",
-    )
-
-
-def test_a_missing_extra_is_named_with_the_command_that_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = builtins.__import__
-
-    def without_it(name: str, *more: Any) -> Any:
-        if name == "segsync.report.html.page":
-            raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
-        return real(name, *more)
-
-    monkeypatch.setattr(builtins, "__import__", without_it)
-    assert problems(ReportFiles(report=tmp_path / "report.html")) == (
-        "--report needs jinja2, which is not installed. To install it: "
-        f"{os.path.normpath(sys.executable)} -m pip install 'segsync[report]'",
-    )
-    check_outputs(ReportFiles(summary_json=tmp_path / "summary.json"))
-
-
-def test_in_an_environment_without_pip_it_is_uv_that_installs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segsync.errors.find_spec", lambda name: None if name == "pip" else name)
-    python = os.path.normpath(sys.executable)
-    assert how_to_install("report") == f"uv pip install --python {python} 'segsync[report]'"
-
-
-def test_ids_without_a_page_to_name_them_are_a_mistake() -> None:
-    assert problems(ReportFiles(report_ids=3)) == (
-        "--report-ids says how many profiles a page may name: give --report FILE too",
-    )
 
 
 def test_a_new_file_is_for_its_owner_and_one_that_was_there_keeps_its_mode(tmp_path: Path) -> None:

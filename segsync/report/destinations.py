@@ -1,0 +1,84 @@
+"""The files and folders that a run writes, tried before it begins: hours later would be too late to find out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from segsync.errors import Problem, SettingsError, how_to_install
+from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.writer import is_file, try_to_write
+from segsync.runtime import cannot_write
+
+LISTS = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
+
+
+def check_destinations(options: ImportOptions) -> None:
+    """Make the folder of the lists, and find what this run could not write, beside its ledger, log and dry-run file.
+
+    Those are opened before anything is read. Raises `SettingsError` with every problem.
+    """
+    problems = [*_of_reports(options.outputs), *_of_shared_files(options)]
+    if not options.dry_run:
+        problems += _of_lists(options.directory)
+    if problems:
+        raise SettingsError(problems, code="setting-invalid")
+
+
+def _of_reports(wanted: ReportFiles) -> Iterator[str]:
+    if wanted.report:
+        try:
+            import segsync.report.html.page  # noqa: F401, PLC0415
+        except ImportError as error:
+            problem = f"--report needs {error.name}, which is not installed. To install it: {how_to_install('report')}"
+            yield Problem(problem, code="extra-missing")
+    flags = {"--report": wanted.report, "--summary-json": wanted.summary_json}
+    files = {f"{flag} {path}": path for flag, path in flags.items() if path and str(path) != STANDARD_OUTPUT}
+    yield from _unwritable(files, "Choose another file")
+    if wanted.report_ids and not wanted.report:
+        yield "--report-ids says how many profiles a page may name: give --report FILE too"
+
+
+def _of_lists(directory: Path) -> Iterator[str]:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        TemporaryFile(dir=directory).close()
+    except OSError as error:
+        what = f"The folder {directory} for the lists of profiles"
+        yield Problem(cannot_write(what, error, "Choose another: --directory DIR"), code="file-unwritable")
+    else:
+        files = {f"The list {path}": path for name in LISTS for path in [directory / name]}
+        yield from _unwritable(files, "Rename it, or choose another folder: --directory DIR")
+
+
+def _unwritable(files: Mapping[str, Path], way_out: str) -> Iterator[str]:
+    for what, path in files.items():
+        try:
+            try_to_write(path)
+        except OSError as error:
+            yield Problem(cannot_write(what, error, way_out), code="file-unwritable")
+
+
+def _of_shared_files(options: ImportOptions) -> Iterator[str]:
+    """Files that two parts of a run would write: each would destroy what the other wrote, even the ledger."""
+    files = {
+        "--ledger": options.ledger,
+        "--report": options.outputs.report,
+        "--summary-json": options.outputs.summary_json,
+        "--log-file": options.log_file,
+        "--output": options.output,
+        **{f"the list {name}": options.directory / name for name in LISTS},
+    }
+    places = defaultdict[Path, list[str]](list)
+    for name, path in files.items():
+        with suppress(OSError):  # such a path cannot be written either, which is another problem
+            if path and str(path) != STANDARD_OUTPUT and is_file(path):
+                places[path.resolve()].append(name)
+    for path, names in places.items():
+        if len(names) > 1:
+            problem = f"{' and '.join(names)} are the same file, {path}: choose another for one of them"
+            yield Problem(problem, code="file-named-twice")

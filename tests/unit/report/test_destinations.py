@@ -1,0 +1,154 @@
+"""Where a run writes: what could not be written is known before it begins."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segsync.errors import SettingsError
+from segsync.options import ImportOptions, ReportFiles
+from segsync.report.destinations import LISTS, check_destinations
+from tests.support.configured import settings
+
+
+def run(folder: Path, outputs: ReportFiles | None = None, **options: Any) -> ImportOptions:
+    """A run whose lists and ledger are in a folder."""
+    defaults: dict[str, Any] = {"directory": folder, "ledger": folder / "segsync.db", "command": ["segsync"]}
+    quiet: dict[str, Any] = {"offset": None, "limit": None, "mode": "quiet", "verbose": False, "may_ask": False}
+    return ImportOptions(settings=settings(), outputs=outputs or ReportFiles(), **{**quiet, **defaults, **options})
+
+
+def problems(options: ImportOptions) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as raised:
+        check_destinations(options)
+    return raised.value.problems
+
+
+def test_what_can_be_written_is_no_problem_and_leaves_nothing(tmp_path: Path) -> None:
+    check_destinations(
+        run(tmp_path, ReportFiles(report=tmp_path / "report.html", summary_json=tmp_path / "summary.json"))
+    )
+    check_destinations(run(tmp_path, ReportFiles(summary_json=Path("-"))))
+    check_destinations(run(tmp_path, ReportFiles(summary_json=Path(os.devnull))))
+    check_destinations(run(tmp_path, ReportFiles()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_named_before_the_import(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "report.html"
+    assert problems(run(tmp_path, ReportFiles(report=nowhere, summary_json=tmp_path))) == (
+        f"--report {nowhere} cannot be written: No such file or directory. Choose another file",
+        f"--summary-json {tmp_path} cannot be written: Is a directory. Choose another file",
+    )
+
+
+def test_a_report_and_a_summary_cannot_be_the_same_file(tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    assert problems(run(tmp_path, ReportFiles(report=one, summary_json=one))) == (
+        f"--report and --summary-json are the same file, {one}: choose another for one of them",
+    )
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without_it(name: str, *more: Any) -> Any:
+        if name == "segsync.report.html.page":
+            raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without_it)
+    assert problems(run(tmp_path, ReportFiles(report=tmp_path / "report.html"))) == (
+        "--report needs jinja2, which is not installed. To install it: "
+        f"{os.path.normpath(sys.executable)} -m pip install 'segsync[report]'",
+    )
+    check_destinations(run(tmp_path, ReportFiles(summary_json=tmp_path / "summary.json")))
+
+
+def test_ids_without_a_page_to_name_them_are_a_mistake(tmp_path: Path) -> None:
+    assert problems(run(tmp_path, ReportFiles(report_ids=3))) == (
+        "--report-ids says how many profiles a page may name: give --report FILE too",
+    )
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_whose_place_is_taken_is_named_with_the_way_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert problems(run(tmp_path)) == (
+        f"The list {tmp_path / name} cannot be written: Is a directory. Rename it, or choose another folder: "
+        "--directory DIR",
+    )
+
+
+def test_the_folder_of_the_lists_is_made_with_those_above_it_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    for _again in range(2):
+        check_destinations(run(tmp_path, directory=folder))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    check_destinations(run(tmp_path))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("file", "File exists"), ("file/a", "Not a directory"), ("n" * 300, "File name too long")],
+    ids=["a file", "in a file", "too long"],
+)
+def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path: Path, folder: str, why: str) -> None:
+    (tmp_path / "file").touch()
+    [problem] = problems(run(tmp_path, directory=tmp_path / folder))
+    assert problem == (
+        f"The folder {tmp_path / folder} for the lists of profiles cannot be written: {why}. "
+        "Choose another: --directory DIR"
+    )
+
+
+def test_a_dry_run_writes_no_lists(tmp_path: Path) -> None:
+    (tmp_path / LISTS[0]).mkdir()
+    check_destinations(run(tmp_path, dry_run=True))
+    check_destinations(run(tmp_path, dry_run=True, directory=tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_no_two_files_of_a_run_are_the_same_and_least_of_all_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "segsync.db")
+    for options in (
+        {"outputs": ReportFiles(report=tmp_path / "segsync.db")},
+        {"outputs": ReportFiles(summary_json=tmp_path / "." / "segsync.db")},
+        {"log_file": tmp_path / "link"},
+        {"output": tmp_path / "segsync.db", "dry_run": True},
+        {"log_file": tmp_path / LISTS[2]},
+        {"log_file": tmp_path / "a", "outputs": ReportFiles(summary_json=tmp_path / "a")},
+    ):
+        [problem] = problems(run(tmp_path, **options))
+        assert "are the same file" in problem
+
+
+def test_devices_may_be_named_more_than_once(tmp_path: Path) -> None:
+    nowhere = Path(os.devnull)
+    check_destinations(run(tmp_path, ReportFiles(report=nowhere, summary_json=nowhere), log_file=nowhere))
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / LISTS[1]).mkdir()
+    nowhere = tmp_path / "nowhere" / "a"
+    found = problems(run(tmp_path, ReportFiles(report=nowhere, summary_json=nowhere), log_file=nowhere))
+    assert [problem.split(" cannot")[0].split(" are")[0] for problem in found] == [
+        f"--report {nowhere}",
+        f"--summary-json {nowhere}",
+        "--report and --summary-json and --log-file",
+        f"The list {tmp_path / LISTS[1]}",
+    ]
