@@ -12,6 +12,7 @@ from msgspec import Struct
 from segsync.check.live import IDENTIFIER
 from segsync.check.metadata import MetadataCheck
 from segsync.check.sample import Sample
+from segsync.check.unmapped import NotImported
 from segsync.connectors.cost import Estimate
 from segsync.connectors.voucherify import CALLS_PER_CYCLE
 from segsync.mapping.problems import NOT_A_DATE, is_sent_as_null
@@ -41,6 +42,7 @@ TITLES: Mapping[str, str] = {
     "identifier": "Identifier",
     "traits": "Traits",
     "birthdates": "Birthdates",
+    "not-imported": "Not imported",
     "live": "Live destination",
     "metadata-undefined": "Undefined metadata",
     "metadata-types": "Metadata types",
@@ -126,12 +128,15 @@ def _traits(sample: Sample) -> Finding:
         fix = "Customers would arrive with their source_id alone: check the names of your traits."
         return finding("traits", "warning", "no customer has any of the traits that are mapped", fix)
     detail = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
-    warnings = [warning for warning in sample.warnings if not warning.problem.startswith(NOT_A_DATE)]
-    if not warnings:
-        return finding("traits", "ok", detail)
-    problems = _named([f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings], "; ")
-    fix = "Fix these in Segment, or import without them."
-    return finding("traits", "warning", f"{detail}. Cannot be used as they are: {problems}", fix)
+    fixes = []
+    if sample.absent:
+        detail += f". ATTRIBUTE_TRAITS names {_named(sample.absent, ', ')}, which none of them has"
+        fixes.append("Write the names in ATTRIBUTE_TRAITS as they are in Segment.")
+    if warnings := [warning for warning in sample.warnings if not warning.problem.startswith(NOT_A_DATE)]:
+        problems = _named([f"{each.trait} {each.problem} ({each.customers:,})" for each in warnings], "; ")
+        detail += f". Cannot be used as they are: {problems}"
+        fixes.append("Fix these in Segment, or import without them.")
+    return finding("traits", "warning" if fixes else "ok", detail, " ".join(fixes))
 
 
 def _birthdates(sample: Sample) -> Finding:
@@ -144,6 +149,24 @@ def _birthdates(sample: Sample) -> Finding:
     detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and {treatment}"
     fix = "Write them as YYYY-MM-DD in Segment, or import without them."
     return finding("birthdates", "warning", detail, fix)
+
+
+def of_not_imported(left: NotImported, *, calls: float, calls_for_all: float) -> Finding:
+    """Which traits exist and are not imported, and what takes them.
+
+    An import makes so many `calls` for the traits of a profile, and `calls_for_all` to read every one.
+    """
+    if not left.traits:
+        return finding("not-imported", "ok", f"nothing: every trait of {left.customers:,} customers is mapped")
+    detail = f"{left.number_words} of {left.customers:,} customers: {_counted(left.traits)}"
+    extra = ""
+    if round(calls_for_all, 1) > round(calls, 1):
+        extra = f" ({calls_for_all:.1f} instead of {calls:.1f} calls for the traits of a profile)"
+    fix = (
+        f"{left.all_setting} takes them all into the metadata{extra}. Name traits there to take only some; "
+        "ATTRIBUTE_TRAITS reads attributes from them."
+    )
+    return finding("not-imported", "warning", detail, fix)
 
 
 def _live(sample: Sample, identifier_type: str) -> Finding:

@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from statistics import fmean
 from typing import Any, Final, TypeAlias, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segsync import errors
 from segsync.check.findings import Finding, finding
 from segsync.check.sample import ReadSample, SampledProfile
+from segsync.check.unmapped import UnmappedTraits
 from segsync.connectors.factory import connect_services, describe
 from segsync.connectors.segment import SegmentSource
 from segsync.connectors.segment_profile import damaged_identifier, first_of_type
@@ -82,7 +84,7 @@ class ServiceProbe:
         )
 
     async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
-        """Whether Segment answers, and its first `profiles`: all external ids, and the traits of those to send."""
+        """Whether Segment answers, and its first `profiles`: all external ids, and all traits of those to send."""
 
         async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
             return await _read_all(source, await _listed(source, profiles), self._settings)
@@ -166,26 +168,39 @@ async def _listed(source: SegmentSource, profiles: int) -> list[str]:
 
 
 async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Settings) -> ReadSample:
-    """The profiles with all their external ids, and the traits of those that would be sent or could be."""
+    """The profiles with all their external ids, and the traits of those that would be sent or could be.
+
+    All their traits are read, but only those that an import reads are kept; the others are counted.
+    """
     identifier, traits_first = settings.identifier_saved_as_source_id, settings.identifier_lookup == "traits"
     waiting = iter(segment_ids)
     profiles: list[SampledProfile] = []
     unreadable = Counter[str]()
+    unmapped = UnmappedTraits(settings)
+    calls_for_all: list[int] = []
 
     async def read() -> None:
         for segment_id in waiting:
+            traits = None
             try:
                 external_ids = await source.external_ids(segment_id)
-                needs_traits = traits_first or first_of_type(external_ids, identifier) is not None
-                traits = await source.traits(segment_id) if needs_traits else None
-                if traits and identifier in traits.damaged and first_of_type(external_ids, identifier) is None:
-                    raise damaged_identifier(identifier)  # as an import does
+                has_identifier = first_of_type(external_ids, identifier) is not None
+                if has_identifier or traits_first:
+                    traits = await source.all_traits(segment_id)
+                    if identifier in traits.damaged and not has_identifier:
+                        raise damaged_identifier(identifier)  # as an import does
             except (errors.RefusedError, errors.AnswerError, errors.TransientError) as error:
                 if isinstance(error, errors.TransientError) and not error.others_succeed:
                     raise  # Segment is away, it is not this profile
                 unreadable[error.message] += 1
-            else:
-                profiles.append(SampledProfile(segment_id, external_ids, traits))
+                continue
+            if traits:
+                calls_for_all.append(traits.calls)
+                if has_identifier or traits.source_id(identifier):
+                    unmapped.count(traits.values)
+                kept = unmapped.wanted(traits.values)
+                traits = structs.replace(traits, values=kept, calls=source.trait_calls(traits))
+            profiles.append(SampledProfile(segment_id, external_ids, traits))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -193,7 +208,9 @@ async def _read_all(source: SegmentSource, segment_ids: list[str], settings: Set
                 group.create_task(read())
     except BaseExceptionGroup as group_error:
         raise errors.first_of(group_error) from None
-    return ReadSample(profiles, dict(unreadable))
+    places = {segment_id: place for place, segment_id in enumerate(segment_ids)}
+    profiles.sort(key=lambda profile: places[profile.segment_id])
+    return ReadSample(profiles, dict(unreadable), unmapped.customers, fmean(calls_for_all or [1]))
 
 
 def _fix(service: _Service, error: errors.CallError) -> str:

@@ -1,4 +1,4 @@
-"""Looks at everything that an import needs, on a sample, and writes nothing anywhere.
+"""Looks at everything that an import needs, on a sample, and changes nothing in Segment or Voucherify.
 
 settings → both services → a sample of profiles → its metadata against the schema → calls and time
 """
@@ -17,12 +17,14 @@ from segsync.check.findings import (
     of_estimate,
     of_metadata,
     of_misspelt,
+    of_not_imported,
     of_sample,
     of_unknown_schema,
 )
 from segsync.check.metadata import MetadataCheck, check_metadata
 from segsync.check.probe import ServiceProbe
 from segsync.check.sample import Sample, analyse
+from segsync.check.unmapped import NotImported, not_imported
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.errors import Problem, SettingsError
 from segsync.events import OnEvent, ignore
@@ -49,6 +51,7 @@ class CheckReport(Struct, frozen=True):
     sample: Sample | None = None
     metadata: MetadataCheck | None = None
     estimate: Estimate | None = None
+    not_imported: NotImported | None = None
 
 
 def report_of_settings(problems: Sequence[Problem], misspelt: Sequence[str] = ()) -> CheckReport:
@@ -79,7 +82,7 @@ async def run_check(
     policy = settings.metadata_undefined
     used = f"space {settings.segment_space_id}, source_id is Segment's '{identifier}' from {lookup}"
     found = [finding("settings", "ok", used), *of_misspelt(misspelt), segment, voucherify]
-    counts = metadata = cost = None
+    counts = metadata = cost = left = None
     needs = "needs Segment"
     if isinstance(schema, str):
         found += of_unknown_schema(schema, policy)
@@ -91,8 +94,11 @@ async def run_check(
             metadata = check_metadata([each.metadata or {} for each in customers], schema, policy)
             found += of_metadata(metadata, policy)
         if customers:
+            left = not_imported(read_sample.unmapped, counts.customers, settings)
+            calls, calls_for_all = counts.trait_calls, read_sample.calls_for_all
+            found.append(of_not_imported(left, calls=calls, calls_for_all=calls_for_all))
             shares = Shares(counts.customers / counts.read, counts.identifier_traits / counts.read, counts.trait_calls)
             cost = estimate(profiles or EXAMPLE_PROFILES, shares, settings, is_example=profiles is None)
             found.append(of_estimate(cost))
     is_ok = all(each.state != "failed" for each in found)
-    return CheckReport(FORMAT, is_ok, complete(found, needs), identifier, counts, metadata, cost)
+    return CheckReport(FORMAT, is_ok, complete(found, needs), identifier, counts, metadata, cost, left)

@@ -9,16 +9,18 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from segsync.check.findings import Finding, State
+from segsync.check.findings import MOST_NAMED, Finding, State
 from segsync.check.probe import PATIENCE_SECONDS
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import Sample
+from segsync.check.unmapped import FREQUENT, NotImported
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED, EXIT_USAGE
 from segsync.commands.output import plain_table, print_json
 from segsync.connectors.cost import Estimate
 from segsync.errors import SettingsError
 from segsync.events import CallRetried, Event, Throttled
 from segsync.formatting import duration, printable
+from segsync.mapping.metadata import NOT_PLAIN
 from segsync.runtime import QuietConsole, run_event_loop, standard_output
 from segsync.settings import Settings, misspelt_settings
 
@@ -64,7 +66,7 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         print_json(report)
     else:
         with standard_output() as output:
-            output.print(shown(report, is_plain=not output.encoding.startswith("utf")))
+            output.print(shown(report, is_plain=not output.encoding.startswith("utf")), crop=False)
     if any(each.id == "settings" and each.state == "failed" for each in report.findings):
         return EXIT_USAGE
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
@@ -75,6 +77,8 @@ def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
     parts: list[RenderableType] = [_findings(report.findings, is_plain=is_plain)]
     if report.sample and report.sample.read:
         parts += _sample(report.sample, report.identifier)
+    if report.not_imported and report.not_imported.traits:
+        parts += _not_imported(report.not_imported)
     if report.estimate:
         parts.append(_estimate(report.estimate))
     parts.append(_verdict(report))
@@ -107,7 +111,37 @@ def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
     for trait, count in sample.traits.items():
         problems = [f"{each.customers:,}: {each.problem}" for each in sample.warnings if each.trait == trait]
         traits.add_row(trait, f"{count:,}", Text("; ".join(problems)))
-    return [external_ids, traits]
+    columns = Column("Attribute"), Column("Customers", justify="right"), Column("From the trait", overflow="fold")
+    attributes = plain_table(f"Attributes of {sample.customers:,} customers", *columns)
+    for attribute, by_trait in sample.attributes.items():
+        from_traits = ", ".join(f"{trait} {count:,}" for trait, count in by_trait.items())
+        attributes.add_row(attribute, f"{sum(by_trait.values()):,}", Text(printable(from_traits)))
+    return [external_ids, traits, attributes]
+
+
+def _not_imported(left: NotImported) -> list[RenderableType]:
+    """The traits that an import does not read, and lines for `.env` that take them, which no window may break."""
+    columns = Column("Trait", overflow="fold"), Column("Customers", justify="right"), Column("Share", justify="right")
+    table = plain_table(f"Traits of {left.customers:,} customers that are not imported", *columns)
+    for trait, count in list(left.traits.items())[:FREQUENT]:
+        name = "(names that may be personal)" if trait == NOT_PLAIN else printable(trait)
+        table.add_row(Text(name), f"{count:,}", f"{count / left.customers:.0%}")
+    more = len(left.traits) - FREQUENT
+    if more > 0:
+        table.add_row(Text(f"and {more:,} more (--json has all)", style="dim"))
+    lines = {
+        "To take these into the metadata:": left.frequent_setting,
+        "To take all of them:": left.all_setting if more > 0 or not left.frequent_setting else "",
+        "These may be attributes under another name; to read them as such:": left.attribute_setting,
+    }
+    parts: list[RenderableType] = [table]
+    for words, setting in lines.items():
+        if setting:
+            parts += [Text(words), Text(f"  {setting}", style="bold", no_wrap=True, overflow="ignore")]
+    if left.not_nameable:
+        names = ", ".join(repr(printable(trait)) for trait in left.not_nameable[:MOST_NAMED])
+        parts.append(Text(f"METADATA_TRAITS cannot name {names} (a comma, = or the like); * takes them too."))
+    return [*parts, Text()]
 
 
 def _estimate(cost: Estimate) -> Table:
@@ -128,8 +162,11 @@ def _estimate(cost: Estimate) -> Table:
 
 def _verdict(report: CheckReport) -> Text:
     failed = sum(each.state == "failed" for each in report.findings)
+    left = report.not_imported
+    not_imported = f" Not imported: {left.number_words}." if left and left.traits else ""
+    unchanged = f"{not_imported} Nothing was written to Segment or Voucherify."
     if failed:
-        return Text(f"Not ready: {failed} failed. Nothing was written anywhere.", style="bold red")
+        return Text(f"Not ready: {failed} failed.{unchanged}", style="bold red")
     warnings = sum(each.state == "warning" for each in report.findings)
     more = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
-    return Text(f"Ready{more}. Nothing was written anywhere.", style="bold")
+    return Text(f"Ready{more}.{unchanged}", style="bold")

@@ -45,6 +45,13 @@ def describe(settings: Settings, source: Source | None = None, sink: Sink | None
     return source.about if source else space, sink.about if sink else project
 
 
+def traits_to_read(settings: Settings) -> tuple[str, ...] | None:
+    """The traits that an import asks Segment for: those that a rule or a setting names; None for all of them."""
+    is_first = settings.identifier_lookup == "traits"
+    identifier = (settings.identifier_saved_as_source_id,) if is_first else ()
+    return settings.metadata_traits.beside((*identifier, *settings.attribute_traits.mapped))
+
+
 @asynccontextmanager
 async def connect(
     settings: Settings, on_event: OnEvent, source: Source | None = None, sink: Sink | None = None
@@ -101,7 +108,7 @@ def _segment(
     return segment.SegmentSource(
         client,
         identifier_type=settings.identifier_saved_as_source_id,
-        traits=settings.metadata_traits.beside(settings.attribute_traits.mapped),
+        traits=traits_to_read(settings),
         traits_first=settings.identifier_lookup == "traits",
         page_size=settings.segment_request_limit,
         traits_limit=settings.segment_traits_limit,

@@ -7,6 +7,7 @@ https://www.twilio.com/docs/segment/unify/profile-api
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -95,8 +96,9 @@ class SegmentSource:
         self._profiles = f"/v1/spaces/{quote(client.about.identity, safe='')}/collections/users/profiles"
         self._external_ids_query = f"include={quote(identifier_type, safe='')}&limit={EXTERNAL_IDS_PER_CALL}"
         room = MOST_URL_BYTES - _ROOM_BYTES - len(client.about.host) - len(self._profiles)
-        includes = [""] if traits is None else [f"include={names}&" for names in _parts(traits, room)]
-        self._traits_queries = [f"{include}limit={traits_limit}" for include in includes]
+        self._traits_limit = traits_limit
+        self._includes = [None] if traits is None else list(_parts(traits, room))
+        self._traits_queries = [_traits_query(names, traits_limit) for names in self._includes]
         self._damage = Damage(traits)
 
     async def pages(self, offset: str, limit: int | None = None) -> AsyncGenerator[Page, None]:
@@ -158,8 +160,8 @@ class SegmentSource:
         path = self._path(segment_id)
         if not self._traits_first:
             source_ids = await self._identifiers(path)
-            return self._profile(segment_id, source_ids, await self._traits(path)) if source_ids else None
-        traits = await self._traits(path)
+            return self._profile(segment_id, source_ids, await self.traits(segment_id)) if source_ids else None
+        traits = await self.traits(segment_id)
         source_id = traits.source_id(self._identifier_type)
         source_ids = [source_id] if source_id else await self._identifiers(path)
         if not source_ids and self._identifier_type in traits.damaged:
@@ -180,7 +182,17 @@ class SegmentSource:
 
     async def traits(self, segment_id: str) -> TraitsRead:
         """The traits of a profile that are asked for. Raises as `read`."""
-        return await self._traits(self._path(segment_id))
+        return await self._traits(segment_id, self._traits_queries)
+
+    async def all_traits(self, segment_id: str) -> TraitsRead:
+        """Every trait of a profile, whichever are asked for otherwise. Raises as `read`."""
+        return await self._traits(segment_id, [_traits_query(None, self._traits_limit)])
+
+    def trait_calls(self, read: TraitsRead) -> int:
+        """How many calls `traits` takes for a profile of which `all_traits` has read these."""
+        there = read.values.keys()
+        counts = [len(there & names) for names in self._includes if names is not None]
+        return sum(max(math.ceil(count / self._traits_limit), 1) for count in counts) or read.calls
 
     def _path(self, segment_id: str) -> str:
         return f"{self._profiles}/segment_id:{quote(segment_id, safe='')}"
@@ -201,12 +213,12 @@ class SegmentSource:
             trail.follow(answer.cursor)
         return []
 
-    async def _traits(self, path: str) -> TraitsRead:
+    async def _traits(self, segment_id: str, queries: Iterable[str]) -> TraitsRead:
         traits: dict[str, Any] = {}
         repairs: list[Repair] = []
         calls = 0
-        for query in self._traits_queries:
-            target = f"{path}/traits?{query}"
+        for query in queries:
+            target = f"{self._path(segment_id)}/traits?{query}"
             trail = _Trail("a profile's traits")
             while trail.cursor is not None:
                 answer = await self._call("GET", trail.next(target), _TRAITS)
@@ -218,16 +230,24 @@ class SegmentSource:
         return self._damage.read(traits, calls, repairs) if repairs else TraitsRead(traits, calls)
 
 
-def _parts(names: Iterable[str], room_bytes: int) -> Iterator[str]:
-    """The names as values of `include=`, in as few as fit into `room_bytes` each; a longer name stands alone."""
-    part = ""
+def _parts(names: Iterable[str], room_bytes: int) -> Iterator[list[str]]:
+    """The names in as few parts as fit into `room_bytes` as the value of `include=`; a longer name stands alone."""
+    part: list[str] = []
+    size = 0
     for name in names:
-        quoted = quote(name, safe="")
-        if part and len(part) + len(quoted) >= room_bytes:
+        added = len(quote(name, safe="")) + 1  # with the comma
+        if part and size + added > room_bytes:
             yield part
-            part = ""
-        part = f"{part},{quoted}" if part else quoted
+            part, size = [], 0
+        part.append(name)
+        size += added
     yield part
+
+
+def _traits_query(names: Iterable[str] | None, limit: int) -> str:
+    """What to ask for: the traits with these names, None for all."""
+    include = "" if names is None else f"include={','.join(quote(name, safe='') for name in names)}&"
+    return f"{include}limit={limit}"
 
 
 class _Trail:

@@ -61,6 +61,26 @@ def test_the_json_has_the_same_with_a_format_number(segsync: Segsync, start_sand
     assert seen.segment_calls >= 3 + 250 + report.sample.customers, "pages, external ids of all, traits of some"
 
 
+def test_what_is_not_imported_is_listed_with_a_line_that_takes_it(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(300))
+    before = report_of(segsync("check", "--json", sandbox=sandbox)).not_imported
+    assert before is not None
+    assert len(before.traits) == 230
+    assert before.traits["computed_trait_0"] < before.customers
+    shown = segsync("check", sandbox=sandbox)
+    assert (shown.code, "Not imported: 230 traits." in " ".join(shown.stdout.split())) == (0, True)
+    for line, left in ((before.metadata_setting, 0), (before.all_setting, 0), (before.frequent_setting, 215)):
+        assert line == before.metadata_setting or f"  {line}\n" in shown.stdout
+        (segsync.directory / ".env").write_text(f"{line}\n")
+        after = report_of(segsync("check", "--json", sandbox=sandbox))
+        assert after.not_imported is not None
+        assert len(after.not_imported.traits) == left
+        [found] = [each for each in after.findings if each.id == "not-imported"]
+        assert found.state == ("warning" if left else "ok")
+
+
 def test_the_estimate_gives_the_calls_that_the_import_then_takes(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(500))
     estimate = report_of(segsync("check", "--sample", "500", "--profiles", "500", "--json", sandbox=sandbox)).estimate
@@ -100,7 +120,7 @@ def test_without_a_network_all_that_needs_it_is_not_done(segsync: Segsync) -> No
     run = segsync("check", sandbox=None, **{**SECRETS, **nowhere, "SEGSYNC_RETRY_SECONDS": "0.3"})
     assert run.code == 3
     assert run.stdout.count("✗ failed") == 2
-    assert run.stdout.count("- not done") == 9
+    assert run.stdout.count("- not done") == 10
     assert "Not ready: 2 failed" in run.stdout
 
 

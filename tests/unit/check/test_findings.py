@@ -11,7 +11,7 @@ from segsync.check.findings import Finding, of_estimate, of_metadata, of_sample,
 from segsync.check.metadata import MetadataCheck, WrongType
 from segsync.check.sample import Sample, TraitWarning
 from segsync.connectors.cost import Shares, estimate
-from segsync.mapping.problems import NOT_A_DATE, NOT_A_DATE_OMITTED
+from segsync.mapping.problems import NAMED_NOT_A_DATE, NOT_A_DATE, NOT_A_DATE_OMITTED
 from tests.support.configured import settings
 
 FINE = Sample(
@@ -108,6 +108,18 @@ def test_traits_that_cannot_be_used_and_bad_birthdates_are_separate_warnings() -
     assert "name is a list, not text (2)" in findings["traits"].detail
     assert findings["birthdates"].detail == "4 of 10 are not ISO 8601 dates, and sent as null"
     assert states(findings_of(traits={})) == {"traits": "warning"}
+
+
+def test_a_trait_that_is_named_and_that_nobody_has_is_a_warning() -> None:
+    found = findings_of(absent=["mobil_phone"])
+    assert states(found) == {"traits": "warning"}
+    assert "ATTRIBUTE_TRAITS names mobil_phone, which none of them has" in found["traits"].detail
+    assert found["traits"].fix == "Write the names in ATTRIBUTE_TRAITS as they are in Segment."
+
+
+def test_a_named_birthdate_that_is_not_a_date_is_called_null() -> None:
+    [named] = [TraitWarning("dob", NAMED_NOT_A_DATE, 1)]
+    assert "dates, and sent as null" in findings_of(warnings=[named], bad_birthdates=1)["birthdates"].detail
 
 
 def test_birthdates_that_are_left_out_are_not_called_null() -> None:

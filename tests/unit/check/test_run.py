@@ -106,10 +106,21 @@ def test_variables_that_are_nearly_settings_are_warnings_and_change_nothing_else
     assert report.is_ok
     assert [each.detail for each in report.findings if each.state == "warning"] == slips
     assert [each.id for each in report.findings[:4]] == ["settings", "settings", "settings", "segment"]
-    assert (
-        sum(each.id == "settings" for each in report_of_settings([Problem("E is missing.", code="e")], slips).findings)
-        == 3
+    of_settings = report_of_settings([Problem("E is missing.", code="e")], slips)
+    assert sum(each.id == "settings" for each in of_settings.findings) == 3
+
+
+def test_what_is_not_imported_is_a_warning_and_changes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = checked(
+        monkeypatch, ReadSample([ADA], {}, {"plan": 1, "vip": 1}, 2.0), MetadataSchema({"plan": Definition()})
     )
+    assert [about for about, state in states(report).items() if state != "ok"] == ["not-imported"]
+    assert report.is_ok
+    assert report.not_imported is not None
+    assert (report.not_imported.traits, report.not_imported.customers) == ({"plan": 1, "vip": 1}, 1)
+    assert report.not_imported.metadata_setting == "METADATA_TRAITS=plan,vip"
+    [found] = [each for each in report.findings if each.id == "not-imported"]
+    assert "(2.0 instead of 1.0 calls" in found.fix
 
 
 def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:

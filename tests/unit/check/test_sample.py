@@ -63,6 +63,25 @@ def test_a_birthday_counts_as_a_birthdate_and_is_never_null() -> None:
     assert [customer.birthdate for customer in customers] == [UNSET, "1815-12-10", UNSET]
 
 
+def test_attributes_are_counted_by_the_trait_that_they_come_from() -> None:
+    ids = [("user_id", "1")]
+    sample, customers = look(
+        profile("1", ids, {"phone": "+48 1", "mobile_phone": "+48 2", "dob": "1815-12-10"}),
+        profile("2", ids, {"phone": "+48 1", "name": "Ada", "dob": "soon"}),
+        profile("3", [ANONYMOUS], {"phone": "+48 1"}),
+        attribute_traits="phone=mobile_phone,birthdate=dob,email=mail",
+    )
+    assert sample.attributes == {
+        "name": {"name": 1},
+        "phone": {"mobile_phone": 1, "phone": 1},
+        "birthdate": {"dob": 1},
+    }
+    assert sample.absent == ["mail"]
+    assert (sample.birthdates, sample.bad_birthdates) == (2, 1)
+    assert [customer.phone for customer in customers] == ["+48 2", "+48 1"]
+    assert sample.not_live == {"mobile_phone": 1, "dob": 2}
+
+
 def test_what_the_live_destination_does_not_read_is_counted_by_customer() -> None:
     ids = [("user_id", "1")]
     sample, _ = look(

@@ -46,7 +46,7 @@ def test_the_words_of_a_service_are_shown_as_they_are_and_cannot_command_the_ter
 
 
 def test_ready_counts_its_warnings() -> None:
-    assert "Ready, with 1 warning. Nothing was written anywhere." in printed(FINDINGS[:2])
+    assert "Ready, with 1 warning. Nothing was written to Segment or Voucherify." in printed(FINDINGS[:2])
     assert "Ready. Nothing" in printed(FINDINGS[:1])
 
 
