@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from segsync.models import (
         CallLimit,
         Connector,
+        LastCheck,
         Outcomes,
         Page,
         Profile,
@@ -59,6 +60,7 @@ __all__ = [
     "CursorError",
     "Event",
     "ImportReport",
+    "LastCheck",
     "LedgerError",
     "Outcomes",
     "OutputError",

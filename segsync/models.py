@@ -135,6 +135,19 @@ class Outcomes(Struct, frozen=True):
         return self.done + self.pending
 
 
+class LastCheck(Struct, frozen=True):
+    """What the last check with the settings of an import found that the import leaves behind.
+
+    So many `traits` of its sample are not imported; `names` has the most frequent ones, and `setting` is a line for
+    `.env` that takes them, "" where there are none. `checked_at` is UTC (ISO 8601).
+    """
+
+    checked_at: str
+    traits: int
+    names: tuple[str, ...] = ()
+    setting: str = ""
+
+
 class Plan(Struct, frozen=True):
     """What to do for which runs of the ledger.
 

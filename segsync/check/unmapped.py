@@ -12,10 +12,17 @@ from msgspec import Struct
 from segsync.connectors.factory import traits_to_read
 from segsync.mapping.attributes import AttributeTraits
 from segsync.mapping.metadata import NOT_PLAIN, TraitChoice
+from segsync.models import LastCheck
 from segsync.settings import Settings
 
 FREQUENT: Final = 15
 """As many traits as a terminal shows."""
+
+SUMMARIZED: Final = 5
+"""As many traits as the summary of an import names."""
+
+SHORT_LINE: Final = 40
+"""The longest line with names that such a summary has room for."""
 
 MOST_NAMES: Final = 10_000
 """The most traits that are counted by their names: where names are data, memory must not grow with them."""
@@ -59,11 +66,24 @@ class NotImported(Struct, frozen=True):
     attribute_setting: str
     not_nameable: list[str]
 
+    def at(self, checked_at: str) -> LastCheck:
+        """The same in short, for the summary of an import. Those whose names may be personal count as one."""
+        names = tuple(trait for trait in self.traits if trait != NOT_PLAIN)[:SUMMARIZED]
+        takes_all_by_name = (
+            len(self.metadata_setting) <= SHORT_LINE and not self.not_nameable and self.number == len(self.traits)
+        )
+        setting = self.metadata_setting if takes_all_by_name else self.all_setting
+        return LastCheck(checked_at, len(self.traits), names, setting)
+
+    @property
+    def number(self) -> int:
+        """How many traits these are whose names may be shown."""
+        return len(self.traits.keys() - {NOT_PLAIN})
+
     @property
     def number_words(self) -> str:
         """How many traits these are, in words."""
-        number = len(self.traits.keys() - {NOT_PLAIN})
-        words = f"{number:,} trait{'s' * (number != 1)}"
+        words = f"{self.number:,} trait{'s' * (self.number != 1)}"
         return f"{words} and others whose names may be personal" if NOT_PLAIN in self.traits else words
 
 

@@ -29,14 +29,18 @@ def check_command(
     sample: Annotated[int, option("Profiles to look at.", "N", min=1, max=10_000)] = 100,
     profiles: Profiles = None,
     as_json: AsJson = False,
+    ledger: LedgerFile = None,
     env_file: EnvFile = None,
 ) -> None:
     """Check settings, both services and a sample of profiles.
 
-    It writes nothing anywhere. It exits with 0, with 2 if the settings cannot be used, or with 3 if something else
-    failed.
+    It writes nothing to Segment or Voucherify. The ledger keeps which traits are not imported, for the summary of the
+    import. It exits with 0, with 2 if the settings cannot be used, or with 3 if something else failed.
     """
     with errors_in_words():
         from segsync.commands.check import check_at_terminal
 
-        raise typer.Exit(check_at_terminal(env_file=env_file, sample=sample, profiles=profiles, as_json=as_json))
+        flags = {"SEGSYNC_LEDGER": ("--ledger", ledger)} if ledger is not None else {}
+        raise typer.Exit(
+            check_at_terminal(env_file=env_file, sample=sample, profiles=profiles, as_json=as_json, flags=flags)
+        )

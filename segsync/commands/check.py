@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -17,10 +19,13 @@ from segsync.check.unmapped import FREQUENT, NotImported
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED, EXIT_USAGE
 from segsync.commands.output import plain_table, print_json
 from segsync.connectors.cost import Estimate
-from segsync.errors import SettingsError
+from segsync.errors import LedgerError, OutputError, SettingsError
 from segsync.events import CallRetried, Event, Throttled
 from segsync.formatting import duration, printable
+from segsync.ledger.checks import keep, settings_key
+from segsync.ledger.database import now
 from segsync.mapping.metadata import NOT_PLAIN
+from segsync.pipeline.run import open_ledger
 from segsync.runtime import QuietConsole, run_event_loop, standard_output
 from segsync.settings import Settings, misspelt_settings
 
@@ -36,10 +41,18 @@ ROWS = 15
 """The most external id types that are shown. The JSON has all of them."""
 
 
-def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | None, as_json: bool) -> int:
+def check_at_terminal(
+    *,
+    env_file: Path | None,
+    sample: int,
+    profiles: int | None,
+    as_json: bool,
+    flags: Mapping[str, tuple[str, str]] | None = None,
+) -> int:
     """Check, print what was found, and give the exit code. Raises `OutputError`.
 
-    0, or 2 where the settings cannot be used, as for an import, or 3 where something else failed.
+    0, or 2 where the settings cannot be used, as for an import, or 3 where something else failed. `flags` are as in
+    `Settings.load`. What is not imported is kept in the ledger, for the summary of an import.
     """
     console = QuietConsole(stderr=True)
     troubled: set[str] = set()
@@ -52,10 +65,11 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
         elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # a longer wait becomes a finding
             console.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
+    settings: Settings | None = None
     misspelt: list[str] = []
     try:
         misspelt = misspelt_settings(env_file=env_file)
-        settings = Settings.load(env_file=env_file)
+        settings = Settings.load(flags=flags, env_file=env_file)
     except SettingsError as error:
         report = report_of_settings(error.problems, misspelt)
     else:
@@ -67,9 +81,26 @@ def check_at_terminal(*, env_file: Path | None, sample: int, profiles: int | Non
     else:
         with standard_output() as output:
             output.print(shown(report, is_plain=not output.encoding.startswith("utf")), crop=False)
-    if any(each.id == "settings" and each.state == "failed" for each in report.findings):
+    if settings is None:
         return EXIT_USAGE
+    is_known = ("voucherify", "ok") in {(each.id, each.state) for each in report.findings}
+    if report.not_imported and is_known:  # a ledger belongs to a project that there is
+        _keep(report.not_imported, settings, console)
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
+
+
+def _keep(left: NotImported, settings: Settings, console: Console) -> None:
+    """Keep what is not imported in the ledger. Where that cannot be, say so: the check itself is done."""
+    path = Path(settings.ledger)
+    try:
+        with open_ledger(settings, path) as ledger:
+            if ledger.backup:
+                migrated = f"The ledger {path} was migrated to a newer format. The old one is {ledger.backup}."
+                console.print(Text(printable(migrated)), soft_wrap=True)
+            ledger.read(partial(keep, key=settings_key(ledger, settings), found=left.at(now())))
+    except (LedgerError, OutputError) as error:
+        message = f"The summary of an import will not repeat what is not imported. {error}"
+        console.print(Text(printable(message)), soft_wrap=True)
 
 
 def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:

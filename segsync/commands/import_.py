@@ -130,6 +130,7 @@ async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
     """What the last run came to, as the ledger has it: this process has no share in it."""
     run = last_run(ledger)
     report = await read_report(
+        options.settings,
         Counters(run.offset, run.outcomes) if run else Counters(FIRST_OFFSET),
         ledger,
         (run.id,) if run else (),
@@ -183,6 +184,7 @@ async def _watched(
                         raise
                     state, error = "interrupted", None
             report = await read_report(
+                options.settings,
                 counters,
                 ledger,
                 plan.runs,

@@ -6,7 +6,8 @@ from rich.table import Table
 from rich.text import Text, TextType
 
 from segsync.commands.output import LABELS, NOTES, outcome_table
-from segsync.formatting import duration, printable
+from segsync.formatting import duration, minute, printable
+from segsync.models import LastCheck
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 
@@ -25,6 +26,8 @@ def summary(report: ImportReport) -> Table:
     table.add_section()
     warnings = sum(report.warnings.values())
     table.add_row("Warnings", f"{warnings:,}", notes.get("warnings") if warnings else None)
+    if report.not_imported and report.not_imported.traits:
+        table.add_row("Traits not imported", f"{report.not_imported.traits:,}", _as_checked(report.not_imported))
     for name, service in report.calls.items():
         note = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
         table.add_row(f"{name} calls", f"{service.calls:,}", note)
@@ -34,6 +37,12 @@ def summary(report: ImportReport) -> Table:
     if report.seconds_per_100_profiles is not None:
         table.add_row("  per 100 profiles", f"{report.seconds_per_100_profiles:.2f} s")
     return table
+
+
+def _as_checked(check: LastCheck) -> Text:
+    more = check.traits - len(check.names)
+    names = ", ".join(check.names) + (f" and {more:,} more" if more > 0 else "")
+    return Text(printable(f"check of {minute(check.checked_at)} UTC: {names}; to take them: {check.setting}"))
 
 
 def _title(report: ImportReport) -> str:

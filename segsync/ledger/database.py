@@ -1,8 +1,9 @@
 """The ledger: one SQLite file, the checkpoint that a resume starts from.
 
-It holds pages, cursors, action ids, segment ids, outcomes, reasons and counts, and no trait. A source id can be an
-e-mail address, so it holds a keyed digest of that instead. What its tables mean is in `schema.sql` and `runs`. This
-module opens it, and has a thread of its own for it, so that the event loop never waits for a disk.
+It holds pages, cursors, action ids, segment ids, outcomes, reasons, counts and names of traits, and no value of any.
+A source id can be an e-mail address, so it holds a keyed digest of that instead. What its tables mean is in
+`schema.sql` and `runs`. This module opens it, and has a thread of its own for it, so that the event loop never waits
+for a disk.
 """
 
 from __future__ import annotations
@@ -93,13 +94,17 @@ class Ledger:
             for table in ("owner", "runs", "pages", "batches", "rejections"):
                 if db.execute(f"PRAGMA quick_check({table})").fetchall() != [("ok",)]:
                     raise LedgerError(sqlite_file.damaged(path), code="ledger-damaged")
+            # One that only checks have touched holds no import yet: it goes to whoever begins one.
+            is_unused = db.execute("SELECT 1 FROM runs").fetchone() is None
             [(whose,)] = db.execute("SELECT project FROM owner").fetchall()
-            if whose != project:
+            if whose != project and not is_unused:
                 raise _of_others(path, f"another {owner.name} project")
             if path and number < migration.FORMAT:
                 self.backup = migration.back_up(db, path)
                 with _transaction(db):
                     migration.migrate(db, host=owner.host)
+            if is_unused:
+                db.execute("UPDATE owner SET host = ?, project = ?", (owner.host, project))
             [(host,)] = db.execute("SELECT host FROM owner").fetchall()
             if host != owner.host:
                 raise _of_others(path, f"the {owner.name} project at {host}, and not at {owner.host}")

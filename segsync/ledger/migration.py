@@ -2,7 +2,7 @@
 
 Format 1 belonged to a Segment space. Of single profiles it knew only the rejected ones and those of open bulk upserts.
 Format 2 did not know who was on a page, nor which identifiers an import had sent. Format 3 did not know with which
-flags an import was called.
+flags an import was called, and of no check.
 """
 
 from __future__ import annotations

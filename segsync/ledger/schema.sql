@@ -58,4 +58,10 @@ CREATE TABLE IF NOT EXISTS warnings (
 
 -- The identifiers that customers were sent with in this import, those of pages that are done. A key is 44 bits of the
 -- keyed digest of the source id, then 20 bits that stand for the profile's segment id.
-CREATE TABLE IF NOT EXISTS identifiers (key BLOB PRIMARY KEY) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS identifiers (key BLOB PRIMARY KEY) WITHOUT ROWID;
+
+-- What the last check with some settings (a keyed digest) found: how many traits of customers an import with them does not
+-- read, the first of their names as a JSON array, and the line for `.env` that takes them.
+CREATE TABLE IF NOT EXISTS checks (
+    settings BLOB PRIMARY KEY, checked_at TEXT NOT NULL, traits INTEGER NOT NULL, names TEXT NOT NULL, setting TEXT NOT NULL
+) WITHOUT ROWID

@@ -13,6 +13,7 @@ from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import OnEvent, both, ignore
 from segsync.ledger import runs
+from segsync.ledger.checks import read_last_check
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import IS_REJECTED, IS_UNKNOWN, read_groups
 from segsync.ledger.runs import State
@@ -86,7 +87,9 @@ async def run_import(
                     stop=stop,
                     directory=directory,
                 )
-            report = await read_report(counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm)
+            report = await read_report(
+                settings, counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm
+            )
             log.ended(report)
         return report
 
@@ -168,6 +171,7 @@ async def run_plan(
 
 
 async def read_report(
+    settings: Settings,
     counters: Counters,
     ledger: Ledger,
     of_runs: Collection[int],
@@ -188,6 +192,7 @@ async def read_report(
         is_dry_run=is_dry_run,
         rejections=rejected,
         unknown=unknown,
+        not_imported=await read_last_check(ledger, settings),
     )
 
 

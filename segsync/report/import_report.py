@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import Outcomes, RejectionGroup
+from segsync.models import LastCheck, Outcomes, RejectionGroup
 from segsync.report.counters import Counters, ServiceCalls, Throughput
 
 EndState = Literal["done", "interrupted", "stopped"]
@@ -25,7 +25,7 @@ class ImportReport(Struct, frozen=True):
     list and `resume_offset` where the next one goes on, None where nothing is left to list. `checkpointed` are the
     outcomes of the profiles before it, as they were when their pages were done. `warnings` counts by trait what this
     process left out of customers. `rejections` groups the rejected profiles by reason, the largest group first, and
-    `unknown` those whose result is unknown.
+    `unknown` those whose result is unknown. `not_imported` is what the last check with these settings found.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
     that nobody sets. One that had nothing to do has 0 seconds, and the times of the run that did it all.
@@ -48,6 +48,7 @@ class ImportReport(Struct, frozen=True):
     rejections: tuple[RejectionGroup, ...] = ()
     unknown: tuple[RejectionGroup, ...] = ()
     is_dry_run: bool = False
+    not_imported: LastCheck | None = None
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
@@ -73,6 +74,7 @@ def make_report(
     is_dry_run: bool = False,
     rejections: Iterable[RejectionGroup] = (),
     unknown: Iterable[RejectionGroup] = (),
+    not_imported: LastCheck | None = None,
 ) -> ImportReport:
     """The report of an import whose events `counters` counted, and which ends now."""
     return ImportReport(
@@ -93,4 +95,5 @@ def make_report(
         throughput=counters.buckets.throughput,
         rejections=tuple(rejections),
         unknown=tuple(unknown),
+        not_imported=not_imported,
     )

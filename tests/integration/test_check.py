@@ -1,4 +1,4 @@
-"""`check`, as a user runs it: it shows what is right and wrong, exits with the right code and writes nothing."""
+"""`check`, as a user runs it: it shows what is right and wrong, exits with the right code and sends nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def failed(report: CheckReport) -> dict[str, str]:
     return {each.id: each.fix for each in report.findings if each.state == "failed"}
 
 
-def test_a_sound_setup_is_ready_and_nothing_is_written_anywhere(segsync: Segsync, start_sandbox: StartSandbox) -> None:
+def test_a_sound_setup_is_ready_and_nothing_is_sent(segsync: Segsync, start_sandbox: StartSandbox) -> None:
     sandbox = start_sandbox(fast(1000))
     run = segsync("check", "--profiles", "50000", sandbox=sandbox)
     assert run.code == 0, run.stdout + run.stderr
@@ -37,7 +37,7 @@ def test_a_sound_setup_is_ready_and_nothing_is_written_anywhere(segsync: Segsync
         assert text in run.stdout
     assert "What 50,000 profiles would take" in run.stdout
     assert "✗" not in run.stdout
-    assert list(segsync.directory.iterdir()) == []
+    assert {each.name for each in segsync.directory.iterdir()} == {"segsync.db", "segsync.db-lock"}
     assert moment(sandbox).accepted == 0
     assert sandbox.verdict(last=0).unexpected_count == 0
     for personal in ("example.com", "Lovelace", "Porcelanowa", "+48"):
@@ -79,6 +79,26 @@ def test_what_is_not_imported_is_listed_with_a_line_that_takes_it(
         assert len(after.not_imported.traits) == left
         [found] = [each for each in after.findings if each.id == "not-imported"]
         assert found.state == ("warning" if left else "ok")
+
+
+def test_an_import_repeats_what_the_last_check_with_its_settings_found(
+    segsync: Segsync, start_sandbox: StartSandbox
+) -> None:
+    sandbox = start_sandbox(fast(150))
+    assert segsync("check", "--sample", "150", sandbox=sandbox).code == 0
+    status = segsync("status")
+    assert (status.code, "No import has run yet" in status.stdout) == (0, True)
+    run = segsync("--resume", "--limit", "100", "--summary-json", "summary.json", sandbox=sandbox)
+    assert run.code == 0, run.stderr
+    assert run.row("Traits not imported") == 230
+    for words in ("check of 20", "computed_trait_0", "and 225 more", "METADATA_TRAITS=*"):
+        assert words in " ".join(run.stdout.split())
+    summary = msgspec.json.decode((segsync.directory / "summary.json").read_bytes())
+    assert summary["not_imported"]["traits"] == 230
+    assert len(summary["not_imported"]["names"]) == 5
+    for changed in ({"METADATA_TRAITS": "computed_trait_0"}, {"ATTRIBUTE_TRAITS": "phone=computed_trait_0"}):
+        other = segsync("--offset", "0", "--limit", "10", sandbox=sandbox, **changed)
+        assert (other.code, "Traits not imported" in other.stdout) == (0, False)
 
 
 def test_the_estimate_gives_the_calls_that_the_import_then_takes(segsync: Segsync, start_sandbox: StartSandbox) -> None:

@@ -174,3 +174,26 @@ def test_an_attribute_that_a_trait_is_named_for_gets_no_other() -> None:
 
 def test_a_choice_of_traits_can_be_given_as_such() -> None:
     assert left_of({"plan": 1}, metadata_traits=TraitChoice.parse("plan")).traits == {}
+
+
+@pytest.mark.parametrize(
+    ("traits", "number", "names", "setting"),
+    [
+        (["plan", "vip"], 2, ("plan", "vip"), "METADATA_TRAITS=plan,vip"),
+        (["plan", "a,b"], 2, ("a,b", "plan"), "METADATA_TRAITS=*"),
+        (["plan", "ada@example.com"], 2, ("plan",), "METADATA_TRAITS=*"),
+        (
+            [f"trait_{number:03}" for number in range(230)],
+            230,
+            tuple(f"trait_{n:03}" for n in range(5)),
+            "METADATA_TRAITS=*",
+        ),
+        ([], 0, (), ""),
+    ],
+)
+def test_a_summary_has_the_number_the_first_names_and_a_short_line(
+    traits: list[str], number: int, names: tuple[str, ...], setting: str
+) -> None:
+    short = left_of(dict.fromkeys(traits, 1)).at("2026-11-28T10:00:00+00:00")
+    assert (short.checked_at, short.traits, short.setting) == ("2026-11-28T10:00:00+00:00", number, setting)
+    assert sorted(short.names) == sorted(names)

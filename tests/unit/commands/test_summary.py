@@ -8,12 +8,13 @@ from io import StringIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.console import Console
 
 from segsync.commands.summary import summary
 from segsync.errors import StopError
 from segsync.formatting import duration
-from segsync.models import Outcomes
+from segsync.models import LastCheck, Outcomes
 from segsync.report.counters import ServiceCalls
 from segsync.report.import_report import EndState, ImportReport
 from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
@@ -188,3 +189,20 @@ def test_a_cursor_is_shown_as_it_is_whatever_it_holds(cursor: str) -> None:
 )
 def test_a_duration_is_shown_in_hours_minutes_and_seconds(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+CHECKED = LastCheck("2026-11-28T10:07:00+00:00", 230, ("plan", "[bold]x", "vip"), "METADATA_TRAITS=*")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_the_last_check_found_left_behind_is_repeated_with_its_date(width: int) -> None:
+    text = " ".join(printed(replace(report(Outcomes(confirmed=1)), not_imported=CHECKED), width).split())
+    for words in ("imported", "230", "2026-11-28", "plan, [bold]x, vip", "227 more", "METADATA_TRAITS=*"):
+        assert words in text
+    few = replace(CHECKED, traits=3)
+    assert "more" not in rows(replace(report(Outcomes(confirmed=1)), not_imported=few))["Traits not imported"][1]
+
+
+@pytest.mark.parametrize("checked", [None, LastCheck("2026-11-28T10:07:00+00:00", 0)])
+def test_nothing_is_said_of_a_check_that_there_was_not_or_that_found_nothing(checked: LastCheck | None) -> None:
+    assert "Traits not imported" not in printed(replace(report(Outcomes(confirmed=1)), not_imported=checked))
