@@ -123,3 +123,10 @@ class ImportOptions:
     metrics_port: int | None = None
     metrics_host: str = METRICS_HOST
     outputs: ReportFiles = field(default_factory=ReportFiles)
+    has_notify_flag: bool = False
+
+    @property
+    def notify_url(self) -> str:
+        """Where the summary is posted, "" for nowhere. A rehearsal posts it only if `--notify` asks for that."""
+        is_rehearsal = self.dry_run or self.is_sandbox
+        return "" if is_rehearsal and not self.has_notify_flag else self.settings.notify_url

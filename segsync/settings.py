@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from msgspec import Meta, ValidationError, convert
@@ -76,8 +76,23 @@ def _attribute_traits(value: object) -> AttributeTraits:
 def _base_url(value: object) -> str:
     """An https URL, or an http one of this machine, without a trailing slash; "" for the region's host."""
     url = str(value).strip().rstrip("/")
-    if not url:
-        return ""
+    if url and (_safe_url(url).username is not None or not re.fullmatch(r"[^\s?#@\\]+", url)):
+        raise ValueError("must be a plain URL: no user name, query, fragment or space")
+    return url
+
+
+def _webhook_url(value: object) -> str:
+    """An https URL, or an http one of this machine, which may have a query: that can be its key."""
+    url = str(value).strip()
+    if url and not re.fullmatch(r"[!-~]+", url):
+        raise ValueError("must be printable ASCII without spaces: other characters are percent-encoded")
+    if url:
+        _safe_url(url)
+    return url
+
+
+def _safe_url(url: str) -> SplitResult:
+    """The parts of a URL that is https, or http to this machine. Raises ValueError for any other."""
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
@@ -87,9 +102,7 @@ def _base_url(value: object) -> str:
         raise ValueError("must be a URL such as https://profiles.segment.com")
     if parts.scheme == "http" and not is_this_machine(host):
         raise ValueError("must begin with https://: over plain http the credentials could be read on the way")
-    if parts.username is not None or not re.fullmatch(r"[^\s?#@\\]+", url):
-        raise ValueError("must be a plain URL: no user name, query, fragment or space")
-    return url
+    return parts
 
 
 def is_this_machine(host: str) -> bool:
@@ -111,7 +124,7 @@ class Settings:
 
     `Settings.load()` reads the environment and `.env`; the constructor takes the values themselves, without the
     credentials of a connector that is not used. Either raises `SettingsError` with every problem at once.
-    The repr holds no secret.
+    The repr holds no secret. `notify_url` is for the command line: `run_import` posts nothing.
     """
 
     segment_access_token: Annotated[str, _credential] = _setting(
@@ -193,6 +206,9 @@ class Settings:
     )
     ledger: Annotated[str, _text] = _setting(
         "SEGSYNC_LEDGER", "The ledger: a checkpoint file from which an import resumes.", "segsync.db"
+    )
+    notify_url: Annotated[str, _webhook_url] = _setting(
+        "SEGSYNC_NOTIFY_URL", "Webhook to post the summary to at the end: Slack's, or any that takes JSON.", secret=True
     )
 
     def __post_init__(self) -> None:

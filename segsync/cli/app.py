@@ -84,6 +84,9 @@ def import_command(
         int, option("List up to N Segment ids per group in the report.", "N", min=0, show_default=False)
     ] = 0,
     summary_json: Annotated[Path | None, option("Write the summary as JSON; - is stdout.", "FILE")] = None,
+    notify: Annotated[
+        str | None, option("POST the summary to a webhook at the end. [SEGSYNC_NOTIFY_URL]", "URL")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and the summary.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every retry, rejection and page.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask a question.")] = False,
@@ -130,6 +133,7 @@ def import_command(
         metrics_port=metrics_port,
         metrics_host=metrics_host,
         outputs=outputs,
+        has_notify_flag=notify is not None,
     )
     flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
     with errors_in_words(as_json=stderr_is_json):

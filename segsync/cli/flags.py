@@ -19,13 +19,16 @@ EXCLUSIVE: Final = (
 )
 """Groups of flags of which at most one may be given."""
 
-OF_ONE_RUN: Final = frozenset({"--offset", "--limit", "--resume", "--retry-rejected", "--dry-run", "--output"})
-"""Flags that say what one run does: the command for the next step has its own."""
+OF_ONE_RUN: Final = frozenset(
+    {"--offset", "--limit", "--resume", "--retry-rejected", "--dry-run", "--output", "--notify"}
+)
+"""Flags that say what one run does: the command for the next step has its own. The URL of --notify is a secret."""
 
 SETTINGS: Final = {
     "--concurrency": "SEGSYNC_CONCURRENCY",
     "--batch-size": "SEGSYNC_BATCH_SIZE",
     "--ledger": "SEGSYNC_LEDGER",
+    "--notify": "SEGSYNC_NOTIFY_URL",
 }
 """The variables that these flags win over."""
 

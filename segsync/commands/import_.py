@@ -32,6 +32,7 @@ from segsync.pipeline.run import open_ledger, read_report, run_plan
 from segsync.report.counters import Counters, measured
 from segsync.report.destinations import check_destinations
 from segsync.report.import_report import ImportReport
+from segsync.report.notify import notify
 from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import run_event_loop, signals_to, standard_output
@@ -65,14 +66,17 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         counters = Counters(plan.offset, plan.before)
         wants_more = None
         report, code = run_event_loop(_watched(options, ledger, plan, counters, streams))
+        notified: ImportReport | None = None
         if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):
             console.print(error_line(report.error), soft_wrap=True)
+            notify(options, report, code, console, steps=next_steps.of_run(options, report))  # nobody may be there
+            notified = report
             if wants_more := _wants_to_resume(report):
                 later = plan_resume(ledger) or plan
                 counters.resume(later.offset, later.before)
                 report, code = run_event_loop(_watched(options, ledger, later, counters, streams))
         more = [next_steps.to_begin_anew(options)] if wants_more is False and not options.is_sandbox else []
-    return report, _finish(options, plan, report, code, console, more=more)
+    return report, _finish(options, plan, report, code, console, more=more, is_notified=report is notified)
 
 
 def _wants_to_resume(report: ImportReport) -> bool | None:
@@ -110,11 +114,17 @@ def _finish(
     *,
     notes: Sequence[str] = (),
     more: Sequence[NextStep] = (),
+    is_notified: bool = False,
 ) -> int:
-    """Show how the import ended, and `more` steps than follow from that; write its files, and give the exit code."""
+    """Show how the import ended, and `more` steps than follow from that; write its files, and give the exit code.
+
+    The summary is posted where that was asked for, unless it `is_notified` already.
+    """
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, console)
     steps = [*next_steps.of_run(options, report), *more]
+    if options.has_notify_flag and any(step.command for step in steps):
+        notes = [*notes, "--notify is left out of the commands below, since its URL is a secret: add it again."]
     for line in next_steps.conclusion(report, steps, notes):
         console.print(line, soft_wrap=True)
     rejected = options.directory / REJECTED
@@ -123,6 +133,8 @@ def _finish(
         console.print(Text(printable(f"{rejected} names profiles that an earlier run rejected")), soft_wrap=True)
         code = EXIT_REJECTED
     leave(options, report, code, console, steps=steps)
+    if not is_notified:
+        notify(options, report, code, console, steps=steps)
     return code
 
 

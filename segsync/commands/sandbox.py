@@ -18,7 +18,8 @@ from segsync.runtime import signals_to
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import serve_until
-from segsync.settings import Settings
+from segsync.secret_files import both_forms
+from segsync.settings import SECRETS, Settings
 
 
 def serve_until_signal(options: SandboxOptions, port: int) -> None:
@@ -58,7 +59,8 @@ def import_sandbox(
         raise SettingsError([problem], code="file-unwritable") from None
     with SandboxProcess(SandboxOptions(profiles=profiles)) as sandbox:
         # Only segsync's own settings count here: no credential of a real account goes to a sandbox.
-        own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_")}
+        secret = {form for variable in SECRETS for form in both_forms(variable)}
+        own = {name: value for name, value in os.environ.items() if name.startswith("SEGSYNC_") and name not in secret}
         own["SEGSYNC_LEDGER"] = str(directory / "segsync.db")
         settings = Settings.load(flags=flags, environ={**own, **sandbox.connection}, env_file=Path(os.devnull))
         where = Path(settings.ledger)

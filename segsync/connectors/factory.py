@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from segsync.__about__ import __version__
 from segsync.connectors import segment, voucherify
 from segsync.connectors.base import Sink, Source
 from segsync.connectors.http.client import ApiClient
-from segsync.connectors.http.failures import MAX_HEADER_BYTES
 from segsync.connectors.http.proxy import proxy_for
+from segsync.connectors.http.session import open_session
 from segsync.events import OnEvent
 from segsync.models import CallLimit, Connector
 from segsync.settings import CONNECTORS, Settings
-
-SESSION_HEADERS: Final[Mapping[str, str]] = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",  # answers are small; what is not packed cannot unpack into a bomb
-    "User-Agent": f"segsync/{__version__}",
-}
 
 
 def describe(settings: Settings, source: Source | None = None, sink: Sink | None = None) -> tuple[Connector, Connector]:
@@ -58,7 +49,7 @@ async def connect(
 ) -> AsyncGenerator[tuple[Source, Sink], None]:
     """The source and the sink of an import, with their connections. Raises as `describe` does."""
     about_source, about_sink = describe(settings, source, sink)
-    async with _session(settings) as session:
+    async with open_session(settings.request_timeout_seconds) as session:
         yield (
             source or _segment(session, about_source, settings, on_event),
             sink or _voucherify(session, about_sink, settings, on_event),
@@ -71,27 +62,11 @@ async def connect_services(
 ) -> AsyncGenerator[tuple[segment.SegmentSource, voucherify.VoucherifySink], None]:
     """Segment and Voucherify, whatever they are used for. Raises as `describe` does."""
     about_source, about_sink = describe(settings)
-    async with _session(settings) as session:
+    async with open_session(settings.request_timeout_seconds) as session:
         yield (
             _segment(session, about_source, settings, on_event),
             _voucherify(session, about_sink, settings, on_event),
         )
-
-
-def _session(settings: Settings) -> aiohttp.ClientSession:
-    trusted = ssl.create_default_context()  # aiohttp's own knows no SSL_CERT_FILE that was set after its import
-    trusted.set_alpn_protocols(["http/1.1"])
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=trusted),  # the workers and uploaders are the limit
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=SESSION_HEADERS,
-        timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds),
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-    )
-    # aiohttp repeats a cut GET by itself, past the limiter and uncounted; the client does that better.
-    session._retry_connection = False
-    return session
 
 
 def _segment(

@@ -19,7 +19,7 @@ FLAGS = [
     *("--concurrency", "--batch-size", "--env-file", "--sandbox", "--dry-run", "--output"),
     *("--profiles", "--log-format", "--log-file", "--metrics-port", "--metrics-host"),
     *("--quiet", "--verbose", "--no-input", "--version", "--help", "--install-completion", "--show-completion"),
-    *("--report", "--report-ids", "--summary-json"),
+    *("--report", "--report-ids", "--summary-json", "--notify"),
 ]
 
 

@@ -45,6 +45,7 @@ DEFAULTS = {
     "SEGSYNC_RETRY_SECONDS": "300",
     "SEGSYNC_CONFIRM_SECONDS": "3600",
     "SEGSYNC_LEDGER": "segsync.db",
+    "SEGSYNC_NOTIFY_URL": "",
 }
 VARIABLES = (*CREDENTIALS, *DEFAULTS)
 REPOSITORY = Path(__file__).parents[2]
@@ -324,6 +325,24 @@ def test_plain_http_is_for_this_machine(variable: str, host: str) -> None:
 def test_plain_http_to_any_other_host_is_refused(variable: str, host: str) -> None:
     [problem] = problems(**{variable: f"http://{host}"})
     assert "must begin with https://" in problem
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hooks.example/a?sig=x%3D", "https://u:p@hooks.example", "http://localhost:8080/a", "HTTPS://x.io"]
+)
+def test_a_webhook_is_at_an_https_url_or_on_this_machine_and_may_have_a_query(url: str) -> None:
+    assert load(SEGSYNC_NOTIFY_URL=f" {url}\n").notify_url == url
+    assert url not in repr(load(SEGSYNC_NOTIFY_URL=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://hooks.example/a", "hooks.example", "ftp://x.io", "https://:80", "https://x.io/a b", "https://ü.example"],
+)
+def test_any_other_webhook_is_refused_and_not_shown(url: str) -> None:
+    [problem] = problems(SEGSYNC_NOTIFY_URL=url)
+    assert problem.startswith("SEGSYNC_NOTIFY_URL must ")
+    assert url not in problem
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "::1"])

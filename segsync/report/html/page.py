@@ -151,10 +151,11 @@ def _settings(settings: Settings) -> list[tuple[str, str, str]]:
     return [
         (
             entry.metadata["variable"],
-            "set, not shown here" if entry.metadata["secret"] else _shown(getattr(settings, entry.name)),
+            "set, not shown here" if entry.metadata["secret"] and value else _shown(value),
             entry.metadata["explanation"],
         )
         for entry in fields(settings)
+        for value in [getattr(settings, entry.name)]
     ]
 
 

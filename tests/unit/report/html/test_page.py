@@ -228,6 +228,7 @@ def test_settings_are_shown_without_secrets() -> None:
         assert secret not in html
     text = sentences(html)
     assert "SEGMENT_ACCESS_TOKEN set, not shown here" in text
+    assert "SEGSYNC_NOTIFY_URL –" in text
     assert "SEGMENT_SPACE_ID spa_1" in text
     assert "SEGSYNC_CONCURRENCY auto" in text
 
