@@ -122,7 +122,8 @@ def _finish(
     """
     if report.outcomes.profiles or report.state == "done":
         _show(summary(report), options, console)
-    steps = [*next_steps.of_run(options, report), *more]
+    steps = next_steps.of_run(options, report)
+    steps += [step for step in more if step.command not in {each.command for each in steps}]
     if options.has_notify_flag and any(step.command for step in steps):
         notes = [*notes, "--notify is left out of the commands below, since its URL is a secret: add it again."]
     for line in next_steps.conclusion(report, steps, notes):

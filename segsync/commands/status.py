@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import attrgetter
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -77,13 +78,14 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
     command = command or Invocation(["segsync"], {"--ledger": ["--ledger", str(path)]})
     is_running = is_in_use(path)
     with reading(path) as db:
-        shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(runs.runs(db))]
+        found = runs.runs(db)
+        shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(found)]
         since = runs.first_current_run(db)
         current = [run.id for run in shown if run.id >= since]
         rejected, unknown = (_reasons(db, current, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         state = shown[0].state if shown else None
-        if shown:
-            command = command.knowing(runs.flags_of(db, shown[0].id))
+        for run in [*filter(attrgetter("has_listed"), found), *found][:1]:  # one that listed nothing is not resumed
+            command = command.knowing(runs.flags_of(db, run.id))
         open_ends = runs.has_open_ends(db)
         step = next_steps.of_ledger(
             command, state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)

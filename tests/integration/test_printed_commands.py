@@ -47,6 +47,12 @@ ENDS = {
     "limited, with rejections": End(
         fast(250, refused_later=0.2), ("--limit", "100"), 3, ("--resume", "--retry-rejected")
     ),
+    "unknown results": End(
+        fast(200, refused_later=0.5, errors_listed=0, report_columns="created_at", anonymous=0.0),
+        (),
+        3,
+        ("--retry-rejected",),
+    ),
     "stopped": End(fast(120, refused_at_once=1.0), ("--limit", "100"), 1, ("--resume", "--offset")),
     "results unread": End(fast(120, action_seconds=1000.0), (), 1, ("--resume",), ("SEGSYNC_CONFIRM_SECONDS=0.1",)),
 }

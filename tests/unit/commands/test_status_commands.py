@@ -13,7 +13,7 @@ from segsync.commands.next_steps import flags_to_keep
 from segsync.commands.status import read_status
 from segsync.ledger import runs
 from segsync.ledger.runs import State
-from tests.support.ledgers import open_ledger
+from tests.support.ledgers import begin, open_ledger
 from tests.unit.commands.endings import called
 from tests.unit.commands.test_status import play
 
@@ -92,3 +92,13 @@ def test_the_flags_of_the_last_process_are_those_that_count(path: Path) -> None:
         for flags in ([["--limit", "5"], ["--quiet"]], [["--batch-size", "7"]]):
             ledger.read(partial(runs.keep_flags, run=run, flags=flags))
     assert read_status(path, called()).next_command == "python -m segsync --resume --batch-size 7"
+
+
+def test_a_run_that_listed_nothing_leaves_the_flags_of_the_one_before(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        first = play(ledger, state="interrupted", confirmed=9)
+        second = begin(ledger)
+        ledger.read(partial(runs.keep_flags, run=first, flags=[["--limit", "100"]]))
+        ledger.read(partial(runs.keep_flags, run=second, flags=[["--batch-size", "7"]]))
+        ledger.read(partial(runs.end_run, run=second, state="stopped", error="answered 401"))
+    assert read_status(path, called()).next_command == "python -m segsync --resume --limit 100"
