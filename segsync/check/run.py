@@ -6,6 +6,7 @@ settings → both services → a sample of profiles → its metadata against the
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -27,7 +28,7 @@ from segsync.check.sample import Sample, analyse
 from segsync.check.unmapped import NotImported, not_imported
 from segsync.connectors.cost import Estimate, Shares, estimate
 from segsync.errors import Problem, SettingsError
-from segsync.events import OnEvent, ignore
+from segsync.events import CallAnswered, Event, OnEvent, both, ignore
 from segsync.mapping.metadata_schema import MetadataSchema
 from segsync.settings import Settings
 
@@ -41,7 +42,7 @@ class CheckReport(Struct, frozen=True):
     """What a check found, as `--json` prints it. `format` is `FORMAT`.
 
     `is_ok` is False where a finding "failed"; the others are "ok", "warning" or "not done". What could not be looked
-    at is None.
+    at is None. `calls` are those that the check itself made, by service.
     """
 
     format: int
@@ -52,6 +53,7 @@ class CheckReport(Struct, frozen=True):
     metadata: MetadataCheck | None = None
     estimate: Estimate | None = None
     not_imported: NotImported | None = None
+    calls: dict[str, int] = {}
 
 
 def report_of_settings(problems: Sequence[Problem], misspelt: Sequence[str] = ()) -> CheckReport:
@@ -73,8 +75,14 @@ async def run_check(
 
     `misspelt` are the variables that are nearly a setting, as `misspelt_settings` names them.
     """
+    made = Counter[str]()
+
+    def count(event: Event) -> None:
+        if isinstance(event, CallAnswered):
+            made[event.service] += 1
+
     try:
-        probe = ServiceProbe(settings, on_event=on_event)
+        probe = ServiceProbe(settings, on_event=both(count, on_event))
     except SettingsError as error:  # of the environment, not of the settings themselves
         return report_of_settings(error.problems, misspelt)
     (segment, read_sample), (voucherify, schema) = await asyncio.gather(probe.sample(sample), probe.schema())
@@ -95,10 +103,9 @@ async def run_check(
             found += of_metadata(metadata, policy)
         if customers:
             left = not_imported(read_sample.unmapped, counts.customers, settings)
-            calls, calls_for_all = counts.trait_calls, read_sample.calls_for_all
-            found.append(of_not_imported(left, calls=calls, calls_for_all=calls_for_all))
+            found.append(of_not_imported(left, calls=counts.trait_calls, calls_for_all=read_sample.calls_for_all))
             shares = Shares(counts.customers / counts.read, counts.identifier_traits / counts.read, counts.trait_calls)
             cost = estimate(profiles or EXAMPLE_PROFILES, shares, settings, is_example=profiles is None)
             found.append(of_estimate(cost))
     is_ok = all(each.state != "failed" for each in found)
-    return CheckReport(FORMAT, is_ok, complete(found, needs), identifier, counts, metadata, cost, left)
+    return CheckReport(FORMAT, is_ok, complete(found, needs), identifier, counts, metadata, cost, left, dict(made))

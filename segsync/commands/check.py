@@ -84,7 +84,7 @@ def check_at_terminal(
     if settings is None:
         return EXIT_USAGE
     is_known = ("voucherify", "ok") in {(each.id, each.state) for each in report.findings}
-    if report.not_imported and is_known:  # a ledger belongs to a project that there is
+    if report.not_imported and is_known:  # refused credentials belong to nobody
         _keep(report.not_imported, settings, console)
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
 
@@ -112,6 +112,9 @@ def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
         parts += _not_imported(report.not_imported)
     if report.estimate:
         parts.append(_estimate(report.estimate))
+    if report.calls:
+        made = " and ".join(f"{count:,} {name} calls" for name, count in sorted(report.calls.items()))
+        parts.append(Text(f"This check made {made}.", style="dim"))
     parts.append(_verdict(report))
     return Group(*parts)
 

@@ -59,6 +59,7 @@ def test_the_json_has_the_same_with_a_format_number(segsync: Segsync, start_sand
     seen = moment(sandbox)
     assert seen.voucherify_calls == 2
     assert seen.segment_calls >= 3 + 250 + report.sample.customers, "pages, external ids of all, traits of some"
+    assert report.calls == {"Segment": seen.segment_calls, "Voucherify": seen.voucherify_calls}
 
 
 def test_what_is_not_imported_is_listed_with_a_line_that_takes_it(

@@ -13,6 +13,7 @@ from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import ReadSample, SampledProfile
 from segsync.connectors.segment_profile import TraitsRead
 from segsync.errors import Problem
+from segsync.events import CallAnswered, Event
 from segsync.mapping.metadata import TraitChoice
 from segsync.mapping.metadata_schema import Definition, MetadataSchema
 from tests.conftest import run_virtual
@@ -121,6 +122,20 @@ def test_what_is_not_imported_is_a_warning_and_changes_nothing_else(monkeypatch:
     assert report.not_imported.metadata_setting == "METADATA_TRAITS=plan,vip"
     [found] = [each for each in report.findings if each.id == "not-imported"]
     assert "(2.0 instead of 1.0 calls" in found.fix
+
+
+def test_its_own_calls_are_counted_and_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Calling(FakeProbe):
+        def __call__(self, *_arguments: Any, **options: Any) -> FakeProbe:
+            for service in ("Segment", "Segment", "Voucherify"):
+                options["on_event"](CallAnswered(service, 200, 0.1))
+            return self
+
+    events: list[Event] = []
+    monkeypatch.setattr(check, "ServiceProbe", Calling(ReadSample([ADA], {}), MetadataSchema()))
+    report = run_virtual(run_check(settings(), on_event=events.append))
+    assert report.calls == {"Segment": 2, "Voucherify": 1}
+    assert len(events) == 3
 
 
 def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> None:

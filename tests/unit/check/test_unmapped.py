@@ -123,7 +123,7 @@ def test_the_most_frequent_ones_have_a_setting_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["a,b", "k=v", "*", " plan", "a\nb", "back\\slash", ""])
-def test_a_name_that_the_setting_cannot_hold_is_said_so_and_taken_by_the_star(name: str) -> None:
+def test_a_name_that_the_setting_cannot_hold_is_listed_and_taken_by_the_star(name: str) -> None:
     left = left_of({name: 1, "plan": 1})
     assert (left.not_nameable, left.metadata_setting) == ([name], "METADATA_TRAITS=plan")
     assert left_of({name: 1}).metadata_setting == ""

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from segsync.check.findings import State, finding
 from segsync.check.run import FORMAT, CheckReport
 from segsync.check.unmapped import not_imported
+from segsync.cli.app import app
 from segsync.commands import check
 from segsync.ledger.checks import last_check, settings_key
 from segsync.ledger.runs import begin_run
@@ -79,6 +81,20 @@ def test_the_flag_names_the_ledger(path: Path, monkeypatch: pytest.MonkeyPatch) 
     run_check(monkeypatch, ledger="prod.db")
     assert not path.exists()
     assert kept(path.with_name("prod.db")) is not None
+
+
+def test_the_command_takes_the_flag(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+
+    def at_terminal(**options: object) -> int:
+        given.update(options)
+        return 3
+
+    monkeypatch.setattr(check, "check_at_terminal", at_terminal)
+    ended = CliRunner().invoke(app, ["check", "--ledger", "prod.db", "--sample", "7"])
+    assert (ended.exit_code, given["flags"], given["sample"]) == (3, {"SEGSYNC_LEDGER": ("--ledger", "prod.db")}, 7)
+    CliRunner().invoke(app, ["check"])
+    assert given["flags"] == {}
 
 
 def test_a_ledger_of_an_older_format_is_migrated_with_a_word(

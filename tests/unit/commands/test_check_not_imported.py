@@ -53,6 +53,14 @@ def test_few_traits_are_all_shown_with_the_line_that_takes_them() -> None:
     assert "To take all of them:" not in lines
 
 
+def test_the_calls_of_the_check_itself_are_counted() -> None:
+    report = CheckReport(FORMAT, True, [], calls={"Voucherify": 2, "Segment": 1309})
+    console = Console(file=StringIO(), width=80, color_system=None)
+    console.print(shown(report))
+    assert isinstance(console.file, StringIO)
+    assert "This check made 1,309 Segment calls and 2 Voucherify calls." in console.file.getvalue()
+
+
 def test_names_that_cannot_be_written_are_named_and_escaped() -> None:
     text = printed(left_of({"a,b": 2, "red\x1b[31m": 1, "[bold]x": 1, "…": 3}))
     assert "\x1b" not in text

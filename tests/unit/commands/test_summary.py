@@ -204,5 +204,5 @@ def test_what_the_last_check_found_left_behind_is_repeated_with_its_date(width: 
 
 
 @pytest.mark.parametrize("checked", [None, LastCheck("2026-11-28T10:07:00+00:00", 0)])
-def test_nothing_is_said_of_a_check_that_there_was_not_or_that_found_nothing(checked: LastCheck | None) -> None:
+def test_a_check_that_found_nothing_or_was_never_made_is_not_mentioned(checked: LastCheck | None) -> None:
     assert "Traits not imported" not in printed(replace(report(Outcomes(confirmed=1)), not_imported=checked))
