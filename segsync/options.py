@@ -37,11 +37,6 @@ class ReportFiles:
     def are_wanted(self) -> bool:
         return bool(self.report or self.summary_json)
 
-    @property
-    def use_standard_output(self) -> bool:
-        """Whether the summary for programs goes to standard output, so that nothing else may."""
-        return str(self.summary_json) == STANDARD_OUTPUT
-
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -98,7 +93,7 @@ class ImportOptions:
     `offset` is None where none was given. An import from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot
     be resumed. `command` is how this program was called.
     The files that list profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
-    customers go into the file `output`, where one is given. `profiles` is the expected total.
+    customers go into the file `output`, where one is given, or to standard output. `profiles` is the expected total.
     """
 
     settings: Settings
@@ -124,6 +119,11 @@ class ImportOptions:
     metrics_host: str = METRICS_HOST
     outputs: ReportFiles = field(default_factory=ReportFiles)
     has_notify_flag: bool = False
+
+    @property
+    def use_standard_output(self) -> bool:
+        """Whether customers or the summary for programs go to standard output, so that nothing else may."""
+        return STANDARD_OUTPUT in (str(self.output), str(self.outputs.summary_json))
 
     @property
     def notify_url(self) -> str:

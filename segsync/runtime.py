@@ -44,12 +44,15 @@ def standard_output() -> Iterator[Console]:
 
 
 def to_standard_output(content: bytes) -> None:
-    """Write all of it. Raises `OutputError` where that is full, or its reader has gone."""
+    """Write all of it at once. Raises `OutputError` where that is full, or its reader has gone."""
     try:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor should Python try again at its exit
+        if isinstance(error, BrokenPipeError):  # `| head -1`
+            message = "Standard output was closed by the program that reads it"
+            raise OutputError(message, code="output-closed") from None
         raise OutputError(cannot_write("Standard output", error), code="file-unwritable") from None
 
 

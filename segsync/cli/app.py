@@ -31,7 +31,7 @@ from segsync.cli.flags import (
 from segsync.cli.help import Commands, ImportCommand
 from segsync.cli.invocation import invocation
 from segsync.cli.sandbox import sandbox_command
-from segsync.options import METRICS_HOST, ImportOptions, LogFormat, ReportFiles
+from segsync.options import METRICS_HOST, STANDARD_OUTPUT, ImportOptions, LogFormat, ReportFiles
 
 SANDBOX_PROFILES: Final = 500
 SANDBOX_DIRECTORY: Final = Path("segsync-sandbox")
@@ -64,7 +64,7 @@ def import_command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run without writing anything.")] = False,
     directory: ListsDirectory = None,
-    output: Annotated[Path | None, option("New .ndjson or .csv for a dry run's customers.", "FILE")] = None,
+    output: Annotated[Path | None, option("New .ndjson or .csv of a dry run; - is stdout.", "FILE")] = None,
     concurrency: Annotated[str | None, option("Concurrent profile reads. [SEGSYNC_CONCURRENCY, auto]", "N")] = None,
     batch_size: Annotated[str | None, option("Customers per bulk upsert. [SEGSYNC_BATCH_SIZE, 100]", "N")] = None,
     ledger: LedgerFile = None,
@@ -111,6 +111,9 @@ def import_command(
     is_terminal = sys.stderr.isatty()
     # At a terminal the log's format is that of its file, if it has one: the terminal keeps its display.
     stderr_is_json = log_format == "json" and not (log_file and is_terminal)
+    # Lines on standard output would run into the display, where both are the same terminal.
+    prints_customers = str(output) == STANDARD_OUTPUT and sys.stdout.isatty()
+    has_display = is_terminal and not stderr_is_json and not prints_customers
     outputs = ReportFiles(report=report, report_ids=report_ids, summary_json=summary_json)
     options = partial(
         ImportOptions,
@@ -121,7 +124,7 @@ def import_command(
         dry_run=dry_run,
         output=output,
         limit=limit,
-        mode="quiet" if quiet else "live" if is_terminal and not stderr_is_json else "lines",
+        mode="quiet" if quiet else "live" if has_display else "lines",
         verbose=verbose,
         may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
         command=invocation(given),

@@ -38,7 +38,7 @@ def option(text: str, metavar: str | None = None, *names: str, **others: Any) ->
 
 
 LedgerFile = Annotated[str | None, option("The ledger, a checkpoint file. [SEGSYNC_LEDGER, segsync.db]", "FILE")]
-ListsDirectory = Annotated[Path | None, option("Folder for the lists of profiles, made if missing. [.]", "DIR")]
+ListsDirectory = Annotated[Path | None, option("Folder for the lists of profiles. [.]", "DIR")]
 EnvFile = Annotated[Path | None, option("Read settings from FILE instead of .env.", "FILE")]
 Profiles = Annotated[int | None, option("Expected total, for the progress bar and ETA.", "N", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -214,7 +214,7 @@ async def _watched(
 def _show(table: Table, options: ImportOptions, console: Console) -> None:
     """The summary, where standard output is for it."""
     try:
-        with nullcontext(console) if options.outputs.use_standard_output else standard_output() as output:
+        with nullcontext(console) if options.use_standard_output else standard_output() as output:
             output.print(table)
     except OutputError as error:  # the next steps follow
         console.print(error_line(error), soft_wrap=True)

@@ -14,7 +14,7 @@ from segsync.connectors.file import Output
 from segsync.errors import AccessError
 from segsync.formatting import printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
-from segsync.options import ImportOptions, Invocation
+from segsync.options import STANDARD_OUTPUT, ImportOptions, Invocation
 from segsync.report.import_report import ImportReport
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -72,9 +72,10 @@ def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     nothing = "Nothing was sent to Voucherify, and no ledger or list of profiles was changed."
     if not output or not output.customers:
         return [nothing]
-    about = (
-        f"{path} holds what would be sent: {output.customers:,} customers. It is personal data, readable by you alone"
-    )
+    about = f"{output.customers:,} customers. It is personal data"
+    if str(path) == STANDARD_OUTPUT:
+        return [f"Standard output has what would be sent: {about}.", nothing]
+    about = f"{path} holds what would be sent: {about}, readable by you alone"
     return [f"{about}: delete it when you have looked at it.", *output.notes, nothing]
 
 

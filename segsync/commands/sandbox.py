@@ -76,7 +76,7 @@ def import_sandbox(
             f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "
             f"{verdict.missing_count} missing, {verdict.wrong_count} wrong, {verdict.unexpected_count} unexpected: "
             f"{'that matches' if verdict.is_right else 'that does NOT match'}.",
-            err=import_options.outputs.use_standard_output,
+            err=import_options.use_standard_output,
         )
         return code if verdict.is_right or code != EXIT_DONE else EXIT_STOPPED
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -28,7 +28,8 @@ import msgspec
 from segsync.connectors.base import MAX_BODY_BYTES
 from segsync.errors import SettingsError
 from segsync.models import Connector
-from segsync.runtime import cannot_write, open_private, writing
+from segsync.options import STANDARD_OUTPUT
+from segsync.runtime import cannot_write, open_private, to_standard_output, writing
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
 
@@ -81,26 +82,27 @@ class DryRunSink:
 
 
 class Output:
-    """The customers of a dry run, one per line. `customers` is how many there are, `notes` what to know of the file."""
+    """The customers of a dry run, one per line. `customers` is how many there are, `notes` what to know of the file.
 
-    def __init__(self, path: Path, lines: IO[bytes]) -> None:
+    `write` takes lines.
+    """
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
         self.customers = 0
         self.notes: list[str] = []
-        self._path = path
-        self._lines = lines
+        self._write = write
 
     def add(self, body: bytes) -> None:
         """Write the customers of a request body, each exactly as it is there. Raises `OutputError`."""
         customers = _CUSTOMERS.decode(body)
-        with writing(self._path):
-            self._lines.writelines(b"%b\n" % bytes(customer) for customer in customers)
+        self._write(b"".join(b"%b\n" % bytes(customer) for customer in customers))
         self.customers += len(customers)
 
 
 def problem_with(path: Path) -> str | None:
     """Why no file of a dry run may have this name; None where one may."""
-    if path.suffix.lower() not in (*NDJSON_SUFFIXES, CSV_SUFFIX):
-        return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}"
+    if str(path) != STANDARD_OUTPUT and path.suffix.lower() not in (*NDJSON_SUFFIXES, CSV_SUFFIX):
+        return f"--output {path} must end in {', '.join(NDJSON_SUFFIXES)} or {CSV_SUFFIX}, or be {STANDARD_OUTPUT}"
     return None
 
 
@@ -108,25 +110,37 @@ def problem_with(path: Path) -> str | None:
 def output_at(path: Path | None) -> Iterator[Output | None]:
     """The file at `path`, finished when the context is left; a file without customers is removed.
 
-    Raises `SettingsError` where it exists or cannot be made, and on leaving `OutputError` where it cannot be written.
+    The path "-" is standard output, as NDJSON, which has each bulk upsert at once. Raises `SettingsError` where the
+    file exists or cannot be made, and on leaving `OutputError` where it cannot be written.
     """
     if path is None:
         yield None
         return
+    if str(path) == STANDARD_OUTPUT:
+        yield Output(to_standard_output)
+        return
     with _new_file(path) as file, ExitStack() as waiting:
         if path.suffix.lower() != CSV_SUFFIX:
-            yield Output(path, file)
+            yield Output(_writer(path, file))
             return
         with writing(path):
             # All metadata keys are known only at the end: until then, customers wait in a nameless file beside it.
             lines = waiting.enter_context(TemporaryFile(dir=path.parent))
-        output = Output(path, lines)
+        output = Output(_writer(path, lines))
         try:
             yield output
         finally:
             if output.customers:
                 with writing(path):
                     output.notes += _write_csv(lines, file)
+
+
+def _writer(path: Path, file: IO[bytes]) -> Callable[[bytes], None]:
+    def write(content: bytes) -> None:
+        with writing(path):
+            file.write(content)
+
+    return write
 
 
 @contextmanager

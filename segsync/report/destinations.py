@@ -78,6 +78,8 @@ def _of_shared_files(options: ImportOptions) -> Iterator[str]:
         with suppress(OSError):  # such a path cannot be written either, which is another problem
             if path and str(path) != STANDARD_OUTPUT and is_file(path):
                 places[path.resolve()].append(name)
+    if str(options.output) == str(options.outputs.summary_json) == STANDARD_OUTPUT:
+        yield "--output - and --summary-json - exclude each other: write one of them into a file"
     for path, names in places.items():
         if len(names) > 1:
             problem = f"{' and '.join(names)} are the same file, {path}: choose another for one of them"

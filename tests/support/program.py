@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import Field, fields
+from itertools import takewhile
 from typing import Any
 
 import typer
@@ -68,9 +69,9 @@ def complaint(arguments: Sequence[str]) -> str:
 
 
 def calls_in(text: str) -> Iterator[list[str]]:
-    """The arguments of every `… segsync …` in shell commands: what comes behind the program's name in its line."""
+    """The arguments of every `… segsync …` in shell commands: what comes behind its name in its line, up to a pipe."""
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         places = [place for place, word in enumerate(words) if word.rpartition("/")[2] == IMPORT]
         if places:
-            yield words[places[-1] + 1 :]
+            yield list(takewhile(lambda word: word != "|", words[places[-1] + 1 :]))

@@ -46,6 +46,10 @@ CASES: list[tuple[list[str], list[str], str, str]] = [
     ),
     (["folder.csv"], ["--dry-run", "--output", "folder.csv"], "--output folder.csv exists already", "choose another"),
     ([], ["--summary-json", "segsync.db"], "--ledger and --summary-json are the same file", "choose another"),
+    (
+        *([], ["--dry-run", "--output", "-", "--summary-json", "-"]),
+        *("--output - and --summary-json - exclude each other", "into a file"),
+    ),
     ([], ["--sandbox"], "The folder segsync-sandbox of --sandbox cannot be made: File exists", "Rename what is there"),
 ]
 

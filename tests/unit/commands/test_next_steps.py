@@ -268,6 +268,15 @@ def test_a_dry_run_names_its_file_and_says_that_nothing_was_sent(tmp_path: Path)
     assert third.startswith("Nothing was sent to Voucherify")
 
 
+def test_a_dry_run_on_standard_output_says_that_it_is_personal_data() -> None:
+    with output_at(Path("-")) as output:
+        assert output is not None
+        output.customers = 2
+    first, second = dry_run_notes(Path("-"), output)
+    assert first == "Standard output has what would be sent: 2 customers. It is personal data."
+    assert second.startswith("Nothing was sent to Voucherify")
+
+
 def test_a_dry_run_that_stopped_says_why_and_that_it_cannot_be_resumed() -> None:
     stopped = msgspec.structs.replace(HALF, is_dry_run=True)
     steps = next_steps.of_run(REQUEST, stopped)

@@ -63,3 +63,15 @@ async def test_each_upsert_has_a_name_and_there_are_no_results_of_any() -> None:
 def test_a_file_that_will_not_do_is_known_by_its_name(tmp_path: Path, name: str, problem: str) -> None:
     assert problem in (problem_with(tmp_path / name) or "")
     assert (problem_with(tmp_path / name) is None) == (problem == "")
+
+
+def test_standard_output_has_each_upsert_at_once_as_lines(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert problem_with(Path("-")) is None
+    with output_at(Path("-")) as output:
+        assert output is not None
+        output.add(b'[{"source_id":"1"},{"source_id":"2"}]')
+        assert capfdbinary.readouterr().out == b'{"source_id":"1"}\n{"source_id":"2"}\n'
+        output.add(b'[{"source_id":"3"}]')
+    assert capfdbinary.readouterr().out == b'{"source_id":"3"}\n'
+    assert (output.customers, output.notes) == (3, [])
+    assert not Path("-").exists()

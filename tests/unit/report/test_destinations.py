@@ -137,6 +137,23 @@ def test_no_two_files_of_a_run_are_the_same_and_least_of_all_the_ledger(tmp_path
         assert "are the same file" in problem
 
 
+def test_standard_output_is_for_the_customers_or_for_the_summary(tmp_path: Path) -> None:
+    stdout = Path("-")
+    check_destinations(run(tmp_path, dry_run=True, output=stdout))
+    check_destinations(run(tmp_path, ReportFiles(summary_json=stdout), dry_run=True, output=tmp_path / "a.csv"))
+    [problem] = problems(run(tmp_path, ReportFiles(summary_json=stdout), dry_run=True, output=stdout))
+    assert problem == "--output - and --summary-json - exclude each other: write one of them into a file"
+
+
+def test_only_what_is_for_standard_output_takes_it(tmp_path: Path) -> None:
+    assert run(tmp_path, dry_run=True, output=Path("-")).use_standard_output
+    assert run(tmp_path, ReportFiles(summary_json=Path("-"))).use_standard_output
+    assert not run(
+        tmp_path, ReportFiles(summary_json=Path("a")), dry_run=True, output=Path("b.csv")
+    ).use_standard_output
+    assert not run(tmp_path).use_standard_output
+
+
 def test_devices_may_be_named_more_than_once(tmp_path: Path) -> None:
     nowhere = Path(os.devnull)
     check_destinations(run(tmp_path, ReportFiles(report=nowhere, summary_json=nowhere), log_file=nowhere))
