@@ -22,7 +22,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Connection and speed": ("--env-file", "--concurrency", "--batch-size", "--no-confirm"),
     "Files it writes": ("--ledger", "--directory", "--output", "--report", "--report-ids", "--summary-json"),
     "Output on the terminal": ("--profiles", "--quiet", "--verbose", "--no-input"),
-    "Logs and metrics": ("--log-file", "--log-format", "--metrics-port", "--metrics-host"),
+    "Logs, metrics and messages": ("--log-file", "--log-format", "--metrics-port", "--metrics-host", "--notify"),
 }
 """The flags of an import, grouped by what one looks for. Those about the program itself follow in a group "Other"."""
 

@@ -24,7 +24,15 @@ EVERY_FLAG = [
     ),
     *(["--log-file", "a.log"], ["--metrics-port", "9100"], ["--metrics-port", "9100", "--metrics-host", "::1"]),
     *(["--report", "a.html"], ["--report", "a.html", "--report-ids", "5"], ["--summary-json", "-"]),
-    *(["--quiet"], ["-q"], ["--verbose"], ["-v"], ["--no-input"], ["--sandbox"]),
+    *(
+        ["--quiet"],
+        ["-q"],
+        ["--verbose"],
+        ["-v"],
+        ["--no-input"],
+        ["--sandbox"],
+        ["--notify", "https://hooks.example/a"],
+    ),
 ]
 """Every flag of an import, with those that it needs."""
 
