@@ -52,6 +52,14 @@ def test_an_import_begins_with_its_line_and_status_repeats_its_flags(
     assert status.next_command == "python -m segsync --resume --batch-size 10 --ledger a.db"
 
 
+def test_a_retry_leaves_the_flags_of_the_run_as_they_are(tmp_path: Path, start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(fast(50, refused_later=0.5))
+    import_at_terminal(options(tmp_path, sandbox, "--batch-size", "10"))
+    import_at_terminal(options(tmp_path, sandbox, "--retry-rejected", "--quiet", retry_rejected=True))
+    command = read_status(tmp_path / "a.db", called()).next_command
+    assert command == "python -m segsync --retry-rejected --batch-size 10"
+
+
 @pytest.mark.parametrize(("typed", "begins_anew"), [(("perhaps\n", "N\n"), True), ((), False)], ids=["no", "Ctrl-D"])
 def test_no_after_an_error_ends_with_the_ways_on(
     tmp_path: Path,

@@ -75,6 +75,12 @@ def test_a_flag_that_a_step_cannot_have_is_left_out_of_its_command_alone() -> No
     assert called.command(("--resume",)) == "python -m segsync --resume --profiles 7"
 
 
+@pytest.mark.parametrize("flag", sorted(OF_ONE_RUN))
+def test_what_one_run_does_is_not_repeated_with_the_next_step(flag: str) -> None:
+    called = Invocation(PYTHON, {flag: FLAGS[flag], "--quiet": ["--quiet"]}, OF_ONE_RUN, EXCLUSIVE)
+    assert called.command() == "python -m segsync --quiet"
+
+
 def test_the_same_once_more_has_every_flag_as_it_was_given() -> None:
     flags = {flag: FLAGS[flag] for flag in ("--offset", "--limit", "--sandbox")}
     assert Invocation(["segsync"], flags, OF_ONE_RUN, EXCLUSIVE).again() == "segsync --offset 50 --limit 7 --sandbox"

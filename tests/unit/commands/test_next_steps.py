@@ -123,6 +123,13 @@ def test_the_limit_is_repeated_whole_for_the_ledger_and_what_is_left_of_it_for_a
     assert f"  python -m segsync --offset 50 --limit 30 {FLAGS}" in lines
 
 
+def test_a_new_run_at_an_offset_expects_what_is_left() -> None:
+    options = replace(REQUEST, profiles=400, command=called("--profiles", "400", "--ledger", "my ledger.db"))
+    lines = shown(HALF, options)
+    assert f"  python -m segsync --resume --profiles 400 {FLAGS}" in lines
+    assert f"  python -m segsync --offset 50 --profiles 350 {FLAGS}" in lines
+
+
 @pytest.mark.parametrize("cursor", ["[/b]", "a b", "it's", "$HOME", "; rm -rf"])
 def test_a_cursor_can_be_copied_whatever_it_holds(cursor: str) -> None:
     report = ended("stopped", Outcomes(pending=1), error=ENOUGH, resume_offset=cursor, checkpointed=Outcomes())

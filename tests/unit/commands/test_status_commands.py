@@ -58,6 +58,11 @@ def test_a_flag_that_status_was_given_wins_over_that_of_the_run(
     assert command == shlex.join(["python", "-m", "segsync", *step, "--env-file", "b.env", "--quiet"])
 
 
+def test_the_limit_of_a_run_that_reached_it_is_no_flag_of_the_rest(path: Path) -> None:
+    ran(path, "limited", {"confirmed": 9}, "--limit", "100")
+    assert read_status(path).next_command == shlex.join(["segsync", "--resume", "--ledger", str(path)])
+
+
 def test_a_retry_takes_no_flag_of_the_run_that_it_excludes(path: Path) -> None:
     ran(path, "done", {"confirmed": 9, "rejected": 1}, "--limit", "100", "--profiles", "1000", "--no-confirm")
     assert read_status(path, called()).next_command == "python -m segsync --retry-rejected --no-confirm"
