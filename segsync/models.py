@@ -79,23 +79,37 @@ class Customer(Struct, frozen=True, omit_defaults=True):
 
 
 class Rejection(Struct, frozen=True):
-    """A profile that will not become a customer, and why. `reason` holds no personal data."""
+    """A profile that will not become a customer, and why. `reason` holds no personal data.
+
+    `code` is the code of the reason, as in `SegsyncError`.
+    """
 
     segment_id: str
     source_id: str | None
     stage: Stage
     reason: str
     request_id: str | None = None
+    code: str | None = None
 
 
 class RejectionGroup(Struct, frozen=True):
     """`profiles` were rejected at a stage for the same `reason`, "…" where ids differ; `segment_ids` names some.
 
-    Profiles whose result is unknown are grouped like this too.
+    Profiles whose result is unknown are grouped like this too. `code` is the code of the reason, where it has one.
     """
 
     stage: Stage
     reason: str
+    profiles: int
+    segment_ids: tuple[str, ...] = ()
+    code: str | None = None
+
+
+class WarningGroup(Struct, frozen=True):
+    """A `trait` had the same `problem` in so many `profiles`; `segment_ids` names some."""
+
+    trait: str
+    problem: str
     profiles: int
     segment_ids: tuple[str, ...] = ()
 

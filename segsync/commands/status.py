@@ -13,6 +13,7 @@ from rich.text import Text
 
 from segsync.commands import next_steps
 from segsync.commands.output import LABELS, NOTES, outcome_table, plain_table, print_json
+from segsync.errors import with_code
 from segsync.formatting import minute, printable
 from segsync.ledger import rejections, runs
 from segsync.ledger.database import reading
@@ -53,6 +54,7 @@ class RejectionReason(Struct, frozen=True):
     stage: str
     reason: str
     profiles: int
+    code: str | None = None
 
 
 class Status(Struct, frozen=True):
@@ -169,12 +171,12 @@ def _earlier(run: RunStatus) -> Text:
 
 def _reasons(db: Connection, of_runs: Collection[int], kind: str) -> list[RejectionReason]:
     groups = rejections.groups(db, of_runs, kind, each_once=True)[:REASONS_SHOWN]
-    return [RejectionReason(group.stage, group.reason, group.profiles) for group in groups]
+    return [RejectionReason(group.stage, group.reason, group.profiles, group.code) for group in groups]
 
 
 def _reason_table(title: str, reasons: list[RejectionReason]) -> Table:
     columns = Column("Profiles", justify="right"), Column("Stage"), Column("Reason", overflow="fold")
     table = plain_table(title, *columns)
     for reason in reasons:
-        table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(reason.reason)))
+        table.add_row(f"{reason.profiles:,}", reason.stage, Text(printable(with_code(reason.reason, reason.code))))
     return table

@@ -65,10 +65,11 @@ ENDED = frozenset({"DONE", "FAILED"})
 
 
 class RefusedCustomer(Struct, frozen=True):
-    """A customer that an async action did not write, and the reason, redacted."""
+    """A customer that an async action did not write, and the reason, redacted, with its code."""
 
     source_id: str
     reason: str
+    code: str = "refused"
 
 
 class ActionStatus(Struct, frozen=True):

@@ -62,7 +62,9 @@ def refused_in_report(content: bytes, secrets: Iterable[str] = ()) -> list[Refus
 def refused_customer(source_id: str, reasons: Iterable[object], secrets: Iterable[str]) -> RefusedCustomer:
     """A customer that was refused, with a reason that quotes neither it nor `secrets`."""
     reason = answers.reason(*reasons, hidden=(source_id, *secrets))
-    return RefusedCustomer(source_id, reason or "Voucherify gives no reason")
+    if not reason:
+        return RefusedCustomer(source_id, "Voucherify gives no reason", code="refused-without-reason")
+    return RefusedCustomer(source_id, reason)
 
 
 def _text(content: bytes) -> str:

@@ -255,8 +255,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         # Not mode=ro: such a connection would leave SQLite's -wal and -shm behind, which the last one to close removes.
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
         stack.callback(db.close)
+        number = migration.format_of(db, path)
+        migration.stand_in(db)
         db.execute("PRAGMA query_only=1")
-        if migration.format_of(db, path) < migration.READABLE:  # an older one, or one that is just being made
+        if number < migration.READABLE:  # an older one, or one that is just being made
             db = migration.migrated_copy(db)
             stack.callback(db.close)
         db.execute("BEGIN")  # one moment for all questions

@@ -22,7 +22,10 @@ FORMAT = 4
 """Raised when the tables change, with a step in `migrate`."""
 
 READABLE = 2
-"""The oldest format that has all tables and columns that a reader asks for."""
+"""The oldest format that has all that a reader asks for, but for what `stand_in` makes."""
+
+_NEWER_TABLES = {"codes": "stage, reason, code"}
+"""The tables that readers ask for and ledgers of a readable format may lack, with their columns."""
 
 SOURCE_OF_FORMAT_1 = "Segment"
 """The name of the only source that there was; the owner of the ledger was its space."""
@@ -92,6 +95,14 @@ def _remake_format_1(db: sqlite3.Connection, host: str) -> None:
     )
     for table in _REMADE:
         db.execute(f"DROP TABLE old_{table}")
+
+
+def stand_in(db: sqlite3.Connection) -> None:
+    """Give this connection, and not the file, empty tables for those that an older segsync did not make."""
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    for name, columns in _NEWER_TABLES.items():
+        if name not in there:
+            db.execute(f"CREATE TEMP TABLE {name} ({columns})")
 
 
 def migrated_copy(db: sqlite3.Connection) -> sqlite3.Connection:

@@ -58,6 +58,9 @@ def add_duplicate(db: Connection, run: int, page: int, duplicate: DuplicateIdent
 def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
     """A profile will not become a customer, for this reason. `page` is its `PageKey`."""
     _add(db, run, page, rejection.segment_id, (rejection.stage, rejection.reason, rejection.request_id))
+    if rejection.code:
+        known = (rejection.stage, same_for_all(rejection.reason), rejection.code)
+        db.execute("INSERT OR REPLACE INTO codes (stage, reason, code) VALUES (?, ?, ?)", known)
 
 
 def _add(db: Connection, run: int, page: int, segment_id: str, cause: tuple[str, str, str | None]) -> None:
@@ -166,14 +169,21 @@ def groups(
         same, shown = same_for_all(reason), reason
         if (stage, same) not in found and len(found) >= MOST_GROUPS:
             same = shown = OTHERS
-        group = found.get((stage, same)) or RejectionGroup(stage, shown, 0)
+        group = found.get((stage, same)) or RejectionGroup(stage, shown, 0, code=_code_of(db, stage, same))
         found[stage, same] = RejectionGroup(
             stage,
             group.reason if group.reason == shown else same,
             group.profiles + profiles,
             tuple(sorted({*group.segment_ids, *json.loads(ids)})[:most_ids]),
+            group.code,
         )
     return tuple(group for _, group in sorted(found.items(), key=lambda item: (-item[1].profiles, item[0])))
+
+
+def _code_of(db: Connection, stage: Stage, reason: str) -> str | None:
+    """The code of a reason that is the same for all; None for one of a ledger that knew no codes."""
+    row = db.execute("SELECT code FROM codes WHERE stage = ? AND reason = ?", (stage, reason)).fetchone()
+    return row and str(row[0])
 
 
 async def read_groups(

@@ -56,17 +56,24 @@ class ResultWriter:
         ]
 
     def rejection(
-        self, batch: OpenBatch, member: Member, reason: str, request_id: str | None, source_id: str | None = None
+        self,
+        batch: OpenBatch,
+        member: Member,
+        reason: str,
+        request_id: str | None,
+        source_id: str | None = None,
+        *,
+        code: str | None,
     ) -> Rejection:
         """The rejection of a member, with the `source_id` that the result names only where its own is not known."""
         known = self._source_ids.get(batch.action_id, {}).get(member.segment_id)
-        return Rejection(member.segment_id, known or source_id, "confirm", reason, request_id)
+        return Rejection(member.segment_id, known or source_id, "confirm", reason, request_id, code)
 
     def rejections(
-        self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None
+        self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None, *, code: str
     ) -> list[tuple[int, Rejection]]:
         """A rejection for each of these members, with the key of its page."""
-        return [(member.page, self.rejection(batch, member, reason, request_id)) for member in members]
+        return [(member.page, self.rejection(batch, member, reason, request_id, code=code)) for member in members]
 
     def end(
         self,

@@ -42,6 +42,11 @@ CREATE TABLE IF NOT EXISTS rejections (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS rejections_by_profile ON rejections (segment_id, run);
 
+-- The codes of these reasons, each without what differs from profile to profile.
+CREATE TABLE IF NOT EXISTS codes (
+    stage TEXT NOT NULL, reason TEXT NOT NULL, code TEXT NOT NULL, PRIMARY KEY (stage, reason)
+) WITHOUT ROWID;
+
 -- What each profile came to last: `outcome` is a ProfileOutcome, `source` a keyed digest of the source id, `content`
 -- one of the customer that was sent. Members of an open batch get their row when the result is read.
 CREATE TABLE IF NOT EXISTS profiles (

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from segsync.mapping.criteria import Criteria, criteria_of, unmet
 from segsync.mapping.customer import as_text, kind
 from segsync.mapping.dates import is_iso_8601
+from segsync.mapping.problems import UNCONVERTIBLE, UNMET, UNNESTED
 
 
 class Definition(Struct, frozen=True):
@@ -136,10 +137,10 @@ def misfit(value: object, definition: Definition) -> str:
     converted = [convert(each) for each in values]
     if not any(each is UNFIT for each in converted):
         if names := dict.fromkeys(name for each in converted for name in unmet(each, definition.criteria)):
-            return f"is {kind(value)} {some}that does not meet {', '.join(names)} of Voucherify's metadata schema"
+            return f"is {kind(value)} {some}{UNMET} {', '.join(names)} of Voucherify's metadata schema"
         if definition.nested:
-            return f"is {kind(value)} {some}that does not fit its nested metadata schema"
-    return f"is {kind(value)} {some}that cannot be converted to {wanted}"
+            return f"is {kind(value)} {some}{UNNESTED}"
+    return f"is {kind(value)} {some}{UNCONVERTIBLE} {wanted}"
 
 
 def _text(value: object) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 DAMAGED_TEXT: Final = "has a damaged character, replaced by U+FFFD"
 
@@ -19,6 +19,33 @@ NAMED_NOT_A_DATE: Final = f"{NOT_A_DATE}, and ATTRIBUTE_TRAITS reads the birthda
 UNDEFINED: Final = "is not defined in Voucherify's metadata schema (reported once)"
 
 MISSING: Final = "has no value, though Voucherify's metadata schema requires one (reported once)"
+
+
+UNCONVERTIBLE, UNMET, UNNESTED = UNFIT = (
+    "that cannot be converted to",
+    "that does not meet",
+    "that does not fit its nested metadata schema",
+)
+"""What a value is that the metadata schema does not allow; before these words stands its kind: "is text"."""
+
+ProblemKind = Literal["damaged text", "damaged number", "several", "date", "undefined", "missing", "unfit", "type"]
+
+_KINDS: Final[dict[str, ProblemKind]] = {
+    DAMAGED_TEXT: "damaged text",
+    DAMAGED_NUMBER: "damaged number",
+    SEVERAL: "several",
+    NOT_A_DATE: "date",
+    NOT_A_DATE_OMITTED: "date",
+    UNDEFINED: "undefined",
+    MISSING: "missing",
+}
+
+
+def kind_of(problem: str) -> ProblemKind:
+    """The kind of a problem: by its own words, which name no trait. "type" is a value of a type that is not taken."""
+    if problem in _KINDS:
+        return _KINDS[problem]
+    return "unfit" if any(words in problem for words in UNFIT) else "type"
 
 
 def consequence(trait: str, problem: str, sink: str) -> str:

@@ -23,7 +23,7 @@ from msgspec.structs import asdict
 
 from segsync import events
 from segsync.__about__ import __version__
-from segsync.errors import CallError
+from segsync.errors import CallError, with_code
 from segsync.formatting import duration, in_seconds, time_of_day
 from segsync.mapping.problems import consequence
 from segsync.models import Connector, Cost, Plan, Rejection
@@ -235,7 +235,8 @@ class Log:
         if is_shown or LOGGER.isEnabledFor(DEBUG):
             fields = asdict(rejection)
             del fields["source_id"]  # it is personal data
-            words = f"Rejected: {rejection.segment_id} ({rejection.stage}): {rejection.reason}"
+            words = f"Rejected: {rejection.segment_id} ({rejection.stage}): "
+            words += with_code(rejection.reason, rejection.code)
             self._log("profile_rejected", words, WARNING if is_shown else DEBUG, **fields)
         if not is_shown:
             self._log_more_in(REJECTED)

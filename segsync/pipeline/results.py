@@ -238,7 +238,8 @@ class ResultReader:
         if batch.attempt < LAST_ATTEMPT or self._is_of_earlier_process(batch):
             self._writer.end(batch, request_id, replayed=members, is_search=True)
             return
-        rejections = self._writer.rejections(batch, members, reason, request_id or batch.action_id)
+        support_id = request_id or batch.action_id
+        rejections = self._writer.rejections(batch, members, reason, support_id, code="upsert-failed")
         self._failed_alone.append(_Refused(batch, rejections, request_id))
         self._release_failed_alone()
 
@@ -261,7 +262,10 @@ class ResultReader:
         named, problem = await named_refusals(self._sink, result, members, self._ledger.digest, sent=batch.sent)
         request_id = result.request_id or batch.action_id
         rejections = [
-            (member.page, self._writer.rejection(batch, member, each.reason, request_id, each.source_id))
+            (
+                member.page,
+                self._writer.rejection(batch, member, each.reason, request_id, each.source_id, code=each.code),
+            )
             for member in members
             if member.counts and (each := named.get(member.segment_id))
         ]
@@ -277,7 +281,7 @@ class ResultReader:
             await self._writer.end_unknown(batch, reason, result.request_id)
         else:
             reason = f"{self._name} refused the customer and does not say why{problem}"
-            rejections = self._writer.rejections(batch, others, reason, request_id)
+            rejections = self._writer.rejections(batch, others, reason, request_id, code="refused-without-reason")
             await self._reject(batch, result.request_id, rejections)
 
     async def _reject(

@@ -64,13 +64,17 @@ class Counters:
     """Counts the events of an import. `resume_offset` is where it can resume; None at the end of the space.
 
     `before` are the outcomes of earlier processes of the same import, `waiting` the customers that are read and not
-    sent yet. Times, `services` (calls by the name of the service) and `left_out` are those of this process.
+    sent yet. Times, `services` (calls by the name of the service) and warnings are those of this process: `left_out` by
+    trait, `problems` by trait and problem, of `warned_profiles`.
     """
 
     def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
         self.offset = offset
         self.before = before
         self.left_out: Counter[str] = Counter()
+        self.problems: Counter[tuple[str, str]] = Counter()
+        self.warned_profiles = 0
+        self._warned: str | None = None
         self.services: defaultdict[str, ServiceCalls] = defaultdict(ServiceCalls)
         self.buckets = Buckets()
         self._replayed: set[str] = set()  # upserts that failed: their customers are pending, and no longer sent
@@ -99,8 +103,11 @@ class Counters:
             case events.ProfileRead():
                 self.read += 1
                 self.waiting += 1
-            case events.TraitLeftOut(_, trait):
+            case events.TraitLeftOut(segment_id, trait, problem):
                 self.left_out[trait] += 1
+                self.problems[trait, problem] += 1
+                self.warned_profiles += segment_id != self._warned  # those of one profile come one after the other
+                self._warned = segment_id
             case events.ProfileWithoutIdentifier():
                 self.without_identifier += 1
             case events.DuplicateIdentifier(_, _, _, action_id):

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import LastCheck, Outcomes, RejectionGroup
+from segsync.models import LastCheck, Outcomes, RejectionGroup, WarningGroup
 from segsync.report.counters import Counters, ServiceCalls, Throughput
 
 EndState = Literal["done", "interrupted", "stopped"]
@@ -24,8 +24,9 @@ class ImportReport(Struct, frozen=True):
     Voucherify's results were read. In a dry run, "sent" is what would be sent. `offset` is where this process began to
     list and `resume_offset` where the next one goes on, None where nothing is left to list. `checkpointed` are the
     outcomes of the profiles before it, as they were when their pages were done. `warnings` counts by trait what this
-    process left out of customers. `rejections` groups the rejected profiles by reason, the largest group first, and
-    `unknown` those whose result is unknown. `not_imported` is what the last check with these settings found.
+    process left out of customers, `problems` by trait and problem; `warned_profiles` have any. `rejections` groups the
+    rejected profiles by reason, the largest group first, and `unknown` those whose result is unknown. `not_imported` is
+    what the last check with these settings found.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
     that nobody sets. One that had nothing to do has 0 seconds, and the times of the run that did it all.
@@ -49,20 +50,22 @@ class ImportReport(Struct, frozen=True):
     unknown: tuple[RejectionGroup, ...] = ()
     is_dry_run: bool = False
     not_imported: LastCheck | None = None
+    warned_profiles: int = 0
+    problems: tuple[WarningGroup, ...] = ()
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
-        """Wall-clock seconds for 100 profiles of this process, None where there were none."""
-        return _seconds_per_100(self.seconds, self.outcomes.done - self.before.done)
+        """Wall-clock seconds for 100 profiles of this process, None where there were fewer."""
+        return self._seconds_per_100(self.outcomes.done - self.before.done)
 
     @property
     def seconds_per_100_customers(self) -> float | None:
-        """Wall-clock seconds for 100 customers that this process sent, None where there were none."""
-        return _seconds_per_100(self.seconds, self.outcomes.customers - self.before.customers)
+        """Wall-clock seconds for 100 customers that this process sent, None where it had fewer than 100 profiles."""
+        return self._seconds_per_100(self.outcomes.customers - self.before.customers)
 
-
-def _seconds_per_100(seconds: float, done: int) -> float | None:
-    return 100 * seconds / done if done > 0 else None
+    def _seconds_per_100(self, done: int) -> float | None:
+        is_enough = self.outcomes.done - self.before.done >= 100  # of fewer, start and end are most of the time
+        return 100 * self.seconds / done if is_enough and done > 0 else None
 
 
 def make_report(
@@ -96,4 +99,6 @@ def make_report(
         rejections=tuple(rejections),
         unknown=tuple(unknown),
         not_imported=not_imported,
+        warned_profiles=counters.warned_profiles,
+        problems=tuple(WarningGroup(*text, count) for text, count in counters.problems.most_common()),
     )

@@ -9,13 +9,10 @@ from contextlib import ExitStack, closing
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Self, TextIO
-
-from msgspec import structs
+from typing import Final, Self, TextIO
 
 from segsync import events
 from segsync.formatting import printable
-from segsync.models import Rejection
 from segsync.runtime import open_private, writing
 
 WITHOUT_IDENTIFIER = "profiles-without-identifier.txt"
@@ -28,6 +25,10 @@ WARNINGS = "profiles-with-warnings.csv"
 
 MOST_CHARACTERS = 1000
 """The longest value that a list holds whole: real ones are far shorter."""
+
+
+_COLUMNS: Final = ("segment_id", "source_id", "stage", "reason", "request_id")
+"""Those of the list of rejected profiles."""
 
 
 class ProfileLists:
@@ -48,7 +49,7 @@ class ProfileLists:
 
             self._without_identifier = opened(WITHOUT_IDENTIFIER)
             self._duplicates = opened(DUPLICATES, "segment_id", "same_identifier_as")
-            self._rejected = opened(REJECTED, *Rejection.__struct_fields__, may_repeat=may_repeat)
+            self._rejected = opened(REJECTED, *_COLUMNS, may_repeat=may_repeat)
             self._warnings = opened(WARNINGS, *events.TraitLeftOut.__struct_fields__, key=2)
             self._all = (self._without_identifier, self._duplicates, self._rejected, self._warnings)
             self._close = stack.pop_all().close
@@ -65,7 +66,7 @@ class ProfileLists:
             case events.DuplicateIdentifier(segment_id, _, other):
                 self._duplicates.add(segment_id, other)
             case events.ProfileRejected(rejection):
-                self._rejected.add(*(value or "" for value in structs.astuple(rejection)))
+                self._rejected.add(*(getattr(rejection, column) or "" for column in _COLUMNS))
             case events.TraitLeftOut(segment_id, trait, problem):
                 self._warnings.add(segment_id, trait, problem)
             case events.PageDone() | events.ActionEnded():

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from segsync.errors import OutputError, defect
 from segsync.formatting import printable
-from segsync.models import NextStep
+from segsync.models import NextStep, WarningGroup
 from segsync.options import STANDARD_OUTPUT, ImportOptions
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
@@ -116,28 +116,33 @@ def _page(options: ImportOptions, report: ImportReport, steps: Sequence[NextStep
     from segsync.report.html.page import render  # noqa: PLC0415 - needs an extra, and takes long to import
 
     ids: list[str] = []
-    warned: dict[str, list[str]] = {}
     if not report.is_dry_run:  # which leaves no lists
         ids = [*islice(_lines(options.directory / WITHOUT_IDENTIFIER), options.outputs.report_ids)]
-        warnings, warned = _warned(options.directory / WARNINGS, options.outputs.report_ids)
-        report = structs.replace(report, warnings=warnings)
-    page = render(report, options.settings, steps=steps, without_identifier=ids, warned=warned)
+        problems, profiles = _warned(options.directory / WARNINGS, options.outputs.report_ids)
+        warnings = Counter[str]()
+        for each in problems:
+            warnings[each.trait] += each.profiles
+        report = structs.replace(report, warnings=warnings, problems=problems, warned_profiles=profiles)
+    page = render(report, options.settings, steps=steps, without_identifier=ids)
     return page.encode("utf-8", "replace")
 
 
-def _warned(path: Path, most: int) -> tuple[dict[str, int], dict[str, list[str]]]:
-    """How often each trait is in the list of warnings, and with which profiles first.
+def _warned(path: Path, most: int) -> tuple[tuple[WarningGroup, ...], int]:
+    """The list of warnings by trait and problem, with the first profiles of each, and how many profiles are in it.
 
     The list is about the whole import, as the page is; a report's warnings are those of one process.
     """
-    counts = Counter[str]()
-    named: defaultdict[str, list[str]] = defaultdict(list)
+    counts = Counter[tuple[str, str]]()
+    named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    profiles, last = 0, None
     rows = islice(csv.reader(_lines(path)), 1, None)
-    for segment_id, trait in (row[:2] for row in rows if len(row) > 1):
-        counts[trait] += 1
-        if counts[trait] <= most:
-            named[trait].append(segment_id)
-    return counts, named
+    for segment_id, trait, problem in (row[:3] for row in rows if len(row) > 2):
+        counts[trait, problem] += 1
+        if counts[trait, problem] <= most:
+            named[trait, problem].append(segment_id)
+        profiles += segment_id != last  # the rows of a profile stand together
+        last = segment_id
+    return tuple(WarningGroup(*text, count, tuple(named[text])) for text, count in counts.items()), profiles
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -227,7 +227,7 @@ class Pipeline:
         if isinstance(error, TransientError) and error.asks_for_later:
             self._postponed.add("read", [page], error)
             return
-        rejection = Rejection(segment_id, None, "read", error.message, error.request_id)
+        rejection = Rejection(segment_id, None, "read", error.message, error.request_id, error.code)
         if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others
             self._rejections.reject(page, rejection)
         else:
@@ -240,17 +240,20 @@ class Pipeline:
         def warn(trait: str, problem: str) -> None:
             self._on_event(events.TraitLeftOut(profile.segment_id, trait, problem))
 
+        code: str | None
         try:
             encoded = _ENCODER.encode(self._to_customer(profile, warn))
         except MappingError as error:
-            reason = str(error)
+            reason, code = str(error), error.code
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             reason = f"cannot be written in JSON: {type(error).__name__}"
+            code = "value-unsendable"
         else:
             if len(encoded) + 2 <= self._sink.max_body_bytes:
                 return encoded
             reason = f"{len(encoded):,} bytes, more than the {self._sink.max_body_bytes:,} that a request may have"
-        return Rejection(profile.segment_id, profile.source_id, "map", reason)
+            code = "too-large"
+        return Rejection(profile.segment_id, profile.source_id, "map", reason, code=code)
 
     # --- writing: customers → batcher → batches → uploaders -----------------------------------------------
 

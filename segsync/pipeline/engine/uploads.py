@@ -175,7 +175,7 @@ class Uploads:
         """Reject the only customer of a batch."""
         [item] = batch.items
         reason = redacted(failure.message, item.source_id)
-        rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, failure.request_id)
+        rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, failure.request_id, failure.code)
         self._rejections.hold(item.page, rejection)
         self._identifiers.not_sent(item)
 

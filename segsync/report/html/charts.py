@@ -24,6 +24,14 @@ RIGHT_MARGIN = 30.0
 LETTER = 8.0
 """How wide a character of a label is."""
 
+TIME_UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+"""The units of the time axis, with their seconds: the one in which all its labels are whole numbers."""
+
+RING_RADIUS, RING_CENTER = 94.0, 120.0
+
+LEAST_LABELLED = 0.07
+"""The smallest share of the ring that has room for its label."""
+
 Stretch = tuple[float, float]
 """From when to when, in seconds since the start."""
 
@@ -37,8 +45,20 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareLabel:
+    """The share of a part of the ring, in its middle. By it a part is found in the table without its colour."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
-    """Profiles per second over the time of a run, in pixels: `line` is the data of an SVG path."""
+    """Profiles per second over the time of a run, in pixels: `line` is the data of an SVG path.
+
+    `times` are in `time_unit`, which the axis names.
+    """
 
     description: str
     width: int
@@ -47,6 +67,7 @@ class Plot:
     line: str
     pauses: Sequence[Stretch]
     times: Sequence[Label]
+    time_unit: str
     rates: Sequence[Label]
     height: float = HEIGHT
     top: float = TOP
@@ -60,6 +81,8 @@ def throughput_plot(throughput: Throughput, seconds: float, pauses: Sequence[Str
     rates_shown = [(rate, f"{rate:,.10g}") for rate in _round_rates(top)]
     left = LETTER * max(len(text) for _, text in rates_shown) + 12
     right = width - RIGHT_MARGIN
+    times = _round_times(seconds, most=min(width // 80, 6))
+    unit, unit_seconds = next(each for each in TIME_UNITS if times.step >= each[1])
 
     def x(time: float) -> float:
         return round(left + (right - left) * min(time / seconds, 1), 1)
@@ -74,9 +97,22 @@ def throughput_plot(throughput: Throughput, seconds: float, pauses: Sequence[Str
         right=right,
         line="M" + " L".join(f"{x(time)},{y(rate)}" for time, rate in steps),
         pauses=[(x(start), x(end)) for start, end in pauses],
-        times=[Label(x(time), clock(time)) for time in _round_times(seconds, most=min(width // 80, 6))],
+        times=[Label(x(time), f"{time // unit_seconds:,}") for time in times],
+        time_unit=unit,
         rates=[Label(y(rate), text) for rate, text in rates_shown],
     )
+
+
+def ring_labels(profiles: Sequence[int]) -> list[ShareLabel]:
+    """The labels of the parts of a ring, one part after the other from the top on, where there is room for one."""
+    total, before, labels = sum(profiles), 0, []
+    for part in profiles:
+        angle = 2 * math.pi * (before + part / 2) / total if total else 0.0
+        before += part
+        if total and part / total >= LEAST_LABELLED:
+            x, y = RING_RADIUS * math.sin(angle), -RING_RADIUS * math.cos(angle)
+            labels.append(ShareLabel(round(RING_CENTER + x, 1), round(RING_CENTER + y, 1), f"{part / total:.0%}"))
+    return labels
 
 
 def rates(throughput: Throughput, seconds: float) -> list[tuple[float, float]]:

@@ -5,7 +5,7 @@ Its words are for the people who asked for the import, not for those who ran it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
 from typing import NamedTuple
@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from segsync.__about__ import __version__
-from segsync.formatting import clock, duration, printable, share
-from segsync.models import NextStep
+from segsync.formatting import clock, duration, printable, profiles, share
+from segsync.models import NextStep, RejectionGroup, WarningGroup
 from segsync.report.html import advice, charts, wording
 from segsync.report.import_report import ImportReport
 from segsync.settings import AUTO, Settings
@@ -24,7 +24,7 @@ MOST_REASONS = 5
 """The most reasons shown for one kind of rejection."""
 
 MOST_WARNINGS = 30
-"""The most traits shown that were left out of customers."""
+"""The most problems of traits that are shown."""
 
 WIDTHS = {"wide": 860, "narrow": 330}
 """The widths of the plot, for a desk and for a phone."""
@@ -44,18 +44,17 @@ def render(
     *,
     steps: Sequence[NextStep],
     without_identifier: Sequence[str] = (),
-    warned: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """The page, as HTML. It names the profiles in `without_identifier`, in `warned` (by trait) and in the rejections.
+    """The page, as HTML. It names the profiles in `without_identifier`, and those in the groups of the report.
 
     Text in what the template gets is text: the template escapes it.
     """
-    warned = warned or {}
     loader = PackageLoader("segsync.report", "html")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    groups = (*report.rejections, *report.unknown)
-    named = chain(without_identifier, *warned.values(), *(group.segment_ids for group in groups))
+    groups: tuple[RejectionGroup | WarningGroup, ...] = (*report.rejections, *report.unknown, *report.problems)
+    named = chain(without_identifier, *(group.segment_ids for group in groups))
     pauses = charts.standstills(report.throughput, until_the_end=report.state != "done")
+    rows = _outcome_rows(report)
     is_in_doubt = report.outcomes.rejected or report.outcomes.unknown or not wording.imported(report)
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -65,15 +64,17 @@ def render(
         wording=wording,
         advice=advice,
         share=share,
+        profiles=profiles,
         state="rejected" if report.state == "done" and is_in_doubt else report.state,
         space=printable(settings.segment_space_id),
         host=urlsplit(settings.voucherify_url).hostname or "",
         error=printable(report.error.with_code) if report.error else "",
-        rows=_outcome_rows(report),
+        rows=rows,
+        ring_labels=charts.ring_labels([row.profiles for row in rows]),
         most_reasons=MOST_REASONS,
         without_identifier=without_identifier,
-        warnings=sorted(report.warnings.items(), key=lambda item: (-item[1], item[0]))[:MOST_WARNINGS],
-        warned=warned,
+        left_out=sum(report.warnings.values()),
+        warnings=sorted(report.problems, key=lambda each: (-each.profiles, each.trait))[:MOST_WARNINGS],
         facts=[*_facts(report)],
         plots=_plots(report, pauses),
         pauses=_pauses_in_words(pauses),
@@ -102,7 +103,7 @@ def _outcome_rows(report: ImportReport) -> list[OutcomeRow]:
         OutcomeRow(
             "Duplicate identifier",
             "Another profile has the same identifier; its values were sent.",
-            "without-identifier",
+            "duplicate",
             outcomes.duplicate,
         ),
         OutcomeRow("Rejected", "Not imported (see below).", "rejected", outcomes.rejected, True),
@@ -140,8 +141,8 @@ def _tail(report: ImportReport) -> str:
 def _facts(report: ImportReport) -> Iterator[tuple[str, str]]:
     if report.seconds > 0:
         yield "Time", duration(report.seconds)
-        if (profiles := report.outcomes.done - report.before.done) > 0:
-            yield "Profiles per second", f"{profiles / report.seconds:,.1f}"
+        if (done := report.outcomes.done - report.before.done) > 0:
+            yield "Profiles per second", f"{done / report.seconds:,.1f}"
         if (seconds := report.seconds_per_100_customers) is not None:
             yield "For 100 customers", f"{seconds:,.2f} s"
 

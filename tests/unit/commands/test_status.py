@@ -51,7 +51,9 @@ def play(
             number += customers
             record(BatchSent(f"aa_{run}_{what}", tuple(profiles)))
     for i in range(rejected):
-        record(ProfileRejected(Rejection(f"use_{number + i}", "ada@example.com", "read", reason(i)), 1))
+        record(
+            ProfileRejected(Rejection(f"use_{number + i}", "ada@example.com", "read", reason(i), code="not-found"), 1)
+        )
     outcomes = Outcomes(sent=number, without_identifier=without_identifier, rejected=rejected)
     record(PageDone(1, offset, next_cursor, outcomes))
 
@@ -136,7 +138,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
                 "error": "Segment is away",
             },
         ],
-        "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1}],
+        "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1, "code": "not-found"}],
         "unknown": [],
         "next_step": "To resume, run:",
         "next_command": f"segsync --resume --ledger {path}",
@@ -292,7 +294,7 @@ def test_people_see_each_outcome_of_the_last_run_and_a_line_for_those_before(
         ("Rejected", 10),
     ):
         assert re.search(rf"{what} +{count}\b", shown), what
-    assert re.search(r"10 +read +answered 404", shown)
+    assert re.search(r"10 +read +answered 404 \[not-found\]", shown)
     assert "Run 1 of" in shown
     assert "12,345 profiles" in shown
     assert "from offset 0" in shown

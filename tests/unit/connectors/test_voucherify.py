@@ -199,5 +199,7 @@ async def test_the_id_of_an_action_can_hold_anything() -> None:
 async def test_a_report_is_fetched_from_where_the_action_says() -> None:
     files = Script(raw(b"source_id,status\nada,FAILED\n", "text/csv"))
     async with scripted_server(files) as url, sink_of(answer({})) as (sink, script):
-        assert await sink.reported(f"{url}/r.csv") == [RefusedCustomer("ada", "Voucherify gives no reason")]
+        assert await sink.reported(f"{url}/r.csv") == [
+            RefusedCustomer("ada", "Voucherify gives no reason", "refused-without-reason")
+        ]
     assert (files.calls, script.calls) == (["GET /r.csv"], [])

@@ -49,7 +49,7 @@ async def test_an_action_is_read_as_voucherify_documents_it() -> None:
         refused=(
             RefusedCustomer("ada", "invalid_customer: Invalid: 'plan' property"),
             RefusedCustomer("ben", "Invalid"),
-            RefusedCustomer("cyd", NO_REASON),
+            RefusedCustomer("cyd", NO_REASON, "refused-without-reason"),
         ),
         reports=("https://files/1.csv",),
         request_id="v-0a1",
@@ -90,7 +90,7 @@ async def test_what_an_action_leaves_out_is_not_known(result: object) -> None:
 async def test_a_reason_of_another_shape_costs_the_reason_and_not_the_rejection(error: dict[str, Any]) -> None:
     outcome = await outcome_of({"status": "DONE", "result": {"errors": [error]}})
     assert outcome is not None
-    assert outcome.refused == (RefusedCustomer("ada", NO_REASON),)
+    assert outcome.refused == (RefusedCustomer("ada", NO_REASON, "refused-without-reason"),)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +190,6 @@ async def test_a_report_is_read_from_where_it_lies() -> None:
     script = Script(raw(b"source_id,status\nada,FAILED\nben,SUCCESS\n", "text/csv"))
     async with client_to(script, service="Voucherify") as client:
         url = f"{client._base_url}/reports/1.csv"
-        assert await VoucherifySink(client).reported(url) == [RefusedCustomer("ada", NO_REASON)]
+        assert await VoucherifySink(client).reported(url) == [
+            RefusedCustomer("ada", NO_REASON, "refused-without-reason")
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,17 @@ def test_reasons_that_differ_in_ids_and_numbers_are_one_group_the_largest_first(
     assert grouped(ledger) == (
         RejectionGroup("confirm", "the bulk upsert … FAILED", 4),
         RejectionGroup("read", NOT_FOUND, 2),
+    )
+
+
+def test_the_code_of_a_reason_comes_back_with_its_group(ledger: Ledger) -> None:
+    for number, (words, code) in enumerate([("a", "too-large"), ("a", "too-large"), ("b", "refused"), ("c", None)]):
+        rejection = Rejection(f"use_{number}", "u1", "map", f"{number} bytes of {words}", "req_1", code)
+        ledger.read(partial(rejections.add_rejection, run=RUN, page=1, rejection=rejection))
+    assert grouped(ledger) == (
+        RejectionGroup("map", "… bytes of a", 2, code="too-large"),
+        RejectionGroup("map", "2 bytes of b", 1, code="refused"),
+        RejectionGroup("map", "3 bytes of c", 1),
     )
 
 

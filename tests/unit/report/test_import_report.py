@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from segsync.errors import StopError
 from segsync.events import (
@@ -136,7 +137,18 @@ def test_the_pace_is_per_hundred_and_none_where_nothing_was_done() -> None:
     assert STOPPED.seconds_per_100_customers == pytest.approx(100 * 10 / 138)
     assert STOPPED.seconds_per_100_profiles == pytest.approx(100 * 10 / 140)
     nothing = counted("0", [PageListed("0", 100)], seconds=3.0)
+    assert nothing.outcomes.profiles == 100
     assert (nothing.seconds_per_100_customers, nothing.seconds_per_100_profiles) == (None, None)
+
+
+@pytest.mark.parametrize(("profiles", "is_shown"), [(1, False), (99, False), (100, True), (101, True)])
+def test_the_pace_of_fewer_than_100_profiles_is_none(profiles: int, is_shown: bool) -> None:
+    outcomes = Outcomes(confirmed=1, without_identifier=profiles - 1)
+    report = structs.replace(STOPPED, outcomes=outcomes, before=Outcomes(), seconds=8.0)
+    assert report.seconds_per_100_customers == (800.0 if is_shown else None)
+    assert report.seconds_per_100_profiles == (pytest.approx(800.0 / profiles) if is_shown else None)
+    of_this_process = structs.replace(report, before=Outcomes(confirmed=1))
+    assert (of_this_process.seconds_per_100_profiles is not None) == (profiles > 100)
 
 
 def test_the_pace_is_that_of_this_process_whatever_others_did_before_it() -> None:

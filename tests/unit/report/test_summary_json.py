@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from segsync.errors import CallError, OutputError, QuotaError, SegsyncError, SettingsError
-from segsync.models import Outcomes, RejectionGroup
+from segsync.models import Outcomes, RejectionGroup, WarningGroup
 from segsync.report.counters import ServiceCalls, Throughput
 from segsync.report.import_report import ImportReport
 from segsync.report.summary_json import FORMAT, encode
@@ -31,7 +31,9 @@ REPORT = ImportReport(
     began_at="2026-03-02T21:14:00+00:00",
     ended_at="2026-03-02T21:14:12+00:00",
     throughput=Throughput(1.0, (40, 0, 50)),
-    rejections=(RejectionGroup("read", "Segment answered 404", 3, ("use_1",)),),
+    rejections=(RejectionGroup("read", "Segment answered 404", 3, ("use_1",), "not-found"),),
+    warned_profiles=7,
+    problems=(WarningGroup("birthdate", "is not an ISO 8601 date", 7, ("use_2",)),),
 )
 
 

@@ -54,7 +54,9 @@ async def test_a_refused_customer_is_rejected_with_voucherifys_reason_and_all_th
     scene.voucherify.results["aa_1"] = done(100, ids[7:9])
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=98, rejected=2)
-    assert scene.rejections == [Rejection(f"use_{each}", each, "confirm", REASON, "req-result") for each in ids[7:9]]
+    assert scene.rejections == [
+        Rejection(f"use_{each}", each, "confirm", REASON, "req-result", "refused") for each in ids[7:9]
+    ]
     assert [type(event) for event in scene.events[-3:]] == [ProfileRejected, ProfileRejected, ActionEnded]
 
 
@@ -232,7 +234,14 @@ async def test_a_customer_whose_action_fails_again_and_again_alone_is_rejected(s
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=1, rejected=1)
     assert scene.rejections == [
-        Rejection(f"use_{source_id}", source_id, "confirm", "the bulk upsert aa_3 FAILED in Voucherify", "aa_3")
+        Rejection(
+            f"use_{source_id}",
+            source_id,
+            "confirm",
+            "the bulk upsert aa_3 FAILED in Voucherify",
+            "aa_3",
+            code="upsert-failed",
+        )
     ]
     assert scene.ledger.read(partial(batches.replays, since=0)) == []
 

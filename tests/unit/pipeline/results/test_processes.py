@@ -25,7 +25,7 @@ async def test_results_that_an_earlier_process_left_unread_are_read(scene: Scene
     scene.begin_process()
     await scene.follow()
     assert scene.outcomes == Outcomes(confirmed=9, rejected=1, pending=5)
-    assert scene.rejections == [Rejection(f"use_{ids[0]}", ids[0], "confirm", REASON, "req-result")]
+    assert scene.rejections == [Rejection(f"use_{ids[0]}", ids[0], "confirm", REASON, "req-result", "refused")]
 
 
 async def test_only_customers_that_still_count_are_reported(ledger: Ledger) -> None:

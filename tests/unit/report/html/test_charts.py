@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -12,9 +13,13 @@ from segsync.formatting import clock
 from segsync.report.counters import Throughput
 from segsync.report.html.charts import (
     BOTTOM,
+    LEAST_LABELLED,
     MOST_STEPS,
+    RING_CENTER,
+    RING_RADIUS,
     TOP,
     rates,
+    ring_labels,
     standstills,
     throughput_plot,
 )
@@ -31,7 +36,7 @@ def test_the_axes_have_round_numbers_and_a_pause_lies_where_it_was() -> None:
     plot = throughput_plot(Throughput(1.0, (60, 0)), 2.0, [(1.0, 2.0)], width=100)
     assert [label.text for label in plot.rates] == ["0", "20", "40", "60"]
     assert [label.position for label in plot.rates] == [205, 146.7, 88.3, 30]
-    assert [label.text for label in plot.times] == ["0", "2 s"]
+    assert ([label.text for label in plot.times], plot.time_unit) == (["0", "2"], "seconds")
     assert plot.pauses == [(49, 70)]
     assert plot.line == "M28.0,30.0 L49.0,30.0 L49.0,205.0 L70.0,205.0"
 
@@ -73,6 +78,39 @@ def test_a_pause_is_one_when_it_goes_on_and_the_end_is_none_where_all_was_read()
     assert standstills(ended, until_the_end=False) == []
     assert standstills(ended, until_the_end=True) == [(1.0, 10.0)]
     assert standstills(Throughput(1.0, (5, 0, 0, 5)), until_the_end=True) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "labels"),
+    [
+        (9.0, "seconds", ["0", "2", "4", "6", "8"]),
+        (170.0, "seconds", ["0", "30", "60", "90", "120", "150"]),
+        (190.0, "minutes", ["0", "1", "2", "3"]),
+        (3_000.0, "minutes", ["0", "10", "20", "30", "40", "50"]),
+        (20_000.0, "hours", ["0", "1", "2", "3", "4", "5"]),
+        (400_000.0, "hours", ["0", "24", "48", "72", "96"]),
+    ],
+)
+def test_the_time_axis_has_one_unit_and_whole_numbers_of_it(seconds: float, unit: str, labels: list[str]) -> None:
+    plot = throughput_plot(Throughput(seconds, (5,)), seconds, [], width=860)
+    assert (plot.time_unit, [label.text for label in plot.times]) == (unit, labels)
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=7))
+def test_each_large_part_of_the_ring_has_its_share_in_it(profiles: list[int]) -> None:
+    labels = ring_labels(profiles)
+    assert len(labels) == sum(part / max(sum(profiles), 1) >= LEAST_LABELLED for part in profiles)
+    for label in labels:
+        from_center = math.hypot(label.x - RING_CENTER, label.y - RING_CENTER)
+        assert from_center == pytest.approx(RING_RADIUS, abs=0.2)
+
+
+def test_the_parts_of_the_ring_begin_at_the_top_and_go_clockwise() -> None:
+    assert [(each.x, each.y, each.text) for each in ring_labels([1, 1, 2])] == [
+        (186.5, 53.5, "25%"),
+        (186.5, 186.5, "25%"),
+        (26.0, 120.0, "50%"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from segsync.errors import SegsyncError, StopError
-from segsync.models import NextStep, Outcomes, RejectionGroup
+from segsync.mapping.problems import UNDEFINED
+from segsync.models import NextStep, Outcomes, RejectionGroup, WarningGroup
 from segsync.report.counters import ServiceCalls, Throughput
 from segsync.report.html.page import MOST_WARNINGS, render
 from segsync.report.import_report import ImportReport
@@ -25,7 +26,8 @@ SECRETS: dict[str, Any] = {
     "voucherify_secret_key": "key-of-voucherify",
 }
 SETTINGS = Settings(segment_space_id="spa_1", **SECRETS)
-NOT_FOUND = RejectionGroup("read", "Segment answered 404", 212, ("use_of_somebody",))
+NOT_FOUND = RejectionGroup("read", "Segment answered 404", 212, ("use_of_somebody",), "not-found")
+NO_DATE = WarningGroup("birthdate", "is not an ISO 8601 date", 1_200)
 REPORT = ImportReport(
     state="done",
     error=None,
@@ -38,6 +40,8 @@ REPORT = ImportReport(
     seconds=100.0,
     calls={"Segment": ServiceCalls(9_876, 54, 3), "Voucherify": ServiceCalls(87)},
     warnings={"birthdate": 1_200},
+    warned_profiles=1_200,
+    problems=(NO_DATE,),
     began_at="2026-03-02T21:14:00+00:00",
     ended_at="2026-03-03T00:15:00+00:00",
     throughput=Throughput(1.0, (50,) * 40 + (0,) * 20 + (50,) * 40),
@@ -50,11 +54,10 @@ def page(
     steps: Sequence[NextStep] = RETRY,
     settings: Settings = SETTINGS,
     without_identifier: Sequence[str] = (),
-    warned: Mapping[str, Sequence[str]] | None = None,
     **changes: object,
 ) -> str:
     report = msgspec.structs.replace(REPORT, **changes)
-    return render(report, settings, steps=steps, without_identifier=without_identifier, warned=warned)
+    return render(report, settings, steps=steps, without_identifier=without_identifier)
 
 
 def words(html: str) -> str:
@@ -83,8 +86,9 @@ def test_reasons_are_counted_with_what_to_do_about_them() -> None:
     assert "Segment answered 404" in text
     assert "After fixing the causes, run: python -m segsync --retry-rejected" in text
     assert "IDENTIFIER_SAVED_AS_SOURCE_ID" in text
-    assert "Warnings: 1,200" in text
-    assert "birthdate 1,200 It is not a date" in text
+    assert "Segment answered 404 [not-found]" in text
+    assert "Warnings: 1,200 in 1,200 profiles" in text
+    assert "birthdate 1,200 profiles is not an ISO 8601 date. Sent as null. Write it like 1990-12-31" in text
 
 
 def test_unknown_results_are_a_section_of_their_own_with_what_to_do() -> None:
@@ -181,6 +185,7 @@ def test_the_ring_has_a_part_for_each_outcome_in_its_colour() -> None:
     [ring, *_] = pictures(page())
     arcs = [*ring.iter("circle")]
     assert [arc.get("stroke") for arc in arcs] == ["var(--confirmed)", "var(--without-identifier)", "var(--rejected)"]
+    assert [text.text for text in ring.iter("text")] == ["81%", "15%"], "they tell the parts apart without colours"
     assert {arc.get("pathLength") for arc in arcs} == {"5212"}
     assert [arc.get("stroke-dasharray") for arc in arcs] == ["4230 5212", "770 5212", "212 5212"]
     assert [arc.get("stroke-dashoffset") for arc in arcs] == ["-0", "-4230", "-5000"]
@@ -202,7 +207,7 @@ def test_an_outcome_of_no_profile_has_no_part_of_the_ring(outcomes: Outcomes, le
 def test_the_axes_of_the_plots_are_labelled_and_pauses_are_marked() -> None:
     for plot in pictures(page())[1:]:
         texts = [text.text for text in plot.iter("text")]
-        assert {"profiles per second", "time since the start", "0", "50"} <= {*texts}
+        assert {"Profiles read per second", "Time since the start (seconds)", "0", "50"} <= {*texts}
         assert len([*plot.iter("rect")]) == 1
 
 
@@ -214,7 +219,8 @@ def test_a_run_that_did_nothing_shows_no_speed() -> None:
 
 def test_nobody_is_named_unless_asked() -> None:
     assert "It has no names, no ids of profiles and no secrets" in sentences(page())
-    html = page(without_identifier=["use_anonymous"], warned={"birthdate": ["use_ageless"]}, rejections=(NOT_FOUND,))
+    named = msgspec.structs.replace(NO_DATE, segment_ids=("use_ageless",))
+    html = page(without_identifier=["use_anonymous"], problems=(named,), rejections=(NOT_FOUND,))
     for segment_id in ("use_of_somebody", "use_anonymous", "use_ageless"):
         assert segment_id not in page()
         assert segment_id in html
@@ -234,9 +240,10 @@ def test_settings_are_shown_without_secrets() -> None:
 
 
 def test_a_great_many_warnings_are_summed_up() -> None:
-    text = sentences(page(warnings={f"metadata.{number:04}": 2 for number in range(MOST_WARNINGS + 10)}))
+    problems = [WarningGroup(f"metadata.{number:04}", UNDEFINED, 2) for number in range(MOST_WARNINGS + 10)]
+    text = sentences(page(warnings={each.trait: each.profiles for each in problems}, problems=tuple(problems)))
     assert f"Warnings: {2 * MOST_WARNINGS + 20}" in text
-    assert "others 20" in text
+    assert "others 20 warnings" in text
 
 
 class _Tags(HTMLParser):
@@ -268,12 +275,12 @@ def test_whatever_services_and_settings_hold_it_is_text(text: str) -> None:
             [NextStep(text, f"segsync --offset {text}"), NextStep(text)],
             Settings(segment_space_id=f"spa {text}", identifier_saved_as_source_id=f"id {text}", **SECRETS),
             without_identifier=[text],
-            warned={"t": [text]},
             state="stopped",
             error=SegsyncError(text),
             resume_offset=text,
             rejections=(RejectionGroup("read", text, 3, (text,)),),
             warnings={"t": 1, f"metadata.{text}": 2},
+            problems=(WarningGroup("t", text, 1, (text,)), WarningGroup(f"metadata.{text}", UNDEFINED, 2)),
             calls={text: ServiceCalls(1)},
         )
 

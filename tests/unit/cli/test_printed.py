@@ -12,8 +12,8 @@ import pytest
 
 from segsync.ledger import batches, runs
 from segsync.models import Outcomes
+from tests.support.cli import CREDENTIALS, call
 from tests.support.ledgers import begin, open_ledger
-from tests.unit.test_cli import CREDENTIALS, call
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "segsync"]
 """As `call` starts it."""
