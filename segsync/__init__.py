@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Profile,
         RejectionGroup,
         Usage,
+        WarningGroup,
         WithoutIdentifier,
     )
     from segsync.pipeline.run import run_import
@@ -78,6 +79,7 @@ __all__ = [
     "StopError",
     "TransientError",
     "Usage",
+    "WarningGroup",
     "WithoutIdentifier",
     "__version__",
     "errors",

@@ -54,6 +54,7 @@ def test_version_is_that_of_the_package(tmp_path: Path) -> None:
 def test_without_settings_all_four_credentials_are_asked_for_at_once(tmp_path: Path) -> None:
     stderr = refusal(tmp_path)
     assert [variable for variable in CREDENTIALS if f"{variable} is missing" not in stderr] == []
+    assert stderr.count("[setting-missing]") == len(CREDENTIALS)
     assert ".env-example" in stderr
 
 
@@ -114,7 +115,7 @@ def test_a_secret_whose_file_is_not_there_is_a_wrong_setting(tmp_path: Path) -> 
         (["--offset", "a\nb"], "--offset must be a number or a cursor"),
         (["--ledger", ""], "--ledger= must not be empty"),
         (["--ledger", "a\tb.db"], "must not contain control characters"),
-        (["status", "--ledger", "nowhere.db"], "There is no ledger at nowhere.db"),
+        (["status", "--ledger", "nowhere.db"], "or it has another one (--ledger) [ledger-missing]"),
         (["status", "--env-file", "nowhere.env"], "--env-file nowhere.env cannot be read: No such file"),
         (["--nonsense"], "--nonsense"),
         (["--offset"], "--offset"),
@@ -187,7 +188,8 @@ def test_a_path_that_cannot_be_written_is_a_wrong_setting_and_nothing_is_done(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     stderr = refusal(tmp_path, *arguments, environ=CREDENTIALS)
-    assert re.search(r"nowhere/a\S* cannot be written: No such file or directory", stderr)
+    assert re.search(r"nowhere/a\S* cannot be written: No such file.* \[(ledger|file)-unwritable\]", stderr)
+    assert ('"code":"file-unwritable"' in stderr) == ("json" in arguments)
 
 
 def test_without_an_import_there_is_nothing_to_retry_and_nobody_is_called(tmp_path: Path) -> None:
