@@ -83,13 +83,30 @@ class ServiceProbe:
             "voucherify", sink.name, settings.voucherify_region, settings.voucherify_base_url, hosts["voucherify"]
         )
 
+    async def regions(self, connector: str) -> dict[str, errors.CallError | None]:
+        """By region of "segment" or "voucherify", why its host does not accept the credentials; None where it does.
+
+        The configured region comes first. A configured base URL is asked alone, and has the region "".
+        """
+        service = self._segment if connector == "segment" else self._voucherify
+        urls = {"": service.base_url} if service.base_url else {service.region: "", **service.hosts}
+
+        async def refusal(url: str) -> errors.CallError | None:
+            try:
+                await self._call(service, url, _first_profile if connector == "segment" else _statuses)
+            except errors.CallError as error:
+                return error
+            return None
+
+        return dict(zip(urls, await asyncio.gather(*map(refusal, urls.values())), strict=True))
+
     async def sample(self, profiles: int) -> tuple[Finding, ReadSample | None]:
         """Whether Segment answers, and its first `profiles`: all external ids, and all traits of those to send."""
 
         async def read(source: SegmentSource, _sink: VoucherifySink) -> ReadSample:
             return await _read_all(source, await _listed(source, profiles), self._settings)
 
-        return await self._ask(self._segment, read, probe=lambda source, _sink: _listed(source, 1))
+        return await self._ask(self._segment, read, probe=_first_profile)
 
     async def schema(self) -> tuple[Finding, MetadataSchema | str | None]:
         """Whether Voucherify answers, and what it allows as metadata, or why these credentials may not read that.
@@ -105,7 +122,7 @@ class ServiceProbe:
             except (errors.AccessError, errors.RefusedError, errors.AnswerError) as error:  # an import goes on
                 return why_unreadable(error)
 
-        return await self._ask(self._voucherify, read, probe=lambda _source, sink: sink.action_statuses())
+        return await self._ask(self._voucherify, read, probe=_statuses)
 
     async def _ask(self, service: _Service, read: Call[T], *, probe: Call[object]) -> tuple[Finding, T | None]:
         """What `read` gives at the configured host. Where that does not know us, other regions are probed."""
@@ -160,6 +177,14 @@ class ServiceProbe:
                 raise errors.TransientError(
                     message, service=service.name, code="wait-requested", retry_after_seconds=asked_seconds
                 ) from None
+
+
+async def _first_profile(source: SegmentSource, _sink: VoucherifySink) -> object:
+    return await _listed(source, 1)
+
+
+async def _statuses(_source: SegmentSource, sink: VoucherifySink) -> object:
+    return await sink.action_statuses()
 
 
 async def _listed(source: SegmentSource, profiles: int) -> list[str]:

@@ -29,6 +29,7 @@ from segsync.cli.flags import (
     refuse_flags_before,
 )
 from segsync.cli.help import Commands, ImportCommand
+from segsync.cli.init import init_command
 from segsync.cli.invocation import invocation
 from segsync.cli.sandbox import sandbox_command
 from segsync.options import METRICS_HOST, STANDARD_OUTPUT, ImportOptions, LogFormat, ReportFiles
@@ -154,6 +155,7 @@ def import_command(
         raise typer.Exit(import_at_terminal(options(settings=settings, ledger=Path(settings.ledger)))[1])
 
 
+app.command("init")(init_command)
 app.command("status")(status_command)
 app.command("check")(check_command)
 app.command("sandbox")(sandbox_command)

@@ -151,6 +151,20 @@ def test_help_of_check_names_its_flags(tmp_path: Path) -> None:
         assert flag in ended.stdout
 
 
+def test_help_of_init_names_its_flag_and_what_it_does(tmp_path: Path) -> None:
+    ended = call(tmp_path, "init", "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "--env-file" in ended.stdout
+    assert "never overwritten" in ended.stdout
+
+
+def test_init_refuses_a_file_that_exists_and_an_input_that_ends(tmp_path: Path) -> None:
+    assert "The input ended before SEGMENT_ACCESS_TOKEN, SEGMENT_SPACE_ID" in refusal(tmp_path, "init")
+    (tmp_path / ".env").write_text("SEGMENT_SPACE_ID=mine", encoding="utf-8")
+    assert ".env exists already" in refusal(tmp_path, "init")
+    assert "nowhere/.env cannot be written" in refusal(tmp_path, "init", "--env-file", "nowhere/.env")
+
+
 def test_status_needs_no_credentials_and_looks_where_the_import_would(tmp_path: Path) -> None:
     assert "There is no ledger at segsync.db" in refusal(tmp_path, "status")
     assert "There is no ledger at a.db" in refusal(tmp_path, "status", environ={"SEGSYNC_LEDGER": "a.db"})
