@@ -12,6 +12,8 @@ import pytest
 
 import segsync
 from segsync.__main__ import main
+from segsync.cli.flags import OF_ONE_RUN, SETTINGS
+from segsync.settings import SECRETS
 from tests.support.cli import CREDENTIALS, call, refusal
 
 FLAGS = [
@@ -149,6 +151,10 @@ def test_help_of_check_names_its_flags(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     for flag in ("--sample", "--profiles", "--json", "--env-file"):
         assert flag in ended.stdout
+
+
+def test_no_flag_that_is_a_secret_is_repeated_in_a_command_that_is_printed() -> None:
+    assert {flag for flag, variable in SETTINGS.items() if variable in SECRETS} == {"--notify"} <= OF_ONE_RUN
 
 
 def test_help_of_init_names_its_flag_and_what_it_does(tmp_path: Path) -> None:
