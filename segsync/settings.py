@@ -10,12 +10,11 @@ import os
 import re
 from collections.abc import Collection, Container, Mapping
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from msgspec import Meta, ValidationError, convert
 
 from segsync.errors import Problem, SettingsError
@@ -33,17 +32,9 @@ VOUCHERIFY_HOSTS: Final = {
     "asia": "https://as1.api.voucherify.io",
 }
 
+ENV_FILE: Final = Path(".env")
+
 CONNECTORS: Final = ("segment", "voucherify")
-
-OWN_PREFIX: Final = "SEGSYNC_"
-"""How the names of variables begin that no other program has."""
-
-NEAR, NEAR_WITH_OWN_PREFIX = 0.91, 0.75
-"""How alike a name and that of a setting are, from 0 to 1, where the setting was meant.
-
-One or two letters apart. Other programs have VOUCHERIFY_CLIENT_SECRET_KEY (0.86), SEGMENT_WORKSPACE_ID (0.89) and
-VOUCHERIFY_APPLICATION_KEY (0.90).
-"""
 
 AUTO: Final = "auto"
 
@@ -247,7 +238,7 @@ class Settings:
         required. Raises `SettingsError`.
         """
         flags = flags or {}
-        variables = _variables(environ, env_file)
+        variables = read_variables(environ, env_file)
         in_files, problems = read_secrets(variables, [name for name in SECRETS if name not in flags])
         labelled = {**{variable: (variable, text) for variable, text in variables.items()}, **in_files, **flags}
         given = {each: labelled[name] for each in fields(cls) if (name := each.metadata["variable"]) in labelled}
@@ -268,34 +259,17 @@ SECRETS: Final = tuple(entry.metadata["variable"] for entry in fields(Settings) 
 def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> str:
     """A setting that has a default and is text, without a look at the others."""
     [default] = [entry.default for entry in fields(Settings) if entry.metadata["variable"] == variable]
-    return _variables(environ, env_file).get(variable, str(default))
+    return read_variables(environ, env_file).get(variable, str(default))
 
 
-def misspelt_settings(*, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> list[str]:
-    """A sentence for each variable that is set, is not a setting, and has nearly the name of one.
-
-    Without its value, which may be a secret. Raises `SettingsError` where the file cannot be read.
-    """
-    ours = [entry.metadata["variable"] for entry in fields(Settings)]
-    meant = {
-        name: close
-        for name in _variables(environ, env_file)
-        if name not in ours
-        for near in [NEAR_WITH_OWN_PREFIX if name.upper().startswith(OWN_PREFIX) else NEAR]
-        for close in get_close_matches(name.upper(), ours, n=1, cutoff=near)
-    }
-    return [
-        f"{printable(name)} is not a setting, and is ignored. Did you mean {close}?" for name, close in meant.items()
-    ]
-
-
-def _variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
+def read_variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
     """The variables that are set to something in the environment, or else in the file.
 
     A secret in the environment wins over one in the file, whichever of its two variables either of them sets.
     """
+    in_file = {line.key: line.value for line in read_env_file(env_file) if line.key is not None}
     found: dict[str, str] = {}
-    for source in (_read_env_file(env_file), os.environ if environ is None else environ):
+    for source in (in_file, os.environ if environ is None else environ):
         own = {variable: text for variable, text in source.items() if text and text.strip()}
         won = {form for variable in own if variable.removesuffix(SUFFIX) in SECRETS for form in both_forms(variable)}
         found = {variable: text for variable, text in found.items() if variable not in won} | own
@@ -347,14 +321,17 @@ def _converted(value: object, kind: Any, *, auto: str = "") -> object:
         raise ValueError(f"must be {auto}a {number} from {rule.ge:,} to {rule.le:,}") from None
 
 
-def _read_env_file(path: Path | None) -> Mapping[str, str | None]:
-    chosen = path or Path(".env")
+def read_env_file(path: Path | None) -> list[Binding]:
+    """The lines of a file of settings; none where None stands for `.env` and there is none. Raises `SettingsError`.
+
+    Their values are as they stand there: a secret may contain "${".
+    """
+    chosen = path or ENV_FILE
     if path is None and not chosen.exists():
-        return {}
+        return []
     try:
-        # No interpolation: a secret may contain "${".
         with chosen.open(encoding="utf-8-sig") as stream:
-            return dotenv_values(stream=stream, interpolate=False)
+            return list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         problem = f"{'--env-file ' if path else ''}{chosen} cannot be read: {reason}"

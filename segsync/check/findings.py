@@ -60,10 +60,10 @@ def finding(about: str, state: State, detail: str, fix: str = "") -> Finding:
     return Finding(about, TITLES[about], state, detail, fix)
 
 
-def of_misspelt(variables: Sequence[str]) -> list[Finding]:
-    """What to do about variables that are nearly a setting, each in a sentence."""
-    fix = "Rename it in the environment or in .env, or remove it."
-    return [finding("settings", "warning", each, fix) for each in variables]
+def of_misspelt(sentences: Sequence[str]) -> list[Finding]:
+    """What to do about settings that are misspelt, each in a sentence."""
+    fix = "Correct it in the environment or in .env, or remove it."
+    return [finding("settings", "warning", each, fix) for each in sentences]
 
 
 def not_done(why: str, *abouts: str) -> list[Finding]:

@@ -73,7 +73,7 @@ async def run_check(
 ) -> CheckReport:
     """Look at a `sample` of profiles, and at what `profiles`, or else an example, take. Raises no `SegsyncError`.
 
-    `misspelt` are the variables that are nearly a setting, as `misspelt_settings` names them.
+    `misspelt` are the sentences of `misspelt_settings`.
     """
     made = Counter[str]()
 

@@ -141,7 +141,8 @@ def import_command(
     )
     flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
     with errors_in_words(as_json=stderr_is_json):
-        from segsync.settings import Settings, misspelt_settings
+        from segsync.check.misspelt import misspelt_settings
+        from segsync.settings import Settings
 
         for warning in misspelt_settings(env_file=Path(os.devnull) if sandbox else env_file):
             warn(warning, as_json=stderr_is_json)

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.check.findings import MOST_NAMED, Finding, State
+from segsync.check.misspelt import misspelt_settings
 from segsync.check.probe import PATIENCE_SECONDS
 from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import Sample
@@ -27,7 +28,7 @@ from segsync.ledger.database import now
 from segsync.mapping.metadata import NOT_PLAIN
 from segsync.pipeline.run import open_ledger
 from segsync.runtime import QuietConsole, run_event_loop, standard_output
-from segsync.settings import Settings, misspelt_settings
+from segsync.settings import Settings
 
 MARKS: Final[dict[State, tuple[str, str, str]]] = {
     "ok": ("✓", "+", "green"),

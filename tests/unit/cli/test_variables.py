@@ -63,6 +63,21 @@ def test_the_log_for_machines_has_the_warnings_as_json() -> None:
     assert "a-value" not in ended.output
 
 
+@pytest.mark.parametrize("arguments", [["--log-format", "json"], ["check", "--json"]], ids=" ".join)
+def test_a_line_that_is_not_a_setting_is_named_once_and_the_output_stays_json(
+    tmp_path: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text("VOUCHERIFY_SECRET_KEY: a-value\n", encoding="utf-8")
+    ended = run(*arguments, VOUCHERIFY_SECRETKEY="")
+    printed = ended.stdout if "check" in arguments else "".join(ended.stderr.splitlines(keepends=True)[:1])
+    assert (
+        "Line 1 of .env is not NAME=value, and is ignored" in msgspec.json.encode(msgspec.json.decode(printed)).decode()
+    )
+    assert ended.output.count("Line 1 of .env") == 1
+    assert "dotenv" not in ended.output + "".join(capfd.readouterr())
+    assert "a-value" not in ended.output
+
+
 def test_a_sandbox_reads_no_file_and_warns_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segsync.commands.sandbox.import_sandbox", lambda *_arguments, **_others: 0)
     assert "VOUCHERIFY_SECRETKEY" not in run("--sandbox").stderr
@@ -84,7 +99,7 @@ def test_a_check_prints_them_for_people() -> None:
     assert ended.exit_code == 2
     words = " ".join(ended.stdout.split())
     assert "! warning Settings: SEGSYNC_LEDGR is not a setting" in words
-    assert "Rename it" in words
+    assert "Correct it" in words
     assert ended.stderr == ""
     assert "a-value" not in ended.output
 

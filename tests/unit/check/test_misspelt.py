@@ -1,4 +1,4 @@
-"""Variables that are nearly a setting, and those of other programs, which are left alone."""
+"""Settings that are misspelt, and variables of other programs, which are left alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segsync.settings import misspelt_settings
+from segsync.check.misspelt import misspelt_settings
+from segsync.settings import SECRETS, one_setting
 from tests.support.program import DEFAULTS
 
 NOWHERE = Path(os.devnull)
@@ -38,6 +39,7 @@ def warnings(*variables: str) -> list[str]:
         ("SEGSYNC_BATCH", "SEGSYNC_BATCH_SIZE"),
         ("SEGSYNC_TIMEOUT", "SEGSYNC_REQUEST_TIMEOUT"),
         ("segsync_concurrency", "SEGSYNC_CONCURRENCY"),
+        ("VOUCHERIFY_SECRETKEY_FILE", "VOUCHERIFY_SECRET_KEY_FILE"),
     ],
 )
 def test_a_variable_that_is_nearly_a_setting_gets_the_one_that_was_meant(variable: str, meant: str) -> None:
@@ -60,7 +62,7 @@ def test_a_variable_of_another_program_is_left_alone(variable: str) -> None:
 
 
 def test_a_setting_is_never_taken_for_another() -> None:
-    assert warnings(*DEFAULTS) == []
+    assert warnings(*DEFAULTS, *(f"{secret}_FILE" for secret in SECRETS)) == []
 
 
 @given(st.sampled_from(sorted(DEFAULTS)), st.data())
@@ -81,3 +83,14 @@ def test_the_file_is_looked_at_like_the_environment_and_no_value_is_shown(tmp_pa
 
 def test_what_is_set_to_nothing_is_not_set() -> None:
     assert misspelt_settings(environ={"SEGSYNC_LEDGR": " "}, env_file=NOWHERE) == []
+
+
+def test_a_line_of_the_file_that_is_not_a_setting_is_named_by_its_number_and_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.env"
+    path.write_text(
+        "# settings\nSEGSYNC_LEDGER: a-value.db\n\nMETADATA_TRAITS='a-value\nSEGSYNC_BATCH_SIZE=5\n", "utf-8"
+    )
+    assert misspelt_settings(environ={}, env_file=path) == [
+        f"Line {number} of {path} is not NAME=value, and is ignored" for number in (2, 4)
+    ]
+    assert one_setting("SEGSYNC_BATCH_SIZE", environ={}, env_file=path) == "5"
