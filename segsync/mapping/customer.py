@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from msgspec import UNSET, UnsetType
@@ -31,7 +30,7 @@ ADDRESS_TRAITS: Final = {
 }
 """The parts of an address that the built-in rules read, and from which traits, flat or in the trait `address`."""
 
-BUILT_IN: Final[Mapping[str, str]] = MappingProxyType({})
+BUILT_IN: Final[Mapping[str, str]] = {}
 """No trait is named for any attribute: the built-in rules alone."""
 
 _ATTRIBUTES: Final = ("email", "description", "phone", "birthdate", "birthday", "address")
@@ -39,6 +38,7 @@ _ATTRIBUTES: Final = ("email", "description", "phone", "birthdate", "birthday", 
 MAPPED_TRAITS: Final = ("name", *chain(*NAME_PARTS), *_ATTRIBUTES, *chain(*ADDRESS_TRAITS.values()), "metadata")
 """Every trait that a rule reads; only these are asked of Segment."""
 
+_ALONE: Final = {attribute: (attribute,) for attribute in ("name", "email", "description", "phone")}
 _PARTS_OF_NAME: Final = frozenset(chain(*NAME_PARTS))
 ADDRESS_PARTS: Final = frozenset(chain(*ADDRESS_TRAITS.values()))
 """The traits of which an address is made, flat or in the trait `address`."""
@@ -96,8 +96,7 @@ def to_customer(
 
 def _names(attribute: str, named: Mapping[str, str]) -> tuple[str, ...]:
     """The traits of an attribute whose built-in rule reads the trait of the same name."""
-    trait = named.get(attribute, attribute)
-    return (attribute,) if trait == attribute else (trait, attribute)
+    return (named[attribute], attribute) if attribute in named else _ALONE[attribute]
 
 
 def _each_once(warn: Warn) -> Warn:
@@ -159,13 +158,15 @@ def _address(traits: Mapping[str, Any], named: Mapping[str, str], warn: Warn) ->
     elif nested not in (None, "") and "address" not in named.values():
         warn("address", f"is {kind(nested)}, not an object")
     if not ADDRESS_PARTS.isdisjoint(flat):
-        parts |= {part: _text(flat, names, warn, prefix) for part, names in ADDRESS_TRAITS.items() if part not in parts}
-    return UNSET if all(value is UNSET for value in parts.values()) else Address(**parts)
+        for part, names in ADDRESS_TRAITS.items():
+            if part not in parts and (text := _text(flat, names, warn, prefix)) is not UNSET:
+                parts[part] = text
+    return Address(**parts) if parts else UNSET
 
 
-def _named_parts(traits: Mapping[str, Any], named: Mapping[str, str], warn: Warn) -> dict[str, str | UnsetType]:
+def _named_parts(traits: Mapping[str, Any], named: Mapping[str, str], warn: Warn) -> dict[str, str]:
     """The parts of an address that have a value in the traits named for them."""
-    found: dict[str, str | UnsetType] = {}
+    found: dict[str, str] = {}
     for attribute, trait in named.items():
         entity, _, part = attribute.partition(".")
         # An address that is an object is read by the built-in rule, whatever part its text may be in other profiles.
