@@ -12,7 +12,7 @@ import pytest
 
 from segsync.commands import import_
 from segsync.commands.import_ import import_at_terminal
-from segsync.options import ImportOptions
+from segsync.options import ImportOptions, Invocation
 from segsync.report.import_report import ImportReport
 from tests.support.configured import settings
 
@@ -32,7 +32,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImportOptions:
         mode="quiet",
         verbose=False,
         may_ask=False,
-        command=["segsync"],
+        command=Invocation(["segsync"]),
         directory=tmp_path,
     )
 
