@@ -67,11 +67,14 @@ class ImportCommand(ImportHelp, TyperCommand):
 
 
 class Commands(ImportHelp, TyperGroup):
-    """The commands, with a hint for those who type an offset as the Node script took it."""
+    """The commands, with a hint for an offset as the Node script took it, and for a flag without its dashes."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0].isdecimal():
-            ctx.fail(f"There is no command '{args[0]}'. To begin at an offset: --offset {args[0]}")
+        word = args[0]
+        if word.isdecimal():
+            ctx.fail(f"There is no command '{word}'. To begin at an offset: --offset {word}")
+        if word not in self.commands and any(f"--{word}" in parameter.opts for parameter in self.get_params(ctx)):
+            ctx.fail(f"There is no command '{word}'. Did you mean '--{word}'?")
         return super().resolve_command(ctx, args)
 
 
