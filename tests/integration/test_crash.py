@@ -238,7 +238,7 @@ def test_status_shows_a_run_under_way_and_the_same_run_killed(segsync: Segsync, 
     assert shown.row("Customers confirmed") == run.outcomes.confirmed
     assert shown.row("Customers sent") == run.outcomes.sent
     assert shown.row("Without identifier") == run.outcomes.without_identifier
-    assert "To resume, run:\n  python -m segsync --resume" in shown.stdout
+    assert f"To resume, run:\n  {RESUME}\n" in shown.stdout
 
 
 def test_status_without_a_ledger_is_an_error_that_names_it(segsync: Segsync) -> None:
