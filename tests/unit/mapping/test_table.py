@@ -76,7 +76,6 @@ def test_it_has_every_trait_that_is_read_and_every_attribute_that_is_sent() -> N
     traits = {trait for row in MAPPED for trait in codes(row[0])}
     assert traits == {*MAPPED_TRAITS, *(f"address.{part}" for part in ADDRESS_PARTS)} - {"address"}
     attributes = {code for row in ROWS for code in codes(row[1])}
-    only_named = {"address.line_2"}
-    assert attributes == {*ATTRIBUTES, "source_id", "metadata", *ALWAYS} - only_named
+    assert attributes == {*ATTRIBUTES, "source_id", "metadata", *ALWAYS}
     [constant] = [codes(row[2])[0] for row in ROWS if row[1] == "`system_metadata`"]
     assert msgspec.json.decode(constant) == SYSTEM_METADATA
