@@ -83,8 +83,8 @@ class NotImported(Struct, frozen=True):
     @property
     def number_words(self) -> str:
         """How many traits these are, in words."""
-        words = f"{self.number:,} trait{'s' * (self.number != 1)}"
-        return f"{words} and others whose names may be personal" if NOT_PLAIN in self.traits else words
+        words = [f"{self.number:,} trait{'s' * (self.number != 1)}"] if self.number or not self.traits else []
+        return " and ".join([*words, *(["some whose names may be personal"] if NOT_PLAIN in self.traits else [])])
 
 
 class UnmappedTraits:

@@ -85,7 +85,7 @@ def check_at_terminal(
     if settings is None:
         return EXIT_USAGE
     is_known = ("voucherify", "ok") in {(each.id, each.state) for each in report.findings}
-    if report.not_imported and is_known:  # refused credentials belong to nobody
+    if report.not_imported and is_known:  # refused credentials name no project for a ledger
         _keep(report.not_imported, settings, console)
     return EXIT_DONE if report.is_ok else EXIT_REJECTED
 
