@@ -343,4 +343,5 @@ def test_calls_retries_and_429s_are_counted_by_service_and_traits_by_name() -> N
     assert (segment.calls, segment.retries, segment.rate_limited) == (3, 1, 1)
     assert (voucherify.calls, voucherify.retries, voucherify.rate_limited) == (1, 0, 0)
     assert counters.left_out == {"birthdate": 2, "name": 1}
-    assert sum(counters.problems.values()) == 3
+    assert counters.problems == {("birthdate", "is not an ISO 8601 date"): 2, ("name", "is a list, not text"): 1}
+    assert counters.warned_profiles == 2
