@@ -61,9 +61,8 @@ class ResultWriter:
         member: Member,
         reason: str,
         request_id: str | None,
+        code: str,
         source_id: str | None = None,
-        *,
-        code: str | None,
     ) -> Rejection:
         """The rejection of a member, with the `source_id` that the result names only where its own is not known."""
         known = self._source_ids.get(batch.action_id, {}).get(member.segment_id)
@@ -73,7 +72,7 @@ class ResultWriter:
         self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None, *, code: str
     ) -> list[tuple[int, Rejection]]:
         """A rejection for each of these members, with the key of its page."""
-        return [(member.page, self.rejection(batch, member, reason, request_id, code=code)) for member in members]
+        return [(member.page, self.rejection(batch, member, reason, request_id, code)) for member in members]
 
     def end(
         self,

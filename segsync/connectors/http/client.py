@@ -278,14 +278,8 @@ class ApiClient:
             if size > MAX_ANSWER_BYTES:
                 response.close()
                 message = f"{self._service} answered more than {MAX_ANSWER_BYTES:,} bytes to {call}"
-                request_id = answers.request_id(response.headers)
-                raise AnswerError(
-                    message,
-                    service=self._service,
-                    status=response.status,
-                    request_id=request_id,
-                    code="answer-undocumented",
-                )
+                where: dict[str, Any] = {"status": response.status, "request_id": answers.request_id(response.headers)}
+                raise AnswerError(message, service=self._service, code="answer-undocumented", **where)
             chunks.append(chunk)
         return b"".join(chunks)
 
