@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from segsync.events import DuplicateIdentifier, OnEvent, PageReplayed, ReadingEnded, ResultUnknown
+from segsync.events import DuplicateIdentifier, OnEvent, PageReplayed, ProfileRejected, ReadingEnded, ResultUnknown
+from segsync.models import Rejection
 from segsync.monitor.log import WARNINGS_SHOWN
 from segsync.report.profile_lists import DUPLICATES
 from tests.unit.monitor.test_log import records, shown
@@ -51,3 +52,12 @@ def test_unknown_results_are_warnings_as_rejections_are() -> None:
     lines = [line for line in records(forgets, verbose=True) if line["event"] == "result_unknown"]
     assert lines[0]["message"] == "Result unknown: use_0: Voucherify does not know it any more"
     assert (lines[0]["level"], lines[-1]["level"], len(lines)) == ("warning", "debug", 200)
+
+
+def test_a_rejection_has_the_code_of_its_reason_in_a_field_and_at_the_end_of_its_line() -> None:
+    async def rejects(emit: OnEvent) -> None:
+        emit(ProfileRejected(Rejection("use_1", None, "read", "answered 404", code="not-found"), 1))
+
+    [line] = [line for line in records(rejects) if line["event"] == "profile_rejected"]
+    assert (line["reason"], line["code"]) == ("answered 404", "not-found")
+    assert line["message"] == "Rejected: use_1 (read): answered 404 [not-found]"
