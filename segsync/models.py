@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from operator import add
+from collections import Counter
+from collections.abc import Iterable
+from operator import add, sub
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -114,6 +116,14 @@ class WarningGroup(Struct, frozen=True):
     segment_ids: tuple[str, ...] = ()
 
 
+def by_trait(problems: Iterable[WarningGroup]) -> dict[str, int]:
+    """How often each trait had a problem, the most frequent one first."""
+    counts = Counter[str]()
+    for each in problems:
+        counts[each.trait] += each.profiles
+    return dict(counts.most_common())
+
+
 class Outcomes(Struct, frozen=True):
     """How many profiles have each outcome. They add up to the profiles listed.
 
@@ -132,6 +142,9 @@ class Outcomes(Struct, frozen=True):
 
     def __add__(self, other: Outcomes) -> Outcomes:
         return Outcomes(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: Outcomes) -> Outcomes:
+        return Outcomes(*map(sub, astuple(self), astuple(other)))
 
     @property
     def customers(self) -> int:

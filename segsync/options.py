@@ -91,9 +91,10 @@ class ImportOptions:
     """What the command line asks for.
 
     `offset` is None where none was given. An import from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot
-    be resumed. `command` is how this program was called.
-    The files that list profiles go into `directory`. A `dry_run` uses none of them and no ledger, and sends nothing:
-    customers go into the file `output`, where one is given, or to standard output. `profiles` is the expected total.
+    be resumed. `command` is how this program was called. The files that list profiles go into `directory`; with
+    `show_values` the list of rejected ones has the services' own words. A `dry_run` uses no ledger and writes no list,
+    and sends nothing: customers go into the file `output`, where one is given, or to standard output. `profiles` is the
+    expected total.
     """
 
     settings: Settings
@@ -108,6 +109,7 @@ class ImportOptions:
     resume: bool = False
     retry_rejected: bool = False
     confirm: bool = True
+    show_values: bool = False
     is_sandbox: bool = False
     dry_run: bool = False
     output: Path | None = None

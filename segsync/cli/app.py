@@ -63,6 +63,9 @@ def import_command(
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
     ] = False,
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Add Voucherify's own words to the list of rejected profiles.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run without writing anything.")] = False,
     directory: ListsDirectory = None,
     output: Annotated[Path | None, option("New .ndjson or .csv of a dry run; - is stdout.", "FILE")] = None,
@@ -122,6 +125,7 @@ def import_command(
         resume=resume,
         retry_rejected=retry_rejected,
         confirm=not (no_confirm or dry_run),
+        show_values=show_values,
         dry_run=dry_run,
         output=output,
         limit=limit,

@@ -8,21 +8,28 @@ from typing import Annotated
 import typer
 
 from segsync.cli.errors import errors_in_words
-from segsync.cli.flags import AsJson, EnvFile, LedgerFile, Profiles, given_flags, option
+from segsync.cli.flags import AsJson, EnvFile, LedgerFile, ListsDirectory, Profiles, given_flags, option
 from segsync.cli.invocation import invocation
 
 
 def status_command(
-    context: typer.Context, as_json: AsJson = False, ledger: LedgerFile = None, env_file: EnvFile = None
+    context: typer.Context,
+    as_json: AsJson = False,
+    ledger: LedgerFile = None,
+    env_file: EnvFile = None,
+    directory: ListsDirectory = None,
 ) -> None:
-    """Show how far the imports came, their outcomes, and the next step."""
+    """Show the outcomes and the next step, and write the lists.
+
+    The lists of profiles are written as the ledger has them now, even while an import runs.
+    """
     with errors_in_words():
         from segsync.commands.status import print_status
         from segsync.settings import one_setting
 
         path = Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file))
         given = {flag: words for flag, words in given_flags(context).items() if flag != "--json"}
-        print_status(path, as_json=as_json, command=invocation(given))
+        print_status(path, as_json=as_json, directory=directory or Path(), command=invocation(given))
 
 
 def check_command(

@@ -15,6 +15,7 @@ EXCLUSIVE: Final = (
     ("--retry-rejected", "--limit"),
     ("--dry-run", "--resume", "--retry-rejected"),
     ("--dry-run", "--report"),
+    ("--dry-run", "--show-values"),
     ("--retry-rejected", "--profiles"),
 )
 """Groups of flags of which at most one may be given."""
@@ -41,6 +42,9 @@ LedgerFile = Annotated[str | None, option("The ledger, a checkpoint file. [SEGSY
 ListsDirectory = Annotated[Path | None, option("Folder for the lists of profiles. [.]", "DIR")]
 EnvFile = Annotated[Path | None, option("Read settings from FILE instead of .env.", "FILE")]
 Profiles = Annotated[int | None, option("Expected total, for the progress bar and ETA.", "N", min=1)]
+Directory = Annotated[
+    Path, option("Folder for the lists of profiles.", "DIR", show_default=False, exists=True, file_okay=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

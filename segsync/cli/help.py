@@ -20,7 +20,15 @@ EXAMPLES: Final[Mapping[str, str]] = {
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "What to import": (*("--limit", "--offset", "--resume", "--retry-rejected", "--dry-run", "--sandbox"),),
     "Connection and speed": ("--env-file", "--concurrency", "--batch-size", "--no-confirm"),
-    "Files it writes": ("--ledger", "--directory", "--output", "--report", "--report-ids", "--summary-json"),
+    "Files it writes": (
+        "--ledger",
+        "--directory",
+        "--show-values",
+        "--output",
+        "--report",
+        "--report-ids",
+        "--summary-json",
+    ),
     "Output on the terminal": ("--profiles", "--quiet", "--verbose", "--no-input"),
     "Logs, metrics and messages": ("--log-file", "--log-format", "--metrics-port", "--metrics-host", "--notify"),
 }
@@ -30,12 +38,13 @@ EXIT_CODES: Final[Mapping[str, str]] = {
     "0": "done",
     "1": "stopped early; the message says how to resume",
     "2": "usage or configuration error; retrying won't help",
-    "3": "done, but some profiles were rejected (rejected-profiles.csv), or a check found what would fail",
+    "3": "done, but profiles are rejected, now or since an earlier run (rejected-profiles.csv); or check found a problem",
     "130 or 143": "ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent",
 }
 
-LISTS: Final = """A run leaves profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and
-profiles-with-warnings.csv in the working directory or --directory, each only if there is something to say."""
+LISTS: Final = """A run and status write these lists into the working directory or --directory:
+profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and profiles-with-warnings.csv. With
+--ledger prod.db their names begin with it: prod-rejected-profiles.csv."""
 
 
 class ImportHelp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 
 from msgspec import structs
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.commands import next_steps
-from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED
+from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.commands.output import error_line
 from segsync.commands.prompt import ask, choose, resume_question
 from segsync.commands.summary import summary
@@ -28,12 +28,12 @@ from segsync.models import FIRST_OFFSET, NextStep, Plan
 from segsync.monitor.observers import Streams, channels, observing
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume
-from segsync.pipeline.run import open_ledger, read_report, run_plan
+from segsync.pipeline.run import open_ledger, read_report, run_plan, write_lists
 from segsync.report.counters import Counters, measured
 from segsync.report.destinations import check_destinations
 from segsync.report.import_report import ImportReport
+from segsync.report.list_writer import ProfileLists
 from segsync.report.notify import notify
-from segsync.report.profile_lists import REJECTED
 from segsync.report.writer import leave
 from segsync.runtime import run_event_loop, signals_to, standard_output
 
@@ -48,24 +48,25 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     check_destinations(options)
     if options.dry_run:
         return _dry_run(options)
-    with channels(options) as streams, open_ledger(options.settings, options.ledger) as ledger:
+    with (
+        channels(options) as streams,
+        closing(ProfileLists(options.directory, options.ledger, shows_values=options.show_values)) as lists,
+        open_ledger(options.settings, options.ledger) as ledger,
+    ):
         console = streams.console
         if ledger.backup:
             migrated = f"The ledger {options.ledger} was migrated to a newer format. The old one is {ledger.backup}."
             console.print(Text(printable(migrated)), soft_wrap=True)
         plan = choose(options, ledger, console)
         if isinstance(plan, int):
-            if plan == EXIT_DONE and options.outputs.are_wanted:
-                past = run_event_loop(_of_the_past(options, ledger))
-                leave(options, past, plan, console, steps=next_steps.of_run(options, past))
-            return None, plan
+            return None, run_event_loop(_nothing_done(options, ledger, lists, plan, console))
         if options.profiles:
             ledger.write(partial(runs.expect, run=plan.runs[-1], profiles=options.profiles))
         if plan.kind != "retry":
             ledger.write(partial(runs.keep_flags, run=plan.runs[-1], flags=next_steps.flags_to_keep(options.command)))
         counters = Counters(plan.offset, plan.before)
         wants_more = None
-        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams))
+        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, lists=lists))
         notified: ImportReport | None = None
         if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):
             console.print(error_line(report.error), soft_wrap=True)
@@ -74,9 +75,9 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
             if wants_more := _wants_to_resume(report):
                 later = plan_resume(ledger) or plan
                 counters.resume(later.offset, later.before)
-                report, code = run_event_loop(_watched(options, ledger, later, counters, streams))
+                report, code = run_event_loop(_watched(options, ledger, later, counters, streams, lists=lists))
         more = [next_steps.to_begin_anew(options)] if wants_more is False and not options.is_sandbox else []
-    return report, _finish(options, plan, report, code, console, more=more, is_notified=report is notified)
+    return report, _finish(options, report, code, console, more=more, is_notified=report is notified)
 
 
 def _wants_to_resume(report: ImportReport) -> bool | None:
@@ -100,14 +101,13 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport, int]:
     ):
         plan = plan_new(ledger, options.offset or FIRST_OFFSET)
         counters = Counters(plan.offset, plan.before)
-        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, DryRunSink(output)))
+        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, sink=DryRunSink(output)))
     notes = next_steps.dry_run_notes(options.output, output)
-    return report, _finish(options, plan, report, code, streams.console, notes=notes)
+    return report, _finish(options, report, code, streams.console, notes=notes)
 
 
 def _finish(
     options: ImportOptions,
-    plan: Plan,
     report: ImportReport,
     code: int,
     console: Console,
@@ -121,25 +121,39 @@ def _finish(
     The summary is posted where that was asked for, unless it `is_notified` already.
     """
     if report.outcomes.profiles or report.state == "done":
-        _show(summary(report), options, console)
+        _show(summary(report, options.ledger), options, console)
+    notes = [*notes, *next_steps.notes_on_lists(options, report)]
     steps = next_steps.of_run(options, report)
     steps += [step for step in more if step.command not in {each.command for each in steps}]
     if options.has_notify_flag and any(step.command for step in steps):
         notes = [*notes, "--notify is left out of the commands below, since its URL is a secret: add it again."]
     for line in next_steps.conclusion(report, steps, notes):
         console.print(line, soft_wrap=True)
-    rejected = options.directory / REJECTED
-    is_shared = not plan.begins_anew and not options.dry_run
-    if code == EXIT_DONE and is_shared and rejected.exists() and rejected.stat().st_size:
-        console.print(Text(printable(f"{rejected} names profiles that an earlier run rejected")), soft_wrap=True)
-        code = EXIT_REJECTED
     leave(options, report, code, console, steps=steps)
     if not is_notified:
         notify(options, report, code, console, steps=steps)
     return code
 
 
-async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
+async def _nothing_done(
+    options: ImportOptions, ledger: Ledger, lists: ProfileLists, code: int, console: Console
+) -> int:
+    """Where there was nothing to do: write the lists, which a crash may have kept from that, and the files of the past.
+
+    Gives the exit code. Nothing is written where the user has yet to decide.
+    """
+    if code != EXIT_DONE:
+        return code
+    past = await _of_the_past(options, ledger, await write_lists(lists, ledger))
+    for problem in past.unwritten:
+        console.print(error_line(OutputError(problem, code="list-unwritable")), soft_wrap=True)
+    code = EXIT_STOPPED if past.unwritten else code
+    if options.outputs.are_wanted:
+        leave(options, past, code, console, steps=next_steps.of_run(options, past))
+    return code
+
+
+async def _of_the_past(options: ImportOptions, ledger: Ledger, unwritten: Sequence[str]) -> ImportReport:
     """What the last run came to, as the ledger has it: this process has no share in it."""
     run = last_run(ledger)
     report = await read_report(
@@ -152,14 +166,22 @@ async def _of_the_past(options: ImportOptions, ledger: Ledger) -> ImportReport:
         # Customers that are neither confirmed nor waited for were sent with --no-confirm.
         is_confirmed=not run or not run.outcomes.sent or run.open_upserts > 0,
         most_ids=options.outputs.report_ids,
+        unwritten=unwritten,
     )
     return structs.replace(report, began_at=run and run.began_at, ended_at=run and run.ended_at)
 
 
 async def _watched(
-    options: ImportOptions, ledger: Ledger, plan: Plan, counters: Counters, to: Streams, sink: DryRunSink | None = None
+    options: ImportOptions,
+    ledger: Ledger,
+    plan: Plan,
+    counters: Counters,
+    to: Streams,
+    *,
+    lists: ProfileLists | None = None,
+    sink: DryRunSink | None = None,
 ) -> tuple[ImportReport, int]:
-    """Run the plan, and give the report and the exit code; a `sink` takes what a dry run would send."""
+    """Run the plan, write the lists, and give report and exit code; a `sink` takes what a dry run would send."""
     stop = asyncio.Event()
     received: list[int] = []
     connectors = describe(options.settings)
@@ -176,7 +198,7 @@ async def _watched(
                 confirm=options.confirm,
                 on_event=on_event,
                 stop=stop,
-                directory=None if options.dry_run else options.directory,
+                lists=lists,
                 dry_run=sink,
             )
         )
@@ -196,6 +218,7 @@ async def _watched(
                     if not received:
                         raise
                     state, error = "interrupted", None
+            unwritten = await write_lists(lists, ledger)
             report = await read_report(
                 options.settings,
                 counters,
@@ -206,6 +229,7 @@ async def _watched(
                 is_confirmed=options.confirm,
                 is_dry_run=options.dry_run,
                 most_ids=options.outputs.report_ids,
+                unwritten=unwritten,
             )
         log.ended(report)
     return report, next_steps.exit_code(report, received[0] if received else 0)

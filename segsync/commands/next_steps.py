@@ -16,6 +16,7 @@ from segsync.formatting import printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
 from segsync.options import STANDARD_OUTPUT, ImportOptions, Invocation
 from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import REJECTED, list_name
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -43,8 +44,10 @@ command, None where there is no command."""
 
 def exit_code(report: ImportReport, signal_number: int) -> int:
     """What the shell gets; `signal_number` is that of the signal that ended the run."""
+    if report.state == "done" and report.unwritten:
+        return EXIT_STOPPED
     if report.state == "done":
-        return EXIT_REJECTED if report.outcomes.rejected or report.outcomes.unknown else EXIT_DONE
+        return EXIT_REJECTED if report.rejected_now or report.unknown_now else EXIT_DONE
     if report.state == "interrupted":
         return 128 + signal_number  # 130 for Ctrl-C, 143 for SIGTERM
     return EXIT_USAGE if isinstance(report.error, AccessError) else EXIT_STOPPED
@@ -61,6 +64,20 @@ def conclusion(report: ImportReport, steps: Iterable[NextStep], notes: Iterable[
     lines = [error_line(report.error)] if report.error else []
     lines += [Text(printable(note)) for note in notes]
     return [*lines, *(line for step in steps for line in step_lines(step))]
+
+
+def notes_on_lists(options: ImportOptions, report: ImportReport) -> Iterator[str]:
+    """What to know about the list of rejected profiles: whom it names, and that it may hold values."""
+    if report.is_dry_run or report.unwritten or not report.rejected_now:
+        return
+    name = list_name(REJECTED, options.ledger)
+    if report.rejected_now > report.outcomes.rejected:
+        yield f"{name} names {profiles(report.rejected_now)}: those that earlier runs rejected too."
+    if options.show_values:
+        yield (
+            f"{name} holds Voucherify's own words about profiles that this process rejected (--show-values). It is "
+            "personal data, readable by you alone: delete it when you have fixed the causes."
+        )
 
 
 def step_lines(step: NextStep) -> list[Text]:
@@ -121,6 +138,9 @@ def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
 
 
 def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
+    if report.unwritten:
+        words = "The ledger has all that the lists of profiles would hold. Free their names, then write them:"
+        yield _step(words, options.command.other("status", "--ledger", "--env-file", "--directory"))
     if report.is_dry_run:
         if report.resume_offset is not None and report.state != "done":
             yield _step(f"Dry run stopped at offset {report.resume_offset}. Dry runs can't be resumed.")
@@ -133,7 +153,7 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
             yield _step(f"The {unread}. To read them, run:", options.command.command(RESUME))
     else:
         yield from (_when_done if report.state == "done" else _when_stopped)(options, report)
-        rejected, unknown = report.outcomes.rejected, report.outcomes.unknown
+        rejected, unknown = report.rejected_now, report.unknown_now
         if rejected or unknown:
             counts = [f"Rejected: {profiles(rejected)}."] if rejected else []
             counts += [f"Result unknown: {profiles(unknown)}."] if unknown else []

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text, TextType
 
 from segsync.errors import SegsyncError
-from segsync.formatting import printable
+from segsync.formatting import printable, profiles
 from segsync.models import Outcomes
 from segsync.runtime import to_standard_output
 
@@ -55,6 +55,16 @@ def outcome_table(
         if count or name not in (*optional, *RARE):
             table.add_row(label, f"{count:,}", notes.get(name) if count or name == "profiles" else None)
     return table
+
+
+def add_warnings(table: Table, warnings: Mapping[str, int], warned: int, name: str | None) -> None:
+    """A row for the warnings, those in customers by trait, with how many profiles they are about and the list of them.
+
+    `name` is None where there is no list.
+    """
+    where = f": {name}" if name else ""
+    count = sum(warnings.values())
+    table.add_row("Warnings", f"{count:,}", Text(f"in {profiles(warned)}{where}") if count else None)
 
 
 def error_line(error: SegsyncError) -> Text:

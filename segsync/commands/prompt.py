@@ -17,7 +17,6 @@ from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import ImportOptions
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
-from segsync.pipeline.run import tidy_rejected
 
 ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False}
 
@@ -32,7 +31,6 @@ def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | i
         plan = plan_retry(ledger)
         if plan.has_work:
             return plan
-        tidy_rejected(ledger, options.directory)
         show(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
         return EXIT_DONE
     if not options.resume and options.offset is None and not options.is_sandbox:
@@ -70,7 +68,6 @@ def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None])
         show(f"No import has run on the ledger {options.ledger} yet: beginning at the first profile.")
         return plan_new(ledger, FIRST_OFFSET)
     if not plan.has_work:
-        tidy_rejected(ledger, options.directory)
         show(f"The last import on the ledger {options.ledger} is complete: nothing to resume.")
         return EXIT_DONE
     return plan

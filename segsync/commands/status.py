@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from sqlite3 import Connection
@@ -12,17 +14,19 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.commands import next_steps
-from segsync.commands.output import LABELS, NOTES, outcome_table, plain_table, print_json
-from segsync.errors import with_code
+from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table, plain_table, print_json
+from segsync.errors import OutputError, with_code
 from segsync.formatting import minute, printable
-from segsync.ledger import rejections, runs
+from segsync.ledger import profiles, rejections, runs
 from segsync.ledger.database import reading
 from segsync.ledger.sqlite_file import is_in_use
-from segsync.models import NextStep, Outcomes
+from segsync.models import NextStep, Outcomes, by_trait
 from segsync.options import Invocation
+from segsync.report.list_writer import ProfileLists
+from segsync.report.profile_lists import WARNINGS, list_name
 from segsync.runtime import standard_output
 
-FORMAT = 2
+FORMAT = 3
 """The format of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
 
 REASONS_SHOWN, EARLIER_SHOWN = 10, 5
@@ -31,8 +35,8 @@ REASONS_SHOWN, EARLIER_SHOWN = 10, 5
 class RunStatus(Struct, frozen=True):
     """One import. `state` is "running", "done", "limited" (by `--limit`), "interrupted", "stopped" or "killed".
 
-    `offset` is where it would resume, None at the end of the space; `outcomes` are those of the profiles up to there,
-    and `open_upserts` the bulk upserts whose result is not read yet. Times are UTC.
+    `offset` is where it would resume, None at the end of the space. `outcomes` are those of the profiles listed: behind
+    the offset they are pending. `open_upserts` are the bulk upserts whose result is not read yet. Times are UTC.
     """
 
     id: int
@@ -60,7 +64,8 @@ class RejectionReason(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """A ledger: its runs, the latest first, and the reasons for which profiles are rejected, or results unknown, now.
 
-    `next_step` says in words what to do next, `next_command` is the command for it, None where there is none.
+    `warnings` counts by trait what `warned_profiles` were sent without. `next_step` says in words what to do next,
+    `next_command` is the command for it, None where there is none.
     """
 
     format: int
@@ -68,6 +73,8 @@ class Status(Struct, frozen=True):
     runs: list[RunStatus]
     rejections: list[RejectionReason]
     unknown: list[RejectionReason]
+    warnings: Mapping[str, int]
+    warned_profiles: int
     next_step: str
     next_command: str | None
 
@@ -82,9 +89,8 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
     with reading(path) as db:
         found = runs.runs(db)
         shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(found)]
-        since = runs.first_current_run(db)
-        current = [run.id for run in shown if run.id >= since]
-        rejected, unknown = (_reasons(db, current, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
+        rejected, unknown = (_reasons(db, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
+        warnings = profiles.count_warnings(db)
         state = shown[0].state if shown else None
         for run in [*filter(attrgetter("has_listed"), found), *found][:1]:  # one that listed nothing is not resumed
             command = command.knowing(runs.flags_of(db, run.id))
@@ -98,21 +104,42 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
         runs=shown,
         rejections=rejected,
         unknown=unknown,
+        warnings=by_trait(warnings.problems),
+        warned_profiles=warnings.profiles,
         next_step=step.words,
         next_command=step.command,
     )
 
 
-def print_status(path: Path, *, as_json: bool, command: Invocation | None = None) -> None:
-    """Print the status of a ledger, for people or for machines. Raises `LedgerError` and `OutputError`."""
+def print_status(
+    path: Path, *, as_json: bool, directory: Path | None = None, command: Invocation | None = None
+) -> None:
+    """Print the status of a ledger, for people or for machines, and write its lists of profiles into `directory`.
+
+    None writes none. Raises `LedgerError`, and `OutputError` where a list or standard output cannot be written.
+    """
     status = read_status(path, command)
+    problems = write_lists(path, directory) if directory else ()
     if as_json:
         print_json(status)
-        return
+    else:
+        _print(status)
+    if problems:
+        message = f"{'. '.join(problems)}. The ledger has what they would hold: free their names, and try again"
+        raise OutputError(message, code="list-unwritable")
+
+
+def write_lists(path: Path, directory: Path) -> Sequence[str]:
+    """Write the lists of profiles of the ledger at `path`; a sentence for each that cannot be written."""
+    with closing(ProfileLists(directory, path)) as lists:
+        return lists.write_from(partial(reading, path))
+
+
+def _print(status: Status) -> None:
     with standard_output() as console:
         console.print(Text(printable(f"Ledger {status.ledger}"), style="bold"))
         for run in status.runs[:1]:
-            console.print(_latest(run))
+            console.print(_latest(run, status))
         if status.rejections:
             console.print(_reason_table("Rejected", status.rejections))
         if status.unknown:
@@ -139,14 +166,15 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
     )
 
 
-def _latest(run: RunStatus) -> Table:
+def _latest(run: RunStatus, status: Status) -> Table:
     notes = NOTES | {
-        "profiles": "all of them" if run.offset is None else Text(f"up to offset {printable(run.offset)}"),
         "confirmed": "written by Voucherify",
         "sent": f"result not read, {run.open_upserts:,} bulk upserts open",
-        "pending": "their bulk upsert failed",
+        "profiles": "all of them" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
+        "pending": "a resume imports them",
     }
     table = outcome_table(f"Run {run.id}: {_state(run)}", run.outcomes, LABELS, notes)
+    add_warnings(table, status.warnings, status.warned_profiles, list_name(WARNINGS, Path(status.ledger)))
     table.add_row("Source", "", Text(printable(run.source)))
     table.add_row("Started", "", f"{minute(run.began_at)} UTC")
     table.add_row("Ended", "", f"{minute(run.ended_at)} UTC" if run.ended_at else "")
@@ -169,8 +197,8 @@ def _earlier(run: RunStatus) -> Text:
     )
 
 
-def _reasons(db: Connection, of_runs: Collection[int], kind: str) -> list[RejectionReason]:
-    groups = rejections.groups(db, of_runs, kind, each_once=True)[:REASONS_SHOWN]
+def _reasons(db: Connection, kind: str) -> list[RejectionReason]:
+    groups = rejections.groups(db, None, kind)[:REASONS_SHOWN]
     return [RejectionReason(group.stage, group.reason, group.profiles, group.code) for group in groups]
 
 

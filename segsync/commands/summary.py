@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.table import Table
 from rich.text import Text, TextType
 
-from segsync.commands.output import LABELS, NOTES, outcome_table
+from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table
 from segsync.formatting import duration, minute, printable
 from segsync.models import LastCheck
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_name
 
 
-def summary(report: ImportReport) -> Table:
-    """What an import did, as a table in which the outcomes add up to the profiles."""
+def summary(report: ImportReport, ledger: Path | None = None) -> Table:
+    """What an import did, as a table in which the outcomes add up to the profiles.
+
+    Outcomes and warnings are those of the whole import, as `status` shows them; the rest is about this process. The
+    lists are those of the `ledger`.
+    """
     offset = "to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}"
     notes: dict[str, TextType] = {**NOTES, "pending": Text(offset)}  # brackets in a cursor are not markup
+    if report.before.done:
+        notes["profiles"] = f"{report.before.done:,} of them by earlier processes"
     if not report.is_dry_run:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
-        notes["without_identifier"], notes["duplicate"] = WITHOUT_IDENTIFIER, DUPLICATES
-        notes["rejected"], notes["warnings"] = REJECTED, WARNINGS
+        lists = {"without_identifier": WITHOUT_IDENTIFIER, "duplicate": DUPLICATES, "rejected": REJECTED}
+        notes |= {outcome: Text(list_name(name, ledger)) for outcome, name in lists.items()}
     labels = LABELS | {"profiles": "Profiles listed"} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
     optional = "sent" if report.is_confirmed else "confirmed"
     table = outcome_table(_title(report), report.outcomes, labels, notes, optional)
+    name = None if report.is_dry_run else list_name(WARNINGS, ledger)
+    add_warnings(table, report.warnings, report.warned_profiles, name)
     table.add_section()
-    warnings = sum(report.warnings.values())
-    table.add_row("Warnings", f"{warnings:,}", notes.get("warnings") if warnings else None)
     if report.not_imported and report.not_imported.traits:
         table.add_row("Traits not imported", f"{report.not_imported.traits:,}", _as_checked(report.not_imported))
-    for name, service in report.calls.items():
-        note = f"{service.retries:,} retries, {service.rate_limited:,} answered 429"
-        table.add_row(f"{name} calls", f"{service.calls:,}", note)
+    table.add_row("This process:")
+    for service, calls in report.calls.items():
+        retries = f"{calls.retries:,} {'retry' if calls.retries == 1 else 'retries'}"
+        table.add_row(f"{service} calls", f"{calls.calls:,}", f"{retries}, {calls.rate_limited:,} answered 429")
     table.add_row("Time", duration(report.seconds))
     if report.seconds_per_100_customers is not None:
         table.add_row("  per 100 customers", f"{report.seconds_per_100_customers:.2f} s")

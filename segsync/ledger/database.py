@@ -23,7 +23,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
-from segsync.errors import LedgerError
+from segsync.errors import LedgerError, SegsyncError
 from segsync.ledger import migration, sqlite_file
 from segsync.models import Connector
 
@@ -109,7 +109,7 @@ class Ledger:
             if host != owner.host:
                 raise _of_others(path, f"the {owner.name} project at {host}, and not at {owner.host}")
             with _transaction(db):
-                migration.create_tables(db)  # an index may be newer than the format
+                migration.create_tables(db)  # some are newer than the format
                 db.execute("UPDATE owner SET opened_at = ?", (now(),))
         db.execute("PRAGMA journal_mode=WAL")  # only now, so that the file itself says whose it is
         # After a power cut the last writes may be missing, never broken: the import repeats them.
@@ -150,6 +150,13 @@ class Ledger:
             with suppress(sqlite3.Error):
                 return self._thread.submit(question, self._db).result()
         return None
+
+    async def ask_or_salvage(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
+        """`ask`, also where the ledger could not be written; None where it cannot be read either."""
+        try:
+            return await self.ask(question)
+        except SegsyncError:
+            return self.salvage(question)
 
     def close(self) -> None:
         """Carry out what is queued, and release the file."""

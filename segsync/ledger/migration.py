@@ -24,11 +24,16 @@ FORMAT = 4
 READABLE = 2
 """The oldest format that has all that a reader asks for, but for what `stand_in` makes."""
 
-_NEWER_TABLES = {"codes": "stage, reason, code"}
-"""The tables that readers ask for and ledgers of a readable format may lack, with their columns."""
-
 SOURCE_OF_FORMAT_1 = "Segment"
 """The name of the only source that there was; the owner of the ledger was its space."""
+
+_NEWER_TABLES = {
+    "listed": "run, number, digests",
+    "unfinished": "run, difference",
+    "codes": "stage, reason, code",
+    "flags": "run, words",
+}
+"""The tables that readers ask for and ledgers of a readable format may lack, with their columns."""
 
 _REMADE = ("owner", "runs", "batches")
 """The tables of format 1 whose columns or values have changed."""

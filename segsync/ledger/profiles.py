@@ -7,10 +7,13 @@ rejected profile that is retried says that it is sent. Warnings are rows too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from sqlite3 import Connection
 from typing import NamedTuple
+
+from segsync.models import WarningGroup
 
 
 class ProfileOutcome(IntEnum):
@@ -41,6 +44,13 @@ class Warned(NamedTuple):
     problem: str
 
 
+class Warnings(NamedTuple):
+    """The warnings of a ledger by trait and problem, the most frequent first, and how many `profiles` have any."""
+
+    problems: tuple[WarningGroup, ...]
+    profiles: int
+
+
 FORGET_REJECTED = (
     f"DELETE FROM profiles WHERE outcome >= {ProfileOutcome.REJECTED:d} AND segment_id IN "  # noqa: S608 - a number
     "(SELECT segment_id FROM rejections WHERE run = ? AND page = ?)"
@@ -68,6 +78,35 @@ def save_warnings(db: Connection, warnings: Sequence[Warned], *, in_place_of: It
     db.executemany("INSERT OR IGNORE INTO warnings VALUES (?, ?)", rows)
 
 
-def forget_warnings(db: Connection) -> None:
-    """Remove all warnings: an import begins anew."""
-    db.execute("DELETE FROM warnings")
+def without_identifier(db: Connection) -> Iterator[str]:
+    """The segment ids of the profiles that have no identifier, in alphabetical order; read row by row.
+
+    Most profiles of a space may be among them, so an index of them would be as large as the table that is scanned here.
+    """
+    rows = db.execute(f"SELECT segment_id FROM profiles WHERE outcome = {ProfileOutcome.WITHOUT_IDENTIFIER:d}")  # noqa: S608
+    return (segment_id for (segment_id,) in rows)
+
+
+def warnings(db: Connection) -> Iterator[Warned]:
+    """All warnings, in the order of the segment ids; read row by row."""
+    rows = db.execute(
+        "SELECT segment_id, trait, problems.problem FROM warnings CROSS JOIN problems ON id = warnings.problem "
+        "ORDER BY segment_id"
+    )
+    return map(Warned._make, rows)
+
+
+def count_warnings(db: Connection, most_ids: int = 0) -> Warnings:
+    """How many warnings there are, with up to `most_ids` segment ids of each problem, and of how many profiles."""
+    named: defaultdict[int, list[str]] = defaultdict(list)
+    if most_ids:
+        for segment_id, problem in db.execute("SELECT segment_id, problem FROM warnings ORDER BY segment_id"):
+            if len(named[problem]) < most_ids:
+                named[problem].append(segment_id)
+    counts = db.execute(
+        "SELECT id, trait, problems.problem, count(*) FROM warnings JOIN problems ON id = warnings.problem "
+        "GROUP BY id ORDER BY 4 DESC, 2, 3"
+    ).fetchall()
+    [(profiles,)] = db.execute("SELECT count(DISTINCT segment_id) FROM warnings").fetchall()
+    groups = (WarningGroup(trait, text, count, tuple(named[problem])) for problem, trait, text, count in counts)
+    return Warnings(tuple(groups), profiles)

@@ -129,15 +129,15 @@ def _end_page(
     identifiers.add_identifiers(db, sent)
 
 
-def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool, begins_anew: bool = False) -> Recorder:
-    """For the pages that the source lists, of which `done_pages` are behind us: none where the import `begins_anew`."""
+def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool) -> Recorder:
+    """For the pages that the source lists, of which `done_pages` are behind us."""
     return Recorder(
         ledger,
         run,
         key=lambda number: PageKey.listed(done_pages + number),
         attempt=FIRST_ATTEMPT,
         is_followed=is_followed,
-        was_read_before=not begins_anew,
+        was_read_before=run > 1 or done_pages > 0,
     )
 
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from functools import partial
 from sqlite3 import Connection
 from typing import Final, NamedTuple
 
-from segsync.errors import SegsyncError
 from segsync.events import DuplicateIdentifier, ResultUnknown
-from segsync.ledger.database import Ledger
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.models import Rejection, RejectionGroup, Stage
 
@@ -27,11 +24,7 @@ IS_UNKNOWN: Final = f"stage = '{UNKNOWN}'"
 
 IS_DUPLICATE: Final = f"stage = '{DUPLICATE}'"
 
-_IS_DONE: Final = """
-    page <= (SELECT coalesce(max(number), 0) FROM pages WHERE pages.run = rejections.run)
-    AND -page NOT IN (SELECT id FROM batches WHERE state = 'replay')
-"""
-"""Whether a dead letter is on a page that is done: the others are repeated, and count no longer then."""
+_SAME_AS: Final = "has the same identifier as "
 
 
 class DeadLetter(NamedTuple):
@@ -44,6 +37,11 @@ class DeadLetter(NamedTuple):
     request_id: str | None
 
 
+def holder_of(duplicate: DeadLetter) -> str:
+    """The segment id of the profile whose identifier a duplicate has."""
+    return duplicate.reason.removeprefix(_SAME_AS)
+
+
 def add_unknown(db: Connection, run: int, page: int, result: ResultUnknown) -> None:
     """Whether this profile was imported is not known. `page` is its `PageKey`."""
     _add(db, run, page, result.segment_id, (UNKNOWN, result.reason, result.request_id))
@@ -51,8 +49,7 @@ def add_unknown(db: Connection, run: int, page: int, result: ResultUnknown) -> N
 
 def add_duplicate(db: Connection, run: int, page: int, duplicate: DuplicateIdentifier) -> None:
     """A profile has the identifier of another one. `page` is its `PageKey`."""
-    reason = f"has the same identifier as {duplicate.other}"
-    _add(db, run, page, duplicate.segment_id, (DUPLICATE, reason, None))
+    _add(db, run, page, duplicate.segment_id, (DUPLICATE, f"{_SAME_AS}{duplicate.other}", None))
 
 
 def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> None:
@@ -116,16 +113,25 @@ def unresolved(
     those whose last run this is, `after` those behind this segment id, and `most` is how many at most; -1 is for all.
     They are read row by row, so memory does not grow with them.
     """
+    query = f"{_unresolved(kind, 'segment_id > ?1')} AND (?2 IS NULL OR max(run) = ?2) ORDER BY segment_id LIMIT ?3"
+    return map(DeadLetter._make, db.execute(query, (after, run, most)))
+
+
+def count_unresolved(db: Connection, kind: str = IS_REJECTED) -> int:
+    """How many profiles `unresolved` gives."""
+    [(count,)] = db.execute(f"SELECT count(*) FROM ({_unresolved(kind)})").fetchall()  # noqa: S608 - texts of ours
+    return int(count)
+
+
+def _unresolved(kind: str, condition: str = "true") -> str:
+    """The query for the last dead letters of this kind, where they meet the condition."""
     # SQLite takes the columns beside max() from the row that has the maximum ("Bare columns in an aggregate query").
-    rows = db.execute(
+    return (
         "SELECT segment_id, max(run), stage, reason, request_id FROM rejections "  # noqa: S608 - texts of ours
-        f"WHERE segment_id > ?1 AND {_IS_DONE} AND coalesce((SELECT outcome FROM profiles "
+        f"WHERE {condition} AND coalesce((SELECT outcome FROM profiles "
         f"WHERE profiles.segment_id = rejections.segment_id), {ProfileOutcome.REJECTED:d}) >= "
-        f"{ProfileOutcome.REJECTED:d} GROUP BY segment_id HAVING {kind} AND (?2 IS NULL OR max(run) = ?2) "
-        "ORDER BY segment_id LIMIT ?3",
-        (after, run, most),
+        f"{ProfileOutcome.REJECTED:d} GROUP BY segment_id HAVING {kind}"
     )
-    return map(DeadLetter._make, rows)
 
 
 MOST_GROUPS = 100
@@ -148,23 +154,25 @@ def same_for_all(reason: str) -> str:
 
 
 def groups(
-    db: Connection, runs: Collection[int], kind: str = IS_REJECTED, *, most_ids: int = 0, each_once: bool = False
+    db: Connection, runs: Collection[int] | None, kind: str = IS_REJECTED, *, most_ids: int = 0
 ) -> tuple[RejectionGroup, ...]:
-    """The profiles of these runs of a kind (as in `rejected_profiles`) by stage and reason, the largest group first.
+    """The profiles of these runs of a kind (as in `unresolved`) by stage and reason, the largest group first.
 
     Reasons that differ in ids and numbers alone are one group. Each group has up to `most_ids` segment ids. A profile
-    that is rejected in two runs counts twice, as it does in their outcomes, unless it is to count `each_once`.
+    that is rejected in two runs counts twice, as it does in their outcomes. None is for the profiles that are
+    `unresolved`, each of which counts once.
     """
-    profiles_of_reason = "count(DISTINCT segment_id)" if each_once else "count(*)"
+    numbers = ", ".join(f"{run:d}" for run in runs or ())
+    of_runs = f"SELECT * FROM rejections WHERE {kind} AND run IN ({numbers})"  # noqa: S608 - numbers
     found: dict[tuple[Stage, str], RejectionGroup] = {}
     for stage, reason, profiles, ids in db.execute(
-        f"SELECT stage, reason, {profiles_of_reason}, "  # noqa: S608 - texts of ours
+        "SELECT stage, reason, count(*), "  # noqa: S608 - texts of ours
         "json_group_array(segment_id) FILTER (WHERE place <= ?) FROM ("
         f"SELECT iif({IS_UNKNOWN}, 'confirm', stage) AS stage, reason, segment_id, "
         "dense_rank() OVER (PARTITION BY stage, reason ORDER BY segment_id) AS place "
-        f"FROM rejections WHERE {kind} AND run IN (SELECT value FROM json_each(?))"
+        f"FROM ({_unresolved(kind) if runs is None else of_runs})"
         ") GROUP BY stage, reason ORDER BY 3 DESC, stage, reason",
-        (most_ids, json.dumps([*runs])),
+        (most_ids,),
     ):
         same, shown = same_for_all(reason), reason
         if (stage, same) not in found and len(found) >= MOST_GROUPS:
@@ -184,14 +192,3 @@ def _code_of(db: Connection, stage: Stage, reason: str) -> str | None:
     """The code of a reason that is the same for all; None for one of a ledger that knew no codes."""
     row = db.execute("SELECT code FROM codes WHERE stage = ? AND reason = ?", (stage, reason)).fetchone()
     return row and str(row[0])
-
-
-async def read_groups(
-    ledger: Ledger, runs: Collection[int], kind: str = IS_REJECTED, *, most_ids: int = 0
-) -> tuple[RejectionGroup, ...]:
-    """The groups as far as the ledger can be read: a report is made even where it cannot."""
-    question = partial(groups, runs=runs, kind=kind, most_ids=most_ids)
-    try:
-        return await ledger.ask(question)
-    except SegsyncError:
-        return ledger.salvage(question) or ()

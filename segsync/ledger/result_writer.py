@@ -1,4 +1,4 @@
-"""Writes the results of bulk upserts into the ledger, behind the events that write the lists."""
+"""Writes the results of bulk upserts into the ledger, behind their events."""
 
 from __future__ import annotations
 

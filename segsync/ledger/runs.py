@@ -7,22 +7,28 @@ will be repeated.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from sqlite3 import Connection
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from segsync.ledger.batches import Member, change_batch, close_batch, finish_page, members_in, one, spread_in
 from segsync.ledger.database import now
+from segsync.ledger.listings import DIGEST_BYTES
 from segsync.ledger.profiles import FORGET_REJECTED
-from segsync.ledger.rejections import IS_REJECTED, NOT_REJECTED
+from segsync.ledger.rejections import NOT_REJECTED
 from segsync.models import FIRST_OFFSET, Connector, Outcomes
 
 State = Literal["running", "done", "limited", "interrupted", "stopped"]
 """Of a run. "limited" did what `--limit` asked for; one that is "running" without a process was killed."""
+
+
+_DONE_PAGES = "(SELECT coalesce(max(number), 0) FROM pages WHERE pages.run = listed.run)"
 
 
 class Run(Struct, frozen=True):
@@ -71,18 +77,22 @@ def begin_run(db: Connection, first_offset: str, source: Connector) -> Run:
 def resume_run(db: Connection, run: int) -> Run:
     """Go on with a run: what it did beyond its checkpoint will be repeated, and counts no longer."""
     db.execute("DELETE FROM pages WHERE run = ? AND is_closing", (run,))
+    _forget_listed(db, run)
     db.execute("UPDATE runs SET state = 'running', ended_at = NULL, error = NULL WHERE id = ?", (run,))
     return prune(db, run)
 
 
 def prune(db: Connection, run: int) -> Run:
     """Forget what a run did on pages that are not done, since they are repeated."""
+    db.execute("DELETE FROM unfinished WHERE run = ?", (run,))
     _keep_pages(db, run, _is_done_test(db, run))
     return one_run(db, run)
 
 
 def _close_books(db: Connection, run: Run) -> None:
     """Count what a run did on listed pages that were not done, and hardly ever will be, as one more page."""
+    _forget_listed(db, run.id)
+    db.execute("DELETE FROM unfinished WHERE run = ?", (run.id,))
     is_done = _is_done_test(db, run.id)
     _keep_pages(db, run.id, lambda page: page > 0 or is_done(page))
     counts: Counter[int] = Counter()
@@ -109,6 +119,11 @@ def _keep_pages(db: Connection, run: int, is_kept: Callable[[int], bool]) -> Non
     db.executemany("DELETE FROM rejections WHERE run = ? AND page = ?", dropped)
 
 
+def _forget_listed(db: Connection, run: int) -> None:
+    """Forget which pages a run has listed and not done: they are listed again, or not missed any more."""
+    db.execute(f"DELETE FROM listed WHERE run = ? AND number > {_DONE_PAGES}", (run,))  # noqa: S608 - a text of ours
+
+
 def has_listed(db: Connection, run: int) -> None:
     """The source has answered this run: what it lists is what counts from now on."""
     db.execute("UPDATE runs SET has_listed = 1 WHERE id = ?", (run,))
@@ -126,14 +141,18 @@ def keep_flags(db: Connection, run: int, flags: Sequence[Sequence[str]]) -> None
 
 def flags_of(db: Connection, run: int) -> list[list[str]]:
     """The flags of the last process that worked on this run; none where nobody wrote them."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'flags'").fetchone():
-        return []  # a reader sees older formats as they are
     found = db.execute("SELECT words FROM flags WHERE run = ?", (run,)).fetchone()
     return msgspec.json.decode(found[0], type=list[list[str]]) if found else []
 
 
-def end_run(db: Connection, run: int, state: State, error: str | None) -> None:
-    """A run has ended so; `error` is what stopped it."""
+def end_run(db: Connection, run: int, state: State, error: str | None, outcomes: Outcomes | None = None) -> None:
+    """A run has ended so; `error` is what stopped it, and `outcomes` are those that it has counted, as it reports them.
+
+    They count beside the checkpoint until the run is resumed.
+    """
+    if outcomes and state in ("interrupted", "stopped"):
+        difference = json.dumps(astuple(outcomes - _outcomes(db, run)))
+        db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, difference))
     db.execute("UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ?", (state, now(), error, run))
     if state == "done":
         db.execute("DELETE FROM listed WHERE run = ?", (run,))
@@ -188,8 +207,17 @@ def first_current_run(db: Connection) -> int:
     )[0]
 
 
+def outcomes_of(db: Connection, of_runs: Collection[int]) -> Outcomes:
+    """The outcomes of these runs in all."""
+    return sum((_outcomes(db, run) for run in of_runs), Outcomes())
+
+
 def _outcomes(db: Connection, run: int) -> Outcomes:
-    """The outcomes on pages that are done. The confirmed ones are all that have no other, so they always add up."""
+    """The outcomes of a run, which always add up: the confirmed ones are all that have no other.
+
+    On pages that are listed and not done, profiles are pending unless they have a dead letter, but for what the run
+    itself said of them when it ended.
+    """
     is_done = _is_done_test(db, run)
     profiles, without = one(
         db,
@@ -198,10 +226,10 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
         run,
     )
     by_page = db.execute("SELECT page, stage, count(*) FROM rejections WHERE run = ? GROUP BY page, stage", (run,))
-    letters: Counter[str] = Counter()
+    letters, letters_on = Counter[str](), Counter[str]()
     for page, stage, count in by_page:
-        if is_done(page):
-            letters[stage if stage in NOT_REJECTED else "rejected"] += count
+        letters[stage if stage in NOT_REJECTED else "rejected"] += count
+        letters_on["done" if is_done(page) else "listed" if page > 0 else "replay"] += count
     by_state = db.execute(
         "SELECT state, sum(customers) FROM batches WHERE run = ? AND state IN ('open', 'unread', 'replay') "
         "GROUP BY state",
@@ -211,13 +239,23 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
     for _, state, spread, _ in _batches_partly_counted(db, run):
         customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_done(page))
     sent, pending = customers["open"] + customers["unread"], customers["replay"]
-    return Outcomes(
-        confirmed=profiles - without - letters.total() - sent - pending,
+    [not_done] = one(
+        db,
+        f"SELECT coalesce(sum(length(digests)), 0) / {DIGEST_BYTES} FROM listed "  # noqa: S608 - texts of ours
+        f"WHERE run = ? AND number > {_DONE_PAGES}",
+        run,
+    )
+    counted = Outcomes(
+        confirmed=profiles - without - letters_on["done"] - sent - pending,
         sent=sent,
         without_identifier=without,
-        pending=pending,
+        # An older segsync did not write which pages were listed.
+        pending=pending - letters_on["replay"] + max(not_done - letters_on["listed"], 0),
         **letters,
     )
+    for (difference,) in db.execute("SELECT difference FROM unfinished WHERE run = ?", (run,)):
+        counted += Outcomes(*json.loads(difference))
+    return counted
 
 
 def _is_done_test(db: Connection, run: int) -> Callable[[int], bool]:
@@ -241,13 +279,6 @@ def has_open_ends(db: Connection) -> bool:
     """Whether results are still to be read, or profiles to be replayed."""
     since = first_current_run(db)
     return bool(one(db, "SELECT count(*) FROM batches WHERE state IN ('open', 'replay') AND run >= ?", since)[0])
-
-
-def rejected_now(db: Connection) -> set[str]:
-    """The segment ids of all profiles that are rejected now."""
-    query = f"SELECT segment_id FROM rejections WHERE run >= ? AND {IS_REJECTED}"  # noqa: S608 - a condition of ours
-    rows = db.execute(query, (first_current_run(db),))
-    return {segment_id for (segment_id,) in rows}
 
 
 def _with_counts(member: Member, is_done: Callable[[int], bool]) -> Member:

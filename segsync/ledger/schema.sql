@@ -20,6 +20,11 @@ CREATE TABLE IF NOT EXISTS pages (
     without_identifier INTEGER NOT NULL, is_closing INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
 
+-- How the outcomes of a run that ended early differ from those that the other tables give: on pages that are not done
+-- they do not say who was confirmed or had no identifier. A JSON array in the order of `Outcomes`. It goes once the run
+-- is resumed, since those pages are repeated then.
+CREATE TABLE IF NOT EXISTS unfinished (run INTEGER PRIMARY KEY, difference TEXT NOT NULL);
+
 -- Who is on the listed pages of a run that is not done: 8 bytes per profile, keyed digests of the segment ids.
 CREATE TABLE IF NOT EXISTS listed (
     run INTEGER NOT NULL, number INTEGER NOT NULL, digests BLOB NOT NULL, PRIMARY KEY (run, number)

@@ -61,13 +61,13 @@ def sqlite_name(path: Path | None) -> str:
     return str(path.absolute()) if path else ""
 
 
-def locked(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
+def locked(path: Path, *, timeout_seconds: float, what: str = "lock") -> sqlite3.Connection:
     """Hold the ledger for this process: the operating system releases it however the process ends.
 
     The lock is a file of its own, since readers may look at the ledger while it is held, and other programs may lock
-    the ledger itself. Raises `LedgerError` where another segsync holds it.
+    the ledger itself. `what` is the end of its name. Raises `LedgerError` where another segsync holds it.
     """
-    lock_path = _lock_path(path)
+    lock_path = Path(f"{path}-{what}")
     make(lock_path)
     lock = sqlite3.connect(
         sqlite_name(lock_path), isolation_level=None, timeout=timeout_seconds, check_same_thread=False
@@ -88,7 +88,7 @@ def locked(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
 
 def is_in_use(path: Path) -> bool:
     """Whether a run holds this ledger now."""
-    if not _lock_path(path).exists():
+    if not Path(f"{path}-lock").exists():
         return False
     try:
         locked(path, timeout_seconds=0).close()
@@ -105,10 +105,6 @@ def is_busy(error: sqlite3.Error) -> bool:
 def _kind(error: sqlite3.Error) -> int:
     """The first byte of a code is its kind, the second a refinement."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-def _lock_path(path: Path) -> Path:
-    return Path(f"{path}-lock")
 
 
 def damaged(path: Path | None) -> str:

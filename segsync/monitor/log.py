@@ -32,7 +32,7 @@ from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.monitor.start import shown_id, start_words
 from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, list_name
 
 LOGGER: Final = logging.getLogger("segsync")
 LOGGER.addHandler(logging.NullHandler())  # without it, Python prints the warnings of programs that configure no logging
@@ -124,6 +124,8 @@ class Log:
     def ended(self, report: ImportReport) -> None:
         """Log the summary, the last record of a run."""
         outcomes, error = report.outcomes, report.error
+        for problem in report.unwritten:
+            self._log("list_unwritten", f"Error: {problem}", ERROR)
         done = f"{outcomes.done:,} of {outcomes.profiles:,} profiles done"
         words = f"{report.state} after {duration(report.seconds)}: {done}"
         call = error if isinstance(error, CallError) else None
@@ -132,7 +134,7 @@ class Log:
             f"{words}; {error.with_code}" if error else words,
             ERROR if error else INFO,
             state=report.state,
-            outcomes=asdict(self.counters.outcomes),
+            outcomes=asdict(outcomes),
             offset=report.resume_offset,
             seconds=report.seconds,
             **self._calls(),
@@ -266,6 +268,7 @@ class Log:
 
     def _log_more_in(self, file: str) -> None:
         """Once for each file: that it has more than are shown."""
+        file = list_name(file, self.ledger)
         if next(self._count_of[file]) == 1 and not LOGGER.isEnabledFor(DEBUG):
             where = f"in {file}" if self.has_lists else "at level DEBUG (--verbose)"
             self._log("more_in_file", f"More of these are {where}", file=file if self.has_lists else None)

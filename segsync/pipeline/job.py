@@ -31,7 +31,7 @@ from segsync.pipeline import refusals
 from segsync.pipeline.engine.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.pipeline.results import ResultReader
-from segsync.report.profile_lists import ProfileLists
+from segsync.report.list_writer import ProfileLists
 from segsync.settings import Settings
 
 _KEPT: Final = frozenset(
@@ -40,7 +40,7 @@ _KEPT: Final = frozenset(
         *(events.ProfileWithoutIdentifier, events.ProfileRejected, events.DuplicateIdentifier, events.TraitLeftOut),
     }
 )
-"""The events that the lists and the ledger need; the others are many."""
+"""The events that the ledger needs; the others are many."""
 
 Kind = Literal["listing", "replay", "search", "retry", "retry of unknown"]
 """What profiles are imported: those listed; those of upserts that failed, or in which some are refused; or retried."""
@@ -101,9 +101,7 @@ class ImportJob:
                 await self._import(run, pages.of_rejected(ledger, run, IS_UNKNOWN), record, "retry of unknown")
         elif plan.offset is not None:
             [run] = plan.runs
-            record = recorder.for_listing(
-                ledger, run, done_pages=plan.done_pages, is_followed=is_followed, begins_anew=plan.begins_anew
-            )
+            record = recorder.for_listing(ledger, run, done_pages=plan.done_pages, is_followed=is_followed)
             listed = pages.listed(self._source, ledger, plan, plan.offset, limit, self._on_event)
             await self._import(run, listed, record, "listing")
         else:
@@ -232,13 +230,12 @@ class ImportJob:
             ending.cancel()
 
     def _on_profiles_of(self, run: int, record: Recorder, kind: Kind) -> OnEvent:
-        """What happens to the profiles of a run goes into the lists, then into the ledger, then to the observer."""
+        """What happens to the profiles of a run goes into the ledger, then to the observer."""
         is_counted = run in self._plan.runs
 
         def on_event(event: Event) -> None:
             if type(event) in _KEPT:
-                if self._lists:
-                    self._lists.write(event)
+                self._keep(event)
                 record.record(event)
                 self._writer.remember(event)
             if kind != "listing":
@@ -254,16 +251,20 @@ class ImportJob:
         return on_event
 
     def _on_result_of(self, run: int) -> OnEvent:
-        """A result goes into the lists and to the observer; whoever read it writes the ledger behind them."""
+        """A result goes to the observer; whoever read it writes the ledger behind it."""
         is_counted = run in self._plan.runs
 
         def on_event(event: Event) -> None:
-            if self._lists:
-                self._lists.write(event)
+            self._keep(event)
             if is_counted:
                 self._on_event(event)
 
         return on_event
+
+    def _keep(self, event: Event) -> None:
+        """Keep the source id of a rejection for the list: the ledger does not hold it."""
+        if self._lists and isinstance(event, events.ProfileRejected):
+            self._lists.keep(event.rejection)
 
 
 @asynccontextmanager

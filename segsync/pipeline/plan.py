@@ -13,7 +13,6 @@ from segsync.events import ListedAnew, OnEvent
 from segsync.ledger import batches, listings, rejections, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.identifiers import forget_identifiers
-from segsync.ledger.profiles import forget_warnings
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
 
@@ -25,7 +24,7 @@ async def listed(
 ) -> AsyncGenerator[Page, None]:
     """The pages that the source lists, no faster than the ledger is written.
 
-    Before the first is handed on, and the files of an earlier import are cleared, the ledger knows that there is one.
+    Before the first is handed on, the ledger knows that there is one.
     """
     [run] = plan.runs
     number = plan.done_pages
@@ -34,7 +33,6 @@ async def listed(
             if number == plan.done_pages:
                 await ledger.ask(partial(runs.has_listed, run=run))
                 if plan.begins_anew:
-                    ledger.write(forget_warnings)
                     ledger.write(forget_identifiers)
                     ledger.write(partial(listings.forget_before, run=run))
             number += 1

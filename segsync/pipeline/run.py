@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Sequence
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
 
 from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
 from segsync.events import OnEvent, both, ignore
-from segsync.ledger import runs
+from segsync.ledger import profiles, rejections, runs
 from segsync.ledger.checks import read_last_check
 from segsync.ledger.database import Ledger
-from segsync.ledger.rejections import IS_REJECTED, IS_UNKNOWN, read_groups
+from segsync.ledger.rejections import IS_REJECTED, IS_UNKNOWN
 from segsync.ledger.runs import State
-from segsync.models import FIRST_OFFSET, Plan
+from segsync.models import FIRST_OFFSET, Outcomes, Plan
 from segsync.monitor.log import Log
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
 from segsync.report.counters import Counters, measured
-from segsync.report.import_report import EndState, ImportReport, make_report
-from segsync.report.profile_lists import ProfileLists
+from segsync.report.import_report import EndState, ImportReport, Standing, make_report
+from segsync.report.list_writer import ProfileLists
 from segsync.settings import Settings
-
-_KINDS = (IS_REJECTED, IS_UNKNOWN)
 
 
 async def run_import(
@@ -43,6 +42,7 @@ async def run_import(
     on_event: OnEvent = ignore,
     stop: asyncio.Event | None = None,
     directory: Path | None = None,
+    show_values: bool = False,
 ) -> ImportReport:
     """Import the profiles of a Segment space into Voucherify; the report says what they came to.
 
@@ -51,11 +51,13 @@ async def run_import(
     that is resumed. `resume` continues the last import on the `ledger`, and begins at `offset` if there was none;
     `retry_rejected` retries the profiles that the ledger has as rejected. `confirm` reads the results of the bulk
     upserts. Without a `ledger` there is a temporary one. Setting `stop`, or cancelling, ends the import early. Lists of
-    profiles go into `directory`; None writes none. `on_event` gets every event of `segsync.events`, the logger
+    profiles are written into `directory` at the end; None writes none. `show_values` adds Voucherify's own words, which
+    may be personal, to the list of the rejected. `on_event` gets every event of `segsync.events`, the logger
     `segsync` the log. The report's `error` stopped the import; a `SegsyncError` is raised for what it cannot use.
     """
     _check(offset, limit)
-    with open_ledger(settings, ledger, source, sink) as opened:
+    lists = None if directory is None else ProfileLists(directory, ledger, shows_values=show_values)
+    with closing(lists) if lists else nullcontext(), open_ledger(settings, ledger, source, sink) as opened:
         plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
         plan = plan or plan_new(opened, str(offset))
         counters, stop = Counters(plan.offset, plan.before), stop or asyncio.Event()
@@ -73,22 +75,34 @@ async def run_import(
             has_lists=directory is not None,
         )
         with log.running():
-            with measured(counters):
-                state, error = await run_plan(
-                    settings,
-                    plan,
-                    counters,
-                    source=source,
-                    sink=sink,
-                    ledger=opened,
-                    limit=plan.left_of(limit),
-                    confirm=confirm,
-                    on_event=both(log.on_event, on_event),
-                    stop=stop,
-                    directory=directory,
-                )
+            try:
+                with measured(counters):
+                    state, error = await run_plan(
+                        settings,
+                        plan,
+                        counters,
+                        source=source,
+                        sink=sink,
+                        ledger=opened,
+                        limit=plan.left_of(limit),
+                        confirm=confirm,
+                        on_event=both(log.on_event, on_event),
+                        stop=stop,
+                        lists=lists,
+                    )
+            except asyncio.CancelledError:
+                await write_lists(lists, opened)
+                raise
+            unwritten = await write_lists(lists, opened)
             report = await read_report(
-                settings, counters, opened, plan.runs, state=state, error=error, is_confirmed=confirm
+                settings,
+                counters,
+                opened,
+                plan.runs,
+                state=state,
+                error=error,
+                is_confirmed=confirm,
+                unwritten=unwritten,
             )
             log.ended(report)
         return report
@@ -121,18 +135,18 @@ async def run_plan(
     confirm: bool,
     on_event: OnEvent,
     stop: asyncio.Event,
-    directory: Path | None,
+    lists: ProfileLists | None = None,
     dry_run: Sink | None = None,
 ) -> tuple[EndState, SegsyncError | None]:
-    """Carry out a plan, and return how that ended. `dry_run` takes the customers instead of the sink."""
+    """Carry out a plan, and return how that ended. `dry_run` takes the customers instead of the sink.
+
+    `lists` keep what the ledger does not hold; whoever gives them writes them.
+    """
     state: EndState = "done"
     failure: SegsyncError | None = None
     observe = both(counters.count, on_event)
     try:
-        async with (
-            _lists(plan, ledger, directory) as lists,
-            connect(settings, observe, source, sink) as (from_source, to_sink),
-        ):
+        async with connect(settings, observe, source, sink) as (from_source, to_sink):
             schemas = to_sink if isinstance(to_sink, Schemas) else None
             job = ImportJob(
                 settings,
@@ -153,7 +167,7 @@ async def run_plan(
     except SegsyncError as error:
         state, failure = "stopped", error
     except asyncio.CancelledError:
-        _queue_end(ledger, plan, "interrupted", None)
+        _queue_end(ledger, plan, "interrupted", None, counters.outcomes)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says how far the import came
         state, failure = "stopped", defect(error)
@@ -161,7 +175,7 @@ async def run_plan(
     if stop.is_set() and (has_more or outcomes.pending or (confirm and outcomes.sent)):
         state = "interrupted"
     try:
-        _queue_end(ledger, plan, "limited" if state == "done" and has_more else state, failure)
+        _queue_end(ledger, plan, "limited" if state == "done" and has_more else state, failure, outcomes)
         await ledger.keep_up(0)
     except SegsyncError as error:
         state, failure = "stopped", failure or error
@@ -181,52 +195,53 @@ async def read_report(
     is_confirmed: bool,
     is_dry_run: bool = False,
     most_ids: int = 0,
+    unwritten: Sequence[str] = (),
 ) -> ImportReport:
-    """The report of an import that ended so, with up to `most_ids` segment ids of each group of rejections."""
-    rejected, unknown = [await read_groups(ledger, of_runs, kind, most_ids=most_ids) for kind in _KINDS]
+    """The report of an import that ended so, with up to `most_ids` segment ids of each group of rejections.
+
+    What it says of the whole import is what the ledger holds, as far as that can be read. `unwritten` are the lists
+    that could not be written.
+    """
     return make_report(
         counters,
         state=state,
         error=error,
         is_confirmed=is_confirmed,
         is_dry_run=is_dry_run,
-        rejections=rejected,
-        unknown=unknown,
+        standing=await ledger.ask_or_salvage(partial(read_standing, of_runs=of_runs, most_ids=most_ids)),
         not_imported=await read_last_check(ledger, settings),
+        unwritten=unwritten,
     )
 
 
-def tidy_rejected(ledger: Ledger, directory: Path) -> None:
-    """Remove profiles from the list of rejected ones that the ledger knows to be sent: a crash may have left them.
-
-    Those of imports that the ledger does not know stay.
-    """
-    if ledger.read(runs.first_current_run):
-        with ProfileLists(directory, begins_anew=False) as lists:
-            lists.keep_rejected(ledger.read(runs.rejected_now))
-
-
-@asynccontextmanager
-async def _lists(plan: Plan, ledger: Ledger, directory: Path | None) -> AsyncGenerator[ProfileLists | None, None]:
-    """The lists of profiles that a plan writes; None without a directory."""
-    if directory is None:
-        yield None
-        return
-    with ProfileLists(directory, begins_anew=plan.begins_anew, may_repeat=plan.kind == "retry") as lists:
-        rejected = await ledger.ask(runs.rejected_now)
-        if plan.kind != "new" and plan.followed_since:
-            lists.keep_rejected(rejected)  # without profiles whose page is repeated, or that were sent before a crash
-        yield lists
-        if plan.kind == "retry":
-            lists.drop_rejected(rejected - await ledger.ask(runs.rejected_now))
-        elif plan.kind == "new" and plan.followed_since < min(plan.runs):
-            lists.drop_rejected(())  # profiles on the last pages of the run before may be there twice
+def read_standing(db: Connection, of_runs: Collection[int], *, most_ids: int = 0) -> Standing:
+    """How these runs and their ledger stand, with up to `most_ids` segment ids of each group of rejections."""
+    rejected, unknown = (rejections.groups(db, of_runs, kind, most_ids=most_ids) for kind in (IS_REJECTED, IS_UNKNOWN))
+    warned = profiles.count_warnings(db, most_ids)
+    return Standing(
+        outcomes=runs.outcomes_of(db, of_runs),
+        rejections=rejected,
+        unknown=unknown,
+        rejected_now=rejections.count_unresolved(db),
+        unknown_now=rejections.count_unresolved(db, IS_UNKNOWN),
+        problems=warned.problems,
+        warned_profiles=warned.profiles,
+    )
 
 
-def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None) -> None:
+async def write_lists(lists: ProfileLists | None, ledger: Ledger) -> Sequence[str]:
+    """Write the lists of profiles, if there are to be any; a sentence for each that cannot be written."""
+    if lists is None:
+        return ()
+    written = await ledger.ask_or_salvage(lists.write)
+    return ("The lists of profiles cannot be written: the ledger cannot be read",) if written is None else written
+
+
+def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError | None, outcomes: Outcomes) -> None:
     """Write how the run ended. A retry changes nothing about how far its runs came."""
+    error = None if failure is None else failure.with_code
     for run in () if plan.kind == "retry" else plan.runs:
-        ledger.write(partial(runs.end_run, run=run, state=state, error=None if failure is None else failure.with_code))
+        ledger.write(partial(runs.end_run, run=run, state=state, error=error, outcomes=outcomes))
 
 
 def _account_for_all(counters: Counters) -> None:

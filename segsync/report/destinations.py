@@ -10,11 +10,9 @@ from tempfile import TemporaryFile
 
 from segsync.errors import Problem, SettingsError, how_to_install
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_name
 from segsync.report.writer import is_file, try_to_write
 from segsync.runtime import cannot_write
-
-LISTS = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
 
 
 def check_destinations(options: ImportOptions) -> None:
@@ -24,7 +22,7 @@ def check_destinations(options: ImportOptions) -> None:
     """
     problems = [*_of_reports(options.outputs), *_of_shared_files(options)]
     if not options.dry_run:
-        problems += _of_lists(options.directory)
+        problems += _of_lists(options)
     if problems:
         raise SettingsError(problems, code="setting-invalid")
 
@@ -43,7 +41,13 @@ def _of_reports(wanted: ReportFiles) -> Iterator[str]:
         yield "--report-ids says how many profiles a page may name: give --report FILE too"
 
 
-def _of_lists(directory: Path) -> Iterator[str]:
+def _lists(options: ImportOptions) -> list[Path]:
+    names = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
+    return [options.directory / list_name(name, options.ledger) for name in names]
+
+
+def _of_lists(options: ImportOptions) -> Iterator[str]:
+    directory = options.directory
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         TemporaryFile(dir=directory).close()
@@ -51,7 +55,7 @@ def _of_lists(directory: Path) -> Iterator[str]:
         what = f"The folder {directory} for the lists of profiles"
         yield Problem(cannot_write(what, error, "Choose another: --directory DIR"), code="file-unwritable")
     else:
-        files = {f"The list {path}": path for name in LISTS for path in [directory / name]}
+        files = {f"The list {path}": path for path in _lists(options)}
         yield from _unwritable(files, "Rename it, or choose another folder: --directory DIR")
 
 
@@ -71,7 +75,7 @@ def _of_shared_files(options: ImportOptions) -> Iterator[str]:
         "--summary-json": options.outputs.summary_json,
         "--log-file": options.log_file,
         "--output": options.output,
-        **{f"the list {name}": options.directory / name for name in LISTS},
+        **{f"the list {path.name}": path for path in _lists(options)},
     }
     places = defaultdict[Path, list[str]](list)
     for name, path in files.items():

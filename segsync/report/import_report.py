@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from segsync.errors import SegsyncError
-from segsync.models import LastCheck, Outcomes, RejectionGroup, WarningGroup
+from segsync.models import LastCheck, Outcomes, RejectionGroup, WarningGroup, by_trait
 from segsync.report.counters import Counters, ServiceCalls, Throughput
 
 EndState = Literal["done", "interrupted", "stopped"]
@@ -23,10 +23,16 @@ class ImportReport(Struct, frozen=True):
     listed, those of earlier processes of the same import included, whose share is `before`; `is_confirmed` says whether
     Voucherify's results were read. In a dry run, "sent" is what would be sent. `offset` is where this process began to
     list and `resume_offset` where the next one goes on, None where nothing is left to list. `checkpointed` are the
-    outcomes of the profiles before it, as they were when their pages were done. `warnings` counts by trait what this
-    process left out of customers, `problems` by trait and problem; `warned_profiles` have any. `rejections` groups the
-    rejected profiles by reason, the largest group first, and `unknown` those whose result is unknown. `not_imported` is
-    what the last check with these settings found.
+    outcomes of the profiles before it, as they were when their pages were done. `rejections` groups the rejected
+    profiles by reason, the largest group first, and `unknown` those whose result is unknown. `not_imported` is what the
+    last check with these settings found.
+
+    Of the whole ledger, its earlier imports included: `warnings` counts by trait what `warned_profiles` were sent
+    without, `problems` by trait and problem; and `rejected_now` and `unknown_now` the profiles that are rejected, or
+    whose result is unknown, and who have had no other outcome since. `unwritten` says which lists of profiles could not
+    be written, and why.
+
+    Of this process: `offset`, `calls`, `throughput` and times.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
     that nobody sets. One that had nothing to do has 0 seconds, and the times of the run that did it all.
@@ -52,6 +58,9 @@ class ImportReport(Struct, frozen=True):
     not_imported: LastCheck | None = None
     warned_profiles: int = 0
     problems: tuple[WarningGroup, ...] = ()
+    rejected_now: int = 0
+    unknown_now: int = 0
+    unwritten: tuple[str, ...] = ()
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
@@ -68,6 +77,35 @@ class ImportReport(Struct, frozen=True):
         return 100 * self.seconds / done if is_enough and done > 0 else None
 
 
+class Standing(Struct, frozen=True):
+    """What the ledger holds of some runs, and of all its profiles.
+
+    `outcomes` are those of the runs, and `rejections` and `unknown` their profiles grouped by reason. `rejected_now`
+    and `unknown_now` count the profiles of the ledger whose rejection is unresolved, or whose result is unknown,
+    whichever run that is from. `problems` counts what customers were sent without, for `warned_profiles`.
+    """
+
+    outcomes: Outcomes
+    rejections: tuple[RejectionGroup, ...] = ()
+    unknown: tuple[RejectionGroup, ...] = ()
+    rejected_now: int = 0
+    unknown_now: int = 0
+    problems: tuple[WarningGroup, ...] = ()
+    warned_profiles: int = 0
+
+
+def _as_counted(counters: Counters) -> Standing:
+    """How an import stands as far as this process has seen it."""
+    outcomes = counters.outcomes
+    return Standing(
+        outcomes,
+        rejected_now=outcomes.rejected,
+        unknown_now=outcomes.unknown,
+        problems=tuple(WarningGroup(*text, count) for text, count in counters.problems.most_common()),
+        warned_profiles=counters.warned_profiles,
+    )
+
+
 def make_report(
     counters: Counters,
     *,
@@ -75,15 +113,20 @@ def make_report(
     error: SegsyncError | None,
     is_confirmed: bool,
     is_dry_run: bool = False,
-    rejections: Iterable[RejectionGroup] = (),
-    unknown: Iterable[RejectionGroup] = (),
+    standing: Standing | None = None,
     not_imported: LastCheck | None = None,
+    unwritten: Sequence[str] = (),
 ) -> ImportReport:
-    """The report of an import whose events `counters` counted, and which ends now."""
+    """The report of an import whose events `counters` counted, and which ends now.
+
+    Its `standing` is that of the ledger, None where that cannot be read: what the counters have seen beyond the
+    checkpoint will be repeated.
+    """
+    standing = standing or _as_counted(counters)
     return ImportReport(
         state=state,
         error=error,
-        outcomes=counters.outcomes,
+        outcomes=standing.outcomes,
         before=counters.before,
         is_confirmed=is_confirmed,
         checkpointed=counters.checkpointed,
@@ -91,14 +134,17 @@ def make_report(
         resume_offset=counters.resume_offset,
         seconds=counters.seconds,
         calls={name: copy(calls) for name, calls in sorted(counters.services.items())},
-        warnings=dict(counters.left_out.most_common()),
+        warnings=by_trait(standing.problems),
         is_dry_run=is_dry_run,
         began_at=counters.began_at.isoformat(timespec="seconds") if counters.began_at else None,
         ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         throughput=counters.buckets.throughput,
-        rejections=tuple(rejections),
-        unknown=tuple(unknown),
+        rejections=standing.rejections,
+        unknown=standing.unknown,
         not_imported=not_imported,
-        warned_profiles=counters.warned_profiles,
-        problems=tuple(WarningGroup(*text, count) for text, count in counters.problems.most_common()),
+        warned_profiles=standing.warned_profiles,
+        problems=standing.problems,
+        rejected_now=standing.rejected_now,
+        unknown_now=standing.unknown_now,
+        unwritten=tuple(unwritten),
     )

@@ -135,7 +135,9 @@ def _without_profiles(report: ImportReport) -> ImportReport:
     def anonymous(groups: Sequence[RejectionGroup]) -> tuple[RejectionGroup, ...]:
         return tuple(structs.replace(each, reason=same_for_all(each.reason), segment_ids=()) for each in groups)
 
-    return structs.replace(report, rejections=anonymous(report.rejections), unknown=anonymous(report.unknown))
+    problems = tuple(structs.replace(each, segment_ids=()) for each in report.problems)
+    rejected, unknown = anonymous(report.rejections), anonymous(report.unknown)
+    return structs.replace(report, rejections=rejected, unknown=unknown, problems=problems)
 
 
 def _without_home(text: str) -> str:

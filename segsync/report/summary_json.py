@@ -10,7 +10,7 @@ from segsync.__about__ import __version__
 from segsync.errors import CallError, SegsyncError
 from segsync.report.import_report import ImportReport
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """It is raised when a field changes its meaning or goes; fields may be added."""
 
 

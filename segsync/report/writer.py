@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import shutil
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
 from segsync.errors import OutputError, defect
 from segsync.formatting import printable
-from segsync.models import NextStep, WarningGroup
+from segsync.models import NextStep
 from segsync.options import STANDARD_OUTPUT, ImportOptions
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import WITHOUT_IDENTIFIER, list_name
 from segsync.report.summary_json import encode
 from segsync.runtime import to_standard_output, writing
 
@@ -117,32 +114,10 @@ def _page(options: ImportOptions, report: ImportReport, steps: Sequence[NextStep
 
     ids: list[str] = []
     if not report.is_dry_run:  # which leaves no lists
-        ids = [*islice(_lines(options.directory / WITHOUT_IDENTIFIER), options.outputs.report_ids)]
-        problems, profiles = _warned(options.directory / WARNINGS, options.outputs.report_ids)
-        warnings = Counter[str]()
-        for each in problems:
-            warnings[each.trait] += each.profiles
-        report = structs.replace(report, warnings=warnings, problems=problems, warned_profiles=profiles)
+        without = options.directory / list_name(WITHOUT_IDENTIFIER, options.ledger)
+        ids = [*islice(_lines(without), options.outputs.report_ids)]
     page = render(report, options.settings, steps=steps, without_identifier=ids)
     return page.encode("utf-8", "replace")
-
-
-def _warned(path: Path, most: int) -> tuple[tuple[WarningGroup, ...], int]:
-    """The list of warnings by trait and problem, with the first profiles of each, and how many profiles are in it.
-
-    The list is about the whole import, as the page is; a report's warnings are those of one process.
-    """
-    counts = Counter[tuple[str, str]]()
-    named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    profiles, last = 0, None
-    rows = islice(csv.reader(_lines(path)), 1, None)
-    for segment_id, trait, problem in (row[:3] for row in rows if len(row) > 2):
-        counts[trait, problem] += 1
-        if counts[trait, problem] <= most:
-            named[trait, problem].append(segment_id)
-        profiles += segment_id != last  # the rows of a profile stand together
-        last = segment_id
-    return tuple(WarningGroup(*text, count, tuple(named[text])) for text, count in counts.items()), profiles
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -96,5 +96,5 @@ async def test_rejected_profiles_that_are_to_be_asked_for_in_hours_stay_rejected
     await world.run()
     world.source.trouble = lambda index: asking_for_hours() if index == 33 else None
     retried = await world.run(retry_rejected=True)
-    assert (retried.state, retried.outcomes) == ("stopped", Outcomes(confirmed=299, pending=1))
+    assert (retried.state, retried.outcomes) == ("stopped", Outcomes(confirmed=299, rejected=1))
     assert set(world.rejected()) == {"33"}

@@ -42,7 +42,7 @@ async def interrupted(world: World) -> int:
     report = await world.run(stop=stop)
     world.at_event = lambda _event: None
     assert report.state == "interrupted"
-    return world.status().profiles
+    return report.checkpointed.profiles
 
 
 @pytest.mark.parametrize("seed", range(10))

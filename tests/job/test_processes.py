@@ -75,7 +75,7 @@ async def test_a_run_that_is_asked_to_stop_ends_in_good_order_and_resumes_where_
 
         world.at_event = count
         report = await world.run(resume=True, stop=stop)
-        assert world.status().outcomes.profiles == report.checkpointed.profiles
+        assert world.status().outcomes == report.outcomes
         if report.state == "done":
             break
         assert report.state == "interrupted"
@@ -200,7 +200,7 @@ async def test_an_import_at_an_offset_reads_the_results_of_the_one_before_and_re
     await world.run()
     offset = world.status().offset
     assert offset is not None
-    assert world.status().outcomes == Outcomes(sent=int(offset))
+    assert world.status().outcomes == Outcomes(sent=int(offset), pending=60), "the pages listed ahead are not done"
     for action_id, ids in world.voucherify.customers_of.items():
         world.voucherify.results[action_id] = failed() if "user-3" in ids else done(len(ids))
     world.voucherify.verdict = poison(200)
@@ -241,11 +241,11 @@ async def test_a_killed_import_that_is_begun_anew_never_shows_less_than_nothing(
 
 
 async def test_an_import_that_is_begun_anew_and_killed_at_once_does_not_forget_the_rejections(world: World) -> None:
-    """The ledger still knows them, and so must the file: a resume of the earlier import adds to it."""
+    """The ledger still knows them, and so must the file: a resume of the earlier import finds the rest."""
     world.source.trouble = lambda index: refused(404) if index % 10 == 5 else None
     world.source.seconds = lambda _index: 0.001
     assert await world.run_killed(250, "first")
-    assert world.rejected_in_file()
+    assert world.rejected_now()
     assert await world.run_killed(5, "anew")
     await world.run(resume=True)
     assert world.rejected_in_file() == world.rejected_now() == {str(number) for number in range(5, 300, 10)}

@@ -18,9 +18,9 @@ from segsync import ImportReport, Settings, run_import
 from segsync.commands.status import RunStatus, read_status
 from segsync.connectors.base import UpsertResult
 from segsync.events import Event
-from segsync.ledger import runs
 from segsync.ledger.database import reading
 from segsync.ledger.profiles import ProfileOutcome
+from segsync.ledger.rejections import unresolved
 from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED
 from tests.support.ledgers import SPACE, MemoryVoucherify, done, failed
@@ -72,16 +72,21 @@ class World:
                 directory=self.directory,
                 **options,
             )
-        recorded = read_status(self.ledger).runs
+        status = read_status(self.ledger)
+        recorded = status.runs
+        assert (report.warnings, report.warned_profiles) == (status.warnings, status.warned_profiles)
+        assert (report.rejected_now, report.unknown_now) == tuple(
+            sum(reason.profiles for reason in reasons) for reasons in (status.rejections, status.unknown)
+        )
+        assert self.rejected_in_file() == self.rejected_now()
         for outcomes in (report.outcomes, *(run.outcomes for run in recorded)):
             assert smallest(outcomes) >= 0
         if options.get("retry_rejected"):  # a retry may cover several runs
             return report
         state = "limited" if report.state == "done" and report.resume_offset else report.state
-        assert state in [run.state for run in recorded]
+        assert (state, report.outcomes) in [(run.state, run.outcomes) for run in recorded]
         if report.state == "done":
             assert report.outcomes.pending == 0
-            assert (state, report.outcomes) in [(run.state, run.outcomes) for run in recorded]
         return report
 
     async def run_killed(self, event: int, seed: str, *, kind: type = object, **options: Any) -> bool:
@@ -132,9 +137,9 @@ class World:
         return found
 
     def rejected_now(self) -> set[str]:
-        """The segment ids that are rejected in the runs that still matter."""
+        """The segment ids that are rejected now, whichever run they are from."""
         with reading(self.ledger) as db:
-            return runs.rejected_now(db)
+            return {letter.segment_id for letter in unresolved(db)}
 
     def rejected_in_file(self) -> set[str]:
         path = self.directory / REJECTED

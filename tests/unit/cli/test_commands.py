@@ -30,6 +30,7 @@ EVERY_FLAG = [
         ["--verbose"],
         ["-v"],
         ["--no-input"],
+        ["--show-values"],
         ["--sandbox"],
         ["--notify", "https://hooks.example/a"],
     ),

@@ -19,7 +19,7 @@ CASES: list[tuple[list[str], list[str], str, str]] = [
     # folders that are there, arguments, what is named, the way out
     ([], ["--ledger", "nowhere/a.db"], "The ledger nowhere/a.db cannot be written: No such file", LEDGER),
     ([], ["--ledger", "file/a.db"], "The ledger file/a.db cannot be written: Not a directory", LEDGER),
-    ([], ["--ledger", LONG], f"The ledger {LONG} cannot be written: File name too long", LEDGER),
+    ([], ["--ledger", f"{LONG}/a.db"], f"The ledger {LONG}/a.db cannot be written: File name too long", LEDGER),
     (["segsync.db"], [], "The ledger segsync.db cannot be written: Is a directory", LEDGER),
     *(
         ([f"a.db{suffix}"], ["--ledger", "a.db"], f"a.db cannot be written: a.db{suffix} is a folder", LEDGER)

@@ -74,6 +74,8 @@ def ended(
         seconds=1.0,
         calls={},
         warnings={},
+        rejected_now=outcomes.rejected,
+        unknown_now=outcomes.unknown,
     )
 
 

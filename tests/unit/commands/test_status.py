@@ -96,7 +96,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
     times = [run.pop(name) for run in status["runs"] for name in ("began_at", "ended_at")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
     assert status == {
-        "format": 2,
+        "format": 3,
         "ledger": str(path),
         "runs": [
             {
@@ -140,6 +140,8 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
         ],
         "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1, "code": "not-found"}],
         "unknown": [],
+        "warnings": {},
+        "warned_profiles": 0,
         "next_step": "To resume, run:",
         "next_command": f"segsync --resume --ledger {path}",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,7 @@ def report(
         seconds=3725.4,
         calls={"Segment": ServiceCalls(2_345_678, 1_234, 56), "Voucherify": ServiceCalls(12_345, 7, 8)},
         warnings={"birthdate": 1_200, "name": 34},
+        warned_profiles=1_210,
     )
 
 
@@ -137,7 +139,7 @@ def test_the_summary_shows_calls_warnings_time_and_pace() -> None:
     table = rows(report(Outcomes(confirmed=80_000, sent=10_000, without_identifier=10_000)))
     assert table["Segment calls"] == ["2,345,678", "1,234 retries, 56 answered 429"]
     assert table["Voucherify calls"] == ["12,345", "7 retries, 8 answered 429"]
-    assert table["Warnings"] == ["1,234", WARNINGS]
+    assert table["Warnings"][0] == "1,234"
     assert table["Time"] == ["1:02:05"]
     assert table["per 100 customers"] == ["4.14 s"]
     assert table["per 100 profiles"] == ["3.73 s"]
@@ -206,3 +208,39 @@ def test_what_the_last_check_found_left_behind_is_repeated_with_its_date(width: 
 @pytest.mark.parametrize("checked", [None, LastCheck("2026-11-28T10:07:00+00:00", 0)])
 def test_a_check_that_found_nothing_or_was_never_made_is_not_mentioned(checked: LastCheck | None) -> None:
     assert "Traits not imported" not in printed(replace(report(Outcomes(confirmed=1)), not_imported=checked))
+
+
+def test_it_says_which_numbers_are_of_the_whole_import_and_which_of_this_process() -> None:
+    before = Outcomes(confirmed=900, without_identifier=100)
+    lines = printed(report(Outcomes(confirmed=990, without_identifier=110), before=before)).splitlines()
+    assert re.search(r"Profiles listed +1,100 +1,000 of them by earlier processes", "\n".join(lines))
+    [at] = [number for number, line in enumerate(lines) if line.strip() == "This process:"]
+    names = ("Segment calls", "Voucherify calls", "Time", "per 100 customers")
+    assert [any(name in line for line in lines[at:]) for name in names] == [True] * 4
+    assert not any(name in line for line in lines[:at] for name in names)
+    assert any("Warnings" in line for line in lines[:at])
+    assert "earlier processes" not in printed(report(Outcomes(confirmed=5)))
+
+
+def test_warnings_are_counted_with_their_unit() -> None:
+    text = printed(report(Outcomes(confirmed=5)), width=100)
+    assert re.search(r"Warnings +1,234 +in 1,210 profiles: profiles-with-warnings.csv", text)
+    one = replace(report(Outcomes(confirmed=5)), warnings={"name": 1}, warned_profiles=1)
+    assert re.search(r"Warnings +1 +in 1 profile: profiles-with-warnings.csv", printed(one, width=100))
+    none = replace(report(Outcomes(confirmed=5)), warnings={}, warned_profiles=0)
+    assert rows(none)["Warnings"] == ["0"]
+
+
+def test_one_retry_is_a_retry() -> None:
+    result = replace(report(Outcomes(confirmed=5)), calls={"Segment": ServiceCalls(9, 1, 0)})
+    assert rows(result)["Segment calls"] == ["9", "1 retry, 0 answered 429"]
+
+
+def test_the_lists_have_the_names_that_they_have_on_disk() -> None:
+    result = report(Outcomes(confirmed=5, without_identifier=4, duplicate=3, rejected=2))
+    console = Console(width=120, file=StringIO())
+    console.print(summary(result, Path("data/prod.db")))
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert all(f"prod-{name}" in shown for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS))
+    assert not any(f" {name}" in shown for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS))

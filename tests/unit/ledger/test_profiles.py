@@ -16,7 +16,7 @@ from segsync.events import (
 )
 from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
-from segsync.ledger.profiles import ProfileOutcome, ProfileRow, Warned, forget_warnings, save_profiles, save_warnings
+from segsync.ledger.profiles import ProfileOutcome, ProfileRow, Warned, save_profiles, save_warnings
 from segsync.models import Outcomes, Rejection
 from tests.support.ledgers import begin, open_ledger
 
@@ -116,7 +116,7 @@ def test_a_retry_changes_the_row_when_it_is_sent_and_when_its_result_is_known(le
 
 def test_warnings_are_rows_each_once_and_those_of_a_profile_that_is_read_again_are_replaced(ledger: Ledger) -> None:
     run = begin(ledger)
-    listing = recorder.for_listing(ledger, run, done_pages=0, is_followed=True, begins_anew=True).record
+    listing = recorder.for_listing(ledger, run, done_pages=0, is_followed=True).record
     listing(TraitLeftOut("a", "birthdate", "is not an ISO 8601 date"))
     listing(TraitLeftOut("a", "phone", "is a list"))
     listing(TraitLeftOut("b", "birthdate", "is not an ISO 8601 date"))
@@ -144,8 +144,6 @@ def test_the_warnings_of_a_profile_that_has_no_identifier_any_more_go(ledger: Le
     )
     recorder.for_retry(ledger, begin(ledger), is_followed=True).record(ProfileWithoutIdentifier("a"))
     assert warnings(ledger) == [("b", "phone", "is a list")]
-    ledger.write(forget_warnings)
-    assert warnings(ledger) == []
 
 
 def test_a_million_profiles_take_less_than_80_mb() -> None:

@@ -13,7 +13,8 @@ from segsync.errors import OutputError
 from segsync.events import ResultUnknown
 from segsync.ledger import rejections
 from segsync.ledger.database import Ledger
-from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, read_groups, same_for_all
+from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
+from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, same_for_all
 from segsync.models import Rejection, RejectionGroup, Stage
 from tests.support.ledgers import open_ledger
 
@@ -71,8 +72,17 @@ def test_a_profile_that_is_rejected_in_two_runs_counts_in_both_or_once(ledger: L
     for run in (1, 2):
         reject(ledger, "use_1", NOT_FOUND, run=run)
     assert [group.profiles for group in grouped(ledger, 1, 2)] == [2]
-    [once] = ledger.read(lambda db: groups(db, (1, 2), each_once=True))
+    [once] = ledger.read(lambda db: groups(db, None))
     assert once.profiles == 1
+
+
+def test_profiles_that_are_resolved_are_in_no_group_of_those_that_are_rejected_now(ledger: Ledger) -> None:
+    for segment_id in ("use_1", "use_2"):
+        reject(ledger, segment_id, NOT_FOUND)
+    ledger.read(partial(save_profiles, rows=[ProfileRow("use_1", ProfileOutcome.CONFIRMED)]))
+    [group] = ledger.read(lambda db: groups(db, None, most_ids=5))
+    assert (group.profiles, group.segment_ids) == (1, ("use_2",))
+    assert [each.profiles for each in grouped(ledger)] == [2], "the run's own numbers stay"
 
 
 def test_the_same_reason_at_two_stages_is_two_groups(ledger: Ledger) -> None:
@@ -144,7 +154,7 @@ async def test_a_ledger_that_could_not_be_written_can_still_be_asked(ledger: Led
 
     with pytest.raises(OutputError):
         ledger.read(full)
-    assert await read_groups(ledger, (RUN,)) == (RejectionGroup("read", NOT_FOUND, 1),)
+    assert await ledger.ask_or_salvage(lambda db: groups(db, (RUN,))) == (RejectionGroup("read", NOT_FOUND, 1),)
 
 
 def test_unknown_results_and_duplicates_are_no_rejections(ledger: Ledger) -> None:

@@ -102,29 +102,17 @@ def test_a_retry_that_is_sent_resolves_the_dead_letters_of_all_runs_until_it_is_
     assert [(each.segment_id, each.run, each.stage) for each in letters(ledger)] == [("ben", second.run, "confirm")]
 
 
-def test_what_is_on_a_page_that_is_not_done_is_repeated_so_what_was_before_still_holds(ledger: Ledger) -> None:
+def test_what_a_resume_repeats_is_forgotten_so_what_was_before_it_holds_again(ledger: Ledger) -> None:
     first = rejecting(ledger, "ada")
     second = Story(ledger)
     second.rejected(1, "ada", "another reason")
     second.rejected(1, "ben")
-    assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", first.run)]
+    assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", second.run), ("ben", second.run)]
     second.crash()
     assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", first.run)]
     second.rejected(1, "ada", "another reason")
     second.page_done(1, rejected=1)
     assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", second.run)]
-
-
-def test_a_batch_that_is_to_be_replayed_has_no_dead_letters_yet(ledger: Ledger) -> None:
-    story = Story(ledger)
-    story.sent("aa_1", (1, "ada"))
-    story.page_done(1, sent=1)
-    batch = story.failed("aa_1")
-    story.replay(batch)
-    story.rejected(1, "ada")
-    assert names(ledger) == []
-    story.page_done(1, rejected=1)
-    assert names(ledger) == ["ada"]
 
 
 def test_unknown_results_and_duplicates_are_asked_for_apart(ledger: Ledger) -> None:

@@ -13,8 +13,11 @@ import pytest
 
 from segsync.errors import SettingsError
 from segsync.options import ImportOptions, ReportFiles
-from segsync.report.destinations import LISTS, check_destinations
+from segsync.report.destinations import check_destinations
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from tests.support.configured import settings
+
+LISTS = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
 
 
 def run(folder: Path, outputs: ReportFiles | None = None, **options: Any) -> ImportOptions:

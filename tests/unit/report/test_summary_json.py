@@ -81,7 +81,7 @@ def test_the_message_of_several_problems_has_them_all() -> None:
 
 def test_everything_that_the_table_shows_is_in_it() -> None:
     content = msgspec.json.decode(written())
-    assert content["format"] == FORMAT == 2
+    assert content["format"] == FORMAT == 3
     assert content["exit_code"] == 3
     assert content["profiles"] == sum(content["outcomes"].values()) == 100
     assert content["next_command"] == "segsync --resume"

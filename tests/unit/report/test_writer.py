@@ -10,11 +10,10 @@ import pytest
 from rich.console import Console
 
 from segsync.errors import OutputError
-from segsync.events import TraitLeftOut
+from segsync.models import Outcomes, WarningGroup
 from segsync.options import ImportOptions, Invocation, ReportFiles
 from segsync.report.counters import Counters
-from segsync.report.import_report import make_report
-from segsync.report.profile_lists import WARNINGS
+from segsync.report.import_report import Standing, make_report
 from segsync.report.writer import leave, write
 from tests.support.configured import settings
 
@@ -73,17 +72,11 @@ def test_standard_output_is_a_file_too(capfdbinary: pytest.CaptureFixture[bytes]
     assert capfdbinary.readouterr().out == b"content"
 
 
-@pytest.mark.parametrize(("is_dry_run", "warnings"), [(False, "4 in 3 profiles"), (True, "1 in 1 profile")])
-def test_the_page_counts_the_warnings_of_the_whole_import_and_those_of_a_dry_run_alone(
-    tmp_path: Path, is_dry_run: bool, warnings: str
-) -> None:
-    rows = "".join(f"use_{number},birthdate,is not an ISO 8601 date\n" for number in range(3))
-    rows += 'use_2,name,"is a list, not text"\n'
-    (tmp_path / WARNINGS).write_text(f"segment_id,trait,problem\n{rows}", encoding="utf-8")
+def test_the_page_has_the_warnings_of_the_report(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     options = ImportOptions(
         settings=settings(),
-        ledger=tmp_path / "segsync.db",
+        ledger=tmp_path / "prod.db",
         offset=None,
         limit=None,
         mode="quiet",
@@ -94,12 +87,14 @@ def test_the_page_counts_the_warnings_of_the_whole_import_and_those_of_a_dry_run
         outputs=ReportFiles(report=page, report_ids=2),
     )
     counters = Counters("0")
-    counters.count(TraitLeftOut("use_1", "birthdate", "is a list, not text"))
-    report = make_report(counters, state="done", error=None, is_confirmed=True, is_dry_run=is_dry_run)
+    problems = (
+        WarningGroup("birthdate", "is not an ISO 8601 date", 3, ("use_0", "use_1")),
+        WarningGroup("name", "is a list, not text", 1),
+    )
+    standing = Standing(Outcomes(confirmed=5), problems=problems, warned_profiles=3)
+    report = make_report(counters, state="done", error=None, is_confirmed=True, standing=standing)
     leave(options, report, 0, Console(quiet=True), steps=[])
     html = page.read_text(encoding="utf-8")
-    assert f"Warnings: {warnings}</h2>" in html
-    assert ("is not an ISO 8601 date.</b>" in html) == (not is_dry_run)
-    named = ("use_0", "use_1", "use_2")  # of each problem two
-    assert [name for name in named if name in html] == ([] if is_dry_run else [*named])
-    assert html.count("use_2") == (not is_dry_run)
+    assert "Warnings: 4 in 3 profiles</h2>" in html
+    assert "is not an ISO 8601 date.</b>" in html
+    assert [name for name in ("use_0", "use_1", "use_2") if name in html] == ["use_0", "use_1"]

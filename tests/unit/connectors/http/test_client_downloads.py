@@ -61,7 +61,7 @@ async def _headers_of_download(
         connector = aiohttp.TCPConnector
 
         def here(**options: object) -> aiohttp.TCPConnector:
-            return connector(resolver=_Here(server), **options)  # type: ignore[arg-type]
+            return connector(**{**options, "resolver": _Here(server)})  # type: ignore[arg-type]
 
         monkeypatch.setattr(aiohttp, "TCPConnector", here)
         async with connect_services(settings(retry_seconds=0, **changed), ignore) as (_, sink):

@@ -1,0 +1,94 @@
+"""What the list of rejected profiles has and the ledger has not: source ids, and the services' own words.
+
+Both may be personal, so no ledger holds them. They are known to the process that rejects a profile, and afterwards to
+the list that it wrote.
+"""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from segsync.ledger.sqlite_file import errors_in_words
+
+
+class Key(NamedTuple):
+    """One rejection, as the list shows it: the same profile may be rejected again, and for another reason."""
+
+    segment_id: str
+    stage: str
+    reason: str
+    request_id: str
+
+
+class RejectionDetails:
+    """The details of rejections, as the list shows them.
+
+    They are in a temporary database that nobody else can open, and that is gone with this object: there can be more of
+    them than memory should hold.
+    """
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=OFF")
+        columns = ", ".join(f"{name} TEXT NOT NULL" for name in (*Key._fields, "source_id", "words"))
+        self._db.execute(f"CREATE TABLE details ({columns}, PRIMARY KEY ({', '.join(Key._fields)})) WITHOUT ROWID")
+
+    def add(self, key: Key, *, source_id: str = "", words: str = "") -> None:
+        """Keep what is known of a rejection; what was known before stays where nothing else is given.
+
+        Raises `OutputError` where the disk for temporary files is full.
+        """
+        with errors_in_words(None):
+            self._db.execute(
+                "INSERT INTO details VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "source_id = iif(excluded.source_id = '', source_id, excluded.source_id), "
+                "words = iif(excluded.words = '', words, excluded.words)",
+                (*key, source_id, words),
+            )
+
+    def of(self, key: Key) -> tuple[str, str]:
+        """The source id and the words of a rejection, "" for what is not known."""
+        row = self._db.execute(
+            "SELECT source_id, words FROM details WHERE (segment_id, stage, reason, request_id) = (?, ?, ?, ?)", key
+        ).fetchone()
+        return row or ("", "")
+
+    def carry_over(self, path: Path) -> None:
+        """Keep what the list at `path` has, where nothing is known of a rejection. Raises `OSError`.
+
+        Somebody may have sorted, cut or saved it in a spreadsheet: what cannot be read is left out.
+        """
+        self._db.executemany(
+            "INSERT INTO details VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "source_id = iif(source_id = '', excluded.source_id, source_id), "
+            "words = iif(words = '', excluded.words, words)",
+            _details_in(path),
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _details_in(path: Path) -> Iterator[tuple[str, ...]]:
+    """The details in a list, each behind its key; none where it is not there."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        columns = _row(next(file, "").removeprefix("\ufeff"))
+        for line in file:
+            row = dict(zip(columns, _row(line), strict=False))
+            source_id, words = row.get("source_id", ""), row.get("words", "")
+            if (source_id or words) and {*Key._fields} <= row.keys():
+                yield (*(row[name] for name in Key._fields), source_id, words)
+
+
+def _row(line: str) -> list[str]:
+    """The values of a line. No value has a line break, and a quote that is not closed must not swallow what follows."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:  # more than 128 KB in a field: something else wrote that
+        return []

@@ -1,0 +1,84 @@
+"""`status` writes the lists of profiles, counts warnings, and says what an interrupted run said."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from segsync.commands.status import print_status, read_status
+from segsync.errors import OutputError
+from segsync.events import TraitLeftOut
+from segsync.ledger import listings, runs
+from segsync.models import Outcomes
+from segsync.report.profile_lists import REJECTED, WARNINGS
+from tests.support.ledgers import open_ledger
+from tests.unit.ledger.steps import Story
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "segsync.db"
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def warn(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        story = Story(ledger)
+        story.record(TraitLeftOut("use_1", "phone", "is a list"))
+        story.record(TraitLeftOut("use_1", "birthdate", "is not an ISO 8601 date"))
+        story.record(TraitLeftOut("use_2", "phone", "is a list"))
+        story.sent("aa_1", (1, "use_1"), (1, "use_2"))
+        story.rejected(1, "use_bad")
+        story.page_done(1, sent=2, rejected=1)
+
+
+def test_the_warnings_are_counted_with_their_unit(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    warn(path)
+    status = read_status(path)
+    assert (status.warnings, status.warned_profiles) == ({"phone": 2, "birthdate": 1}, 2)
+    print_status(path, as_json=False)
+    assert re.search(r"Warnings +3 +in 2 profiles: profiles-with-warnings.csv", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_it_writes_the_lists(path: Path, tmp_path: Path, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    path = path.with_name("prod.db")
+    warn(path)
+    directory = tmp_path / "lists"
+    directory.mkdir()
+    print_status(path, as_json=as_json, directory=directory)
+    assert {each.name for each in directory.iterdir()} == {f"prod-{REJECTED}", f"prod-{WARNINGS}"}
+    assert (f"prod-{WARNINGS}" in capsys.readouterr().out) is not as_json
+
+
+def test_a_list_that_cannot_be_written_is_an_error_once_the_status_is_printed(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warn(path)
+    with pytest.raises(OutputError, match=f"nowhere/{REJECTED} cannot be written: No such.*The ledger has what"):
+        print_status(path, as_json=True, directory=tmp_path / "nowhere")
+    assert json.loads(capsys.readouterr().out)["warned_profiles"] == 2
+
+
+def test_an_interrupted_run_has_what_it_said_of_the_pages_that_are_not_done(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        story = Story(ledger)
+        story.sent("aa_1", (1, "use_1"))
+        story.page_done(1, sent=1)
+        ledger.write(partial(listings.add_page, run=story.run, number=2, digests=bytes(8 * 5)))
+        story.rejected(2, "use_2")
+        assert story.outcomes == Outcomes(sent=1, rejected=1, pending=4), "as after a kill"
+        counted = Outcomes(sent=3, without_identifier=1, rejected=1, pending=1)
+        ledger.write(partial(runs.end_run, run=story.run, state="interrupted", error=None, outcomes=counted))
+        story.done("aa_1")
+        confirmed = Outcomes(confirmed=1, sent=2, without_identifier=1, rejected=1, pending=1)
+        assert read_status(path).runs[0].outcomes == story.outcomes == confirmed
+        assert story.crash().outcomes == Outcomes(confirmed=1), "a resume repeats those pages"
