@@ -119,7 +119,8 @@ class CallError(SegsyncError):
     """A call to one of the two services failed.
 
     `service` is the name of its connector, such as "Segment". `status` is the HTTP status, None when no answer came.
-    `request_id` is the id that the service's support asks for, where the service gave one.
+    `request_id` is the id that the service's support asks for, where the service gave one. `words` are what the service
+    itself said, not redacted: they may be personal, so they are in no message and no log.
     """
 
     def __init__(
@@ -130,12 +131,14 @@ class CallError(SegsyncError):
         status: int | None = None,
         request_id: str | None = None,
         code: str | None = None,
+        words: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.message = message
         self.service = service
         self.status = status
         self.request_id = request_id
+        self.words = words
 
     def __str__(self) -> str:
         return f"{self.message} [request id {self.request_id}]" if self.request_id else self.message
@@ -182,8 +185,9 @@ class TransientError(CallError):
         retry_after_seconds: float | None = None,
         others_succeed: bool = False,
         is_garbled: bool = False,
+        words: str | None = None,
     ) -> None:
-        super().__init__(message, service=service, status=status, request_id=request_id, code=code)
+        super().__init__(message, service=service, status=status, request_id=request_id, code=code, words=words)
         self.retry_after_seconds = retry_after_seconds
         self.others_succeed = others_succeed
         self.is_garbled = is_garbled

@@ -216,8 +216,16 @@ OnEvent = Callable[[Event], None]
 """Called from the event loop, synchronously: it must be quick, and what it raises stops the import."""
 
 
+KeepWords = Callable[[Rejection, str | None], object]
+"""Gets a service's own words about a rejection, which may be personal, so that they are in no event."""
+
+
 def ignore(_event: Event) -> None:
     """For callers that want no events."""
+
+
+def ignore_words(_rejection: Rejection, _words: str | None) -> None:
+    """For callers that want no words."""
 
 
 def both(first: OnEvent, second: OnEvent) -> OnEvent:

@@ -115,13 +115,23 @@ def redacted(text: str, *secrets: str) -> str:
     `secrets` are hidden in any case and encoding, very short ones where they stand alone. Never raises; idempotent.
     """
     known = sorted(filter(None, map(_line, secrets)), key=len, reverse=True)
-    rules = ((re.compile("|".join(map(_in_any_encoding, known)), re.IGNORECASE), "…"), *_RULES) if known else _RULES
+    rules = (*_secret_rules(known), *_RULES)
     shown = _settled(text[:_MOST_READ], rules)
     if len(text) > _MOST_READ:  # half of something may stand at the end, of a secret in its longest encoding too
         shown = shown[: max(len(shown) - max(MOST_CHARACTERS, 12 * len("".join(known[:1]))), 0)] + "…"
     if len(shown) > MOST_CHARACTERS:
         shown = shown[: MOST_CHARACTERS - 1] + "…"
     return _settled(shown, rules)
+
+
+def without_secrets(text: str, *secrets: str) -> str:
+    """`text` as one printable line, with "…" for `secrets` alone: it may be personal. The rest of a long one is cut."""
+    known = sorted(filter(None, map(_line, secrets)), key=len, reverse=True)
+    return _settled(text[:_MOST_READ], _secret_rules(known))
+
+
+def _secret_rules(known: list[str]) -> tuple[_Rule, ...]:
+    return ((re.compile("|".join(map(_in_any_encoding, known)), re.IGNORECASE), "…"),) if known else ()
 
 
 def _settled(text: str, rules: tuple[_Rule, ...]) -> str:

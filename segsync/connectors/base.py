@@ -65,11 +65,12 @@ ENDED = frozenset({"DONE", "FAILED"})
 
 
 class RefusedCustomer(Struct, frozen=True):
-    """A customer that an async action did not write, and the reason, redacted, with its code."""
+    """A customer that an async action did not write; the reason is redacted, and `words` are the sink's own."""
 
     source_id: str
     reason: str
     code: str = "refused"
+    words: str = ""
 
 
 class ActionStatus(Struct, frozen=True):

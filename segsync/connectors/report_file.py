@@ -61,10 +61,11 @@ def refused_in_report(content: bytes, secrets: Iterable[str] = ()) -> list[Refus
 
 def refused_customer(source_id: str, reasons: Iterable[object], secrets: Iterable[str]) -> RefusedCustomer:
     """A customer that was refused, with a reason that quotes neither it nor `secrets`."""
+    reasons, secrets = tuple(reasons), tuple(secrets)
     reason = answers.reason(*reasons, hidden=(source_id, *secrets))
     if not reason:
         return RefusedCustomer(source_id, "Voucherify gives no reason", code="refused-without-reason")
-    return RefusedCustomer(source_id, reason)
+    return RefusedCustomer(source_id, reason, words=answers.words(*reasons, hidden=secrets))
 
 
 def _text(content: bytes) -> str:

@@ -13,9 +13,11 @@ from segsync.events import (
     BatchSent,
     DuplicateIdentifier,
     Event,
+    KeepWords,
     OnEvent,
     ProfileRejected,
     ResultUnknown,
+    ignore_words,
 )
 from segsync.ledger import batches
 from segsync.ledger.batches import Member, OpenBatch, Replay
@@ -27,11 +29,18 @@ REMEMBERED_BATCHES = 20
 
 
 class ResultWriter:
-    """Ends batches in the ledger. `on_event_of` gives the callback for the events of a run."""
+    """Ends batches in the ledger.
 
-    def __init__(self, ledger: Ledger, on_event_of: Callable[[int], OnEvent]) -> None:
+    `on_event_of` gives the callback for the events of a run, and `keep_words` gets what the sink itself said of one who
+    was refused.
+    """
+
+    def __init__(
+        self, ledger: Ledger, on_event_of: Callable[[int], OnEvent], keep_words: KeepWords = ignore_words
+    ) -> None:
         self._ledger = ledger
         self._on_event_of = on_event_of
+        self._keep_words = keep_words
         self._source_ids: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._replaced: set[tuple[str, str]] = set()  # upserts, and who of them has turned out to be a duplicate
 
@@ -63,10 +72,16 @@ class ResultWriter:
         request_id: str | None,
         code: str,
         source_id: str | None = None,
+        words: str | None = None,
     ) -> Rejection:
-        """The rejection of a member, with the `source_id` that the result names only where its own is not known."""
+        """The rejection of a member, with the `source_id` that the result names only where its own is not known.
+
+        Its `words` are kept: no event and no ledger has them.
+        """
         known = self._source_ids.get(batch.action_id, {}).get(member.segment_id)
-        return Rejection(member.segment_id, known or source_id, "confirm", reason, request_id, code)
+        rejection = Rejection(member.segment_id, known or source_id, "confirm", reason, request_id, code)
+        self._keep_words(rejection, words)
+        return rejection
 
     def rejections(
         self, batch: OpenBatch, members: Sequence[Member], reason: str, request_id: str | None, *, code: str

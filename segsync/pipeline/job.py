@@ -80,7 +80,8 @@ class ImportJob:
         self._lists = lists
         self._stop = stop
         self._metadata_of: MetadataOf | None = None
-        self._writer = ResultWriter(ledger, self._on_result_of)
+        self._keep_words = lists.keep if lists else events.ignore_words
+        self._writer = ResultWriter(ledger, self._on_result_of, self._keep_words)
         self._results: ResultReader | None = None
         if confirm and isinstance(sink, Results):
             self._results = ResultReader(
@@ -182,6 +183,7 @@ class ImportJob:
             others=self._sent_identifiers.others,
             # Profiles that are replayed were chosen because they failed: many failures in a row say nothing new.
             rejected_in_a_row=REJECTED_IN_A_ROW if kind == "listing" else None,
+            keep_words=self._keep_words,
         )
         async with _task_group() as group:
             results = group.create_task(self._read_results(all_sent))

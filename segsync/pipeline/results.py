@@ -262,7 +262,10 @@ class ResultReader:
         named, problem = await named_refusals(self._sink, result, members, self._ledger.digest, sent=batch.sent)
         request_id = result.request_id or batch.action_id
         rejections = [
-            (member.page, self._writer.rejection(batch, member, each.reason, request_id, each.code, each.source_id))
+            (
+                member.page,
+                self._writer.rejection(batch, member, each.reason, request_id, each.code, each.source_id, each.words),
+            )
             for member in members
             if member.counts and (each := named.get(member.segment_id))
         ]

@@ -57,6 +57,7 @@ def done(
     listed: int | None = None,
     reports: tuple[str, ...] = (),
     reason: str = REASON,
+    words: str = "",
 ) -> UpsertResult:
     """A DONE action of `sent` customers that names the first `listed` of those that it refused (all, for None)."""
     ids = list(refused)
@@ -65,7 +66,7 @@ def done(
         is_success=not ids,
         done_count=sent - len(ids),
         failed_count=len(ids),
-        refused=tuple(RefusedCustomer(source_id, reason) for source_id in ids[:listed]),
+        refused=tuple(RefusedCustomer(source_id, reason, words) for source_id in ids[:listed]),
         reports=reports,
         request_id="req-result",
     )

@@ -20,9 +20,9 @@ from tests.conftest import run_virtual
 READ_SECONDS = 0.1
 
 
-def refused(status: int, reason: str = "") -> RefusedError:
+def refused(status: int, reason: str = "", *, words: str | None = None) -> RefusedError:
     message = f"answered {status}: {reason}" if reason else f"answered {status}"
-    return RefusedError(message, service="Test", status=status, request_id="req-1")
+    return RefusedError(message, service="Test", status=status, request_id="req-1", words=words)
 
 
 class MemorySource:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segsync.redact import MOST_CHARACTERS, redacted
+from segsync.redact import MOST_CHARACTERS, redacted, without_secrets
 
 KEPT = [
     "",
@@ -296,3 +296,10 @@ def test_no_text_takes_long(piece: str, size: int) -> None:
     shown = redacted(text, *secrets)
     assert len(shown) <= MOST_CHARACTERS
     assert redacted(shown) == shown
+
+
+def test_a_text_without_secrets_keeps_all_the_rest_in_one_line() -> None:
+    text = "Ada Lovelace,\nada@example.com, +44 20 7946 0958: token S3cr3t-tok3n, s3cr3t%2dtok3n"
+    assert without_secrets(text, "S3cr3t-tok3n", "") == "Ada Lovelace, ada@example.com, +44 20 7946 0958: token …, …"
+    assert without_secrets(text) == text.replace("\n", " ")
+    assert len(without_secrets("x" * 10_000)) <= 4000

@@ -317,7 +317,8 @@ class ApiClient:
             return (TransientError if may_pass_now else final)(message + why.problem, code=why.code, **where)
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
-        reason = answers.reason(fields.get("message"), fields.get("details"), hidden=self.secrets)
+        causes = (fields.get("message"), fields.get("details"))
+        reason, where["words"] = (read(*causes, hidden=self.secrets) for read in (answers.reason, answers.words))
         refusal = f"{message}: {reason}" if reason else message
         if status in OF_THE_MOMENT:
             wait = answers.retry_after_seconds(headers)

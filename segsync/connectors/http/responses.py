@@ -14,7 +14,7 @@ import msgspec
 from multidict import CIMultiDictProxy
 
 from segsync.connectors.http import lenient
-from segsync.redact import redacted
+from segsync.redact import redacted, without_secrets
 
 _IDENTIFIER = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/=+-]{0,99}")
 
@@ -33,8 +33,16 @@ def request_id(headers: CIMultiDictProxy[str]) -> str | None:
 
 def reason(*fields: object, hidden: Iterable[str] = ()) -> str:
     """The fields of an error as one redacted line, without anything `hidden`."""
-    parts = dict.fromkeys(text.strip() for text in fields if isinstance(text, str) and text.strip())
-    return redacted(": ".join(parts), *hidden)
+    return redacted(_joined(fields), *hidden)
+
+
+def words(*fields: object, hidden: Iterable[str] = ()) -> str:
+    """The fields of an error as the service wrote them, but for anything `hidden`: they may be personal."""
+    return without_secrets(_joined(fields), *hidden)
+
+
+def _joined(fields: Iterable[object]) -> str:
+    return ": ".join(dict.fromkeys(text.strip() for text in fields if isinstance(text, str) and text.strip()))
 
 
 def identifier(value: object) -> str | None:

@@ -65,7 +65,12 @@ class Retries:
         )
         if last.status == CONFLICT:
             raise RefusedError(
-                message, service=last.service, status=last.status, request_id=last.request_id, code=last.code
+                message,
+                service=last.service,
+                status=last.status,
+                request_id=last.request_id,
+                code=last.code,
+                words=last.words,
             )
         asked = last.retry_after_seconds or 0.0
         if asked > LONGEST_ANNOUNCED_WAIT_SECONDS:
@@ -81,6 +86,7 @@ class Retries:
             # Since the last try but one: earlier successes may be from before an outage.
             others_succeed=len(retried.tries) == 2 and self.answered_at > retried.tries[0],
             is_garbled=last.is_garbled,
+            words=last.words,
         )
 
 

@@ -19,7 +19,7 @@ import msgspec
 from segsync import events
 from segsync.connectors.base import Sink, Source
 from segsync.errors import AnswerError, MappingError, RefusedError, SegsyncError, TransientError, first_of
-from segsync.events import OnEvent, both
+from segsync.events import KeepWords, OnEvent, both, ignore_words
 from segsync.mapping.customer import Warn
 from segsync.models import Customer, Page, Profile, Rejection, WithoutIdentifier
 from segsync.pipeline.engine.batching import Batch, BatchBuilder, Item
@@ -54,7 +54,8 @@ class Pipeline:
     `to_customer` maps a profile; `concurrency` is how many profiles are read at a time (None: as many as the
     latency asks for), `batch_size` how many customers go in one upsert. `others` asks who was sent with an identifier
     before (None: nobody). `rejected_in_a_row` profiles with no success between them stop the import; None is for
-    profiles that were chosen because they failed before. `run()` may be called once.
+    profiles that were chosen because they failed before. `keep_words` gets what the sink itself said of a rejection.
+    `run()` may be called once.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Pipeline:
         on_event: OnEvent,
         others: Others | None = None,
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
+        keep_words: KeepWords = ignore_words,
     ) -> None:
         self._source = source
         self._sink = sink
@@ -95,6 +97,7 @@ class Pipeline:
             self._rejections,
             self._postponed,
             released=self._released,
+            keep_words=keep_words,
             on_event=on_event,
         )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from segsync.connectors.base import CONFLICT, Patient, Sink
 from segsync.errors import RefusedError, TransientError
-from segsync.events import BatchSent, OnEvent, SentProfile
+from segsync.events import BatchSent, KeepWords, OnEvent, SentProfile
 from segsync.models import Rejection
 from segsync.pipeline.engine.batching import Batch
 from segsync.pipeline.engine.checkpoint import Checkpoint
@@ -53,6 +53,7 @@ class Uploads:
         postponed: Postponed,
         *,
         released: Callable[[], list[Batch]],
+        keep_words: KeepWords,
         on_event: OnEvent,
     ) -> None:
         self.batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_WAITING)
@@ -62,6 +63,7 @@ class Uploads:
         self._rejections = rejections
         self._postponed = postponed
         self._released = released
+        self._keep_words = keep_words
         self._on_event = on_event
         self._accepted = 0  # upserts
         self._known: Batch | None = None  # a customer that was accepted
@@ -176,6 +178,7 @@ class Uploads:
         [item] = batch.items
         reason = redacted(failure.message, item.source_id)
         rejection = Rejection(item.segment_id, item.source_id, "upsert", reason, failure.request_id, failure.code)
+        self._keep_words(rejection, failure.words)
         self._rejections.hold(item.page, rejection)
         self._identifiers.not_sent(item)
 

@@ -47,8 +47,8 @@ async def test_an_action_is_read_as_voucherify_documents_it() -> None:
         done_count=97,
         failed_count=3,
         refused=(
-            RefusedCustomer("ada", "invalid_customer: Invalid: 'plan' property"),
-            RefusedCustomer("ben", "Invalid"),
+            RefusedCustomer("ada", reason := "invalid_customer: Invalid: 'plan' property", words=reason),
+            RefusedCustomer("ben", "Invalid", words="Invalid"),
             RefusedCustomer("cyd", NO_REASON, "refused-without-reason"),
         ),
         reports=("https://files/1.csv",),

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from segsync.connectors.http.client import DOWNLOAD_RETRY_SECONDS, MAX_ANSWER_BYTES, ApiClient
-from segsync.errors import AccessError, AnswerError, QuotaError, RefusedError, SegsyncError, TransientError
+from segsync.errors import AccessError, AnswerError, CallError, QuotaError, RefusedError, SegsyncError, TransientError
 from segsync.events import CallAnswered, CallRetried, Throttled
 from segsync.models import Connector
 from tests.conftest import run_virtual
@@ -171,6 +171,19 @@ async def test_a_refusal_is_reported_with_the_reason_that_the_service_gives(
     async with client_to(Script(answer(fields, status))) as client:
         with pytest.raises(RefusedError, match=message):
             await _get(client)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, RefusedError), (409, RefusedError), (503, TransientError)])
+async def test_what_the_service_itself_says_is_beside_the_message_without_our_secrets(
+    status: int, kind: type[CallError]
+) -> None:
+    fields = {"message": "bad e-mail ada@example.com", "details": "of Ada, asked with c2VjcmV0"}
+    async with client_to(Script(answer(fields, status)), retry_seconds=0) as client:
+        client.secrets = ("c2VjcmV0",)
+        with pytest.raises(kind) as caught:
+            await _get(client)
+    assert caught.value.words == "bad e-mail ada@example.com: of Ada, asked with …"
+    assert "ada@" not in f"{caught.value} {caught.value!r}"
 
 
 @pytest.mark.parametrize("status", [401, 402, 302, 503])
