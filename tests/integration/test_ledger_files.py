@@ -186,23 +186,6 @@ def test_the_offset_that_a_full_disk_leaves_to_go_on_from_is_not_ahead_of_the_le
             assert int(offset) <= int(reached or 0), f"with {size:,} bytes"
 
 
-def test_a_disk_that_gets_full_for_the_files_stops_the_run_and_loses_nothing(
-    segsync: Segsync, start_sandbox: StartSandbox
-) -> None:
-    sandbox = start_sandbox(fast(1200, missing=0.03, refused_later=0.02))
-    earlier = segsync("--limit", "100", sandbox=sandbox)
-    assert earlier.code == 3
-    size, warnings = 2_000_000, segsync.directory / "profiles-with-warnings.csv"
-    with warnings.open("a", encoding="utf-8") as file:
-        file.write("use_0,email,is an object\n" * ((size - warnings.stat().st_size - 20_000) // 25))
-    run = _with_a_small_disk(segsync, size)("--resume", sandbox=sandbox)
-    assert run.code == 1, run
-    assert "Error: profiles-with-warnings.csv cannot be written: File too large" in run.stderr
-    assert "python -m segsync --resume" in run.stderr
-    assert 100 < sandbox.verdict().accepted < 1000, "that was in the middle"
-    _assert_a_resume_completes(segsync, sandbox)
-
-
 def _assert_a_resume_completes(segsync: Segsync, sandbox: SandboxProcess) -> None:
     run = segsync("--resume", sandbox=sandbox)
     verdict, expected = sandbox.verdict(), truth(sandbox.options)
