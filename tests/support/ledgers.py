@@ -66,7 +66,7 @@ def done(
         is_success=not ids,
         done_count=sent - len(ids),
         failed_count=len(ids),
-        refused=tuple(RefusedCustomer(source_id, reason, words) for source_id in ids[:listed]),
+        refused=tuple(RefusedCustomer(source_id, reason, words=words) for source_id in ids[:listed]),
         reports=reports,
         request_id="req-result",
     )

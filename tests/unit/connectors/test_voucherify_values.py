@@ -18,7 +18,7 @@ async def test_half_an_emoji_in_a_reason_ends_no_import() -> None:
     async with client_to(Script(action), service="Voucherify") as client:
         result = await VoucherifySink(client).upsert_result("aa_1")
     assert result is not None
-    assert result.refused == (RefusedCustomer("a", "bad plan …", "bad plan \ufffd"),)
+    assert result.refused == (RefusedCustomer("a", "bad plan …", words="bad plan \ufffd"),)
 
 
 async def test_half_an_emoji_in_a_refusal_hides_no_other_word_of_it() -> None:
