@@ -7,7 +7,7 @@ are to be read and sent again) and "closed".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Self
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from segsync.events import ResultUnknown
 from segsync.ledger.database import now
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
-from segsync.ledger.rejections import add_rejection, add_unknown, forget_rejections
+from segsync.ledger.rejections import add_rejection, add_unknown, forget_rejections, resolve
 from segsync.models import Outcomes, Rejection
 
 FIRST_ATTEMPT, SECOND_ATTEMPT, SEARCH_ATTEMPT, LAST_ATTEMPT = 1, 2, 3, 4
@@ -95,29 +95,37 @@ spread_in = msgspec.msgpack.Decoder(dict[int, int]).decode
 def add_batch(
     db: Connection, run: int, action_id: str, members: Sequence[Member], *, attempt: int, is_followed: bool
 ) -> None:
-    """A bulk upsert was accepted. A profile of it that was rejected before and retried no longer is."""
-    spread = Counter(member.page for member in members)
-    db.execute(
-        "INSERT INTO batches (run, action_id, attempt, state, sent_at, sent, customers, first_page, last_page, spread,"
-        " members) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            run,
-            action_id,
-            attempt,
-            "open" if is_followed else "unread",
-            now(),
-            len(members),
-            len(members),
-            min(spread),
-            max(spread),
-            _encode(spread),
-            _encode(members) if is_followed else None,
-        ),
-    )
+    """A bulk upsert was accepted. A profile of it that was rejected before and retried no longer is.
+
+    Where its result is not read, no run has a dead letter of its profiles any more: there they are sent, too.
+    """
+    state, members_kept = ("open", _encode(members)) if is_followed else ("unread", None)
+    _insert(db, run, action_id, attempt, state, Counter(member.page for member in members), members_kept)
+    if not is_followed:
+        resolved = resolve(db, [member.segment_id for member in members], but_in=run)
+        for other, profiles in resolved.items():
+            _insert(db, other, action_id, attempt, state, {int(PageKey.retry()): profiles})
     retried = [member for member in members if member.page == PageKey.retry()]
     forget_rejections(db, run, [member.segment_id for member in retried])
     # The row of a profile that is retried says that it is rejected, which may be true of several runs.
     save_profiles(db, [member.row(ProfileOutcome.SENT) for member in (retried if is_followed else members)])
+
+
+def _insert(
+    db: Connection,
+    run: int,
+    action_id: str,
+    attempt: int,
+    state: str,
+    spread: Mapping[int, int],
+    members: bytes | None = None,
+) -> None:
+    sent = sum(spread.values())
+    db.execute(
+        "INSERT INTO batches (run, action_id, attempt, state, sent_at, sent, customers, first_page, last_page, spread,"
+        " members) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (run, action_id, attempt, state, now(), sent, sent, min(spread), max(spread), _encode(spread), members),
+    )
 
 
 def finish_page(
@@ -141,6 +149,12 @@ def lost_its_identifier(db: Connection, run: int, segment_id: str) -> None:
     """A profile that was rejected before was retried, and has no identifier now."""
     forget_rejections(db, run, [segment_id])
     _add_late_without_identifier(db, run, 1)
+
+
+def are_without_identifier(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
+    """Profiles of a run have no identifier: that is so in the other runs, too, that have a dead letter of them."""
+    for other, profiles in resolve(db, segment_ids, but_in=run).items():
+        _add_late_without_identifier(db, other, profiles)
 
 
 def _add_late_without_identifier(db: Connection, run: int, profiles: int) -> None:
@@ -203,6 +217,8 @@ def end_batch(
     for member in again:
         outcomes.pop(member.segment_id, None)  # it has none yet
     save_profiles(db, [member.row(outcomes[member.segment_id]) for member in members if member.segment_id in outcomes])
+    confirmed = [each for each, outcome in outcomes.items() if outcome is ProfileOutcome.CONFIRMED]
+    resolve(db, confirmed, but_in=batch.run)
     if again:
         change_batch(db, batch.id, "replay", Counter(member.page for member in again), again)
         if is_search:

@@ -94,7 +94,7 @@ class Recorder:
     def _write(self, change: Change) -> None:
         if self._rows:
             rows, self._rows = self._rows, []
-            self._ledger.write(partial(save_profiles, rows=rows))
+            self._ledger.write(partial(_save, run=self._run, rows=rows))
             self._write_warnings([row.segment_id for row in rows])
         self._ledger.write(change)
 
@@ -118,6 +118,12 @@ class Recorder:
         ]
 
 
+def _save(db: Connection, run: int, rows: Sequence[ProfileRow]) -> None:
+    save_profiles(db, rows)
+    without = [row.segment_id for row in rows if row.outcome is ProfileOutcome.WITHOUT_IDENTIFIER]
+    batches.are_without_identifier(db, run, without)
+
+
 def _end_page(
     db: Connection, run: int, key: PageKey, next_cursor: str | None, outcomes: Outcomes, sent: Mapping[str, bytes]
 ) -> None:
@@ -139,6 +145,11 @@ def for_listing(ledger: Ledger, run: int, *, done_pages: int, is_followed: bool)
         is_followed=is_followed,
         was_read_before=run > 1 or done_pages > 0,
     )
+
+
+def for_ids(ledger: Ledger, run: int, *, is_followed: bool) -> Recorder:
+    """For the pages of given ids: most of these profiles were rejected or read before."""
+    return Recorder(ledger, run, key=PageKey.listed, attempt=SECOND_ATTEMPT, is_followed=is_followed)
 
 
 def for_replays(

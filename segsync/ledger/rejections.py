@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from sqlite3 import Connection
 from typing import Final, NamedTuple
 
 from segsync.events import DuplicateIdentifier, ResultUnknown
 from segsync.ledger.profiles import ProfileOutcome
-from segsync.models import Rejection, RejectionGroup, Stage
+from segsync.models import Connector, Rejection, RejectionGroup, Stage
 
 UNKNOWN, DUPLICATE = NOT_REJECTED = ("unknown", "duplicate")
 """What stands in the place of a stage where a profile was not rejected."""
@@ -61,6 +62,11 @@ def add_rejection(db: Connection, run: int, page: int, rejection: Rejection) -> 
 
 
 def _add(db: Connection, run: int, page: int, segment_id: str, cause: tuple[str, str, str | None]) -> None:
+    """Where earlier runs have a dead letter of the profile, it says the same from now on: each run adds up."""
+    db.execute(
+        "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE segment_id = ? AND run != ?",
+        (*cause, segment_id, run),
+    )
     if page == 0:  # a retry: its rows are there already, unless it was sent in the meantime
         changed = db.execute(
             "UPDATE rejections SET stage = ?, reason = ?, request_id = ? WHERE run = ? AND segment_id = ?",
@@ -80,27 +86,15 @@ def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> N
     db.executemany("DELETE FROM rejections WHERE run = ? AND segment_id = ?", [(run, each) for each in segment_ids])
 
 
-def runs_with_rejections(db: Connection, since: int) -> list[int]:
-    """Those that have profiles to retry, from `since` on: rejected ones, or some whose result is unknown."""
-    rows = db.execute("SELECT DISTINCT run FROM rejections WHERE run >= ? ORDER BY run", (since,)).fetchall()
-    kinds = (IS_REJECTED, IS_UNKNOWN)
-    return [run for (run,) in rows if any(rejected_profiles(db, run, None, 1, kind) for kind in kinds)]
-
-
-def rejected_profiles(db: Connection, run: int, after: str | None, most: int, kind: str = IS_REJECTED) -> list[str]:
-    """Segment ids of rejected profiles on pages that are done, in alphabetical order, those after `after`.
-
-    `kind` is `IS_REJECTED`, or `IS_UNKNOWN` for those whose result is unknown instead.
-    """
-    rows = db.execute(
-        f"SELECT DISTINCT segment_id FROM rejections WHERE run = ?1 AND {kind} "  # noqa: S608 - one of two texts
-        "AND (?2 IS NULL OR segment_id > ?2) "
-        "AND page <= (SELECT coalesce(max(number), 0) FROM pages WHERE run = ?1) "
-        "AND -page NOT IN (SELECT id FROM batches WHERE run = ?1 AND state = 'replay') "
-        "ORDER BY segment_id LIMIT ?3",
-        (run, after, most),
-    )
-    return [segment_id for (segment_id,) in rows]
+def resolve(db: Connection, segment_ids: Iterable[str], *, but_in: int) -> Counter[int]:
+    """These profiles are no dead letters of other runs any more, `but_in` one; how many were, by run."""
+    resolved: Counter[int] = Counter()
+    for segment_id in segment_ids:
+        query = "SELECT run FROM rejections WHERE segment_id = ? AND run != ?"
+        for (run,) in db.execute(query, (segment_id, but_in)).fetchall():
+            resolved[run] += 1
+            db.execute("DELETE FROM rejections WHERE segment_id = ? AND run = ?", (segment_id, run))
+    return resolved
 
 
 def unresolved(
@@ -132,6 +126,14 @@ def _unresolved(kind: str, condition: str = "true") -> str:
         f"WHERE profiles.segment_id = rejections.segment_id), {ProfileOutcome.REJECTED:d}) >= "
         f"{ProfileOutcome.REJECTED:d} GROUP BY segment_id HAVING {kind}"
     )
+
+
+def to_retry(db: Connection, source: Connector) -> Iterator[DeadLetter]:
+    """The profiles of this source that are rejected now, then those whose result is unknown."""
+    query = "SELECT id FROM runs WHERE source_name = ? AND source_identity = ?"
+    from_source = {run for (run,) in db.execute(query, (source.name, source.identity))}
+    for kind in (IS_REJECTED, IS_UNKNOWN):
+        yield from (letter for letter in unresolved(db, kind) if letter.run in from_source)
 
 
 MOST_GROUPS = 100

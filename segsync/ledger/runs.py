@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from sqlite3 import Connection
 from typing import Literal
 
@@ -207,8 +207,16 @@ def first_current_run(db: Connection) -> int:
     )[0]
 
 
-def outcomes_of(db: Connection, of_runs: Collection[int]) -> Outcomes:
-    """The outcomes of these runs in all."""
+def first_followed_run(db: Connection) -> int:
+    """Results are read of all runs from this one on: the current ones, and earlier ones whose profiles were retried."""
+    query = "SELECT min(run) FROM batches WHERE state IN ('open', 'replay') AND first_page <= 0"
+    [(retried,)] = db.execute(query).fetchall()
+    current = first_current_run(db)
+    return current if retried is None else min(retried, current)
+
+
+def outcomes_of(db: Connection, of_runs: Iterable[int]) -> Outcomes:
+    """The outcomes of these runs together."""
     return sum((_outcomes(db, run) for run in of_runs), Outcomes())
 
 
@@ -277,7 +285,7 @@ def _batches_partly_counted(db: Connection, run: int) -> list[tuple[int, str, by
 
 def has_open_ends(db: Connection) -> bool:
     """Whether results are still to be read, or profiles to be replayed."""
-    since = first_current_run(db)
+    since = first_followed_run(db)
     return bool(one(db, "SELECT count(*) FROM batches WHERE state IN ('open', 'replay') AND run >= ?", since)[0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
+from sqlite3 import Connection
 from typing import Literal
 
 from segsync.connectors.base import Source
@@ -109,10 +110,14 @@ async def of_batches(ledger: Ledger, replayed: Sequence[int]) -> AsyncGenerator[
 
 
 async def of_rejected(ledger: Ledger, run: int, kind: str = rejections.IS_REJECTED) -> AsyncGenerator[Page, None]:
-    """The rejected profiles of a run, or those of another kind (see `rejected_profiles`)."""
-    after: str | None = None
-    question = partial(rejections.rejected_profiles, run=run, most=PROFILES_PER_PAGE, kind=kind)
-    while ids := await ledger.ask(partial(question, after=after)):
+    """The profiles that were last rejected in this run, or those of another kind (see `unresolved`)."""
+    after = ""
+
+    def portion(db: Connection) -> list[str]:
+        found = rejections.unresolved(db, kind, run=run, after=after, most=PROFILES_PER_PAGE)
+        return [letter.segment_id for letter in found]
+
+    while ids := await ledger.ask(portion):
         after = ids[-1]
         yield Page(after, tuple(ids), None)
 
@@ -165,13 +170,17 @@ def plan_resume(ledger: Ledger) -> Plan | None:
 
 
 def plan_retry(ledger: Ledger) -> Plan:
-    """Retry the profiles that are rejected or whose result is unknown. Raises `LedgerError` as `check_source` does."""
+    """Retry the profiles that are rejected or whose result is unknown, whichever run they are from.
+
+    Each is retried once, for the last run that rejected it. Raises `LedgerError` as `check_source` does.
+    """
     check_source(ledger, begins_anew=False)
     since = ledger.read(runs.first_current_run)
     last = last_run(ledger)
     if last:
         ledger.read(partial(runs.prune, run=last.id))
-    with_rejections = ledger.read(partial(rejections.runs_with_rejections, since=since))
+    with_rejections = ledger.read(lambda db: sorted({each.run for each in rejections.to_retry(db, ledger.source)}))
+    since = min([ledger.read(runs.first_followed_run), *with_rejections])
     counted = [ledger.read(partial(runs.one_run, run=run)) for run in with_rejections] or ledger.read(
         partial(runs.runs, most=1)
     )
@@ -185,7 +194,7 @@ def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_wor
         kind=kind,
         runs=(run.id,),
         # The import before one that begins anew does not matter to it: every profile is listed again.
-        followed_since=run.id if begins_anew else ledger.read(runs.first_current_run),
+        followed_since=run.id if begins_anew else ledger.read(runs.first_followed_run),
         offset=run.offset,
         before=run.outcomes,
         done_pages=run.done_pages,

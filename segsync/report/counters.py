@@ -68,6 +68,14 @@ class Counters:
     trait, `problems` by trait and problem, of `warned_profiles`.
     """
 
+    listed: int
+    confirmed: int
+    sent: int
+    without_identifier: int
+    duplicate: int
+    rejected: int
+    unknown: int
+
     def __init__(self, offset: str | None, before: Outcomes = NOTHING_BEFORE) -> None:
         self.offset = offset
         self.before = before
@@ -86,10 +94,7 @@ class Counters:
         """Go on at `offset` in the same process with what is `done` before it: what lies beyond is repeated."""
         self.resume_offset = offset
         self.checkpointed = done
-        self.listed = done.profiles
-        self.confirmed, self.sent = done.confirmed, done.sent
-        self.without_identifier, self.duplicate = done.without_identifier, done.duplicate
-        self.rejected, self.unknown = done.rejected, done.unknown
+        self.settle(done)
         self.read = done.done - done.without_identifier
         self.waiting = 0
 
@@ -150,6 +155,16 @@ class Counters:
         self.sent -= customers
         self.confirmed += min(self.sent, 0)
         self.sent = max(self.sent, 0)
+
+    def settle(self, outcomes: Outcomes) -> None:
+        """Take the outcomes of the ledger: a profile that is retried may be in several runs."""
+        self.listed = outcomes.profiles
+        self.confirmed = outcomes.confirmed
+        self.sent = outcomes.sent
+        self.without_identifier = outcomes.without_identifier
+        self.duplicate = outcomes.duplicate
+        self.rejected = outcomes.rejected
+        self.unknown = outcomes.unknown
 
     @property
     def profiles_read(self) -> int:

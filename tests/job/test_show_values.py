@@ -20,7 +20,7 @@ from tests.support.ledgers import done
 from tests.support.memory import refused
 
 SAYS = {"33": "phone '+44 20 7946 0958' of Ada Lovelace", "50": "birthdate 10.12.1815 of\nlovelace@example.com"}
-PERSONAL = ("7946", "Lovelace", "lovelace", "1815", "example.com")
+PERSONAL = ("20 7946 0958", "Lovelace", "lovelace", "10.12.1815", "example.com")
 SHOWN = {"33": SAYS["33"], "50": SAYS["50"].replace("\n", r"\n")}
 
 

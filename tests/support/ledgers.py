@@ -10,7 +10,7 @@ from msgspec import structs
 
 from segsync.connectors.base import LISTED_ACTIONS, ActionStatus, RefusedCustomer, UpsertResult
 from segsync.errors import CallError
-from segsync.ledger import batches, runs
+from segsync.ledger import batches, rejections, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.mapping.metadata_schema import MetadataSchema
@@ -48,6 +48,11 @@ def outcomes_of(ledger: Ledger, run: int) -> Outcomes:
 def replays_of(ledger: Ledger) -> list[int]:
     """The batches that are to be replayed."""
     return [replay.batch for replay in ledger.read(partial(batches.replays, since=0))]
+
+
+def rejected_in(ledger: Ledger, run: int, kind: str = rejections.IS_REJECTED) -> list[str]:
+    """Who was last rejected in this run, or is a dead letter of another kind."""
+    return ledger.read(lambda db: [letter.segment_id for letter in rejections.unresolved(db, kind, run=run)])
 
 
 def done(

@@ -237,12 +237,12 @@ def test_a_retry_replays_the_rejected_profiles(ledger: Ledger) -> None:
     assert lines == []
 
 
-def test_a_retry_takes_those_of_all_imports_that_belong_together(ledger: Ledger) -> None:
-    ran(ledger, "done", is_listed=True, rejected=50)  # another import began at the first profile since
+def test_a_retry_takes_those_of_all_runs_whether_they_belong_together_or_not(ledger: Ledger) -> None:
+    oldest = ran(ledger, "done", is_listed=True, rejected=50)  # another import began at the first profile since
     first = ran(ledger, "stopped", rejected=3)
     second = ran(ledger, "done", is_listed=True, first="200", rejected=2)
     plan, lines = plan_of(RETRY, ledger)
-    assert (plan.runs, plan.before) == ((first, second), Outcomes(confirmed=390, rejected=10))
+    assert (plan.runs, plan.before) == ((oldest, first, second), Outcomes(confirmed=490, rejected=110))
     assert lines == []
 
 

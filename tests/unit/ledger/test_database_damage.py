@@ -145,7 +145,7 @@ def test_bytes_overwritten_inside_a_row_are_damage_too(path: Path, what: bytes) 
         def look(db: Connection) -> None:
             for batch in range(1, BATCHES + 1):
                 batches.members_of(db, batch)
-            rejections.rejected_profiles(db, run, "", 1000)
+            rejections.groups(db, [run], most_ids=1000)
 
         with pytest.raises(LedgerError, match="damaged"):
             ledger.read(look)

@@ -8,12 +8,12 @@ from random import Random
 import pytest
 
 from segsync.events import BatchSent, DuplicateIdentifier, PageDone, SentProfile, TraitLeftOut
-from segsync.ledger import batches, identifiers, rejections
+from segsync.ledger import batches, identifiers
 from segsync.ledger.database import Ledger
 from segsync.ledger.identifiers import SEARCHES_WITHOUT_INDEX, SentIdentifiers, forget_identifiers
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
 from segsync.models import Outcomes
-from tests.support.ledgers import open_ledger
+from tests.support.ledgers import open_ledger, rejected_in
 from tests.unit.ledger.steps import Story, open_upserts
 
 UNKNOWN = ProfileOutcome.UNKNOWN
@@ -216,12 +216,11 @@ def test_a_retry_makes_a_rejected_profile_a_duplicate_and_takes_no_duplicates(st
     story.rejected(1, "y")
     story.record(DuplicateIdentifier("z", 1, "first"))
     story.record(PageDone(1, "0", None, Outcomes(rejected=1, duplicate=1)))
-    rejected = partial(rejections.rejected_profiles, run=story.run, after=None, most=10)
-    assert story.ledger.read(rejected) == ["y"]
+    assert rejected_in(story.ledger, story.run) == ["y"]
     story.retry()
     story.record(DuplicateIdentifier("y", 1, "first"))
     assert story.outcomes == Outcomes(duplicate=2)
-    assert story.ledger.read(rejected) == []
+    assert rejected_in(story.ledger, story.run) == []
 
 
 # --- the size -------------------------------------------------------------------------------------------------

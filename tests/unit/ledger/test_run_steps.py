@@ -121,21 +121,6 @@ def test_a_run_holds_how_it_ended_and_is_running_again_when_it_is_resumed(story:
     assert (resumed.state, resumed.error, resumed.ended_at) == ("running", None, None)
 
 
-def test_rejected_profiles_come_in_portions_each_once(story: Story) -> None:
-    names = [f"use_{number:03}" for number in range(250)]
-    for name in names:
-        story.rejected(1, name)
-    story.page_done(1, rejected=250)
-    story.rejected(2, names[7])
-    story.page_done(2, rejected=1)
-    portions, after = [], ""
-    while portion := story.ledger.read(partial(rejections.rejected_profiles, run=story.run, after=after, most=100)):
-        portions.append(portion)
-        after = portion[-1]
-    assert [len(portion) for portion in portions] == [100, 100, 50]
-    assert [name for portion in portions for name in portion] == names
-
-
 def test_runs_belong_together_since_the_last_that_began_at_the_first_page_and_has_a_page_done(ledger: Ledger) -> None:
     first, behind = Story(ledger), Story(ledger, "500")
     for story, name in ((first, "ada"), (behind, "ben")):
@@ -156,4 +141,3 @@ def test_runs_belong_together_since_the_last_that_began_at_the_first_page_and_ha
     assert not ledger.read(runs.has_open_ends)
     assert ledger.read(partial(batches.count_open, since=0)) == (2, 2)
     assert ledger.read(partial(batches.count_open, since=anew.run)) == (0, 0)
-    assert ledger.read(partial(rejections.runs_with_rejections, since=0)) == [first.run, behind.run]

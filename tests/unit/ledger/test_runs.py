@@ -29,7 +29,7 @@ from segsync.ledger.batches import FIRST_ATTEMPT, SECOND_ATTEMPT, PageKey
 from segsync.ledger.recorder import Recorder
 from segsync.models import Outcomes, Page
 from segsync.pipeline.engine.checkpoint import Checkpoint, OpenPage
-from tests.support.ledgers import begin, open_ledger, outcomes_of, replays_of, run_of
+from tests.support.ledgers import begin, open_ledger, outcomes_of, rejected_in, replays_of, run_of
 from tests.unit.ledger.steps import Place, end_batch, members_of, open_upserts, rejection, resume
 
 RESULTS = ["DONE", "FAILED", "unnamed", "forgotten"]
@@ -278,8 +278,7 @@ class Histories(RuleBasedStateMachine):
     def retry(self, outcome: str) -> None:
         """Retry the profiles that are rejected, or those whose result is unknown."""
         kind = rejections.IS_REJECTED if outcome == "rejected" else rejections.IS_UNKNOWN
-        question = partial(rejections.rejected_profiles, run=self.run, after="", most=10_000, kind=kind)
-        ids = self.ledger.read(question)
+        ids = rejected_in(self.ledger, self.run, kind)
         assert ids == sorted(place[1] for place in self.done_places() if self.outcome_of(place) == outcome)
         self.is_listing = False
         self.pipeline = Pipeline(

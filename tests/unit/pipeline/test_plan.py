@@ -10,12 +10,12 @@ from sqlite3 import Connection
 import pytest
 
 from segsync.events import BatchSent, PageDone, ProfileRejected, SentProfile
-from segsync.ledger import batches, recorder, rejections, runs
+from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Rejection
 from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
-from tests.support.ledgers import SPACE, open_ledger, outcomes_of
+from tests.support.ledgers import SPACE, open_ledger, outcomes_of, rejected_in
 
 PAGE = 10
 
@@ -243,9 +243,8 @@ def test_a_retry_leaves_out_profiles_on_a_page_that_a_resume_repeats(ledger: Led
     listing = Listing(ledger)
     listing.page(is_done=False)
     for run in plan_retry(ledger).runs:
-        rejected = ledger.read(partial(rejections.rejected_profiles, run=run, after="", most=100))
         retry = recorder.for_retry(ledger, run, is_followed=True)
-        for segment_id in rejected:
+        for segment_id in rejected_in(ledger, run):
             retry.record(ProfileRejected(Rejection(segment_id, None, "read", "answered 404"), 1))
     assert outcomes_of(ledger, listing.run) == Outcomes()
     resumed = Listing(ledger, resumed=True)
