@@ -121,9 +121,25 @@ def test_the_files_and_exit_codes_are_those_of_the_help() -> None:
     help_text = subprocess.run([*SEGSYNC, "--help"], capture_output=True, text=True, check=True).stdout
     for file in re.findall(r"`([a-z-]+\.(?:txt|csv))`", guides.README + guides.OPERATORS):
         assert file in help_text
-    table = guides.section(guides.README, "How a run ends")
-    for code in ", ".join(cells[0] for cells in guides.rows(table)[1:]).split(", "):
+    codes = [
+        cells[0] for cells in guides.rows(guides.section(guides.README, "How a run ends")) if cells[0][0].isdigit()
+    ]
+    assert len(codes) == 5
+    for code in ", ".join(codes).split(", "):
         assert re.search(rf"\b{code}\b", help_text)
+
+
+def test_the_readme_is_short_and_in_the_order_of_a_first_hour() -> None:
+    assert len(guides.README.split()) <= 750
+    assert re.findall(r"^## (.+)$", guides.README, re.MULTILINE) == [
+        "What is imported",
+        "Install",
+        "Try it",
+        "Import your customers",
+        "How a run ends",
+        "Guides",
+        "Licence",
+    ]
 
 
 def test_there_are_just_two_commands_to_start_with() -> None:
