@@ -17,7 +17,7 @@ def status_command(
     as_json: AsJson = False,
     ledger: LedgerFile = None,
     env_file: EnvFile = None,
-    directory: ListsDirectory = None,
+    directory: ListsDirectory = None,  # as all flags are, it is in `given_flags`
 ) -> None:
     """Show the outcomes and the next step, and write the lists.
 
@@ -29,7 +29,7 @@ def status_command(
 
         path = Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file))
         given = {flag: words for flag, words in given_flags(context).items() if flag != "--json"}
-        print_status(path, as_json=as_json, directory=directory or Path(), command=invocation(given))
+        print_status(path, as_json=as_json, command=invocation(given), writes_lists=True)
 
 
 def check_command(

@@ -64,12 +64,13 @@ class RejectionReason(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """A ledger: its runs, the latest first, and the reasons for which profiles are rejected, or results unknown, now.
 
-    `warnings` counts by trait what `warned_profiles` were sent without. `next_step` says in words what to do next,
-    `next_command` is the command for it, None where there is none.
+    `lists` is the folder of its lists of profiles. `warnings` counts by trait what `warned_profiles` were sent without.
+    `next_step` says in words what to do next, `next_command` is the command for it, None where there is none.
     """
 
     format: int
     ledger: str
+    lists: str
     runs: list[RunStatus]
     rejections: list[RejectionReason]
     unknown: list[RejectionReason]
@@ -101,6 +102,7 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
     return Status(
         format=FORMAT,
         ledger=str(path),
+        lists=str(_lists(path, command)),
         runs=shown,
         rejections=rejected,
         unknown=unknown,
@@ -111,15 +113,20 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
     )
 
 
-def print_status(
-    path: Path, *, as_json: bool, directory: Path | None = None, command: Invocation | None = None
-) -> None:
-    """Print the status of a ledger, for people or for machines, and write its lists of profiles into `directory`.
+def _lists(path: Path, command: Invocation) -> Path:
+    """Where the lists go: into the folder that was named now or when the last run began, that of a sandbox, or here."""
+    if named := command.flags.get("--directory"):
+        return Path(named[-1])
+    return path.parent if "--sandbox" in command.flags else Path()
 
-    None writes none. Raises `LedgerError`, and `OutputError` where a list or standard output cannot be written.
+
+def print_status(path: Path, *, as_json: bool, command: Invocation | None = None, writes_lists: bool = False) -> None:
+    """Print the status of a ledger, for people or for machines, and write its lists of profiles, if that is wanted.
+
+    Raises `LedgerError`, and `OutputError` where a list or standard output cannot be written.
     """
     status = read_status(path, command)
-    problems = write_lists(path, directory) if directory else ()
+    problems = write_lists(path, Path(status.lists)) if writes_lists else ()
     if as_json:
         print_json(status)
     else:

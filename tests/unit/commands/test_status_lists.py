@@ -15,7 +15,8 @@ from segsync.events import TraitLeftOut
 from segsync.ledger import listings, runs
 from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED, WARNINGS
-from tests.support.ledgers import open_ledger
+from tests.support.ledgers import begin, open_ledger
+from tests.unit.commands.endings import called
 from tests.unit.ledger.steps import Story
 
 
@@ -48,13 +49,39 @@ def test_the_warnings_are_counted_with_their_unit(path: Path, capsys: pytest.Cap
     assert re.search(r"Warnings +3 +in 2 profiles: profiles-with-warnings.csv", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("of_the_run", "of_status", "expected"),
+    [
+        ((), (), "."),
+        (("--directory", "lists"), (), "lists"),
+        (("--directory", "lists"), ("--directory", "others"), "others"),
+        (("--sandbox",), (), "data"),
+        (("--sandbox", "--directory", "lists"), (), "lists"),
+    ],
+)
+def test_they_go_where_those_of_the_last_run_went(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    of_the_run: tuple[str, ...],
+    of_status: tuple[str, ...],
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    ledger_file = Path("data/segsync.db")
+    with open_ledger(ledger_file) as ledger:
+        flags = [*called(*of_the_run).flags.values()]
+        ledger.read(partial(runs.keep_flags, run=begin(ledger), flags=flags))
+    assert read_status(ledger_file, called(*of_status)).lists == expected
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_it_writes_the_lists(path: Path, tmp_path: Path, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     path = path.with_name("prod.db")
     warn(path)
     directory = tmp_path / "lists"
     directory.mkdir()
-    print_status(path, as_json=as_json, directory=directory)
+    print_status(path, as_json=as_json, command=called("--directory", str(directory)), writes_lists=True)
     assert {each.name for each in directory.iterdir()} == {f"prod-{REJECTED}", f"prod-{WARNINGS}"}
     assert (f"prod-{WARNINGS}" in capsys.readouterr().out) is not as_json
 
@@ -63,8 +90,9 @@ def test_a_list_that_cannot_be_written_is_an_error_once_the_status_is_printed(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     warn(path)
+    command = called("--directory", str(tmp_path / "nowhere"))
     with pytest.raises(OutputError, match=f"nowhere/{REJECTED} cannot be written: No such.*The ledger has what"):
-        print_status(path, as_json=True, directory=tmp_path / "nowhere")
+        print_status(path, as_json=True, command=command, writes_lists=True)
     assert json.loads(capsys.readouterr().out)["warned_profiles"] == 2
 
 
