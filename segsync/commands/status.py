@@ -126,11 +126,11 @@ def print_status(path: Path, *, as_json: bool, command: Invocation | None = None
     Raises `LedgerError`, and `OutputError` where a list or standard output cannot be written.
     """
     status = read_status(path, command)
-    problems = write_lists(path, Path(status.lists)) if writes_lists else ()
     if as_json:
         print_json(status)
     else:
         _print(status)
+    problems = write_lists(path, Path(status.lists)) if writes_lists else ()  # which may take a minute
     if problems:
         message = f"{'. '.join(problems)}. The ledger has what they would hold: free their names, and try again"
         raise OutputError(message, code="list-unwritable")

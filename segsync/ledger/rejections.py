@@ -98,7 +98,7 @@ def resolve(db: Connection, segment_ids: Iterable[str], *, but_in: int) -> Count
 
 
 def unresolved(
-    db: Connection, kind: str = IS_REJECTED, *, run: int | None = None, after: str = "", most: int = -1
+    db: Connection, kind: str = IS_REJECTED, *, run: int | None = None, after: str | None = None, most: int = -1
 ) -> Iterator[DeadLetter]:
     """The profiles that are rejected now, whichever run they are from, in alphabetical order of their segment ids.
 
@@ -107,7 +107,8 @@ def unresolved(
     those whose last run this is, `after` those behind this segment id, and `most` is how many at most; -1 is for all.
     They are read row by row, so memory does not grow with them.
     """
-    query = f"{_unresolved(kind, 'segment_id > ?1')} AND (?2 IS NULL OR max(run) = ?2) ORDER BY segment_id LIMIT ?3"
+    behind = "?1 IS NULL" if after is None else "segment_id > ?1"  # an id may be empty
+    query = f"{_unresolved(kind, behind)} AND (?2 IS NULL OR max(run) = ?2) ORDER BY segment_id LIMIT ?3"
     return map(DeadLetter._make, db.execute(query, (after, run, most)))
 
 

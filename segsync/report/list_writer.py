@@ -23,7 +23,7 @@ from segsync.formatting import printable
 from segsync.ledger import profiles, sqlite_file
 from segsync.ledger.rejections import IS_DUPLICATE, holder_of, unresolved
 from segsync.models import Rejection
-from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_name
+from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, WORDS, list_name
 from segsync.report.rejection_details import Key, RejectionDetails
 from segsync.runtime import cannot_write
 
@@ -95,7 +95,8 @@ class ProfileLists:
         try:
             rows = self._rows(name, db)
             if (first := next(rows, None)) is not None:
-                _write(path, HEADERS[name], chain([first], rows))
+                columns = HEADERS[name]
+                _write(path, (*columns, WORDS) if len(first) > len(columns) > 0 else columns, chain([first], rows))
             elif path.is_file():
                 path.unlink()
         except OSError as error:
@@ -114,11 +115,14 @@ class ProfileLists:
         return self._rejected(db)
 
     def _rejected(self, db: Connection) -> Iterator[Sequence[str]]:
+        """With the services' own words in a last column, if any are known."""
         self._details.carry_over(self.path(REJECTED))
+        has_words = self._details.have_words()
         for letter in unresolved(db):
             key = _key(letter.segment_id, letter.stage, letter.reason, letter.request_id)
             source_id, words = self._details.of(key)
-            yield key.segment_id, source_id, key.stage, key.reason, key.request_id, words
+            row = (key.segment_id, source_id, key.stage, key.reason, key.request_id)
+            yield (*row, words) if has_words else row
 
 
 def _key(segment_id: str, stage: str, reason: str, request_id: str | None) -> Key:

@@ -17,10 +17,13 @@ WARNINGS: Final = "profiles-with-warnings.csv"
 HEADERS: Final[Mapping[str, Sequence[str]]] = {
     WITHOUT_IDENTIFIER: (),
     DUPLICATES: ("segment_id", "same_identifier_as"),
-    REJECTED: ("segment_id", "source_id", "stage", "reason", "request_id", "words"),
+    REJECTED: ("segment_id", "source_id", "stage", "reason", "request_id"),
     WARNINGS: ("segment_id", "trait", "problem"),
 }
-"""The columns of each list; one without columns has a value per line. `words` are the service's own."""
+"""The columns of each list; one without columns has a value per line."""
+
+WORDS: Final = "words"
+"""One more column of the rejected profiles, where the services' own words are known of any."""
 
 USUAL_LEDGER: Final = "segsync.db"
 """The name of the ledger whose lists are named as above."""

@@ -57,6 +57,10 @@ class RejectionDetails:
         ).fetchone()
         return row or ("", "")
 
+    def have_words(self) -> bool:
+        """Whether the services' own words are known of any rejection."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM details WHERE words != '')").fetchone()[0])
+
     def carry_over(self, path: Path) -> None:
         """Keep what the list at `path` has, where nothing is known of a rejection. Raises `OSError`.
 

@@ -45,7 +45,7 @@ async def test_whatever_a_segment_id_holds_it_is_one_row_and_one_line(tmp_path: 
         run = await imported(hostile, tmp_path)
         assert_nobody_is_lost(run)
         assert run.report.outcomes == Outcomes(without_identifier=len(anonymous), rejected=len(gone))
-        assert run.rows(REJECTED)[1][0] == "a/b", "what needs no care is as it is"
+        assert "a/b" in {row[0] for row in run.rows(REJECTED)}, "what needs no care is as it is"
         hostile.behave()
         again = await imported(hostile, tmp_path, retry=True)
     assert again.report.outcomes.rejected == 0

@@ -30,7 +30,7 @@ from tests.unit.ledger.steps import Story
 EXPECTED = {
     WITHOUT_IDENTIFIER: ["use_none"],
     DUPLICATES: ["segment_id,same_identifier_as", "use_twice,use_1"],
-    REJECTED: ["segment_id,source_id,stage,reason,request_id,words", "use_bad,,read,answered 404,,"],
+    REJECTED: ["segment_id,source_id,stage,reason,request_id", "use_bad,,read,answered 404,"],
     WARNINGS: ["segment_id,trait,problem", "use_1,birthdate,is not an ISO 8601 date", "use_1,phone,is a list"],
 }
 
@@ -235,7 +235,7 @@ def test_whatever_a_service_answers_stays_on_its_line_in_its_column_and_is_known
         story.rejected(1, segment_id, reason)
         write(ledger, directory, Rejection(segment_id, source_id, "read", reason))
         before = lines(directory)
-        assert [len(row) for row in rows(directory / REJECTED)] == [6, 6]
+        assert [len(row) for row in rows(directory / REJECTED)] == [5, 5]
         assert [len(lines) for lines in before.values()] == [1, 2] or [len(lines) for lines in before.values()] == [
             2,
             1,
