@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import lru_cache
+from glob import escape
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,9 @@ from segsync.models import Rejection
 from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, WORDS, list_name
 from segsync.report.rejection_details import Key, RejectionDetails
 from segsync.runtime import cannot_write
+
+_NEW: Final = ".segsync-new"
+"""How the name of a list ends while it is written."""
 
 MOST_CHARACTERS: Final = 1000
 """The longest value that a list holds whole: real ones are far shorter."""
@@ -93,6 +97,8 @@ class ProfileLists:
     def _replace(self, name: str, db: Connection) -> str | None:
         path = self.path(name)
         try:
+            for leftover in path.parent.glob(f".{escape(path.name)}.*{_NEW}"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
             rows = self._rows(name, db)
             if (first := next(rows, None)) is not None:
                 columns = HEADERS[name]
@@ -132,7 +138,7 @@ def _key(segment_id: str, stage: str, reason: str, request_id: str | None) -> Ke
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Replace a list, or leave what was there before; its owner alone may read it. Raises `OSError`."""
     with NamedTemporaryFile(
-        "w", prefix=f".{path.name}.", dir=path.parent, delete=False, encoding="utf-8", newline=""
+        "w", prefix=f".{path.name}.", suffix=_NEW, dir=path.parent, delete=False, encoding="utf-8", newline=""
     ) as file:
         new = Path(file.name)
         try:
@@ -144,7 +150,7 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
             os.fsync(file.fileno())
             new.replace(path)
         except BaseException:
-            new.unlink()
+            new.unlink(missing_ok=True)
             raise
 
 

@@ -304,6 +304,19 @@ def test_the_ledger_can_still_be_written_afterwards(ledger: Ledger, directory: P
     assert set(source_ids(directory)) == {"use_bad", "use_worse"}
 
 
+def test_what_a_process_left_that_was_killed_while_it_wrote_goes_and_nothing_else(
+    ledger: Ledger, directory: Path
+) -> None:
+    """It may hold personal data, and nobody would look for it."""
+    play(ledger)
+    (directory / f".{REJECTED}.x1.segsync-new").write_text("segment_id,source_id\nuse_bad,ad")
+    (directory / f".{REJECTED}.swp").touch()  # an editor's
+    (directory / f".prod-{REJECTED}.x1.segsync-new").touch()
+    write(ledger, directory)
+    others = {f".{REJECTED}.swp", f".prod-{REJECTED}.x1.segsync-new"}
+    assert {path.name for path in directory.iterdir()} == {*HEADERS, *others}
+
+
 # --- two at a time --------------------------------------------------------------------------------------------
 
 
