@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 
+from msgspec import structs
+
 from segsync.connectors.base import Results, Schemas, Sink, Source
 from segsync.connectors.factory import connect, describe
 from segsync.errors import SegsyncError, SettingsError, StopError, defect
@@ -204,13 +206,16 @@ async def read_report(
     What it says of the whole import is what the ledger holds, as far as that can be read. `unwritten` are the lists
     that could not be written.
     """
+    standing = await ledger.ask_or_salvage(partial(read_standing, of_runs=of_runs, most_ids=most_ids))
+    if standing and not of_runs:  # there was nothing to retry: the counters have what the last run came to
+        standing = structs.replace(standing, outcomes=counters.outcomes)
     return make_report(
         counters,
         state=state,
         error=error,
         is_confirmed=is_confirmed,
         is_dry_run=is_dry_run,
-        standing=await ledger.ask_or_salvage(partial(read_standing, of_runs=of_runs, most_ids=most_ids)),
+        standing=standing,
         not_imported=await read_last_check(ledger, settings),
         unwritten=unwritten,
     )

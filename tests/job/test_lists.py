@@ -163,3 +163,9 @@ async def test_the_lists_of_two_ledgers_in_one_folder_are_two(world: World) -> N
     assert report.outcomes == Outcomes(confirmed=5, rejected=1)
     assert lists(world.directory) == before
     assert (world.directory / f"prod-{REJECTED}").read_text().splitlines()[1].startswith("5,,read,")
+
+
+async def test_a_retry_with_nothing_to_retry_says_how_the_last_run_ended(world: World) -> None:
+    await world.run()
+    report = await world.run(retry_rejected=True)
+    assert (report.state, report.outcomes, report.rejected_now) == ("done", Outcomes(confirmed=300), 0)
