@@ -75,7 +75,7 @@ def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None])
 
 def _described(run: Run) -> str:
     how = {"running": "crashed or was killed", "interrupted": "interrupted"}.get(run.state, "stopped early")
-    done = f"{run.outcomes.done:,} profiles done, up to offset {run.offset or 'the end'}"
+    done = f"{run.checkpointed.done:,} profiles done, up to offset {run.offset or 'the end'}"
     return f"started at {minute(run.began_at)} UTC, {how}, {done}"
 
 

@@ -35,8 +35,9 @@ REASONS_SHOWN, EARLIER_SHOWN = 10, 5
 class RunStatus(Struct, frozen=True):
     """One import. `state` is "running", "done", "limited" (by `--limit`), "interrupted", "stopped" or "killed".
 
-    `offset` is where it would resume, None at the end of the space. `outcomes` are those of the profiles listed: behind
-    the offset they are pending. `open_upserts` are the bulk upserts whose result is not read yet. Times are UTC.
+    `offset` is where it would resume, None at the end of the space, and `profiles` how many are before it. `outcomes`
+    are those of these profiles; of a run that ended early they are as it reported them, beyond `offset` too.
+    `open_upserts` are the bulk upserts whose result is not read yet. Times are UTC.
     """
 
     id: int
@@ -166,7 +167,7 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
         source=f"{run.source.name} {run.source.identity}",
         first_offset=run.first_offset,
         offset=run.offset,
-        profiles=run.outcomes.profiles,
+        profiles=run.checkpointed.profiles,
         outcomes=run.outcomes,
         open_upserts=run.open_upserts,
         error=run.error,

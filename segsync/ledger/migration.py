@@ -27,12 +27,7 @@ READABLE = 2
 SOURCE_OF_FORMAT_1 = "Segment"
 """The name of the only source that there was; the owner of the ledger was its space."""
 
-_NEWER_TABLES = {
-    "listed": "run, number, digests",
-    "unfinished": "run, difference",
-    "codes": "stage, reason, code",
-    "flags": "run, words",
-}
+_NEWER_TABLES = {"unfinished": "run, difference", "codes": "stage, reason, code", "flags": "run, words"}
 """The tables that readers ask for and ledgers of a readable format may lack, with their columns."""
 
 _REMADE = ("owner", "runs", "batches")

@@ -25,6 +25,13 @@ IS_UNKNOWN: Final = f"stage = '{UNKNOWN}'"
 
 IS_DUPLICATE: Final = f"stage = '{DUPLICATE}'"
 
+_COUNTS: Final = """
+    (page <= (SELECT coalesce(max(number), 0) FROM pages WHERE pages.run = rejections.run)
+    AND -page NOT IN (SELECT id FROM batches WHERE state = 'replay')
+    OR run IN (SELECT run FROM unfinished))
+"""
+"""Whether a dead letter counts: it is on a page that is done, or of a run that ended early and reported it."""
+
 _SAME_AS: Final = "has the same identifier as "
 
 
@@ -123,7 +130,7 @@ def _unresolved(kind: str, condition: str = "true") -> str:
     # SQLite takes the columns beside max() from the row that has the maximum ("Bare columns in an aggregate query").
     return (
         "SELECT segment_id, max(run), stage, reason, request_id FROM rejections "  # noqa: S608 - texts of ours
-        f"WHERE {condition} AND coalesce((SELECT outcome FROM profiles "
+        f"WHERE {condition} AND {_COUNTS} AND coalesce((SELECT outcome FROM profiles "
         f"WHERE profiles.segment_id = rejections.segment_id), {ProfileOutcome.REJECTED:d}) >= "
         f"{ProfileOutcome.REJECTED:d} GROUP BY segment_id HAVING {kind}"
     )

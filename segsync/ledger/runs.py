@@ -19,7 +19,6 @@ from msgspec.structs import astuple
 
 from segsync.ledger.batches import Member, change_batch, close_batch, finish_page, members_in, one, spread_in
 from segsync.ledger.database import now
-from segsync.ledger.listings import DIGEST_BYTES
 from segsync.ledger.profiles import FORGET_REJECTED
 from segsync.ledger.rejections import NOT_REJECTED
 from segsync.models import FIRST_OFFSET, Connector, Outcomes
@@ -28,13 +27,11 @@ State = Literal["running", "done", "limited", "interrupted", "stopped"]
 """Of a run. "limited" did what `--limit` asked for; one that is "running" without a process was killed."""
 
 
-_DONE_PAGES = "(SELECT coalesce(max(number), 0) FROM pages WHERE pages.run = listed.run)"
-
-
 class Run(Struct, frozen=True):
     """How far a run came: `offset` is where it continues, None at the end of the source.
 
-    `expected` is how many profiles it will have, None where nobody gave it.
+    `expected` is how many profiles it will have, None where nobody gave it. `checkpointed` are the outcomes of the
+    profiles before `offset`. Those of a run that ended early are `outcomes` as it reported them, beyond `offset` too.
     """
 
     id: int
@@ -48,6 +45,7 @@ class Run(Struct, frozen=True):
     offset: str | None
     done_pages: int
     has_listed: bool
+    checkpointed: Outcomes
     outcomes: Outcomes
     open_upserts: int
     replays: int
@@ -77,7 +75,6 @@ def begin_run(db: Connection, first_offset: str, source: Connector) -> Run:
 def resume_run(db: Connection, run: int) -> Run:
     """Go on with a run: what it did beyond its checkpoint will be repeated, and counts no longer."""
     db.execute("DELETE FROM pages WHERE run = ? AND is_closing", (run,))
-    _forget_listed(db, run)
     db.execute("UPDATE runs SET state = 'running', ended_at = NULL, error = NULL WHERE id = ?", (run,))
     return prune(db, run)
 
@@ -91,7 +88,6 @@ def prune(db: Connection, run: int) -> Run:
 
 def _close_books(db: Connection, run: Run) -> None:
     """Count what a run did on listed pages that were not done, and hardly ever will be, as one more page."""
-    _forget_listed(db, run.id)
     db.execute("DELETE FROM unfinished WHERE run = ?", (run.id,))
     is_done = _is_done_test(db, run.id)
     _keep_pages(db, run.id, lambda page: page > 0 or is_done(page))
@@ -117,11 +113,6 @@ def _keep_pages(db: Connection, run: int, is_kept: Callable[[int], bool]) -> Non
     dropped = [(run, page) for (page,) in pages if not is_kept(page)]
     db.executemany(FORGET_REJECTED, dropped)
     db.executemany("DELETE FROM rejections WHERE run = ? AND page = ?", dropped)
-
-
-def _forget_listed(db: Connection, run: int) -> None:
-    """Forget which pages a run has listed and not done: they are listed again, or not missed any more."""
-    db.execute(f"DELETE FROM listed WHERE run = ? AND number > {_DONE_PAGES}", (run,))  # noqa: S608 - a text of ours
 
 
 def has_listed(db: Connection, run: int) -> None:
@@ -151,7 +142,7 @@ def end_run(db: Connection, run: int, state: State, error: str | None, outcomes:
     They count beside the checkpoint until the run is resumed.
     """
     if outcomes and state in ("interrupted", "stopped"):
-        difference = json.dumps(astuple(outcomes - _outcomes(db, run)))
+        difference = json.dumps(astuple(outcomes - _checkpointed(db, run)))
         db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, difference))
     db.execute("UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ?", (state, now(), error, run))
     if state == "done":
@@ -175,6 +166,7 @@ def one_run(db: Connection, run: int) -> Run:
     ).fetchall()
     last = db.execute("SELECT number, next_cursor FROM pages WHERE run = ? ORDER BY number DESC LIMIT 1", (run,))
     done_pages, offset = last.fetchone() or (0, first)
+    checkpointed = _checkpointed(db, run)
     return Run(
         id=run,
         began_at=began_at,
@@ -187,7 +179,8 @@ def one_run(db: Connection, run: int) -> Run:
         offset=offset,
         done_pages=done_pages,
         has_listed=bool(listed or done_pages),
-        outcomes=_outcomes(db, run),
+        checkpointed=checkpointed,
+        outcomes=checkpointed + _beyond(db, run),
         open_upserts=opened,
         replays=replays,
     )
@@ -217,15 +210,11 @@ def first_followed_run(db: Connection) -> int:
 
 def outcomes_of(db: Connection, of_runs: Iterable[int]) -> Outcomes:
     """The outcomes of these runs together."""
-    return sum((_outcomes(db, run) for run in of_runs), Outcomes())
+    return sum((_checkpointed(db, run) + _beyond(db, run) for run in of_runs), Outcomes())
 
 
-def _outcomes(db: Connection, run: int) -> Outcomes:
-    """The outcomes of a run, which always add up: the confirmed ones are all that have no other.
-
-    On pages that are listed and not done, profiles are pending unless they have a dead letter, but for what the run
-    itself said of them when it ended.
-    """
+def _checkpointed(db: Connection, run: int) -> Outcomes:
+    """The outcomes on pages that are done. The confirmed ones are all that have no other, so they always add up."""
     is_done = _is_done_test(db, run)
     profiles, without = one(
         db,
@@ -234,10 +223,10 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
         run,
     )
     by_page = db.execute("SELECT page, stage, count(*) FROM rejections WHERE run = ? GROUP BY page, stage", (run,))
-    letters, letters_on = Counter[str](), Counter[str]()
+    letters: Counter[str] = Counter()
     for page, stage, count in by_page:
-        letters[stage if stage in NOT_REJECTED else "rejected"] += count
-        letters_on["done" if is_done(page) else "listed" if page > 0 else "replay"] += count
+        if is_done(page):
+            letters[stage if stage in NOT_REJECTED else "rejected"] += count
     by_state = db.execute(
         "SELECT state, sum(customers) FROM batches WHERE run = ? AND state IN ('open', 'unread', 'replay') "
         "GROUP BY state",
@@ -247,23 +236,21 @@ def _outcomes(db: Connection, run: int) -> Outcomes:
     for _, state, spread, _ in _batches_partly_counted(db, run):
         customers[state] -= sum(count for page, count in spread_in(spread).items() if not is_done(page))
     sent, pending = customers["open"] + customers["unread"], customers["replay"]
-    [not_done] = one(
-        db,
-        f"SELECT coalesce(sum(length(digests)), 0) / {DIGEST_BYTES} FROM listed "  # noqa: S608 - texts of ours
-        f"WHERE run = ? AND number > {_DONE_PAGES}",
-        run,
-    )
-    counted = Outcomes(
-        confirmed=profiles - without - letters_on["done"] - sent - pending,
+    return Outcomes(
+        confirmed=profiles - without - letters.total() - sent - pending,
         sent=sent,
         without_identifier=without,
-        # An older segsync did not write which pages were listed.
-        pending=pending - letters_on["replay"] + max(not_done - letters_on["listed"], 0),
+        pending=pending,
         **letters,
     )
-    for (difference,) in db.execute("SELECT difference FROM unfinished WHERE run = ?", (run,)):
-        counted += Outcomes(*json.loads(difference))
-    return counted
+
+
+def _beyond(db: Connection, run: int) -> Outcomes:
+    """How the outcomes that a run reported when it ended early differ from those on pages that are done."""
+    difference = Outcomes()
+    for (saved,) in db.execute("SELECT difference FROM unfinished WHERE run = ?", (run,)):
+        difference += Outcomes(*json.loads(saved))
+    return difference
 
 
 def _is_done_test(db: Connection, run: int) -> Callable[[int], bool]:

@@ -200,7 +200,7 @@ async def test_an_import_at_an_offset_reads_the_results_of_the_one_before_and_re
     await world.run()
     offset = world.status().offset
     assert offset is not None
-    assert world.status().outcomes == Outcomes(sent=int(offset), pending=60), "the pages listed ahead are not done"
+    assert world.status().outcomes == Outcomes(sent=int(offset), pending=60), "as the run has said"
     for action_id, ids in world.voucherify.customers_of.items():
         world.voucherify.results[action_id] = failed() if "user-3" in ids else done(len(ids))
     world.voucherify.verdict = poison(200)

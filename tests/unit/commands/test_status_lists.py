@@ -12,7 +12,7 @@ import pytest
 from segsync.commands.status import print_status, read_status
 from segsync.errors import OutputError
 from segsync.events import TraitLeftOut
-from segsync.ledger import listings, runs
+from segsync.ledger import runs
 from segsync.models import Outcomes
 from segsync.report.profile_lists import REJECTED, WARNINGS
 from tests.support.ledgers import begin, open_ledger
@@ -101,12 +101,12 @@ def test_an_interrupted_run_has_what_it_said_of_the_pages_that_are_not_done(path
         story = Story(ledger)
         story.sent("aa_1", (1, "use_1"))
         story.page_done(1, sent=1)
-        ledger.write(partial(listings.add_page, run=story.run, number=2, digests=bytes(8 * 5)))
         story.rejected(2, "use_2")
-        assert story.outcomes == Outcomes(sent=1, rejected=1, pending=4), "as after a kill"
+        assert story.outcomes == Outcomes(sent=1), "as after a kill"
         counted = Outcomes(sent=3, without_identifier=1, rejected=1, pending=1)
         ledger.write(partial(runs.end_run, run=story.run, state="interrupted", error=None, outcomes=counted))
         story.done("aa_1")
         confirmed = Outcomes(confirmed=1, sent=2, without_identifier=1, rejected=1, pending=1)
-        assert read_status(path).runs[0].outcomes == story.outcomes == confirmed
+        [run] = read_status(path).runs
+        assert (run.outcomes, run.profiles) == (confirmed, 1)
         assert story.crash().outcomes == Outcomes(confirmed=1), "a resume repeats those pages"

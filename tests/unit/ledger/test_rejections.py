@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from segsync.errors import OutputError
 from segsync.events import ResultUnknown
-from segsync.ledger import rejections
+from segsync.ledger import batches, rejections
 from segsync.ledger.database import Ledger
 from segsync.ledger.profiles import ProfileOutcome, ProfileRow, save_profiles
 from segsync.ledger.rejections import MOST_GROUPS, OTHERS, groups, same_for_all
-from segsync.models import Rejection, RejectionGroup, Stage
+from segsync.models import Outcomes, Rejection, RejectionGroup, Stage
 from tests.support.ledgers import open_ledger
 
 RUN = 1
@@ -33,6 +33,7 @@ def reject(
 ) -> None:
     rejection = Rejection(segment_id, "u1", stage, reason, "req_1")
     ledger.read(lambda db: rejections.add_rejection(db, run, page, rejection))
+    ledger.read(lambda db: batches.finish_page(db, run, page, None, Outcomes(rejected=1)))
 
 
 def grouped(ledger: Ledger, *runs: int, most_ids: int = 0) -> tuple[RejectionGroup, ...]:

@@ -45,10 +45,10 @@ def test_a_batch_all_of_whose_pages_are_repeated_is_not_followed_any_more(story:
     assert [each.action_id for each in open_upserts(story.ledger)] == ["aa_1"]
 
 
-def test_a_refusal_counts_at_once_and_the_others_on_its_page_when_that_is_done(story: Story) -> None:
+def test_a_refusal_on_a_page_that_is_not_done_counts_once_it_is(story: Story) -> None:
     story.sent("aa_1", (1, "ada"), (1, "ben"))
     story.done("aa_1", "ben")
-    assert story.outcomes == Outcomes(rejected=1)
+    assert story.outcomes == Outcomes()
     story.page_done(1, sent=3)  # and a third one, of another batch
     story.sent("aa_2", (1, "cyd"))
     assert story.outcomes == Outcomes(confirmed=1, sent=1, rejected=1)
@@ -62,7 +62,7 @@ def test_replayed_profiles_are_pending_until_every_one_has_its_outcome(story: St
     story.replay(batch)
     story.sent("aa_2", (1, "ada"))
     story.rejected(1, "ben")
-    assert story.outcomes == Outcomes(rejected=1, pending=2)
+    assert story.outcomes == Outcomes(pending=3)
     assert story.crash().outcomes == Outcomes(pending=3)
     story.replay(batch)
     story.rejected(1, "ben")

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from segsync.events import DuplicateIdentifier, ProfileWithoutIdentifier
+from segsync.ledger import runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import IS_DUPLICATE, IS_REJECTED, IS_UNKNOWN, DeadLetter, unresolved
+from segsync.models import Outcomes
 from tests.support.ledgers import open_ledger
 from tests.unit.ledger.steps import Story, end_batch, members_of
 
@@ -107,7 +109,11 @@ def test_what_a_resume_repeats_is_forgotten_so_what_was_before_it_holds_again(le
     second = Story(ledger)
     second.rejected(1, "ada", "another reason")
     second.rejected(1, "ben")
-    assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", second.run), ("ben", second.run)]
+    assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", first.run)]
+    counted = Outcomes(rejected=2)
+    ledger.read(lambda db: runs.end_run(db, second.run, "interrupted", None, counted))
+    reported = [("ada", second.run), ("ben", second.run)]
+    assert [(each.segment_id, each.run) for each in letters(ledger)] == reported, "as the run has said"
     second.crash()
     assert [(each.segment_id, each.run) for each in letters(ledger)] == [("ada", first.run)]
     second.rejected(1, "ada", "another reason")
