@@ -111,7 +111,7 @@ async def of_batches(ledger: Ledger, replayed: Sequence[int]) -> AsyncGenerator[
 
 async def of_rejected(ledger: Ledger, run: int, kind: str = rejections.IS_REJECTED) -> AsyncGenerator[Page, None]:
     """The profiles that were last rejected in this run, or those of another kind (see `unresolved`)."""
-    after = ""
+    after: str | None = None
 
     def portion(db: Connection) -> list[str]:
         found = rejections.unresolved(db, kind, run=run, after=after, most=PROFILES_PER_PAGE)

@@ -154,6 +154,7 @@ def test_somebody_who_has_a_list_open_keeps_reading_the_old_one(ledger: Ledger, 
     with (directory / REJECTED).open(encoding="utf-8") as file:
         assert file.readline()
         story.rejected(2, "use_worse")
+        story.page_done(2, rejected=1)
         write(ledger, directory)
         assert file.read().count("\n") == 1
     assert len(rows(directory / REJECTED)) == 3
@@ -212,6 +213,7 @@ def test_a_source_id_of_any_length_hinders_no_later_run(ledger: Ledger, director
 def test_no_cell_is_a_formula_to_a_spreadsheet(ledger: Ledger, directory: Path, formula: str) -> None:
     story = Story(ledger)
     story.rejected(1, formula, formula)
+    story.page_done(1, rejected=1)
     for _ in range(2):
         write(ledger, directory, Rejection(formula, formula, "read", formula))
         _, row = rows(directory / REJECTED)
@@ -233,6 +235,7 @@ def test_whatever_a_service_answers_stays_on_its_line_in_its_column_and_is_known
         story = Story(ledger)
         story.record(ProfileWithoutIdentifier(f"{segment_id}-without"))
         story.rejected(1, segment_id, reason)
+        story.page_done(1, without_identifier=1, rejected=1)
         write(ledger, directory, Rejection(segment_id, source_id, "read", reason))
         before = lines(directory)
         assert [len(row) for row in rows(directory / REJECTED)] == [5, 5]
@@ -290,6 +293,7 @@ def test_a_full_disk_leaves_the_list_as_it_was_and_nothing_beside_it(tmp_path: P
         before = lines(directory)
         for number in range(50):
             story.rejected(2, f"use_worse_{number}")
+        story.page_done(2, rejected=50)
         with room_for(200):
             [problem] = write(ledger, directory)
         assert problem.startswith(f"{directory / REJECTED} cannot be written: ")
@@ -300,6 +304,7 @@ def test_the_ledger_can_still_be_written_afterwards(ledger: Ledger, directory: P
     story = play(ledger)
     write(ledger, directory / "nowhere")
     story.rejected(2, "use_worse")
+    story.page_done(2, rejected=1)
     assert write(ledger, directory) == ()
     assert set(source_ids(directory)) == {"use_bad", "use_worse"}
 
