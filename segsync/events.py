@@ -41,6 +41,12 @@ class ProfileWithoutIdentifier(Struct, frozen=True):
     segment_id: str
 
 
+class IdUnknown(Struct, frozen=True):
+    """The source knows no profile of this id, which somebody gave (`--ids`): it counts as none."""
+
+    segment_id: str
+
+
 class ProfileRejected(Struct, frozen=True):
     """A profile of the page with this number did not become a customer; `rejection` says why."""
 
@@ -194,6 +200,7 @@ Event = (
     | ListedAnew
     | PageReplayed
     | ProfileWithoutIdentifier
+    | IdUnknown
     | ProfileRejected
     | ResultUnknown
     | DuplicateIdentifier

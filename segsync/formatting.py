@@ -52,6 +52,10 @@ def profiles(count: int) -> str:
     return f"{count:,} {'profile' if count == 1 else 'profiles'}"
 
 
+def segment_ids(count: int) -> str:
+    return f"{count:,} segment {'id' if count == 1 else 'ids'}"
+
+
 def share(part: int, whole: int) -> str:
     """A percentage that is 0% or 100% only where it is exactly that."""
     if not whole or part in (0, whole):

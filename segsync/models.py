@@ -179,12 +179,13 @@ class Plan(Struct, frozen=True):
     """What to do for which runs of the ledger.
 
     "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset` is
-    None; "retry" replays the profiles of `runs` that are rejected or whose result is unknown. `before` are the outcomes
-    of these runs so far. Results are read for all runs from `followed_since` on. `expected` is the number of profiles
-    that an earlier process was given.
+    None; "retry" replays the profiles of `runs` that are rejected or whose result is unknown, and `retried` counts them
+    as such, each once; "ids" reads the ids that `ids_from` names, and `offset` is how many of them are before the first
+    that is read. `before` are the outcomes of these runs so far. Results are read for all runs from `followed_since`
+    on. `expected` is the number of profiles that an earlier process was given, or that of the ids.
     """
 
-    kind: Literal["new", "resume", "retry"]
+    kind: Literal["new", "resume", "retry", "ids"]
     runs: tuple[int, ...]
     followed_since: int
     offset: str | None
@@ -195,6 +196,8 @@ class Plan(Struct, frozen=True):
     was_listed_anew: bool = False
     has_work: bool = True
     expected: int | None = None
+    retried: Outcomes = Outcomes()
+    ids_from: str = ""
 
     def total(self, profiles: int | None, limit: int | None) -> int | None:
         """How many profiles the whole import has, where that is known: as the user expects it, or a limit."""

@@ -21,8 +21,13 @@ Mode = Literal["live", "lines", "quiet"]
 
 METRICS_HOST = "127.0.0.1"
 
-STANDARD_OUTPUT = "-"
-"""The name that stands for standard output."""
+STANDARD_INPUT = STANDARD_OUTPUT = "-"
+"""The name that stands for standard input, or output."""
+
+
+def ids_in_words(file: str) -> str:
+    """How a message names the file of `--ids`."""
+    return "standard input" if file == STANDARD_INPUT else file
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +95,11 @@ def _quoted(word: str) -> str:
 class ImportOptions:
     """What the command line asks for.
 
-    `offset` is None where none was given. An import from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot
-    be resumed. `command` is how this program was called. The files that list profiles go into `directory`; with
-    `show_values` the list of rejected ones has the services' own words. A `dry_run` uses no ledger and writes no list,
-    and sends nothing: customers go into the file `output`, where one is given, or to standard output. `profiles` is the
-    expected total.
+    `offset` is None where none was given. `ids` is a file of segment ids: these profiles alone are imported. An import
+    from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot be resumed. `command` is how this program was
+    called. The files that list profiles go into `directory`; with `show_values` the list of rejected ones has the
+    services' own words. A `dry_run` changes no ledger, writes no list, and sends nothing: customers go into the file
+    `output`, where one is given, or to standard output. `profiles` is the expected total.
     """
 
     settings: Settings
@@ -108,6 +113,7 @@ class ImportOptions:
     directory: Path = Path()
     resume: bool = False
     retry_rejected: bool = False
+    ids: Path | None = None
     confirm: bool = True
     show_values: bool = False
     is_sandbox: bool = False

@@ -60,6 +60,9 @@ def import_command(
     retry_rejected: Annotated[
         bool, typer.Option("--retry-rejected", help="Retry only profiles that are rejected or whose result is unknown.")
     ] = False,
+    ids: Annotated[
+        Path | None, option("Import only these profiles: segment ids, one per line, or a list of segsync's.", "FILE")
+    ] = None,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
     ] = False,
@@ -124,6 +127,7 @@ def import_command(
         offset=offset,
         resume=resume,
         retry_rejected=retry_rejected,
+        ids=ids,
         confirm=not (no_confirm or dry_run),
         show_values=show_values,
         dry_run=dry_run,

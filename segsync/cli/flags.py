@@ -10,18 +10,20 @@ import typer
 
 EXCLUSIVE: Final = (
     ("--quiet", "--verbose"),
-    ("--resume", "--retry-rejected", "--offset"),
-    ("--sandbox", "--resume", "--retry-rejected"),
+    ("--resume", "--retry-rejected", "--ids", "--offset"),
+    ("--sandbox", "--resume", "--retry-rejected", "--ids"),
     ("--retry-rejected", "--limit"),
-    ("--dry-run", "--resume", "--retry-rejected"),
+    ("--ids", "--limit"),
+    ("--dry-run", "--resume"),
     ("--dry-run", "--report"),
     ("--dry-run", "--show-values"),
     ("--retry-rejected", "--profiles"),
+    ("--ids", "--profiles"),
 )
 """Groups of flags of which at most one may be given."""
 
 OF_ONE_RUN: Final = frozenset(
-    {"--offset", "--limit", "--resume", "--retry-rejected", "--dry-run", "--output", "--notify"}
+    {"--offset", "--limit", "--resume", "--retry-rejected", "--ids", "--dry-run", "--output", "--notify"}
 )
 """Flags that say what one run does: the command for the next step has its own. The URL of --notify is a secret."""
 

@@ -18,7 +18,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
 """Each as one types it, with what it does."""
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "What to import": (*("--limit", "--offset", "--resume", "--retry-rejected", "--dry-run", "--sandbox"),),
+    "What to import": (*("--limit", "--offset", "--resume", "--retry-rejected", "--ids", "--dry-run", "--sandbox"),),
     "Connection and speed": ("--env-file", "--concurrency", "--batch-size", "--no-confirm"),
     "Files it writes": (
         "--ledger",
@@ -43,8 +43,8 @@ EXIT_CODES: Final[Mapping[str, str]] = {
 }
 
 LISTS: Final = """A run and status write these lists into the working directory or --directory:
-profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and profiles-with-warnings.csv. With
---ledger prod.db their names begin with it: prod-rejected-profiles.csv."""
+profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and profiles-with-warnings.csv. A run
+with --ids also writes unknown-ids.txt. With --ledger prod.db their names begin with it: prod-rejected-profiles.csv."""
 
 
 class ImportHelp:

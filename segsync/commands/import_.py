@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 
 from msgspec import structs
@@ -15,19 +15,23 @@ from rich.text import Text
 from segsync.commands import next_steps
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.commands.output import error_line
-from segsync.commands.prompt import ask, choose, resume_question
+from segsync.commands.prompt import ask, choose, nothing_to_retry, resume_question
 from segsync.commands.summary import summary
+from segsync.commands.unknown_ids import unknown_ids_notes
 from segsync.connectors.cost import cost_of_rest
 from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError
 from segsync.formatting import printable
 from segsync.ledger import runs
-from segsync.ledger.database import Ledger
+from segsync.ledger.database import Ledger, reading
+from segsync.ledger.rejections import to_retry
 from segsync.models import FIRST_OFFSET, NextStep, Plan
 from segsync.monitor.observers import Streams, channels, observing
 from segsync.options import ImportOptions
-from segsync.pipeline.plan import last_run, plan_new, plan_resume
+from segsync.pipeline.chosen import ChosenIds
+from segsync.pipeline.chosen import chosen as chosen_ids
+from segsync.pipeline.plan import last_run, plan_ids, plan_new, plan_resume
 from segsync.pipeline.run import open_ledger, read_report, run_plan, write_lists
 from segsync.report.counters import Counters, measured
 from segsync.report.destinations import check_destinations
@@ -49,6 +53,7 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     if options.dry_run:
         return _dry_run(options)
     with (
+        chosen_ids(options.ids) as chosen,
         channels(options) as streams,
         closing(ProfileLists(options.directory, options.ledger, shows_values=options.show_values)) as lists,
         open_ledger(options.settings, options.ledger) as ledger,
@@ -57,7 +62,7 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         if ledger.backup:
             migrated = f"The ledger {options.ledger} was migrated to a newer format. The old one is {ledger.backup}."
             console.print(Text(printable(migrated)), soft_wrap=True)
-        plan = choose(options, ledger, console)
+        plan = choose(options, ledger, console, chosen)
         if isinstance(plan, int):
             return None, run_event_loop(_nothing_done(options, ledger, lists, plan, console))
         if options.profiles:
@@ -66,7 +71,8 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
             ledger.write(partial(runs.keep_flags, run=plan.runs[-1], flags=next_steps.flags_to_keep(options.command)))
         counters = Counters(plan.offset, plan.before)
         wants_more = None
-        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, lists=lists))
+        watched = _watched(options, ledger, plan, counters, streams, lists=lists, chosen=chosen)
+        report, code = run_event_loop(watched)
         notified: ImportReport | None = None
         if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):
             console.print(error_line(report.error), soft_wrap=True)
@@ -77,7 +83,8 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
                 counters.resume(later.offset, later.before)
                 report, code = run_event_loop(_watched(options, ledger, later, counters, streams, lists=lists))
         more = [next_steps.to_begin_anew(options)] if wants_more is False and not options.is_sandbox else []
-    return report, _finish(options, report, code, console, more=more, is_notified=report is notified)
+        notes = unknown_ids_notes(chosen, report, options) if chosen else []
+    return report, _finish(options, report, code, console, notes=notes, more=more, is_notified=report is notified)
 
 
 def _wants_to_resume(report: ImportReport) -> bool | None:
@@ -88,22 +95,43 @@ def _wants_to_resume(report: ImportReport) -> bool | None:
         return None
 
 
-def _dry_run(options: ImportOptions) -> tuple[ImportReport, int]:
+def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
     """The same without sending: what would be sent goes into `options.output`, where there is one.
 
-    It asks nothing, and its ledger is a temporary one. Raises `SettingsError` where the file cannot be made, and in the
-    end `OutputError` where it cannot be written.
+    It asks nothing, and its ledger is a temporary one; that of `options` is read where its rejected profiles are
+    retried. Raises `SettingsError` where the file cannot be made, and in the end `OutputError` where it cannot be
+    written.
     """
     with (
+        _chosen_for_dry_run(options) as chosen,
         channels(options) as streams,
         open_ledger(options.settings, None) as ledger,
-        output_at(options.output) as output,
     ):
-        plan = plan_new(ledger, options.offset or FIRST_OFFSET)
-        counters = Counters(plan.offset, plan.before)
-        report, code = run_event_loop(_watched(options, ledger, plan, counters, streams, sink=DryRunSink(output)))
-    notes = next_steps.dry_run_notes(options.output, output)
+        if chosen and not chosen.count:
+            streams.console.print(Text(printable(nothing_to_retry(options))), soft_wrap=True)
+            return None, EXIT_DONE
+        with output_at(options.output) as output:
+            plan = plan_ids(ledger, chosen) if chosen else plan_new(ledger, options.offset or FIRST_OFFSET)
+            counters = Counters(plan.offset, plan.before)
+            watched = _watched(options, ledger, plan, counters, streams, sink=DryRunSink(output), chosen=chosen)
+            report, code = run_event_loop(watched)
+        notes = unknown_ids_notes(chosen, report, options) if chosen else []
+    notes += next_steps.dry_run_notes(options.output, output)
     return report, _finish(options, report, code, streams.console, notes=notes)
+
+
+@contextmanager
+def _chosen_for_dry_run(options: ImportOptions) -> Iterator[ChosenIds | None]:
+    """The ids of `--ids`, or of the profiles that a retry would take; None where all profiles are listed."""
+    if not options.retry_rejected:
+        with chosen_ids(options.ids) as chosen:
+            yield chosen
+        return
+    source, _ = describe(options.settings)
+    with reading(options.ledger) as db:
+        rejected = ChosenIds((letter.segment_id for letter in to_retry(db, source)), f"the ledger {options.ledger}")
+    with closing(rejected):
+        yield rejected
 
 
 def _finish(
@@ -180,8 +208,12 @@ async def _watched(
     *,
     lists: ProfileLists | None = None,
     sink: DryRunSink | None = None,
+    chosen: ChosenIds | None = None,
 ) -> tuple[ImportReport, int]:
-    """Run the plan, write the lists, and give report and exit code; a `sink` takes what a dry run would send."""
+    """Run the plan, write the lists, and give report and exit code; a `sink` takes what a dry run would send.
+
+    `chosen` are the ids of a plan for given ones.
+    """
     stop = asyncio.Event()
     received: list[int] = []
     connectors = describe(options.settings)
@@ -200,6 +232,7 @@ async def _watched(
                 stop=stop,
                 lists=lists,
                 dry_run=sink,
+                chosen=chosen,
             )
         )
 

@@ -14,7 +14,7 @@ from segsync.connectors.file import Output
 from segsync.errors import AccessError
 from segsync.formatting import printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
-from segsync.options import STANDARD_OUTPUT, ImportOptions, Invocation
+from segsync.options import STANDARD_INPUT, STANDARD_OUTPUT, ImportOptions, Invocation, ids_in_words
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, list_name
 
@@ -47,7 +47,8 @@ def exit_code(report: ImportReport, signal_number: int) -> int:
     if report.state == "done" and report.unwritten:
         return EXIT_STOPPED
     if report.state == "done":
-        return EXIT_REJECTED if report.rejected_now or report.unknown_now else EXIT_DONE
+        are_left = report.rejected_now or report.unknown_now or report.unknown_ids
+        return EXIT_REJECTED if are_left else EXIT_DONE
     if report.state == "interrupted":
         return 128 + signal_number  # 130 for Ctrl-C, 143 for SIGTERM
     return EXIT_USAGE if isinstance(report.error, AccessError) else EXIT_STOPPED
@@ -55,8 +56,9 @@ def exit_code(report: ImportReport, signal_number: int) -> int:
 
 def could_go_on(options: ImportOptions, report: ImportReport) -> bool:
     """Whether to ask the user to resume in this process: the settings that it began with cannot change."""
-    is_listing = report.resume_offset is not None and _left(options, report) != 0 and not options.retry_rejected
-    return options.may_ask and is_listing and not isinstance(report.error, AccessError)
+    is_listing = not options.retry_rejected and not options.ids
+    has_more = report.resume_offset is not None and _left(options, report) != 0
+    return options.may_ask and is_listing and has_more and not isinstance(report.error, AccessError)
 
 
 def conclusion(report: ImportReport, steps: Iterable[NextStep], notes: Iterable[str] = ()) -> list[Text]:
@@ -127,6 +129,14 @@ def to_begin_anew(options: ImportOptions) -> NextStep:
     return _step("To begin again from the first profile, run:", command)
 
 
+def of_ids(command: Invocation, file: str) -> NextStep:
+    """The next step after a run of the ids in `file` that did not finish."""
+    words = f"The profiles of {ids_in_words(file)} are not all done."
+    if file == STANDARD_INPUT:
+        return _step(f"{words} Give the same ids again: it does no harm.")
+    return _step(f"{words} To begin again with them, which does no harm, run:", command.command(("--ids", file)))
+
+
 def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
     """The next steps after a run, the first one first; none where nothing is left."""
     steps = list(_steps(options, report))
@@ -146,6 +156,8 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
             yield _step(f"Dry run stopped at offset {report.resume_offset}. Dry runs can't be resumed.")
     elif isinstance(report.error, AccessError) and not report.outcomes.profiles:
         yield _step("Nothing was imported. Fix this and retry.")
+    elif report.state != "done" and options.ids:
+        yield of_ids(options.command, str(options.ids))
     elif report.state != "done" and options.retry_rejected:
         if report.outcomes.pending or report.outcomes.rejected or report.outcomes.unknown:
             yield _step("Profiles that are not done can be retried. To do it, run:", options.command.command(RETRY))
@@ -169,7 +181,7 @@ def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextSte
             ". When the customers look right in Voucherify, import the rest:"
         )
         yield _step(words, options.command.command(RESUME))
-    elif outcomes.profiles == 0:
+    elif outcomes.profiles == 0 and not options.ids:
         where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset} on"
         yield _step(
             f"Segment lists no profiles in space {settings.segment_space_id}{where}: nothing to import. "

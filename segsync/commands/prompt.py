@@ -16,22 +16,28 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import ImportOptions
-from segsync.pipeline.plan import last_run, plan_new, plan_resume, plan_retry
+from segsync.pipeline.chosen import ChosenIds
+from segsync.pipeline.plan import last_run, plan_ids, plan_new, plan_resume, plan_retry
 
 ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False}
 
 
-def choose(options: ImportOptions, ledger: Ledger, console: Console) -> Plan | int:
-    """The plan for what is asked for, or an exit code where there is nothing to do. Prints which on `console`."""
+def choose(options: ImportOptions, ledger: Ledger, console: Console, chosen: ChosenIds | None = None) -> Plan | int:
+    """The plan for what is asked for, or an exit code where there is nothing to do. Prints which on `console`.
+
+    `chosen` are the ids that are asked for.
+    """
 
     def show(text: str) -> None:
         console.print(Text(printable(text)), soft_wrap=True)
 
+    if chosen:
+        return plan_ids(ledger, chosen)
     if options.retry_rejected:
         plan = plan_retry(ledger)
         if plan.has_work:
             return plan
-        show(f"The ledger {options.ledger} has no rejected profiles: nothing to retry.")
+        show(nothing_to_retry(options))
         return EXIT_DONE
     if not options.resume and options.offset is None and not options.is_sandbox:
         last = last_run(ledger)
@@ -60,6 +66,10 @@ def _asked(
     for line in (line for step in steps for line in next_steps.step_lines(step)):
         console.print(line, soft_wrap=True)
     return code if wants_it is None else EXIT_STOPPED
+
+
+def nothing_to_retry(options: ImportOptions) -> str:
+    return f"The ledger {options.ledger} has no rejected profiles: nothing to retry."
 
 
 def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None]) -> Plan | int:

@@ -21,7 +21,7 @@ from segsync.ledger import profiles, rejections, runs
 from segsync.ledger.database import reading
 from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import NextStep, Outcomes, by_trait
-from segsync.options import Invocation
+from segsync.options import Invocation, ids_in_words
 from segsync.report.list_writer import ProfileLists
 from segsync.report.profile_lists import WARNINGS, list_name
 from segsync.runtime import standard_output
@@ -38,6 +38,8 @@ class RunStatus(Struct, frozen=True):
     `offset` is where it would resume, None at the end of the space, and `profiles` how many are before it. `outcomes`
     are those of these profiles; of a run that ended early they are as it reported them, beyond `offset` too.
     `open_upserts` are the bulk upserts whose result is not read yet. Times are UTC.
+    `ids_from` is the file of `--ids`, None for an import of the space; its run is never resumed, so `offset` is None
+    then.
     """
 
     id: int
@@ -51,6 +53,7 @@ class RunStatus(Struct, frozen=True):
     outcomes: Outcomes
     open_upserts: int
     error: str | None
+    ids_from: str | None = None
 
 
 class RejectionReason(Struct, frozen=True):
@@ -90,20 +93,26 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
     is_running = is_in_use(path)
     with reading(path) as db:
         found = runs.runs(db)
-        shown = [_status_of(run, is_running=is_running and number == 0) for number, run in enumerate(found)]
+        live = next((run.id for run in found if run.state == "running"), None) if is_running else None
+        shown = [_status_of(run, is_running=run.id == live) for run in found]
         rejected, unknown = (_reasons(db, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         warnings = profiles.count_warnings(db)
-        state = shown[0].state if shown else None
-        for run in [*filter(attrgetter("has_listed"), found), *found][:1]:  # one that listed nothing is not resumed
-            command = command.knowing(runs.flags_of(db, run.id))
+        imports = [run for run in found if run.is_listing]
+        # An import that listed nothing is not resumed, nor is a run of given ids.
+        resumed = next(iter([*filter(attrgetter("has_listed"), imports), *imports, *found]), None)
+        to_resume = command.knowing(runs.flags_of(db, resumed.id)) if resumed else command
         open_ends = runs.has_open_ends(db)
+        state = _state_of_imports(shown)
         step = next_steps.of_ledger(
-            command, state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)
+            to_resume, state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)
         )
+        if state == "done" and not step.command and shown[0].ids_from and shown[0].state != "done":
+            again = command.knowing(runs.flags_of(db, shown[0].id))
+            step = next_steps.of_ids(again, shown[0].ids_from)
     return Status(
         format=FORMAT,
         ledger=str(path),
-        lists=str(_lists(path, command)),
+        lists=str(_lists(path, to_resume)),
         runs=shown,
         rejections=rejected,
         unknown=unknown,
@@ -158,6 +167,13 @@ def _print(status: Status) -> None:
             console.print(line, soft_wrap=True)
 
 
+def _state_of_imports(shown: list[RunStatus]) -> str | None:
+    """The state of the last import, None where there was no run: runs of given ids leave an import as it is."""
+    if any(run.state == "running" for run in shown):
+        return "running"
+    return next((run.state for run in shown if run.ids_from is None), "done" if shown else None)
+
+
 def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
     return RunStatus(
         id=run.id,
@@ -171,6 +187,7 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
         outcomes=run.outcomes,
         open_upserts=run.open_upserts,
         error=run.error,
+        ids_from=run.ids_from,
     )
 
 
@@ -181,7 +198,7 @@ def _latest(run: RunStatus, status: Status) -> Table:
         "profiles": "all of them" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
         "pending": "a resume imports them",
     }
-    table = outcome_table(f"Run {run.id}: {_state(run)}", run.outcomes, LABELS, notes)
+    table = outcome_table(f"Run {run.id}{_of_ids(run)}: {_state(run)}", run.outcomes, LABELS, notes)
     add_warnings(table, status.warnings, status.warned_profiles, list_name(WARNINGS, Path(status.ledger)))
     table.add_row("Source", "", Text(printable(run.source)))
     table.add_row("Started", "", f"{minute(run.began_at)} UTC")
@@ -191,14 +208,19 @@ def _latest(run: RunStatus, status: Status) -> Table:
     return table
 
 
+def _of_ids(run: RunStatus) -> str:
+    return "" if run.ids_from is None else f" of the ids in {printable(ids_in_words(run.ids_from) or 'a program')}"
+
+
 def _state(run: RunStatus) -> str:
     return {"limited": "completed (--limit)", "killed": "crashed or was killed"}.get(run.state, run.state)
 
 
 def _earlier(run: RunStatus) -> Text:
     outcomes = run.outcomes
+    where = f" from offset {printable(run.first_offset)}" if run.ids_from is None else _of_ids(run)
     return Text(
-        f"Run {run.id} of {minute(run.began_at)} from offset {printable(run.first_offset)}: {_state(run)}, "
+        f"Run {run.id} of {minute(run.began_at)}{where}: {_state(run)}, "
         f"{run.profiles:,} profiles, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
         f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
         + (f", {outcomes.unknown:,} with an unknown result" if outcomes.unknown else "")

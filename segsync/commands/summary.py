@@ -11,7 +11,7 @@ from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table
 from segsync.formatting import duration, minute, printable
 from segsync.models import LastCheck
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_name
+from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_name
 
 
 def summary(report: ImportReport, ledger: Path | None = None) -> Table:
@@ -21,6 +21,8 @@ def summary(report: ImportReport, ledger: Path | None = None) -> Table:
     lists are those of the `ledger`.
     """
     offset = "to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}"
+    if report.unknown_ids is not None:
+        offset = "to be sent again"
     notes: dict[str, TextType] = {**NOTES, "pending": Text(offset)}  # brackets in a cursor are not markup
     if report.before.done:
         notes["profiles"] = f"{report.before.done:,} of them by earlier processes"
@@ -28,9 +30,13 @@ def summary(report: ImportReport, ledger: Path | None = None) -> Table:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
         lists = {"without_identifier": WITHOUT_IDENTIFIER, "duplicate": DUPLICATES, "rejected": REJECTED}
         notes |= {outcome: Text(list_name(name, ledger)) for outcome, name in lists.items()}
-    labels = LABELS | {"profiles": "Profiles listed"} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
+    profiles = "Profiles listed" if report.unknown_ids is None else "Profiles of --ids"
+    labels = LABELS | {"profiles": profiles} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
     optional = "sent" if report.is_confirmed else "confirmed"
     table = outcome_table(_title(report), report.outcomes, labels, notes, optional)
+    if report.unknown_ids:
+        name = None if report.is_dry_run else list_name(UNKNOWN_IDS, ledger)
+        table.add_row("Unknown ids", f"{report.unknown_ids:,}", name)
     name = None if report.is_dry_run else list_name(WARNINGS, ledger)
     add_warnings(table, report.warnings, report.warned_profiles, name)
     table.add_section()
@@ -56,6 +62,9 @@ def _as_checked(check: LastCheck) -> Text:
 
 def _title(report: ImportReport) -> str:
     title = {"interrupted": "Interrupted", "stopped": "Stopped early"}.get(report.state, "Done")
-    if report.state == "done" and (report.outcomes.rejected or report.outcomes.unknown):
-        title = f"Done, with {'rejected profiles' if report.outcomes.rejected else 'unknown results'}"
+    outcomes = report.outcomes
+    left = "rejected profiles" if outcomes.rejected else "unknown results" if outcomes.unknown else ""
+    left = left or ("unknown ids" if report.unknown_ids else "")
+    if report.state == "done" and left:
+        title = f"Done, with {left}"
     return f"Dry run: {title.lower()}, nothing was sent" if report.is_dry_run else title

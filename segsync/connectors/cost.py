@@ -84,7 +84,7 @@ def cost_of_rest(plan: Plan, total: int | None, settings: Settings, *, confirm: 
     """
     before = plan.before
     if plan.kind == "retry":
-        left = before.rejected + before.unknown
+        left = plan.retried.done
     else:
         left = 0 if total is None or plan.offset is None else total - before.profiles
     if left <= 0:

@@ -2,7 +2,7 @@
 
 Format 1 belonged to a Segment space. Of single profiles it knew only the rejected ones and those of open bulk upserts.
 Format 2 did not know who was on a page, nor which identifiers an import had sent. Format 3 did not know with which
-flags an import was called, and of no check.
+flags an import was called, and of no check; nor had it runs of given ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ READABLE = 2
 SOURCE_OF_FORMAT_1 = "Segment"
 """The name of the only source that there was; the owner of the ledger was its space."""
 
-_NEWER_TABLES = {"unfinished": "run, difference", "codes": "stage, reason, code", "flags": "run, words"}
+_NEWER_TABLES = {
+    "unfinished": "run, difference",
+    "codes": "stage, reason, code",
+    "flags": "run, words",
+    "runs_of_ids": "run, ids_from",
+}
 """The tables that readers ask for and ledgers of a readable format may lack, with their columns."""
 
 _REMADE = ("owner", "runs", "batches")

@@ -27,11 +27,16 @@ State = Literal["running", "done", "limited", "interrupted", "stopped"]
 """Of a run. "limited" did what `--limit` asked for; one that is "running" without a process was killed."""
 
 
+_IS_IMPORT = "id NOT IN (SELECT run FROM runs_of_ids)"
+
+
 class Run(Struct, frozen=True):
     """How far a run came: `offset` is where it continues, None at the end of the source.
 
     `expected` is how many profiles it will have, None where nobody gave it. `checkpointed` are the outcomes of the
     profiles before `offset`. Those of a run that ended early are `outcomes` as it reported them, beyond `offset` too.
+    `ids_from` is where the ids of a run came from that reads given ones, None where the source lists them. Such a run
+    is never continued: its `offset` is None.
     """
 
     id: int
@@ -49,6 +54,12 @@ class Run(Struct, frozen=True):
     outcomes: Outcomes
     open_upserts: int
     replays: int
+    ids_from: str | None = None
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether the source lists its profiles: it is an import, and not a run of given ids."""
+        return self.ids_from is None
 
     @property
     def is_unfinished(self) -> bool:
@@ -60,20 +71,26 @@ class Run(Struct, frozen=True):
         return (self.source.name, self.source.identity) == (source.name, source.identity)
 
 
-def begin_run(db: Connection, first_offset: str, source: Connector) -> Run:
-    """A new run. The one before it will hardly be resumed any more."""
-    for last in runs(db, most=1):
-        _close_books(db, last)
+def begin_run(db: Connection, first_offset: str, source: Connector, *, ids_from: str | None = None) -> Run:
+    """A new run. The import before it will hardly be resumed any more, unless this is a run of given ids."""
+    close_killed_runs_of_ids(db)
+    if ids_from is None:
+        last_import = f"SELECT max(id) FROM runs WHERE {_IS_IMPORT} HAVING max(id)"  # noqa: S608 - a condition of ours
+        for (last,) in db.execute(last_import).fetchall():
+            _close_books(db, one_run(db, last))
     db.execute(
         "INSERT INTO runs (began_at, state, source_name, source_identity, first_cursor) VALUES (?, 'running', ?, ?, ?)",
         (now(), source.name, source.identity, first_offset),
     )
+    if ids_from is not None:
+        db.execute("INSERT INTO runs_of_ids SELECT max(id), ? FROM runs", (ids_from,))
     [run] = runs(db, most=1)
     return run
 
 
 def resume_run(db: Connection, run: int) -> Run:
     """Go on with a run: what it did beyond its checkpoint will be repeated, and counts no longer."""
+    close_killed_runs_of_ids(db)
     db.execute("DELETE FROM pages WHERE run = ? AND is_closing", (run,))
     db.execute("UPDATE runs SET state = 'running', ended_at = NULL, error = NULL WHERE id = ?", (run,))
     return prune(db, run)
@@ -84,6 +101,14 @@ def prune(db: Connection, run: int) -> Run:
     db.execute("DELETE FROM unfinished WHERE run = ?", (run,))
     _keep_pages(db, run, _is_done_test(db, run))
     return one_run(db, run)
+
+
+def close_killed_runs_of_ids(db: Connection) -> None:
+    """What runs of given ids did before they were killed counts as it is: nobody continues them."""
+    killed = f"SELECT id FROM runs WHERE NOT ({_IS_IMPORT}) AND state = 'running'"  # noqa: S608 - a condition of ours
+    for (run,) in db.execute(killed).fetchall():
+        _close_books(db, one_run(db, run))
+        db.execute("UPDATE runs SET state = 'interrupted' WHERE id = ?", (run,))
 
 
 def _close_books(db: Connection, run: Run) -> None:
@@ -141,6 +166,8 @@ def end_run(db: Connection, run: int, state: State, error: str | None, outcomes:
 
     They count beside the checkpoint until the run is resumed.
     """
+    if not (ended := one_run(db, run)).is_listing:
+        _close_books(db, ended)
     if outcomes and state in ("interrupted", "stopped"):
         difference = json.dumps(astuple(outcomes - _checkpointed(db, run)))
         db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, difference))
@@ -157,8 +184,9 @@ def runs(db: Connection, most: int = -1) -> list[Run]:
 
 def one_run(db: Connection, run: int) -> Run:
     """A run as it stands."""
-    [(began_at, ended_at, state, error, expected, first, listed, opened, replays, *source)] = db.execute(
-        "SELECT began_at, ended_at, state, error, expected, first_cursor, has_listed, "
+    [(began_at, ended_at, state, error, expected, ids_from, first, listed, opened, replays, *source)] = db.execute(
+        "SELECT began_at, ended_at, state, error, expected, "
+        "(SELECT ids_from FROM runs_of_ids WHERE run = runs.id), first_cursor, has_listed, "
         "(SELECT count(*) FROM batches WHERE run = runs.id AND state = 'open'), "
         "(SELECT count(*) FROM batches WHERE run = runs.id AND state = 'replay'), "
         "source_name, source_identity FROM runs WHERE id = ?",
@@ -176,13 +204,14 @@ def one_run(db: Connection, run: int) -> Run:
         source=Connector(*source),
         expected=expected,
         first_offset=first,
-        offset=offset,
+        offset=offset if ids_from is None else None,
         done_pages=done_pages,
         has_listed=bool(listed or done_pages),
         checkpointed=checkpointed,
         outcomes=checkpointed + _beyond(db, run),
         open_upserts=opened,
         replays=replays,
+        ids_from=ids_from,
     )
 
 
@@ -194,7 +223,7 @@ def first_current_run(db: Connection) -> int:
     """
     return one(
         db,
-        "SELECT coalesce(max(id), 0) FROM runs WHERE first_cursor = ? "
+        f"SELECT coalesce(max(id), 0) FROM runs WHERE first_cursor = ? AND {_IS_IMPORT} "  # noqa: S608 - one of ours
         "AND (has_listed OR EXISTS (SELECT 1 FROM pages WHERE pages.run = runs.id))",
         FIRST_OFFSET,
     )[0]

@@ -13,6 +13,9 @@ CREATE TABLE IF NOT EXISTS runs (
 -- How the last process that worked on a run was called: JSON, a list of words per flag. `status` repeats them.
 CREATE TABLE IF NOT EXISTS flags (run INTEGER PRIMARY KEY, words TEXT NOT NULL);
 
+-- The runs that read given ids (`--ids`), where the source lists no profiles, and the name of the ids' file.
+CREATE TABLE IF NOT EXISTS runs_of_ids (run INTEGER PRIMARY KEY, ids_from TEXT NOT NULL);
+
 -- The checkpoint: pages whose every profile has its outcome, numbered from 1 in the order of the listing.
 -- One that `is_closing` stands for what a run did on pages that were never done.
 CREATE TABLE IF NOT EXISTS pages (

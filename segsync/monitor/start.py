@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from segsync.formatting import clock, profiles
+from segsync.formatting import clock, profiles, segment_ids
 from segsync.models import FIRST_OFFSET, Connector, Cost, Plan
+from segsync.options import ids_in_words
 
 APPLICATION_SHOWN: Final = 8
 """How many characters of a project's id are shown: enough to tell projects apart."""
@@ -50,8 +51,12 @@ def shown_id(connector: Connector) -> str:
 def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) -> str:
     before = plan.before
     if plan.kind == "retry":
-        unknown = f", and {before.unknown:,} whose result is unknown" if before.unknown else ""
-        return f"Retrying rejected profiles: {before.rejected:,}{unknown}"
+        unknown = f", and {plan.retried.unknown:,} whose result is unknown" if plan.retried.unknown else ""
+        return f"Retrying rejected profiles: {plan.retried.rejected:,}{unknown}"
+    if plan.kind == "ids":
+        where = f" from {ids_in_words(plan.ids_from)}" if plan.ids_from else ""
+        words = f"the profiles of {segment_ids(plan.expected or 0)}{where}"
+        return f"Dry run of {words}, nothing is sent" if is_dry_run else f"Importing only {words}"
     if plan.kind == "resume" and plan.offset is None:
         return f"Resuming: all {before.profiles:,} profiles are listed; waiting for Voucherify's results"
     if plan.kind == "resume":

@@ -28,6 +28,7 @@ from segsync.mapping.customer import MetadataOf, Warn, to_customer
 from segsync.models import Customer, Page, Plan, Profile
 from segsync.pipeline import plan as pages
 from segsync.pipeline import refusals
+from segsync.pipeline.chosen import ChosenIds
 from segsync.pipeline.engine.stages import REJECTED_IN_A_ROW, Pipeline
 from segsync.pipeline.mapper import read_metadata_rules
 from segsync.pipeline.results import ResultReader
@@ -42,8 +43,9 @@ _KEPT: Final = frozenset(
 )
 """The events that the ledger needs; the others are many."""
 
-Kind = Literal["listing", "replay", "search", "retry", "retry of unknown"]
-"""What profiles are imported: those listed; those of upserts that failed, or in which some are refused; or retried."""
+Kind = Literal["listing", "ids", "replay", "search", "retry", "retry of unknown"]
+"""What profiles are imported: those listed; those of given ids; those of upserts that failed, or in which some are
+refused; or retried."""
 
 _run_of = attrgetter("run")
 
@@ -52,7 +54,8 @@ class ImportJob:
     """Carries out a plan.
 
     `schemas` says what customers' metadata may hold, None where nothing is known of that. `on_event` gets the events
-    of the runs that the plan counts, and `confirm` says whether results are read, of a sink that has any.
+    of the runs that the plan counts, and `confirm` says whether results are read, of a sink that has any. `chosen` are
+    the ids of a plan for given ones.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class ImportJob:
         on_event: OnEvent,
         lists: ProfileLists | None,
         stop: asyncio.Event,
+        chosen: ChosenIds | None = None,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -79,6 +83,7 @@ class ImportJob:
         self._on_event = on_event
         self._lists = lists
         self._stop = stop
+        self._chosen = chosen
         self._metadata_of: MetadataOf | None = None
         self._keep_words = lists.keep if lists else events.ignore_words
         self._writer = ResultWriter(ledger, self._on_result_of, self._keep_words)
@@ -100,6 +105,10 @@ class ImportJob:
                 record = recorder.for_retry(ledger, run, is_followed=is_followed)
                 await self._import(run, pages.of_rejected(ledger, run), record, "retry")
                 await self._import(run, pages.of_rejected(ledger, run, IS_UNKNOWN), record, "retry of unknown")
+        elif self._chosen:
+            [run] = plan.runs
+            record = recorder.for_ids(ledger, run, is_followed=is_followed)
+            await self._import(run, pages.of_ids(ledger, self._chosen), record, "ids")
         elif plan.offset is not None:
             [run] = plan.runs
             record = recorder.for_listing(ledger, run, done_pages=plan.done_pages, is_followed=is_followed)
@@ -184,6 +193,7 @@ class ImportJob:
             # Profiles that are replayed were chosen because they failed: many failures in a row say nothing new.
             rejected_in_a_row=REJECTED_IN_A_ROW if kind == "listing" else None,
             keep_words=self._keep_words,
+            are_given_ids=kind == "ids",
         )
         async with _task_group() as group:
             results = group.create_task(self._read_results(all_sent))
@@ -240,7 +250,9 @@ class ImportJob:
                 self._keep(event)
                 record.record(event)
                 self._writer.remember(event)
-            if kind != "listing":
+            if isinstance(event, events.IdUnknown) and self._chosen:
+                self._chosen.mark_unknown(event.segment_id)
+            if kind not in ("listing", "ids"):
                 if isinstance(event, events.PageDone):
                     return  # the page was counted when it was listed
                 if isinstance(event, events.PageListed):

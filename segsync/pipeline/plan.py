@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -16,8 +17,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.identifiers import forget_identifiers
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
-
-PROFILES_PER_PAGE = 100
+from segsync.pipeline.chosen import PROFILES_PER_PAGE, ChosenIds
 
 
 async def listed(
@@ -122,9 +122,17 @@ async def of_rejected(ledger: Ledger, run: int, kind: str = rejections.IS_REJECT
         yield Page(after, tuple(ids), None)
 
 
+async def of_ids(ledger: Ledger, chosen: ChosenIds) -> AsyncGenerator[Page, None]:
+    """The profiles of given ids, no faster than the ledger is written."""
+    async with aclosing(chosen.pages()) as found:
+        async for page in found:
+            await ledger.keep_up()
+            yield page
+
+
 def last_run(ledger: Ledger) -> Run | None:
-    """The run that a resume continues: the last one, unless it did nothing and the one before was not finished."""
-    found = ledger.read(runs.runs)
+    """The import that a resume continues: the last one, unless it did nothing and the one before was not finished."""
+    found = [run for run in ledger.read(runs.runs) if run.is_listing]
     # A run that listed nothing is nothing to another source: it may have had a mistyped space.
     newest_first = [run for run in found if run.has_listed or run.is_from(ledger.source)]
     for run in newest_first:
@@ -140,7 +148,7 @@ def check_source(ledger: Ledger, *, begins_anew: bool) -> None:
     """
     since = ledger.read(runs.first_current_run)
     for run in ledger.read(runs.runs):
-        is_left = run.state != "done" or run.open_upserts or run.replays
+        is_left = (run.is_listing and run.state != "done") or run.open_upserts or run.replays
         if run.id >= since and run.has_listed and not run.is_from(ledger.source) and (is_left or not begins_anew):
             other, this = (f"{each.name} {each.identity}" for each in (run.source, ledger.source))
             raise LedgerError(
@@ -161,12 +169,33 @@ def plan_resume(ledger: Ledger) -> Plan | None:
     """Continue the last run; None where there was none. Raises `LedgerError` as `check_source` does."""
     run = last_run(ledger)
     if run is None:
-        return None
+        return _plan_results_of_ids(ledger)
     check_source(ledger, begins_anew=False)
     has_work = run.state != "done" or ledger.read(runs.has_open_ends)
     if has_work:
         run = ledger.read(partial(runs.resume_run, run=run.id))
     return _of_run("resume", ledger, run, has_work=has_work)
+
+
+def _plan_results_of_ids(ledger: Ledger) -> Plan | None:
+    """Read the results that a run of given ids has left open; None where there are none."""
+    found = next((run for run in ledger.read(runs.runs) if run.open_upserts or run.replays), None)
+    if found is None:
+        return None
+    check_source(ledger, begins_anew=False)
+    return Plan("resume", (found.id,), 0, None, found.outcomes)
+
+
+def plan_ids(ledger: Ledger, chosen: ChosenIds) -> Plan:
+    """Read and send the profiles of these ids, whatever the ledger knows of them. Raises as `check_source` does.
+
+    It is a run beside the imports: an unfinished one can be resumed as before. Only its own results are read.
+    """
+    check_source(ledger, begins_anew=False)
+    begin = partial(runs.begin_run, first_offset=FIRST_OFFSET, source=ledger.source, ids_from=chosen.name)
+    run = ledger.read(begin)
+    offset = FIRST_OFFSET if chosen.count else None
+    return Plan("ids", (run.id,), run.id, offset, run.outcomes, expected=chosen.count, ids_from=chosen.name)
 
 
 def plan_retry(ledger: Ledger) -> Plan:
@@ -175,17 +204,20 @@ def plan_retry(ledger: Ledger) -> Plan:
     Each is retried once, for the last run that rejected it. Raises `LedgerError` as `check_source` does.
     """
     check_source(ledger, begins_anew=False)
-    since = ledger.read(runs.first_current_run)
+    ledger.read(runs.close_killed_runs_of_ids)
     last = last_run(ledger)
     if last:
         ledger.read(partial(runs.prune, run=last.id))
-    with_rejections = ledger.read(lambda db: sorted({each.run for each in rejections.to_retry(db, ledger.source)}))
+    found = ledger.read(lambda db: Counter((each.run, each.stage) for each in rejections.to_retry(db, ledger.source)))
+    with_rejections = sorted({run for run, _ in found})
+    unknown = sum(count for (_, stage), count in found.items() if stage == rejections.UNKNOWN)
     since = min([ledger.read(runs.first_followed_run), *with_rejections])
     counted = [ledger.read(partial(runs.one_run, run=run)) for run in with_rejections] or ledger.read(
         partial(runs.runs, most=1)
     )
     before = sum((run.outcomes for run in counted), Outcomes())
-    return Plan("retry", tuple(with_rejections), since, None, before, has_work=bool(with_rejections))
+    retried = Outcomes(rejected=found.total() - unknown, unknown=unknown)
+    return Plan("retry", tuple(with_rejections), since, None, before, has_work=bool(with_rejections), retried=retried)
 
 
 def _of_run(kind: Literal["new", "resume"], ledger: Ledger, run: Run, *, has_work: bool) -> Plan:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -22,8 +22,9 @@ from segsync.ledger.rejections import IS_REJECTED, IS_UNKNOWN
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Outcomes, Plan
 from segsync.monitor.log import Log
+from segsync.pipeline.chosen import ChosenIds
 from segsync.pipeline.job import ImportJob
-from segsync.pipeline.plan import plan_new, plan_resume, plan_retry
+from segsync.pipeline.plan import plan_ids, plan_new, plan_resume, plan_retry
 from segsync.report.counters import Counters, measured
 from segsync.report.import_report import EndState, ImportReport, Standing, make_report
 from segsync.report.list_writer import ProfileLists
@@ -39,6 +40,7 @@ async def run_import(
     limit: int | None = None,
     resume: bool = False,
     retry_rejected: bool = False,
+    ids: Iterable[str] | None = None,
     confirm: bool = True,
     ledger: Path | None = None,
     on_event: OnEvent = ignore,
@@ -51,7 +53,8 @@ async def run_import(
     A `source` or a `sink` of one's own takes the place of Segment, or of Voucherify. `offset` is where to begin: a
     number of profiles to skip, or any cursor of the source; `limit` is the most profiles to import, in all of an import
     that is resumed. `resume` continues the last import on the `ledger`, and begins at `offset` if there was none;
-    `retry_rejected` retries the profiles that the ledger has as rejected. `confirm` reads the results of the bulk
+    `retry_rejected` retries the profiles that the ledger has as rejected; `ids` reads and sends just the profiles of
+    these segment ids, changed or not. `confirm` reads the results of the bulk
     upserts. Without a `ledger` there is a temporary one. Setting `stop`, or cancelling, ends the import early. Lists of
     profiles are written into `directory` at the end; None writes none. `show_values` adds Voucherify's own words, which
     may be personal, to the list of the rejected. `on_event` gets every event of `segsync.events`, the logger
@@ -59,9 +62,13 @@ async def run_import(
     """
     _check(offset, limit)
     lists = None if directory is None else ProfileLists(directory, ledger, shows_values=show_values)
-    with closing(lists) if lists else nullcontext(), open_ledger(settings, ledger, source, sink) as opened:
-        plan = plan_retry(opened) if retry_rejected else plan_resume(opened) if resume else None
-        plan = plan or plan_new(opened, str(offset))
+    with ExitStack() as stack:
+        if lists:
+            stack.enter_context(closing(lists))
+        chosen = None if ids is None else stack.enter_context(closing(ChosenIds(ids)))
+        opened = stack.enter_context(open_ledger(settings, ledger, source, sink))
+        plan = plan_ids(opened, chosen) if chosen else plan_retry(opened) if retry_rejected else None
+        plan = plan or (plan_resume(opened) if resume else None) or plan_new(opened, str(offset))
         counters, stop = Counters(plan.offset, plan.before), stop or asyncio.Event()
         confirm = confirm and (sink is None or isinstance(sink, Results))
         log = Log(
@@ -91,6 +98,7 @@ async def run_import(
                         on_event=both(log.on_event, on_event),
                         stop=stop,
                         lists=lists,
+                        chosen=chosen,
                     )
             except asyncio.CancelledError:
                 await write_lists(lists, opened)
@@ -139,13 +147,16 @@ async def run_plan(
     stop: asyncio.Event,
     lists: ProfileLists | None = None,
     dry_run: Sink | None = None,
+    chosen: ChosenIds | None = None,
 ) -> tuple[EndState, SegsyncError | None]:
     """Carry out a plan, and return how that ended. `dry_run` takes the customers instead of the sink.
 
-    `lists` keep what the ledger does not hold; whoever gives them writes them.
+    `lists` keep what the ledger does not hold; whoever gives them writes them. `chosen` are the ids of a plan for given
+    ones.
     """
     state: EndState = "done"
     failure: SegsyncError | None = None
+    counters.unknown_ids = None if chosen is None else 0
     observe = both(counters.count, on_event)
     try:
         async with connect(settings, observe, source, sink) as (from_source, to_sink):
@@ -161,6 +172,7 @@ async def run_plan(
                 on_event=observe,
                 lists=lists,
                 stop=stop,
+                chosen=chosen,
             )
             # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
             await asyncio.ensure_future(job.run(limit))

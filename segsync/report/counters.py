@@ -64,8 +64,8 @@ class Counters:
     """Counts the events of an import. `resume_offset` is where it can resume; None at the end of the space.
 
     `before` are the outcomes of earlier processes of the same import, `waiting` the customers that are read and not
-    sent yet. Times, `services` (calls by the name of the service) and warnings are those of this process: `left_out` by
-    trait, `problems` by trait and problem, of `warned_profiles`.
+    sent yet. Times, `services` (calls by the name of the service), `unknown_ids` (None where no ids are given) and
+    warnings are those of this process: `left_out` by trait, `problems` by trait and problem, of `warned_profiles`.
     """
 
     listed: int
@@ -83,6 +83,7 @@ class Counters:
         self.problems: Counter[tuple[str, str]] = Counter()
         self.warned_profiles = 0
         self._warned: str | None = None
+        self.unknown_ids: int | None = None
         self.services: defaultdict[str, ServiceCalls] = defaultdict(ServiceCalls)
         self.buckets = Buckets()
         self._replayed: set[str] = set()  # upserts that failed: their customers are pending, and no longer sent
@@ -98,7 +99,7 @@ class Counters:
         self.read = done.done - done.without_identifier
         self.waiting = 0
 
-    def count(self, event: events.Event) -> None:  # noqa: PLR0912 - a branch per event
+    def count(self, event: events.Event) -> None:  # noqa: PLR0912, PLR0915 - a branch per event
         match event:
             case events.CallAnswered(service, status):
                 calls = self.services[service]
@@ -115,6 +116,9 @@ class Counters:
                 self._warned = segment_id
             case events.ProfileWithoutIdentifier():
                 self.without_identifier += 1
+            case events.IdUnknown():
+                self.unknown_ids = (self.unknown_ids or 0) + 1
+                self.listed -= 1
             case events.DuplicateIdentifier(_, _, _, action_id):
                 self.duplicate += 1
                 if action_id is None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 
 from segsync.errors import Problem, SettingsError, how_to_install
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_name
+from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_name
 from segsync.report.writer import is_file, try_to_write
 from segsync.runtime import cannot_write
 
@@ -42,7 +42,7 @@ def _of_reports(wanted: ReportFiles) -> Iterator[str]:
 
 
 def _lists(options: ImportOptions) -> list[Path]:
-    names = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
+    names = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS, *([UNKNOWN_IDS] if options.ids else []))
     return [options.directory / list_name(name, options.ledger) for name in names]
 
 
@@ -68,14 +68,19 @@ def _unwritable(files: Mapping[str, Path], way_out: str) -> Iterator[str]:
 
 
 def _of_shared_files(options: ImportOptions) -> Iterator[str]:
-    """Files that two parts of a run would write: each would destroy what the other wrote, even the ledger."""
+    """Files that two parts of a run would write: each would destroy what the other wrote, even the ledger.
+
+    Nor may anything but a list be written over the ids that somebody gave.
+    """
+    lists = {f"the list {path.name}": path for path in _lists(options)}
     files = {
+        "--ids": options.ids,
         "--ledger": options.ledger,
         "--report": options.outputs.report,
         "--summary-json": options.outputs.summary_json,
         "--log-file": options.log_file,
         "--output": options.output,
-        **{f"the list {path.name}": path for path in _lists(options)},
+        **lists,
     }
     places = defaultdict[Path, list[str]](list)
     for name, path in files.items():
@@ -85,6 +90,6 @@ def _of_shared_files(options: ImportOptions) -> Iterator[str]:
     if str(options.output) == str(options.outputs.summary_json) == STANDARD_OUTPUT:
         yield "--output - and --summary-json - exclude each other: write one of them into a file"
     for path, names in places.items():
-        if len(names) > 1:
+        if len(names) > 1 and not (len(names) == 2 and names[0] == "--ids" and names[1] in lists):
             problem = f"{' and '.join(names)} are the same file, {path}: choose another for one of them"
             yield Problem(problem, code="file-named-twice")

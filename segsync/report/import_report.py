@@ -32,7 +32,8 @@ class ImportReport(Struct, frozen=True):
     whose result is unknown, and who have had no other outcome since. `unwritten` says which lists of profiles could not
     be written, and why.
 
-    Of this process: `offset`, `calls`, `throughput` and times.
+    Of this process: `offset`, `calls`, `throughput` and times, and `unknown_ids`, the number of given ids that the
+    source does not know; they are not among the profiles, and it is None where no ids were given.
 
     `began_at` and `ended_at` are this process's, in UTC (ISO 8601); `seconds` is the time that it worked, by a clock
     that nobody sets. One that had nothing to do has 0 seconds, and the times of the run that did it all.
@@ -61,6 +62,7 @@ class ImportReport(Struct, frozen=True):
     rejected_now: int = 0
     unknown_now: int = 0
     unwritten: tuple[str, ...] = ()
+    unknown_ids: int | None = None
 
     @property
     def seconds_per_100_profiles(self) -> float | None:
@@ -147,4 +149,5 @@ def make_report(
         rejected_now=standing.rejected_now,
         unknown_now=standing.unknown_now,
         unwritten=tuple(unwritten),
+        unknown_ids=counters.unknown_ids,
     )

@@ -57,8 +57,8 @@ class ProfileLists:
         """Keep what the ledger does not hold of a rejection; `words` are the service's own, not redacted."""
         self._details.add(
             _key(rejection.segment_id, rejection.stage, rejection.reason, rejection.request_id),
-            source_id=_one_line(rejection.source_id or ""),
-            words=_one_line(words or "") if self._shows_values else "",
+            source_id=one_line(rejection.source_id or ""),
+            words=one_line(words or "") if self._shows_values else "",
         )
 
     def write(self, db: Connection) -> tuple[str, ...]:
@@ -112,12 +112,12 @@ class ProfileLists:
     def _rows(self, name: str, db: Connection) -> Iterator[Sequence[str]]:
         """The rows of a list, as they are shown."""
         if name == WITHOUT_IDENTIFIER:
-            return ([_one_line(segment_id)] for segment_id in profiles.without_identifier(db))
+            return ([one_line(segment_id)] for segment_id in profiles.without_identifier(db))
         if name == DUPLICATES:
             found = unresolved(db, IS_DUPLICATE)
-            return ([_one_line(each.segment_id), _one_line(holder_of(each))] for each in found)
+            return ([one_line(each.segment_id), one_line(holder_of(each))] for each in found)
         if name == WARNINGS:
-            return ([*map(_one_line, warning)] for warning in profiles.warnings(db))
+            return ([*map(one_line, warning)] for warning in profiles.warnings(db))
         return self._rejected(db)
 
     def _rejected(self, db: Connection) -> Iterator[Sequence[str]]:
@@ -132,7 +132,7 @@ class ProfileLists:
 
 
 def _key(segment_id: str, stage: str, reason: str, request_id: str | None) -> Key:
-    return Key(*map(_one_line, (segment_id, stage, reason, request_id or "")))
+    return Key(*map(one_line, (segment_id, stage, reason, request_id or "")))
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -155,7 +155,7 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 @lru_cache(maxsize=256)  # traits, problems and reasons come again and again
-def _one_line(value: str) -> str:
+def one_line(value: str) -> str:
     """The value without what would break a line, or make a spreadsheet run it as a formula; not too long for one."""
     if len(value) > MOST_CHARACTERS:
         whole = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -25,6 +25,9 @@ HEADERS: Final[Mapping[str, Sequence[str]]] = {
 WORDS: Final = "words"
 """One more column of the rejected profiles, where the services' own words are known of any."""
 
+UNKNOWN_IDS: Final = "unknown-ids.txt"
+"""The ids of the last `--ids FILE` that the source does not know; no ledger holds them."""
+
 USUAL_LEDGER: Final = "segsync.db"
 """The name of the ledger whose lists are named as above."""
 

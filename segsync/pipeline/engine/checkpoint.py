@@ -81,6 +81,10 @@ class Checkpoint:
         page.rejected += 1
         self._count_outcome(page)
 
+    def unknown_id(self, page: OpenPage) -> None:
+        """There is no profile of an id on this page: nothing has an outcome."""
+        self._count_outcome(page)
+
     def postponed(self, page: OpenPage) -> None:
         """A profile of this page is left to a later run: it stays pending, and so does the page."""
         page.postponed += 1

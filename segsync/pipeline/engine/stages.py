@@ -55,7 +55,8 @@ class Pipeline:
     latency asks for), `batch_size` how many customers go in one upsert. `others` asks who was sent with an identifier
     before (None: nobody). `rejected_in_a_row` profiles with no success between them stop the import; None is for
     profiles that were chosen because they failed before. `keep_words` gets what the sink itself said of a rejection.
-    `run()` may be called once.
+    Where they `are_given_ids`, which nobody listed, an id that the source does not know is left out. `run()` may be
+    called once.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Pipeline:
         others: Others | None = None,
         rejected_in_a_row: int | None = REJECTED_IN_A_ROW,
         keep_words: KeepWords = ignore_words,
+        are_given_ids: bool = False,
     ) -> None:
         self._source = source
         self._sink = sink
@@ -88,6 +90,7 @@ class Pipeline:
         self._has_all_customers = False
         self._stopping = False
         self._read_error: SegsyncError | None = None
+        self._are_given_ids = are_given_ids
         self._rejections = Rejections(self._checkpoint, on_event, rejected_in_a_row)
         self._postponed = Postponed(self._checkpoint)
         self._uploads = Uploads(
@@ -229,6 +232,10 @@ class Pipeline:
             raise error  # not this profile fails, but the source
         if isinstance(error, TransientError) and error.asks_for_later:
             self._postponed.add("read", [page], error)
+            return
+        if error.status == 404 and self._are_given_ids:
+            self._on_event(events.IdUnknown(segment_id))
+            self._checkpoint.unknown_id(page)
             return
         rejection = Rejection(segment_id, None, "read", error.message, error.request_id, error.code)
         if error.status == 404:  # merged away or deleted since it was listed: nothing is wrong with the others

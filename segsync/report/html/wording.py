@@ -20,6 +20,8 @@ def state_words(report: ImportReport) -> str:
         return "Done, with rejected profiles"
     if report.outcomes.unknown:
         return "Done, with unknown results"
+    if report.unknown_ids:
+        return "Done, with unknown ids"
     return "Done" if imported(report) else "Done, but with no customers"
 
 
@@ -39,18 +41,18 @@ def headline(report: ImportReport) -> str:
 
 
 def summary(report: ImportReport) -> str:
-    outcomes = report.outcomes
+    outcomes, are_given_ids = report.outcomes, report.unknown_ids is not None
     if not outcomes.profiles:
-        return "Segment has listed no profiles."
-    words = [
-        f"That is {share(imported(report), outcomes.profiles)} of {profiles(outcomes.profiles)} that Segment listed."
-    ]
+        return "Segment knows none of the given ids." if are_given_ids else "Segment has listed no profiles."
+    which = "whose ids were given" if are_given_ids else "that Segment listed"
+    words = [f"That is {share(imported(report), outcomes.profiles)} of {profiles(outcomes.profiles)} {which}."]
     if report.state == "done" and report.resume_offset is not None:
         words = [
             f"Of the first {profiles(outcomes.profiles)} in Segment, as requested; the others were not imported yet."
         ]
     elif report.state != "done":
-        words = [f"Of {profiles(outcomes.profiles)} that Segment had listed by then; there may be more."]
+        which = "whose ids were read" if are_given_ids else "that Segment had listed"
+        words = [f"Of {profiles(outcomes.profiles)} {which} by then; there may be more."]
     if outcomes.sent:
         which, whether = ("more", "is not known yet") if report.is_confirmed else ("of these", "was not checked")
         words.append(

@@ -13,7 +13,7 @@ from tests.support.cli import CREDENTIALS
 from tests.support.program import IMPORT, flags_of
 
 EVERY_FLAG = [
-    *(["--limit", "3"], ["--offset", "400"], ["--resume"], ["--retry-rejected"], ["--no-confirm"]),
+    *(["--limit", "3"], ["--offset", "400"], ["--resume"], ["--retry-rejected"], ["--ids", "a.txt"], ["--no-confirm"]),
     *(["--dry-run"], ["--dry-run", "--output", "a.csv"], ["--concurrency", "8"], ["--batch-size", "9"]),
     *(
         ["--ledger", "a.db"],

@@ -48,6 +48,7 @@ REQUEST = ImportOptions(
 )
 FLAGS = "--ledger 'my ledger.db'"
 RETRY = replace(REQUEST, retry_rejected=True)
+IDS = replace(REQUEST, ids=Path("my ids.csv"), command=called("--ids", "my ids.csv", "--ledger", "my ledger.db"))
 AT_A_TERMINAL = replace(REQUEST, may_ask=True)
 SANDBOX = replace(REQUEST, is_sandbox=True, command=called("--sandbox", "--quiet"))
 
@@ -61,6 +62,7 @@ def ended(
     resume_offset: str | None = None,
     checkpointed: Outcomes | None = None,
     is_confirmed: bool = True,
+    unknown_ids: int | None = None,
 ) -> ImportReport:
     return ImportReport(
         state=state,
@@ -76,6 +78,7 @@ def ended(
         warnings={},
         rejected_now=outcomes.rejected,
         unknown_now=outcomes.unknown,
+        unknown_ids=unknown_ids,
     )
 
 

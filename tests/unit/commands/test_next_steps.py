@@ -22,6 +22,7 @@ from tests.unit.commands.endings import (
     ENOUGH,
     FLAGS,
     HALF,
+    IDS,
     REFUSED,
     REQUEST,
     RETRY,
@@ -351,3 +352,35 @@ def test_after_an_error_in_the_listing_one_could_go_on_at_once() -> None:
 )
 def test_where_going_on_at_once_leads_nowhere_it_is_not_offered(request_: ImportOptions, report: ImportReport) -> None:
     assert not could_go_on(request_, report)
+
+
+# --- --ids ----------------------------------------------------------------------------------------------------
+
+
+def test_unknown_ids_are_no_success_and_nothing_to_retry() -> None:
+    report = ended("done", Outcomes(confirmed=5), unknown_ids=2)
+    assert exit_code(report, 0) == 3
+    assert shown(report, IDS) == []
+    assert exit_code(ended("done", Outcomes(confirmed=5), unknown_ids=0), 0) == 0
+    assert shown(ended("done", Outcomes(), unknown_ids=2), IDS) == [], "Segment was not asked for a list"
+
+
+def test_rejected_profiles_of_given_ids_are_retried_as_all_others() -> None:
+    assert shown(ended("done", Outcomes(confirmed=5, rejected=2), unknown_ids=0), IDS) == [
+        "Rejected: 2 profiles. After fixing the causes, run:",
+        f"  python -m segsync --retry-rejected {FLAGS}",
+    ]
+
+
+@pytest.mark.parametrize("state", ["interrupted", "stopped"])
+def test_a_run_of_given_ids_that_ended_early_begins_again_with_its_file(state: EndState) -> None:
+    report = ended(state, Outcomes(confirmed=5, sent=3), error=ENOUGH, resume_offset="100", unknown_ids=0)
+    assert shown(report, IDS)[1:] == [
+        "The profiles of my ids.csv are not all done. To begin again with them, which does no harm, run:",
+        f"  python -m segsync --ids 'my ids.csv' {FLAGS}",
+    ]
+    assert not could_go_on(replace(IDS, may_ask=True), report)
+    from_standard_input = replace(IDS, ids=Path("-"))
+    assert shown(report, from_standard_input)[1:] == [
+        "The profiles of standard input are not all done. Give the same ids again: it does no harm."
+    ]

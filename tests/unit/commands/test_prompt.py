@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from io import StringIO
@@ -18,6 +19,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes, Plan, Rejection
 from segsync.options import ImportOptions, Invocation
+from segsync.pipeline.chosen import ChosenIds
 from segsync.settings import Settings
 from tests.support.ledgers import open_ledger
 
@@ -397,3 +399,20 @@ def test_upserts_that_failed_are_work_for_a_resume(ledger: Ledger) -> None:
     ledger.read(partial(batches.end_batch, batch=batch, rejections=[], again=members))
     plan, _ = plan_of(RESUME, ledger)
     assert (plan.kind, plan.offset, plan.before) == ("resume", None, Outcomes(confirmed=100, pending=100))
+
+
+# --- --ids ----------------------------------------------------------------------------------------------------
+
+
+def test_given_ids_are_counted_and_ask_nothing_about_an_unfinished_import(ledger: Ledger) -> None:
+    run = ran(ledger, "stopped", rejected=1)
+    console = Console(file=StringIO(), width=80, color_system=None)
+    with closing(ChosenIds(["use_1", "use_2", "use_1"], "ids.txt")) as ids:
+        plan = choose(replace(AT_A_TERMINAL, ids=Path("ids.txt")), ledger, console, ids)
+    assert isinstance(plan, Plan)
+    assert (plan.kind, plan.runs, plan.followed_since) == ("ids", (run + 1,), run + 1)
+    assert (plan.expected, plan.ids_from) == (2, "ids.txt")
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue() == "", "the line at the start says it"
+    resumed, _ = plan_of(RESUME, ledger)
+    assert (resumed.kind, resumed.runs) == ("resume", (run,))

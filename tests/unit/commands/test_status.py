@@ -118,6 +118,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
                 },
                 "open_upserts": 1,
                 "error": None,
+                "ids_from": None,
             },
             {
                 "id": 1,
@@ -137,6 +138,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
                 },
                 "open_upserts": 0,
                 "error": "Segment is away",
+                "ids_from": None,
             },
         ],
         "rejections": [{"stage": "read", "reason": "answered 404", "profiles": 1, "code": "not-found"}],

@@ -18,7 +18,7 @@ from segsync.formatting import duration
 from segsync.models import LastCheck, Outcomes
 from segsync.report.counters import ServiceCalls
 from segsync.report.import_report import EndState, ImportReport
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER
 
 
 def report(
@@ -28,6 +28,7 @@ def report(
     *,
     is_confirmed: bool = True,
     before: Outcomes = Outcomes(),  # noqa: B008 - it is frozen
+    unknown_ids: int | None = None,
 ) -> ImportReport:
     return ImportReport(
         state=state,
@@ -42,6 +43,7 @@ def report(
         calls={"Segment": ServiceCalls(2_345_678, 1_234, 56), "Voucherify": ServiceCalls(12_345, 7, 8)},
         warnings={"birthdate": 1_200, "name": 34},
         warned_profiles=1_210,
+        unknown_ids=unknown_ids,
     )
 
 
@@ -244,3 +246,15 @@ def test_the_lists_have_the_names_that_they_have_on_disk() -> None:
     shown = console.file.getvalue()
     assert all(f"prod-{name}" in shown for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS))
     assert not any(f" {name}" in shown for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS))
+
+
+def test_a_run_of_given_ids_counts_the_known_ones_and_apart_from_them_the_unknown() -> None:
+    table = rows(report(Outcomes(confirmed=20, rejected=3), unknown_ids=0))
+    assert table["Profiles of --ids"] == ["23"]
+    assert not {"Profiles listed", "Unknown ids"} & table.keys()
+    result = report(Outcomes(confirmed=20), unknown_ids=1_002)
+    assert rows(result)["Unknown ids"] == ["1,002", UNKNOWN_IDS]
+    assert "Done, with unknown ids" in printed(result)
+    assert rows(replace(result, is_dry_run=True))["Unknown ids"] == ["1,002"]
+    interrupted = report(Outcomes(confirmed=20, pending=3), "interrupted", "20", unknown_ids=0)
+    assert rows(interrupted)["Pending"] == ["3", "to be sent again"]

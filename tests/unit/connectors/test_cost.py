@@ -53,7 +53,9 @@ def rest(plan: Plan, total: int | None, *, confirm: bool = True, sends: bool = T
 
 NEW = Plan("new", (1,), 1, "0", Outcomes())
 HALF = Plan("resume", (1,), 1, "500", Outcomes(confirmed=90, sent=10, without_identifier=400))
-RETRY = Plan("retry", (1,), 1, None, Outcomes(confirmed=900, rejected=60, unknown=40))
+RETRY = Plan(
+    "retry", (1, 2), 1, None, Outcomes(confirmed=9, rejected=80, unknown=40), retried=Outcomes(rejected=60, unknown=40)
+)
 
 
 def test_a_new_import_costs_at_most_what_it_does_where_all_have_the_identifier() -> None:

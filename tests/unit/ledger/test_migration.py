@@ -113,7 +113,7 @@ def test_a_reader_sees_it_migrated_and_changes_nothing(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["segsync.db"]
 
 
-@pytest.mark.parametrize("path", [2], indirect=True)
+@pytest.mark.parametrize("path", [2, 3], indirect=True)
 def test_a_reader_copies_no_rows_of_profiles_where_the_format_has_all_it_asks_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

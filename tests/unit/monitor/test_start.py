@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from segsync.models import Connector, Cost, Outcomes, Plan
 from segsync.monitor.start import start_words
@@ -18,6 +19,7 @@ WHERE = (
     "ledger my ledger.db."
 )
 NEW = Plan("new", (1,), 1, "0", Outcomes())
+IDS = Plan("ids", (1,), 1, "0", Outcomes(), expected=1_200)
 
 
 def words(plan: Plan = NEW, **changed: Any) -> str:
@@ -52,15 +54,26 @@ def words(plan: Plan = NEW, **changed: Any) -> str:
             "Resuming: all 1,200 profiles are listed; waiting for Voucherify's results.",
         ),
         (
-            Plan("retry", (1, 2), 1, None, Outcomes(confirmed=9, rejected=1_200)),
+            Plan("retry", (1, 2), 1, None, Outcomes(rejected=1_300), retried=Outcomes(rejected=1_200)),
             {},
             "Retrying rejected profiles: 1,200.",
         ),
         (
-            Plan("retry", (1,), 1, None, Outcomes(rejected=3, unknown=2)),
+            Plan("retry", (1,), 1, None, Outcomes(), retried=Outcomes(rejected=3, unknown=2)),
             {},
             "Retrying rejected profiles: 3, and 2 whose result is unknown.",
         ),
+        (
+            structs.replace(IDS, ids_from="a b.csv"),
+            {},
+            "Importing only the profiles of 1,200 segment ids from a b.csv.",
+        ),
+        (
+            structs.replace(IDS, ids_from="-"),
+            {},
+            "Importing only the profiles of 1,200 segment ids from standard input.",
+        ),
+        (IDS, {"is_dry_run": True}, "Dry run of the profiles of 1,200 segment ids, nothing is sent."),
     ],
 )
 def test_it_says_what_is_about_to_happen_and_where(plan: Plan, changed: dict[str, Any], what: str) -> None:

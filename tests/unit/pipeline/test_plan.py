@@ -228,6 +228,15 @@ def test_a_retry_takes_the_rejected_profiles_of_the_runs_that_belong_together(le
     assert (plan.before, plan.has_work) == (Outcomes(sent=18, rejected=2), True)
 
 
+def test_a_retry_counts_a_profile_once_that_two_runs_rejected(ledger: Ledger) -> None:
+    first, again = Listing(ledger), Listing(ledger)
+    first.page()
+    first.page()
+    again.page()
+    plan = plan_retry(ledger)
+    assert (plan.runs, plan.before.rejected, plan.retried) == ((1, 2), 3, Outcomes(rejected=2))
+
+
 def test_a_retry_begins_no_run(ledger: Ledger) -> None:
     listing = Listing(ledger)
     listing.page(is_last=True)

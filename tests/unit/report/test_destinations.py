@@ -14,7 +14,7 @@ import pytest
 from segsync.errors import SettingsError
 from segsync.options import ImportOptions, ReportFiles
 from segsync.report.destinations import check_destinations
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
+from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER
 from tests.support.configured import settings
 
 LISTS = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
@@ -89,6 +89,33 @@ def test_a_list_whose_place_is_taken_is_named_with_the_way_out(tmp_path: Path, n
         f"The list {tmp_path / name} cannot be written: Is a directory. Rename it, or choose another folder: "
         "--directory DIR",
     )
+
+
+def test_the_list_of_unknown_ids_needs_its_place_only_where_ids_are_given(tmp_path: Path) -> None:
+    place = tmp_path / f"prod-{UNKNOWN_IDS}"
+    place.mkdir()
+    of_prod: dict[str, Any] = {"ledger": tmp_path / "prod.db"}
+    check_destinations(run(tmp_path, **of_prod))
+    [problem] = problems(run(tmp_path, ids=tmp_path / "ids.txt", **of_prod))
+    assert problem.startswith(f"The list {place} cannot be written: Is a directory.")
+
+
+def test_the_file_of_the_ids_is_kept_unless_it_is_the_list_that_is_written_anew(tmp_path: Path) -> None:
+    ids = tmp_path / "ids.csv"
+    ids.write_text("use_1\n", encoding="utf-8")
+    others: dict[str, dict[str, Any]] = {
+        "--log-file": {"log_file": ids},
+        "--report": {"outputs": ReportFiles(report=ids)},
+        "--output": {"output": ids, "dry_run": True},
+        f"the list {REJECTED}": {"log_file": tmp_path / REJECTED},
+    }
+    for flag, options in others.items():
+        [problem] = problems(run(tmp_path, ids=options.get("log_file", ids), **options))
+        assert problem.startswith("--ids and ")
+        assert flag in problem
+    rejected = tmp_path / REJECTED
+    rejected.write_text("segment_id\nuse_1\n", encoding="utf-8")
+    check_destinations(run(tmp_path, ids=rejected))
 
 
 def test_the_folder_of_the_lists_is_made_with_those_above_it_for_its_owner_alone(tmp_path: Path) -> None:

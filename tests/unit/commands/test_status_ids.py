@@ -1,0 +1,97 @@
+"""`status` of a ledger with runs of given ids."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from segsync.commands.status import Status, print_status, read_status
+from segsync.ledger import runs
+from segsync.ledger.database import Ledger
+from segsync.ledger.runs import State
+from segsync.models import Outcomes
+from segsync.pipeline.chosen import ChosenIds
+from segsync.pipeline.plan import plan_ids
+from tests.support.ledgers import open_ledger
+from tests.unit.commands.endings import called
+from tests.unit.ledger.steps import Story
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "segsync.db"
+
+
+def imported(ledger: Ledger, state: State | None) -> None:
+    """An import of a page, that ended so; None for one that was killed."""
+    story = Story(ledger)
+    story.page_done(1, without_identifier=3)
+    ledger.read(partial(runs.keep_flags, run=story.run, flags=[["--limit", "100"]]))
+    if state:
+        ledger.read(partial(runs.end_run, run=story.run, state=state, error=None))
+
+
+def with_ids(ledger: Ledger, state: State | None, name: str = "my ids.txt") -> None:
+    """A run of given ids that ended so; None for one that has not ended."""
+    with closing(ChosenIds(["ada"], name)) as chosen:
+        [run] = plan_ids(ledger, chosen).runs
+    ledger.read(partial(runs.keep_flags, run=run, flags=[["--quiet"]]))
+    if state:
+        ledger.read(partial(runs.end_run, run=run, state=state, error=None))
+
+
+def status_of(path: Path, import_state: State | None, ids_state: State | None, name: str = "my ids.txt") -> Status:
+    with open_ledger(path) as ledger:
+        imported(ledger, import_state)
+        with_ids(ledger, ids_state, name)
+    return read_status(path, called())
+
+
+def test_the_next_step_is_that_of_the_import_where_it_is_not_finished(path: Path) -> None:
+    status = status_of(path, "stopped", "done")
+    assert (status.next_step, status.next_command) == ("To resume, run:", "python -m segsync --resume --limit 100")
+
+
+def test_else_it_is_to_run_the_ids_again_where_they_are_not_done(path: Path) -> None:
+    status = status_of(path, "done", "interrupted")
+    assert status.next_step.startswith("The profiles of my ids.txt are not all done.")
+    assert status.next_command == "python -m segsync --ids 'my ids.txt' --quiet"
+
+
+def test_ids_from_standard_input_have_to_be_given_again(path: Path) -> None:
+    status = status_of(path, "done", "interrupted", "-")
+    assert status.next_step.endswith("of standard input are not all done. Give the same ids again: it does no harm.")
+    assert status.next_command is None
+
+
+@pytest.mark.parametrize(("state", "name"), [("done", "ids.txt"), ("interrupted", "")])
+def test_nothing_is_left_where_they_are_done_or_came_from_a_program(path: Path, state: State, name: str) -> None:
+    status = status_of(path, "done", state, name)
+    assert (status.next_step, status.next_command) == ("Nothing is left to do.", None)
+
+
+def test_the_run_that_works_is_told_from_one_that_was_killed(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        imported(ledger, None)
+        with_ids(ledger, None)
+        assert [run.state for run in read_status(path).runs] == ["running", "killed"]
+    assert [run.state for run in read_status(path).runs] == ["killed", "killed"]
+    with open_ledger(path) as ledger:
+        ledger.read(partial(runs.resume_run, run=1))
+        status = read_status(path)
+        assert [run.state for run in status.runs] == ["interrupted", "running"]
+        assert status.next_step == "An import is running."
+
+
+def test_both_say_what_they_are(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_ledger(path) as ledger:
+        with_ids(ledger, "done", "first.txt")
+        with_ids(ledger, "done", "second.txt")
+    print_status(path, as_json=False)
+    printed = capsys.readouterr().out
+    assert "Run 2 of the ids in second.txt: done" in printed
+    assert "of the ids in first.txt: done, 0 profiles" in printed
+    assert [run.outcomes for run in read_status(path).runs] == [Outcomes(), Outcomes()]
