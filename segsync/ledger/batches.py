@@ -7,12 +7,13 @@ are to be read and sent again) and "closed".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Self
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segsync.events import ResultUnknown
 from segsync.ledger.database import now
@@ -105,6 +106,7 @@ def add_batch(
         resolved = resolve(db, [member.segment_id for member in members], but_in=run)
         for other, profiles in resolved.items():
             _insert(db, other, action_id, attempt, state, {int(PageKey.retry()): profiles})
+        _supersede(db, run, {member.segment_id for member in members})
     retried = [member for member in members if member.page == PageKey.retry()]
     forget_rejections(db, run, [member.segment_id for member in retried])
     # The row of a profile that is retried says that it is rejected, which may be true of several runs.
@@ -219,12 +221,36 @@ def end_batch(
     save_profiles(db, [member.row(outcomes[member.segment_id]) for member in members if member.segment_id in outcomes])
     confirmed = [each for each, outcome in outcomes.items() if outcome is ProfileOutcome.CONFIRMED]
     resolve(db, confirmed, but_in=batch.run)
+    _supersede(db, batch.run, outcomes.keys())
     if again:
         change_batch(db, batch.id, "replay", Counter(member.page for member in again), again)
         if is_search:
             db.execute("UPDATE batches SET attempt = ? WHERE id = ?", (SEARCH_ATTEMPT, batch.id))
     else:
         close_batch(db, batch.id)
+
+
+def _supersede(db: Connection, run: int, segment_ids: Collection[str]) -> None:
+    """What a run of given ids came to is newer than what upserts of other runs may still say of the same profiles.
+
+    Their results are read later, by a resume: these profiles do not count in them any more, and are rejected in the
+    other runs too where they are now.
+    """
+    if not db.execute("SELECT 1 FROM runs_of_ids WHERE run = ?", (run,)).fetchone():
+        return
+    still_open = "SELECT id, run, spread, members FROM batches WHERE state = 'open' AND run != ?"
+    for batch, other, spread, encoded in db.execute(still_open, (run,)).fetchall():
+        members = members_in(encoded)
+        newer = [each for each in members if each.counts and each.segment_id in segment_ids]
+        if newer:
+            left = +(Counter(spread_in(spread)) - Counter(each.page for each in newer))
+            kept = [replace(each, counts=each.counts and each not in newer) for each in members]
+            change_batch(db, batch, "open", left, kept)
+            db.executemany(
+                "INSERT OR REPLACE INTO rejections SELECT ?, segment_id, ?, stage, reason, request_id FROM rejections "
+                "WHERE run = ? AND segment_id = ?",
+                [(other, each.page, run, each.segment_id) for each in newer],
+            )
 
 
 def replays(db: Connection, since: int) -> list[Replay]:

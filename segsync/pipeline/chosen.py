@@ -139,6 +139,8 @@ def _ids(path: Path, lines: Iterable[str]) -> Iterator[str]:
             if table.column is not None:
                 continue
         cell = _plain(line) if table.column is None else _cell(line, table)
+        if _is_header(cell):
+            continue  # files were joined
         problem = _problem_of(cell, may_have_spaces=table.column is not None)
         segment_id = unescaped(cell)
         if problem or not _is_utf_8(segment_id):
@@ -149,10 +151,14 @@ def _ids(path: Path, lines: Iterable[str]) -> Iterator[str]:
 def _table(line: str) -> _Table:
     """What the first line that is not blank says."""
     for delimiter in _DELIMITERS:
-        names = [re.sub(r"[\s_-]", "", cell).casefold() for cell in _row(line, delimiter)]
-        if _COLUMN in names:
-            return _Table(delimiter, names.index(_COLUMN))
+        are_headers = [_is_header(cell) for cell in _row(line, delimiter)]
+        if any(are_headers):
+            return _Table(delimiter, are_headers.index(True))
     return _Table(",", None)
+
+
+def _is_header(cell: str) -> bool:
+    return re.sub(r"[\s_-]", "", cell).casefold() == _COLUMN
 
 
 def _plain(line: str) -> str:

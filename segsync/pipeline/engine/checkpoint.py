@@ -82,7 +82,7 @@ class Checkpoint:
         self._count_outcome(page)
 
     def unknown_id(self, page: OpenPage) -> None:
-        """There is no profile of an id on this page: nothing has an outcome."""
+        """An id on this page does not count as a profile, and so has no outcome."""
         self._count_outcome(page)
 
     def postponed(self, page: OpenPage) -> None:

@@ -82,6 +82,8 @@ def file(tmp_path: Path) -> Path:
         "name\tsegment_id\na\tuse_1\nb\tuse_2\n",
         'reason;segment_id;stage\n"a; b";use_1;read\n"a ""b""";use_2;read\n',
         'segment_id,reason\nuse_1,"a quote that is not closed\nuse_2,another\n',
+        'segment_id,reason\nuse_1,x\n\ufeff"segment_id","reason"\n\ufeff"use_2",y\n',
+        "segment_id\nuse_1\nsegment_id\nuse_2\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

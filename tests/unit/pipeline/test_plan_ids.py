@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from segsync.errors import LedgerError
-from segsync.ledger import runs
+from segsync.events import BatchSent, ProfileRejected, SentProfile
+from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
-from segsync.models import Outcomes
+from segsync.models import Outcomes, Rejection
 from segsync.pipeline.chosen import ChosenIds
 from segsync.pipeline.plan import last_run, plan_ids, plan_new, plan_resume, plan_retry
 from tests.support.ledgers import open_ledger, outcomes_of, run_of
@@ -34,6 +35,13 @@ def begin_ids(ledger: Ledger, *ids: str) -> int:
 
 def end(ledger: Ledger, run: int, state: State = "done") -> None:
     ledger.read(partial(runs.end_run, run=run, state=state, error=None))
+
+
+def of_run(ledger: Ledger, run: int) -> None:
+    """A profile of a page that is not done was sent, and another one is rejected."""
+    record = recorder.for_ids(ledger, run, is_followed=True).record
+    record(BatchSent("aa_1", (SentProfile(1, "ada", "ada@example.com"),)))
+    record(ProfileRejected(Rejection("ben", None, "read", "answered 500"), 1))
 
 
 def test_it_is_a_run_with_the_name_of_its_file_and_no_offset_to_resume_from(ledger: Ledger) -> None:
@@ -75,11 +83,7 @@ def test_what_a_killed_one_did_on_its_last_pages_counts_from_the_next_run_on(led
     first = Story(ledger)
     first.page_done(1)
     killed = begin_ids(ledger)
-    story = Story.__new__(Story)
-    story.ledger, story.run = ledger, killed
-    story.follow()
-    story.sent("aa_1", (1, "ada"))
-    story.rejected(1, "ben")
+    of_run(ledger, killed)
     if what == "ids":
         begin_ids(ledger)
     else:
@@ -88,11 +92,21 @@ def test_what_a_killed_one_did_on_its_last_pages_counts_from_the_next_run_on(led
     assert outcomes_of(ledger, killed) == Outcomes(sent=1, rejected=1)
 
 
+def test_what_an_interrupted_one_did_on_its_last_pages_counts_at_once(ledger: Ledger) -> None:
+    run = begin_ids(ledger)
+    of_run(ledger, run)
+    end(ledger, run, "interrupted")
+    assert outcomes_of(ledger, run) == Outcomes(sent=1, rejected=1)
+
+
 def test_one_of_another_space_is_refused_while_an_import_is_unfinished_and_blocks_none_itself(tmp_path: Path) -> None:
     path = tmp_path / "segsync.db"
     with open_ledger(path) as ledger:
-        begin_ids(ledger)
+        run = begin_ids(ledger)
+        ledger.read(lambda db: batches.finish_page(db, run, 1, None, Outcomes(rejected=1)))
+        end(ledger, run, "interrupted")
     with open_ledger(path, space_id="spa_another") as ledger:
+        plan_new(ledger, "0")
         story = Story(ledger)
         ledger.read(lambda db: runs.has_listed(db, story.run))
         begin_ids(ledger)
