@@ -196,7 +196,7 @@ def _latest(run: RunStatus, status: Status) -> Table:
         "confirmed": "written by Voucherify",
         "sent": f"result not read, {run.open_upserts:,} bulk upserts open",
         "profiles": "all of them" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
-        "pending": "a resume imports them",
+        "pending": "a resume imports them" if run.ids_from is None else "not done",
     }
     table = outcome_table(f"Run {run.id}{_of_ids(run)}: {_state(run)}", run.outcomes, LABELS, notes)
     add_warnings(table, status.warnings, status.warned_profiles, list_name(WARNINGS, Path(status.ledger)))

@@ -107,8 +107,14 @@ def close_killed_runs_of_ids(db: Connection) -> None:
     """What runs of given ids did before they were killed counts as it is: nobody continues them."""
     killed = f"SELECT id FROM runs WHERE NOT ({_IS_IMPORT}) AND state = 'running'"  # noqa: S608 - a condition of ours
     for (run,) in db.execute(killed).fetchall():
-        _close_books(db, one_run(db, run))
+        close_run_of_ids(db, run)
         db.execute("UPDATE runs SET state = 'interrupted' WHERE id = ?", (run,))
+
+
+def close_run_of_ids(db: Connection, run: int) -> Run:
+    """What a run of given ids did counts, and no more than that."""
+    _close_books(db, one_run(db, run))
+    return one_run(db, run)
 
 
 def _close_books(db: Connection, run: Run) -> None:
@@ -166,8 +172,8 @@ def end_run(db: Connection, run: int, state: State, error: str | None, outcomes:
 
     They count beside the checkpoint until the run is resumed.
     """
-    if not (ended := one_run(db, run)).is_listing:
-        _close_books(db, ended)
+    if not one_run(db, run).is_listing:
+        close_run_of_ids(db, run)
     if outcomes and state in ("interrupted", "stopped"):
         difference = json.dumps(astuple(outcomes - _checkpointed(db, run)))
         db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, difference))

@@ -178,12 +178,16 @@ def plan_resume(ledger: Ledger) -> Plan | None:
 
 
 def _plan_results_of_ids(ledger: Ledger) -> Plan | None:
-    """Read the results that a run of given ids has left open; None where there are none."""
+    """Read the results that a run of given ids has left open; None where there are none.
+
+    The ids that it has not read are not pending any more: nobody reads them now.
+    """
     found = next((run for run in ledger.read(runs.runs) if run.open_upserts or run.replays), None)
     if found is None:
         return None
     check_source(ledger, begins_anew=False)
-    return Plan("resume", (found.id,), 0, None, found.outcomes)
+    run = ledger.read(partial(runs.close_run_of_ids, run=found.id))
+    return Plan("resume", (run.id,), 0, None, run.outcomes)
 
 
 def plan_ids(ledger: Ledger, chosen: ChosenIds) -> Plan:

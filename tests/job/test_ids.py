@@ -9,7 +9,7 @@ from msgspec import structs
 
 from segsync import ImportReport
 from segsync.commands.status import read_status
-from segsync.events import BatchSent, PageDone, ReadingEnded
+from segsync.events import BatchSent, PageDone, ProfileRead, ReadingEnded
 from segsync.ledger.database import reading
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.ledger.rejections import unresolved
@@ -29,12 +29,12 @@ def unresolved_in(world: World) -> list[str]:
 
 
 async def interrupted(world: World) -> ImportReport:
-    """An import that ends with 100 profiles done, of which 5 and 7 are rejected and 9 has no identifier."""
+    """An import that ends after some 120 profiles, of which 5 and 7 are rejected and 9 has no identifier."""
     world.source.trouble = lambda index: refused(500) if index == 5 else None
     world.voucherify.verdict = poison(7)
     world.source.source_id = lambda index: None if index == 9 else f"user-{index}"
     stop = asyncio.Event()
-    world.at_event = lambda event: stop.set() if isinstance(event, PageDone) and event.next_cursor == "100" else None
+    world.at_event = lambda _event: stop.set() if world.count(ProfileRead) == 120 else None
     report = await world.run(stop=stop)
     world.at_event = lambda _event: None
     world.source.trouble = lambda _index: None
@@ -136,6 +136,22 @@ async def test_where_no_import_has_run_a_resume_reads_the_results_that_were_left
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=1, rejected=1))
     assert unresolved_in(world) == ["4"]
     assert (await world.run(resume=True)).outcomes == Outcomes(confirmed=300)
+
+
+async def test_so_it_does_after_a_run_that_left_profiles_unread(world: World) -> None:
+    world.voucherify.verdict = lambda _ids: not_ended()
+    stop = asyncio.Event()
+    world.at_event = lambda _event: stop.set() if world.count(ProfileRead) == 30 else None
+    report = await world.run(ids=ids(*range(300)), stop=stop)
+    assert (report.state, report.outcomes) == ("interrupted", world.status().outcomes)
+    assert report.outcomes.pending > 0
+    world.at_event = lambda _event: None
+    for action_id, sent in world.voucherify.customers_of.items():
+        world.voucherify.results[action_id] = done(len(sent), [each for each in sent if each == "user-4"])
+    world.voucherify.verdict = poison()
+    report = await world.run(resume=True)
+    assert (report.state, report.outcomes.sent, report.outcomes.pending) == ("done", 0, 0)
+    assert unresolved_in(world) == ["4"]
 
 
 @pytest.mark.parametrize("kind", [BatchSent, PageDone])
