@@ -191,8 +191,6 @@ async def run_plan(
     try:
         _queue_end(ledger, plan, "limited" if state == "done" and has_more else state, failure, outcomes)
         await ledger.keep_up(0)
-        if plan.kind == "retry" and state == "done":
-            counters.settle(await ledger.ask(partial(runs.outcomes_of, of_runs=plan.runs)))
     except SegsyncError as error:
         state, failure = "stopped", failure or error
     if plan.kind != "retry" and (kept := ledger.salvage(partial(runs.one_run, run=plan.runs[0]))):

@@ -95,7 +95,13 @@ class Counters:
         """Go on at `offset` in the same process with what is `done` before it: what lies beyond is repeated."""
         self.resume_offset = offset
         self.checkpointed = done
-        self.settle(done)
+        self.listed = done.profiles
+        self.confirmed = done.confirmed
+        self.sent = done.sent
+        self.without_identifier = done.without_identifier
+        self.duplicate = done.duplicate
+        self.rejected = done.rejected
+        self.unknown = done.unknown
         self.read = done.done - done.without_identifier
         self.waiting = 0
 
@@ -159,16 +165,6 @@ class Counters:
         self.sent -= customers
         self.confirmed += min(self.sent, 0)
         self.sent = max(self.sent, 0)
-
-    def settle(self, outcomes: Outcomes) -> None:
-        """Take the outcomes of the ledger: a profile that is retried may be in several runs."""
-        self.listed = outcomes.profiles
-        self.confirmed = outcomes.confirmed
-        self.sent = outcomes.sent
-        self.without_identifier = outcomes.without_identifier
-        self.duplicate = outcomes.duplicate
-        self.rejected = outcomes.rejected
-        self.unknown = outcomes.unknown
 
     @property
     def profiles_read(self) -> int:

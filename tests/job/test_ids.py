@@ -108,7 +108,7 @@ async def test_an_unfinished_import_is_resumed_as_if_nothing_had_been_between(wo
     assert structs.replace(now, outcomes=status.outcomes) == status
     assert now.outcomes.profiles == status.outcomes.profiles
     assert now.outcomes.rejected == status.outcomes.rejected - 1
-    assert read_status(world.ledger).next_command == "python -m segsync --resume"
+    assert read_status(world.ledger).next_command == f"segsync --resume --ledger {world.ledger}"
     report = await world.run(resume=True)
     assert report.offset == before.resume_offset
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=298, without_identifier=1, rejected=1))
