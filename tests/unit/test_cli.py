@@ -34,7 +34,7 @@ def test_help_names_every_flag_and_what_each_exit_code_means(tmp_path: Path) -> 
         "0 done",
         "1 stopped early",
         "2 usage or configuration error",
-        "3 done, but some",
+        "3 done, but profiles are rejected, by this run or an earlier one, or their result or id is unknown",
         "130 or 143 ended by Ctrl-C",
     ):
         assert meaning in words

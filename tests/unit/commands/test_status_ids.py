@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from segsync.commands.status import Status, print_status, read_status
-from segsync.ledger import runs
+from segsync.events import PageDone
+from segsync.ledger import recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
 from segsync.models import Outcomes
@@ -39,6 +40,7 @@ def with_ids(ledger: Ledger, state: State | None, name: str = "my ids.txt") -> N
     with closing(ChosenIds(["ada"], name)) as chosen:
         [run] = plan_ids(ledger, chosen).runs
     ledger.read(partial(runs.keep_flags, run=run, flags=[["--quiet"]]))
+    recorder.for_ids(ledger, run, is_followed=True).record(PageDone(1, "0", None, Outcomes()))
     if state:
         ledger.read(partial(runs.end_run, run=run, state=state, error=None))
 
