@@ -25,8 +25,8 @@ SLUG = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (guides.ROOT / "segsync").rglob("*.py"))
 
 PAGE = guides.PAGES["docs/operators/messages.md"]
-ROWS = [row for row in guides.rows(guides.section(PAGE, "When something goes wrong")) if row[0] != "code"]
-WORDS = guides.rows(guides.section(PAGE, "Words about profiles"))[1:]
+ROWS = [row for row in guides.rows(guides.section(PAGE, "Messages with a code")) if row[0] != "code"]
+WORDS = guides.rows(guides.section(PAGE, "Messages without a code"))[1:]
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:

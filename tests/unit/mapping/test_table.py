@@ -60,7 +60,7 @@ def test_of_several_traits_the_first_with_a_value_counts(row: list[str]) -> None
 def test_what_is_missing_is_not_sent(nothing: object) -> None:
     assert {row[2].partition(" (")[0] for row in MAPPED if len(codes(row[0])) == 1} <= {
         "not sent",
-        "first and last name, joined by a blank",
+        "first and last name, joined by a space",
     }
     every = [trait for row in MAPPED for trait in codes(row[0])]
     assert sent(*[(trait, nothing) for trait in every]) == sent() == {"source_id": "u1", **ALWAYS}
