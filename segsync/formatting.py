@@ -48,12 +48,17 @@ def duration(seconds: float) -> str:
     return f"{timedelta(seconds=round(seconds))}"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number and what it counts: "1 retry", "2 retries", "1,000 calls". `many` is a plural other than `one` + s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def profiles(count: int) -> str:
-    return f"{count:,} {'profile' if count == 1 else 'profiles'}"
+    return counted(count, "profile")
 
 
 def segment_ids(count: int) -> str:
-    return f"{count:,} segment {'id' if count == 1 else 'ids'}"
+    return counted(count, "Segment id")
 
 
 def share(part: int, whole: int) -> str:

@@ -15,6 +15,7 @@ from segsync.check.sample import Sample
 from segsync.check.unmapped import NotImported
 from segsync.connectors.cost import Estimate
 from segsync.connectors.voucherify import CALLS_PER_CYCLE
+from segsync.formatting import counted, profiles
 from segsync.mapping.problems import NOT_A_DATE, is_sent_as_null
 from segsync.pipeline.mapper import NEED_THE_SCHEMA
 
@@ -96,7 +97,7 @@ def _read(sample: Sample) -> Finding:
         return finding("sample", "ok", detail)
     reasons = "; ".join(f"{count:,} x {reason}" for reason, count in sample.unreadable.items())
     detail += f", {sample.read:,} could be read; {reasons}"
-    fix = "Nothing where they were deleted or merged meanwhile (404): an import rejects these, and no others."
+    fix = "404 means deleted or merged meanwhile: nothing to fix. An import rejects only these."
     return finding("sample", "warning" if sample.read else "failed", detail, fix)
 
 
@@ -107,27 +108,31 @@ def _identifier(sample: Sample, identifier_type: str, *, traits_first: bool) -> 
         close = get_close_matches(identifier_type.lower(), [kind.lower() for kind in others], n=1, cutoff=0.7)
         meant = next((kind for kind in others if [kind.lower()] == close), None)
         hint = f"Did you mean '{meant}'? " if meant else ""
-        detail = f"none of {sample.read:,} profiles carries '{identifier_type}'; {carried}"
+        detail = f"none of {profiles(sample.read)} carries '{identifier_type}'; {carried}"
         fix = f"{hint}Set IDENTIFIER_SAVED_AS_SOURCE_ID to the type that your customers are known by."
         return finding("identifier", "failed", detail, fix)
-    detail = f"{sample.customers:,} of {sample.read:,} profiles carry '{identifier_type}'"
+    detail = f"{sample.customers:,} of {profiles(sample.read)} {_carry(sample.customers)} '{identifier_type}'"
     if traits_first:
         detail += f", {sample.identifier_traits:,} as a trait"
     fixes = []
     if sample.differing:
         detail += f", which differs from the first external id in {sample.differing:,}"
-        fixes.append("Decide which is right before the first import; IDENTIFIER_LOOKUP=external_ids takes the other.")
+        fixes.append("Decide which is right before the first import; IDENTIFIER_LOOKUP=external_ids uses the other.")
     if sample.several:
-        detail += f"; {sample.several:,} carry several, of which the first that Segment lists is used"
+        detail += f"; {sample.several:,} {_carry(sample.several)} several; the first that Segment lists is used"
         fixes.append("Look at some of these in Segment: is the first the one that your other systems use?")
     return finding("identifier", "warning" if fixes else "ok", f"{detail}; {carried}", " ".join(fixes))
 
 
+def _carry(count: int) -> str:
+    return "carries" if count == 1 else "carry"
+
+
 def _traits(sample: Sample) -> Finding:
     if not sample.traits:
-        fix = "Customers would arrive with their source_id alone: check the names of your traits."
+        fix = "Customers would have nothing but a source_id: check the names of your traits."
         return finding("traits", "warning", "no customer has any of the traits that are mapped", fix)
-    detail = f"{len(sample.traits)} of the mapped traits seen, in {sample.customers:,} customers"
+    detail = f"{len(sample.traits)} of the mapped traits seen, in {counted(sample.customers, 'customer')}"
     fixes = []
     if sample.absent:
         detail += f". ATTRIBUTE_TRAITS names {_named(sample.absent, ', ')}, which none of them has"
@@ -146,7 +151,8 @@ def _birthdates(sample: Sample) -> Finding:
     treatment = "sent as null" if nulls == sample.bad_birthdates else "left out"
     if 0 < nulls < sample.bad_birthdates:
         treatment += f", or sent as null ({nulls:,})"
-    detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} are not ISO 8601 dates, and {treatment}"
+    are = "is not an ISO 8601 date" if sample.bad_birthdates == 1 else "are not ISO 8601 dates"
+    detail = f"{sample.bad_birthdates:,} of {sample.birthdates:,} {are}, and {treatment}"
     fix = "Write them as YYYY-MM-DD in Segment, or import without them."
     return finding("birthdates", "warning", detail, fix)
 
@@ -157,13 +163,13 @@ def of_not_imported(left: NotImported, *, calls: float, calls_for_all: float) ->
     An import makes so many `calls` for the traits of a profile, and `calls_for_all` to read every one.
     """
     if not left.traits:
-        return finding("not-imported", "ok", f"nothing: every trait of {left.customers:,} customers is mapped")
-    detail = f"{left.number_words} of {left.customers:,} customers: {_counted(left.traits)}"
+        return finding("not-imported", "ok", f"nothing: every trait of {counted(left.customers, 'customer')} is mapped")
+    detail = f"{left.number_words} of {counted(left.customers, 'customer')}: {_counted(left.traits)}"
     extra = ""
     if round(calls_for_all, 1) > round(calls, 1):
         extra = f" ({calls_for_all:.1f} instead of {calls:.1f} calls for the traits of a profile)"
     fix = (
-        f"{left.all_setting} takes them all into the metadata{extra}. Name traits there to take only some; "
+        f"{left.all_setting} adds them all to the metadata{extra}. Name traits there to add only some; "
         "ATTRIBUTE_TRAITS reads attributes from them."
     )
     return finding("not-imported", "warning", detail, fix)
@@ -175,13 +181,13 @@ def _live(sample: Sample, identifier_type: str) -> Finding:
     if identifier_type != IDENTIFIER:
         differences.append(f"its source_id is the user id, not '{identifier_type}', so each customer would exist twice")
     elif sample.several:
-        differences.append(f"each of several user ids is a customer there ({sample.several:,} profiles)")
+        differences.append(f"each of several user ids is a customer there ({profiles(sample.several)})")
     if sample.not_live:
         differences.append(f"it does not read {_counted(sample.not_live)}")
     if not differences:
         return finding("live", "ok", "Segment's own Voucherify destination reads the same traits by default")
     detail = f"Segment's own Voucherify destination differs by default: {'; '.join(differences)}"
-    fix = 'If it runs, change its mapping; "Beside the live destination" in the operator\'s guide has the table.'
+    fix = 'If you use it, change its mapping; "Beside the live destination" in the operator\'s guide has the table.'
     return finding("live", "warning", detail, fix)
 
 
@@ -209,20 +215,20 @@ def of_unknown_schema(problem: str, policy: str) -> list[Finding]:
 
 
 def _undefined(check: MetadataCheck, policy: str, treatment: str) -> Finding:
-    about, of_all = "metadata-undefined", f"of {check.customers:,} customers"
+    about, of_all = "metadata-undefined", f"of {counted(check.customers, 'customer')}"
     if not check.undefined:
-        detail = f"none; {check.with_metadata:,} {of_all} have metadata, {check.defined:,} defined keys"
+        detail = f"none; {check.with_metadata:,} {of_all} with metadata, {counted(check.defined, 'defined key')}"
         return finding(about, "ok", detail)
     keys = f"{_counted(check.undefined)}, {of_all}"
     if not check.allow_defined_only and policy not in ("drop", "reject"):
-        fix = "Define those that segments or validation rules are to use, before the import: it sets their type."
+        fix = "Before the import, define those that segments or validation rules will use: this sets their type."
         return finding(about, "warning", f"{keys}: accepted, since the schema allows it", fix)
     why = "the schema allows only defined keys" if check.allow_defined_only else f"METADATA_UNDEFINED is {policy}"
     detail = f"{keys}: {treatment}, since {why}"
     fix = "Define them in Project settings > Metadata schema > Customer, or allow undefined ones there."
     if policy == "drop":
         return finding(about, "warning", detail, fix)
-    return finding(about, "failed", detail, f"{fix} To do without them, set METADATA_UNDEFINED=drop.")
+    return finding(about, "failed", detail, f"{fix} To import without them, set METADATA_UNDEFINED=drop.")
 
 
 def _wrong_types(check: MetadataCheck, policy: str, treatment: str) -> Finding:
@@ -232,7 +238,7 @@ def _wrong_types(check: MetadataCheck, policy: str, treatment: str) -> Finding:
         f"{each.key} is {' or '.join(each.found)}, not {each.expected} ({each.customers:,})"
         for each in check.wrong_types
     ]
-    detail = f"{_named(wrong, '; ')}, of {check.customers:,} customers: {treatment}"
+    detail = f"{_named(wrong, '; ')}, of {counted(check.customers, 'customer')}: {treatment}"
     fix = "Fix the values in Segment, or the definition in Voucherify's schema."
     return finding("metadata-types", "failed" if policy in REFUSALS else "warning", detail, fix)
 
@@ -240,7 +246,7 @@ def _wrong_types(check: MetadataCheck, policy: str, treatment: str) -> Finding:
 def _missing(check: MetadataCheck) -> Finding:
     if not check.missing:
         return finding("metadata-required", "ok", "no required key is missing")
-    detail = f"{_counted(check.missing)}, of {check.customers:,} customers, would have no value for it that fits"
+    detail = f"no valid value for {_counted(check.missing)}, of {counted(check.customers, 'customer')}"
     fix = "Make these keys optional in Voucherify's schema, or give every customer a value in Segment."
     return finding("metadata-required", "failed", detail, fix)
 
@@ -248,12 +254,13 @@ def _missing(check: MetadataCheck) -> Finding:
 def of_estimate(cost: Estimate) -> Finding:
     """Whether the plan's calls are enough. A long time alone is not a warning."""
     detail = (
-        f"{cost.profiles:,} profiles: {cost.segment_calls:,} Segment calls and {cost.voucherify_calls:,} Voucherify "
-        f"calls{' (an example: give your number with --profiles)' * cost.is_example}"
+        f"{profiles(cost.profiles)}: {counted(cost.segment_calls, 'Segment call')} and "
+        f"{counted(cost.voucherify_calls, 'Voucherify call')}"
+        f"{' (an example: give your number with --profiles)' * cost.is_example}"
     )
     if cost.voucherify_calls <= CALLS_PER_CYCLE:
         return finding("estimate", "ok", detail)
-    fix = f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls a cycle: look at yours. --no-confirm saves up to half."
+    fix = f"A plan may have {CALLS_PER_CYCLE:,} Voucherify calls per cycle: check yours. --no-confirm saves up to half."
     return finding("estimate", "warning", detail, fix)
 
 

@@ -137,7 +137,7 @@ class ServiceProbe:
                 fix = f"Set {service.region_variable}={region}."
             return finding(service.id, "failed", errors.with_code(detail, error.code), fix), None
         except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are still shown
-            return finding(service.id, "failed", errors.defect(error).with_code, "Report it, please."), None
+            return finding(service.id, "failed", errors.defect(error).with_code, "Please report it."), None
         setting = service.base_url_variable if service.base_url else f"{service.region_variable}={service.region}"
         return finding(service.id, "ok", f"credentials accepted by {url} ({setting})"), result
 
@@ -173,7 +173,7 @@ class ServiceProbe:
                     return await call(*clients)
             except TimeoutError:
                 until = datetime.now() + timedelta(seconds=asked_seconds)
-                message = f"{service.name} takes no more calls before {until:%H:%M:%S}"
+                message = f"{service.name} asks for no calls before {until:%H:%M:%S}"
                 raise errors.TransientError(
                     message, service=service.name, code="wait-requested", retry_after_seconds=asked_seconds
                 ) from None
@@ -242,9 +242,9 @@ def _fix(service: _Service, error: errors.CallError) -> str:
     where = f"{service.region_variable} or {service.base_url_variable}"
     match error:
         case errors.TransientError() if (error.retry_after_seconds or 0) > PATIENCE_SECONDS:
-            fix = "Check again then. An import would wait for it by itself."
+            fix = "Check again then. An import would wait by itself."
         case errors.BlockedError():
-            fix = "Ask who runs your network: a proxy, a firewall or a certificate is in the way, not your settings."
+            fix = "Ask your network administrator: a proxy, firewall or certificate blocks calls, not your settings."
         case errors.CallError(status=401 | 403):
             fix = f"Check {CREDENTIALS[service.id]}; then {where}."
         case errors.QuotaError():
@@ -255,5 +255,5 @@ def _fix(service: _Service, error: errors.CallError) -> str:
         case errors.CallError(status=None):
             fix = f"Check the network, then {where}."
         case _:
-            fix = f"Look at {service.name}'s status page, and check again later."
+            fix = f"See {service.name}'s status page, and check again later."
     return fix

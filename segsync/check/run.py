@@ -58,7 +58,7 @@ class CheckReport(Struct, frozen=True):
 
 def report_of_settings(problems: Sequence[Problem], misspelt: Sequence[str] = ()) -> CheckReport:
     """The report where the settings cannot be used: nothing else is looked at but the `misspelt` ones."""
-    fix = "Fix it in the environment or in .env; .env-example explains the settings that can be there."
+    fix = "Fix it in the environment or in .env; .env-example lists and explains all settings."
     failed = [finding("settings", "failed", problem.with_code, fix) for problem in problems]
     return CheckReport(FORMAT, is_ok=False, findings=complete([*failed, *of_misspelt(misspelt)], "needs the settings"))
 

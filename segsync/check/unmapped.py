@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from segsync.connectors.factory import traits_to_read
+from segsync.formatting import counted
 from segsync.mapping.attributes import AttributeTraits
 from segsync.mapping.metadata import NOT_PLAIN, TraitChoice
 from segsync.models import LastCheck
@@ -83,8 +84,8 @@ class NotImported(Struct, frozen=True):
     @property
     def number_words(self) -> str:
         """How many traits these are, in words."""
-        words = [f"{self.number:,} trait{'s' * (self.number != 1)}"] if self.number or not self.traits else []
-        return " and ".join([*words, *(["some whose names may be personal"] if NOT_PLAIN in self.traits else [])])
+        words = [counted(self.number, "trait")] if self.number or not self.traits else []
+        return " and ".join([*words, *(["others with names that may be personal"] if NOT_PLAIN in self.traits else [])])
 
 
 class UnmappedTraits:

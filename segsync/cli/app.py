@@ -61,7 +61,8 @@ def import_command(
         bool, typer.Option("--retry-rejected", help="Retry only profiles that are rejected or whose result is unknown.")
     ] = False,
     ids: Annotated[
-        Path | None, option("Import only these profiles: segment ids, one per line, or a list of segsync's.", "FILE")
+        Path | None,
+        option("Import only these: Segment ids, one per line, or a list that segsync wrote.", "FILE"),
     ] = None,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Don't wait for the results of bulk upserts.")
@@ -71,7 +72,7 @@ def import_command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run without writing anything.")] = False,
     directory: ListsDirectory = None,
-    output: Annotated[Path | None, option("New .ndjson or .csv of a dry run; - is stdout.", "FILE")] = None,
+    output: Annotated[Path | None, option("Write a dry run to a new .ndjson or .csv; - is stdout.", "FILE")] = None,
     concurrency: Annotated[str | None, option("Concurrent profile reads. [SEGSYNC_CONCURRENCY, auto]", "N")] = None,
     batch_size: Annotated[str | None, option("Customers per bulk upsert. [SEGSYNC_BATCH_SIZE, 100]", "N")] = None,
     ledger: LedgerFile = None,
@@ -148,7 +149,7 @@ def import_command(
         has_notify_flag=notify is not None,
     )
     flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
-    with errors_in_words(as_json=stderr_is_json):
+    with errors_in_words(as_json=stderr_is_json, env_file=env_file):
         from segsync.check.misspelt import misspelt_settings
         from segsync.settings import Settings
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from segsync.cli.errors import errors_in_words
-from segsync.cli.flags import AsJson, EnvFile, LedgerFile, ListsDirectory, Profiles, given_flags, option
-from segsync.cli.invocation import invocation
+from segsync.cli.flags import AsJson, EnvFile, LedgerFile, ListsDirectory, given_flags, option
+from segsync.cli.invocation import init_command, invocation
 
 
 def status_command(
@@ -33,21 +33,28 @@ def status_command(
 
 
 def check_command(
-    sample: Annotated[int, option("Profiles to look at.", "N", min=1, max=10_000)] = 100,
-    profiles: Profiles = None,
+    sample: Annotated[int, option("Number of profiles to read.", "N", min=1, max=10_000)] = 100,
+    profiles: Annotated[int | None, option("Total to estimate calls and time for.", "N", min=1)] = None,
     as_json: AsJson = False,
     ledger: LedgerFile = None,
     env_file: EnvFile = None,
 ) -> None:
     """Check settings, both services and a sample of profiles.
 
-    It writes nothing to Segment or Voucherify. The ledger keeps which traits are not imported, for the summary of the
-    import. It exits with 0, with 2 if the settings cannot be used, or with 3 if something else failed.
+    It writes nothing to Segment or Voucherify. The ledger stores which traits are not imported: the summary of an
+    import repeats them. Exit codes: 0, ready; 2, invalid settings; 3, something else failed.
     """
     with errors_in_words():
         from segsync.commands.check import check_at_terminal
 
         flags = {"SEGSYNC_LEDGER": ("--ledger", ledger)} if ledger is not None else {}
         raise typer.Exit(
-            check_at_terminal(env_file=env_file, sample=sample, profiles=profiles, as_json=as_json, flags=flags)
+            check_at_terminal(
+                env_file=env_file,
+                sample=sample,
+                profiles=profiles,
+                as_json=as_json,
+                flags=flags,
+                init_command=init_command(env_file),
+            )
         )

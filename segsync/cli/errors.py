@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
+from segsync.cli.invocation import init_command
+
 
 @contextmanager
-def errors_in_words(*, as_json: bool = False) -> Iterator[None]:
-    """Whatever goes wrong, a user reads a sentence and the shell gets an exit code."""
+def errors_in_words(*, as_json: bool = False, env_file: Path | None = None) -> Iterator[None]:
+    """Whatever goes wrong, a user reads a sentence and the shell gets an exit code.
+
+    `env_file` is the file of settings that was named: without one, `segsync init` can write those that are missing.
+    """
     from segsync.errors import LedgerError, SegsyncError, SettingsError
     from segsync.formatting import printable
 
@@ -19,8 +25,11 @@ def errors_in_words(*, as_json: bool = False) -> Iterator[None]:
     except SegsyncError as error:
         text = printable(f"Error: {error.with_code}")
         if isinstance(error, SettingsError):
+            from segsync.commands.output import how_to_init
+
             problems = "\n".join(f"  {problem.with_code}" for problem in error.problems)
             text = f"Invalid configuration (.env-example lists the settings):\n{problems}"
+            text += how_to_init(error.problems, init_command(env_file))
         _print(text, "ERROR", error.code, as_json=as_json)
         raise typer.Exit(2 if isinstance(error, SettingsError | LedgerError) else 1) from None
     except KeyboardInterrupt:

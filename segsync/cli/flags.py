@@ -70,7 +70,7 @@ def refuse_flags_before(name: str, context: Any, given: Mapping[str, object]) ->
     """Refuse flags before a command: they are flags of the import, and would seem to count for the command."""
     known = {option for parameter in context.command.get_command(context, name).params for option in parameter.opts}
     problems = [
-        f"{flag} goes behind the command: {name} {flag}."
+        f"{flag} goes after the command: {name} {flag}."
         if flag in known
         else f"{flag} is for an import: {name} has no such flag."
         for flag in given
@@ -90,7 +90,7 @@ def refuse_flags(given: Mapping[str, object], *, offset: str | None, output: Pat
     if offset is not None and not (offset.strip() and offset.isprintable()):
         raise typer.BadParameter("--offset must be a number or a cursor: 0 is the beginning.")
     if output and "--dry-run" not in given:
-        raise typer.BadParameter("--output is for a --dry-run: an import sends its customers to Voucherify.")
+        raise typer.BadParameter("--output needs --dry-run: an import sends its customers to Voucherify.")
     if output:
         from segsync.connectors.file import problem_with
 

@@ -40,7 +40,7 @@ EXIT_CODES: Final[Mapping[str, str]] = {
     "2": "usage or configuration error; retrying won't help",
     "3": "done, but profiles are rejected, by this run or an earlier one, or their result or id is unknown; or a "
     "check found what would fail",
-    "130 or 143": "ended by Ctrl-C or SIGTERM, after what was under way had been finished and sent",
+    "130 or 143": "ended by Ctrl-C or SIGTERM, after finishing and sending what was under way",
 }
 
 LISTS: Final = """A run and status write these lists into the working directory or --directory:

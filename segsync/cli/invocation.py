@@ -27,6 +27,13 @@ def invocation(given: Mapping[str, Sequence[str]]) -> Invocation:
     return Invocation(program(sys.argv, sys.orig_argv), flags, OF_ONE_RUN, EXCLUSIVE)
 
 
+def init_command(env_file: Path | None) -> str:
+    """The command that asks for credentials and writes `.env`; "" where that exists, or another file is used."""
+    from segsync.settings import ENV_FILE
+
+    return "" if env_file or ENV_FILE.exists() else invocation({}).other("init")
+
+
 def program(argv: Sequence[str], orig_argv: Sequence[str]) -> Sequence[str]:
     """The words that started the program, up to its arguments, interpreter flags included: `python -m segsync`.
 

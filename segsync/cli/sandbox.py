@@ -15,17 +15,17 @@ def sandbox_command(
     port: Annotated[int, option("Port on 127.0.0.1; 0 picks a free one.", min=0, max=65535)] = 8080,
     profiles: Annotated[int, option("Profiles in the space.", min=0)] = 500,
     seed: Annotated[int, option("Same seed, same profiles.")] = 1,
-    identifier: Annotated[str, option("External id type that customers are known by.")] = "user_id",
-    anonymous: Annotated[float, option("Share of profiles without it.", min=0, max=1)] = 0.15,
-    messy: Annotated[bool, typer.Option("--messy", help="Traits of every kind, most of them odd.")] = False,
-    identifier_trait: Annotated[float, option("Share of the others with it as a trait.", min=0, max=1)] = 0.0,
+    identifier: Annotated[str, option("Type of the external id that identifies customers.")] = "user_id",
+    anonymous: Annotated[float, option("Share of profiles without that id.", min=0, max=1)] = 0.15,
+    messy: Annotated[bool, typer.Option("--messy", help="Traits of every kind, most with odd values.")] = False,
+    identifier_trait: Annotated[float, option("Share of the others that have it as a trait.", min=0, max=1)] = 0.0,
     segment_requests_per_second: Annotated[
-        int, option("Segment's limit; 0 for none.", None, "--requests-per-second", min=0)
+        int, option("Segment's limit of calls; 0 for none.", None, "--requests-per-second", min=0)
     ] = 100,
     voucherify_requests_per_minute: Annotated[
-        int, option("Voucherify's limit; 0 for none.", None, "--requests-per-minute", min=0)
+        int, option("Voucherify's limit of calls; 0 for none.", None, "--requests-per-minute", min=0)
     ] = 100,
-    bulk_requests_per_hour: Annotated[int, option("Its limit of bulk upserts an hour; 0 for none.", min=0)] = 0,
+    bulk_requests_per_hour: Annotated[int, option("Voucherify's limit of bulk upserts; 0 for none.", min=0)] = 0,
     latency_ms: Annotated[float, option("Median latency of a call.", min=0)] = 20.0,
     action_seconds: Annotated[float, option("Seconds until a bulk upsert has its result.", min=0)] = 0.5,
     too_many: Annotated[float, option("Share of calls answered 429.", min=0, max=1)] = 0.0,
@@ -37,7 +37,7 @@ def sandbox_command(
     refused_at_once: Annotated[float, option("Share of customers answered 400.", min=0, max=1)] = 0.0,
     refused_later: Annotated[float, option("Share of customers refused after 202.", min=0, max=1)] = 0.0,
     failed_actions: Annotated[float, option("Share of bulk upserts that end FAILED.", min=0, max=1)] = 0.0,
-    errors_listed: Annotated[int, option("Most refused customers that a result names.", min=0)] = 1000,
+    errors_listed: Annotated[int, option("Refused customers named per result, at most.", min=0)] = 1000,
     report_columns: Annotated[str, option("Columns of a report.", "NAMES")] = "source_id,found,updated",
     foreign_reports: Annotated[bool, typer.Option("--foreign-reports", help="Reports are on another host.")] = False,
     reports_want_credentials: Annotated[
@@ -47,8 +47,10 @@ def sandbox_command(
         bool, typer.Option("--short-listing", help="The listing of actions has no operation_status.")
     ] = False,
     take_nulls: Annotated[bool, typer.Option("--take-nulls", help="A customer's attributes may be null.")] = False,
-    defined_metadata_only: Annotated[bool, typer.Option("--defined-metadata-only", help="Strict schema.")] = False,
-    ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, whatever is asked.")] = False,
+    defined_metadata_only: Annotated[
+        bool, typer.Option("--defined-metadata-only", help="Refuse undefined metadata.")
+    ] = False,
+    ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, ignoring include.")] = False,
 ) -> None:
     """Serve both APIs on this machine, to try segsync against. Ctrl-C ends it."""
     with errors_in_words():

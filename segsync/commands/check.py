@@ -18,11 +18,11 @@ from segsync.check.run import CheckReport, report_of_settings, run_check
 from segsync.check.sample import Sample
 from segsync.check.unmapped import FREQUENT, NotImported
 from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED, EXIT_USAGE
-from segsync.commands.output import plain_table, print_json
+from segsync.commands.output import how_to_init, plain_table, print_json
 from segsync.connectors.cost import Estimate
 from segsync.errors import LedgerError, OutputError, SettingsError
 from segsync.events import CallRetried, Event, Throttled
-from segsync.formatting import duration, printable
+from segsync.formatting import counted, duration, printable
 from segsync.ledger.checks import keep, settings_key
 from segsync.ledger.database import now
 from segsync.mapping.metadata import NOT_PLAIN
@@ -49,11 +49,13 @@ def check_at_terminal(
     profiles: int | None,
     as_json: bool,
     flags: Mapping[str, tuple[str, str]] | None = None,
+    init_command: str = "",
 ) -> int:
     """Check, print what was found, and give the exit code. Raises `OutputError`.
 
     0, or 2 where the settings cannot be used, as for an import, or 3 where something else failed. `flags` are as in
-    `Settings.load`. What is not imported is kept in the ledger, for the summary of an import.
+    `Settings.load`; `init_command` is shown where credentials are missing. What is not imported is kept in the ledger,
+    for the summary of an import.
     """
     console = QuietConsole(stderr=True)
     troubled: set[str] = set()
@@ -67,12 +69,13 @@ def check_at_terminal(
             console.print(f"{event.service} asks to wait {event.seconds:.0f} s")
 
     settings: Settings | None = None
-    misspelt: list[str] = []
+    misspelt, how_to_begin = list[str](), ""
     try:
         misspelt = misspelt_settings(env_file=env_file)
         settings = Settings.load(flags=flags, env_file=env_file)
     except SettingsError as error:
         report = report_of_settings(error.problems, misspelt)
+        how_to_begin = how_to_init(error.problems, init_command).strip()
     else:
         check = run_check(settings, misspelt=misspelt, sample=sample, profiles=profiles, on_event=on_event)
         with console.status("Checking, on a sample of profiles"):
@@ -82,6 +85,8 @@ def check_at_terminal(
     else:
         with standard_output() as output:
             output.print(shown(report, is_plain=not output.encoding.startswith("utf")), crop=False)
+            if how_to_begin:
+                output.print(Text(how_to_begin), soft_wrap=True)
     if settings is None:
         return EXIT_USAGE
     is_known = ("voucherify", "ok") in {(each.id, each.state) for each in report.findings}
@@ -100,7 +105,7 @@ def _keep(left: NotImported, settings: Settings, console: Console) -> None:
                 console.print(Text(printable(migrated)), soft_wrap=True)
             ledger.read(partial(keep, key=settings_key(ledger, settings), found=left.at(now())))
     except (LedgerError, OutputError) as error:
-        message = f"The summary of an import will not repeat what is not imported. {error}"
+        message = f"The summary of an import cannot repeat which traits are not imported. {error}"
         console.print(Text(printable(message)), soft_wrap=True)
 
 
@@ -114,7 +119,7 @@ def shown(report: CheckReport, *, is_plain: bool = False) -> RenderableType:
     if report.estimate:
         parts.append(_estimate(report.estimate))
     if report.calls:
-        made = " and ".join(f"{count:,} {name} calls" for name, count in sorted(report.calls.items()))
+        made = " and ".join(counted(count, f"{name} call") for name, count in sorted(report.calls.items()))
         parts.append(Text(f"This check made {made}.", style="dim"))
     parts.append(_verdict(report))
     return Group(*parts)
@@ -134,20 +139,20 @@ def _findings(findings: list[Finding], *, is_plain: bool) -> Table:
 
 def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
     columns = Column("Type", overflow="fold"), Column("Profiles", justify="right"), Column()
-    external_ids = plain_table(f"External ids of {sample.read:,} profiles", *columns)
+    external_ids = plain_table(f"External ids of {counted(sample.read, 'profile')}", *columns)
     for kind, count in list(sample.external_ids.items())[:ROWS]:
         chosen = "becomes the source_id" if kind == identifier else ""
         external_ids.add_row(Text(printable(kind)), f"{count:,}", chosen)
     if not sample.customers:
         return [external_ids]
     trait_name, problem = Column("Trait", overflow="fold"), Column("Cannot be used", overflow="fold")
-    title = f"Mapped traits of {sample.customers:,} customers"
+    title = f"Mapped traits of {counted(sample.customers, 'customer')}"
     traits = plain_table(title, trait_name, Column("Customers", justify="right"), problem)
     for trait, count in sample.traits.items():
         problems = [f"{each.customers:,}: {each.problem}" for each in sample.warnings if each.trait == trait]
         traits.add_row(trait, f"{count:,}", Text("; ".join(problems)))
     columns = Column("Attribute"), Column("Customers", justify="right"), Column("From the trait", overflow="fold")
-    attributes = plain_table(f"Attributes of {sample.customers:,} customers", *columns)
+    attributes = plain_table(f"Attributes of {counted(sample.customers, 'customer')}", *columns)
     for attribute, by_trait in sample.attributes.items():
         from_traits = ", ".join(f"{trait} {count:,}" for trait, count in by_trait.items())
         attributes.add_row(attribute, f"{sum(by_trait.values()):,}", Text(printable(from_traits)))
@@ -157,7 +162,7 @@ def _sample(sample: Sample, identifier: str | None) -> list[RenderableType]:
 def _not_imported(left: NotImported) -> list[RenderableType]:
     """The traits that an import does not read, and lines for `.env` that take them, which no window may break."""
     columns = Column("Trait", overflow="fold"), Column("Customers", justify="right"), Column("Share", justify="right")
-    table = plain_table(f"Traits of {left.customers:,} customers that are not imported", *columns)
+    table = plain_table(f"Traits of {counted(left.customers, 'customer')} that are not imported", *columns)
     for trait, count in list(left.traits.items())[:FREQUENT]:
         name = "(names that may be personal)" if trait == NOT_PLAIN else printable(trait)
         table.add_row(Text(name), f"{count:,}", f"{count / left.customers:.0%}")
@@ -165,8 +170,8 @@ def _not_imported(left: NotImported) -> list[RenderableType]:
     if more > 0:
         table.add_row(Text(f"and {more:,} more (--json has all)", style="dim"))
     lines = {
-        "To take these into the metadata:": left.frequent_setting,
-        "To take all of them:": left.all_setting if more > 0 or not left.frequent_setting else "",
+        "To add these to the metadata:": left.frequent_setting,
+        "To add all of them:": left.all_setting if more > 0 or not left.frequent_setting else "",
         "These may be attributes under another name; to read them as such:": left.attribute_setting,
     }
     parts: list[RenderableType] = [table]
@@ -175,23 +180,24 @@ def _not_imported(left: NotImported) -> list[RenderableType]:
             parts += [Text(words), Text(f"  {setting}", style="bold", no_wrap=True, overflow="ignore")]
     if left.not_nameable:
         names = ", ".join(repr(printable(trait)) for trait in left.not_nameable[:MOST_NAMED])
-        parts.append(Text(f"METADATA_TRAITS cannot name {names} (a comma, = or the like); * takes them too."))
+        parts.append(Text(f"METADATA_TRAITS cannot name {names} (a comma, = or the like); * includes them."))
     return [*parts, Text()]
 
 
 def _estimate(cost: Estimate) -> Table:
-    example = "an example, since Segment gives no total: --profiles N" if cost.is_example else "as the sample is"
-    title = f"What {cost.profiles:,} profiles would take ({example})"
+    example = "an example: give your total with --profiles N" if cost.is_example else "if all are like the sample"
+    title = f"Estimate for {counted(cost.profiles, 'profile')} ({example})"
     table = plain_table(title, Column(), Column(justify="right"), Column(style="dim"))
     table.add_row("Customers", f"{cost.customers:,}")
-    notes = f"{cost.listing_calls:,} pages, {cost.external_ids_calls:,} external ids, {cost.traits_calls:,} traits"
+    parts = {"pages": cost.listing_calls, "external ids": cost.external_ids_calls, "traits": cost.traits_calls}
+    notes = ", ".join(f"{calls:,} for {name}" for name, calls in parts.items())
     table.add_row("Segment calls", f"{cost.segment_calls:,}", notes)
     table.add_row("  at the limit", duration(cost.segment_seconds))
-    notes = f"{cost.upserts:,} bulk upserts, {cost.result_calls:,} to read their results"
+    notes = f"{counted(cost.upserts, 'bulk upsert')}, {cost.result_calls:,} to read their results"
     table.add_row("Voucherify calls", f"{cost.voucherify_calls:,}", notes)
     table.add_row("  at the limit", duration(cost.voucherify_seconds))
     slower = "Segment" if cost.segment_seconds >= cost.voucherify_seconds else "Voucherify"
-    table.add_row("Time, about", duration(cost.seconds), f"side by side; {slower}'s limit decides")
+    table.add_row("Time, estimated", duration(cost.seconds), f"in parallel; {slower}'s limit decides")
     return table
 
 
@@ -201,7 +207,7 @@ def _verdict(report: CheckReport) -> Text:
     not_imported = f" Not imported: {left.number_words}." if left and left.traits else ""
     unchanged = f"{not_imported} Nothing was written to Segment or Voucherify."
     if failed:
-        return Text(f"Not ready: {failed} failed.{unchanged}", style="bold red")
+        return Text(f"Not ready: {counted(failed, 'check')} failed.{unchanged}", style="bold red")
     warnings = sum(each.state == "warning" for each in report.findings)
-    more = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+    more = f", with {counted(warnings, 'warning')}" if warnings else ""
     return Text(f"Ready{more}.{unchanged}", style="bold")

@@ -46,7 +46,7 @@ def init_at_terminal(path: Path, next_command: str) -> None:
     """Ask, find the regions, write the new file, and print `next_command`, the one that checks it.
 
     Raises `SettingsError` where the file is there, cannot be made, or the input ends, and `OutputError` where it cannot
-    be written in the end. Ctrl-C is a `KeyboardInterrupt`. Only a complete file is ever there.
+    be written at the end. Ctrl-C is a `KeyboardInterrupt`. Only a complete file is ever there.
     """
     _refuse(path)
     around = Settings.load(environ=_environment(FROM_ENVIRONMENT), env_file=Path(os.devnull), needs=())
@@ -67,9 +67,9 @@ def init_at_terminal(path: Path, next_command: str) -> None:
         raise
     with writing(path):
         write_new(path, env_text(settings).encode())
-    typer.echo(printable(f"{path} is written, readable by you alone."))
+    typer.echo(printable(f"{path} was written. Only you can read it."))
     if others := _overruled(settings):
-        typer.echo(f"The environment wins over it, and has other values: {', '.join(others)}.")
+        typer.echo(f"The environment has other values, which win over it: {', '.join(others)}.")
     typer.echo(f"To check it, run:\n  {next_command}")
 
 
@@ -114,7 +114,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def _refuse(path: Path) -> None:
-    """Raise `SettingsError` where the file could not be written in the end, before anybody types."""
+    """Raise `SettingsError` where the file could not be written at the end, before anybody types."""
     if os.path.lexists(path):
         problem = f"{path} exists already, and is not overwritten: remove it, or name another file with --env-file"
         raise SettingsError([printable(problem)], code="env-file-exists")
@@ -141,7 +141,7 @@ def _with_region(settings: Settings, connector: str) -> Settings:
             corrected: dict[str, Any] = {name: _asked(name, getattr(settings, name)) for name in names}
             changed = replace(settings, **corrected)
             if changed == settings:
-                _say("Nothing changed: they are written as they are, although they are not accepted.")
+                _say("Nothing changed: they are written although they are not accepted.")
                 return settings
             settings = changed
         elif chosen := _chosen(connector, failures):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from segsync.commands.output import error_line
 from segsync.connectors.file import Output
 from segsync.errors import AccessError
-from segsync.formatting import printable, profiles
+from segsync.formatting import counted, printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
 from segsync.options import STANDARD_INPUT, STANDARD_OUTPUT, ImportOptions, Invocation, ids_in_words
 from segsync.report.import_report import ImportReport
@@ -20,9 +20,14 @@ from segsync.report.profile_lists import REJECTED, list_name
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
-RETRY_WORDS = "After fixing the causes, run:"
+RETRY_WORDS = "After fixing the causes, run"
 
-SEND_AGAIN_WORDS = "To send them again, which does no harm, run:"
+REFUSED_STAGES = ("upsert", "confirm")
+"""The stages of rejections by Voucherify: in the words that are shown, its own are redacted."""
+
+SHOW_VALUES_WORDS = " (add --show-values to see Voucherify's own words)"
+
+SEND_AGAIN_WORDS = "To send them again, which is safe, run:"
 
 RESUME, RETRY = ("--resume",), ("--retry-rejected",)
 
@@ -33,7 +38,7 @@ OF_LEDGER: Final[Mapping[str | None, tuple[str, Sequence[Sequence[str]] | None]]
     None: ("No import has run yet. To begin, run:", []),
     "running": ("An import is running.", None),
     "complete": ("Nothing is left to do.", None),
-    "rejected": ("To retry rejected profiles:", [RETRY]),
+    "rejected": ("To retry rejected profiles", [RETRY]),
     "unknown": (f"Results are unknown. {SEND_AGAIN_WORDS}", [RETRY]),
     "done": ("Some customers are sent but not confirmed, or pending. To resume, run:", [RESUME]),
     "limited": ("The profiles of --limit are done. To import the rest, run:", [RESUME]),
@@ -74,7 +79,7 @@ def notes_on_lists(options: ImportOptions, report: ImportReport) -> Iterator[str
         return
     name = list_name(REJECTED, options.ledger)
     if report.rejected_now > report.outcomes.rejected:
-        yield f"{name} names {profiles(report.rejected_now)}: those that earlier runs rejected too."
+        yield f"{name} lists {profiles(report.rejected_now)}, including those that earlier runs rejected."
     if options.show_values:
         yield (
             f"{name} holds Voucherify's own words about profiles that this process rejected (--show-values). It is "
@@ -91,7 +96,7 @@ def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     nothing = "Nothing was sent to Voucherify, and no ledger or list of profiles was changed."
     if not output or not output.customers:
         return [nothing]
-    about = f"{output.customers:,} customers. It is personal data"
+    about = f"{counted(output.customers, 'customer')}. It is personal data"
     if str(path) == STANDARD_OUTPUT:
         return [f"Standard output has what would be sent: {about}.", nothing]
     about = f"{path} holds what would be sent: {about}, readable by you alone"
@@ -105,16 +110,24 @@ def flags_to_keep(command: Invocation) -> list[Sequence[str]]:
 
 
 def of_ledger(
-    command: Invocation, state: str | None, *, has_open_ends: bool, has_rejections: bool, has_unknown: bool = False
+    command: Invocation,
+    state: str | None,
+    *,
+    has_open_ends: bool,
+    rejected_at: Collection[str] = (),
+    has_unknown: bool = False,
 ) -> NextStep:
     """The next step after the last run on a ledger, which ended in this state; None where there was no run.
 
-    `command` is how segsync is called for this ledger, with the flags of the last run.
+    `rejected_at` are the stages of the rejections that are left. `command` is how segsync is called for this ledger,
+    with the flags of the last run.
     """
     if state == "done" and not has_open_ends:
-        state = "rejected" if has_rejections else "unknown" if has_unknown else "complete"
+        state = "rejected" if rejected_at else "unknown" if has_unknown else "complete"
     limit = [words for flag, words in command.flags.items() if flag == "--limit"]
     words, flags = OF_LEDGER.get(state, ("To resume, run:", [RESUME, *limit]))
+    if state == "rejected":
+        words += f"{_hint(command, rejected_at)}:"
     if flags and "--sandbox" in command.flags:
         return _step("Its sandbox ended with the import, which cannot be resumed.")
     return _step(words, None if flags is None else command.command(*flags, without={"--limit"}))
@@ -133,8 +146,8 @@ def of_ids(command: Invocation, file: str) -> NextStep:
     """The next step after a run of the ids in `file` that did not finish."""
     words = f"The profiles of {ids_in_words(file)} are not all done."
     if file == STANDARD_INPUT:
-        return _step(f"{words} Give the same ids again: it does no harm.")
-    return _step(f"{words} To begin again with them, which does no harm, run:", command.command(("--ids", file)))
+        return _step(f"{words} Give the same ids again, which is safe.")
+    return _step(f"{words} To begin again with them, which is safe, run:", command.command(("--ids", file)))
 
 
 def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
@@ -149,7 +162,7 @@ def of_run(options: ImportOptions, report: ImportReport) -> list[NextStep]:
 
 def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
     if report.unwritten:
-        words = "The ledger has all that the lists of profiles would hold. Free their names, then write them:"
+        words = "Nothing is lost: the lists of profiles come from the ledger. Fix this, then write them:"
         yield _step(words, options.command.other("status", "--ledger", "--env-file", "--directory"))
     if report.is_dry_run:
         if report.resume_offset is not None and report.state != "done":
@@ -160,7 +173,7 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
         yield of_ids(options.command, str(options.ids))
     elif report.state != "done" and options.retry_rejected:
         if report.outcomes.pending or report.outcomes.rejected or report.outcomes.unknown:
-            yield _step("Profiles that are not done can be retried. To do it, run:", options.command.command(RETRY))
+            yield _step("To retry the profiles that are not done, run:", options.command.command(RETRY))
         if unread := _unread(report):
             yield _step(f"The {unread}. To read them, run:", options.command.command(RESUME))
     else:
@@ -169,7 +182,8 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
         if rejected or unknown:
             counts = [f"Rejected: {profiles(rejected)}."] if rejected else []
             counts += [f"Result unknown: {profiles(unknown)}."] if unknown else []
-            words = RETRY_WORDS if rejected else SEND_AGAIN_WORDS
+            stages = {group.stage for group in report.rejections}
+            words = f"{RETRY_WORDS}{_hint(options.command, stages)}:" if rejected else SEND_AGAIN_WORDS
             yield _step(f"{' '.join(counts)} {words}", options.command.command(RETRY))
 
 
@@ -182,7 +196,7 @@ def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextSte
         )
         yield _step(words, options.command.command(RESUME))
     elif outcomes.profiles == 0 and not options.ids:
-        where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset} on"
+        where = "" if report.offset == FIRST_OFFSET else f" from offset {report.offset}"
         yield _step(
             f"Segment lists no profiles in space {settings.segment_space_id}{where}: nothing to import. "
             "Check SEGMENT_SPACE_ID and SEGMENT_REGION if you expected some."
@@ -215,12 +229,18 @@ def _when_stopped(options: ImportOptions, report: ImportReport) -> Iterator[Next
 
 def _unread(report: ImportReport) -> str:
     sent = report.outcomes.sent if report.is_confirmed else 0
-    return f"results of {sent:,} customers are not read" if sent else ""
+    return f"results of {counted(sent, 'customer')} are not read" if sent else ""
 
 
 def _left(options: ImportOptions, report: ImportReport) -> int | None:
     """What is left of --limit behind the resume point."""
     return None if options.limit is None else max(options.limit - report.checkpointed.profiles, 0)
+
+
+def _hint(command: Invocation, stages: Collection[str]) -> str:
+    """That there is --show-values, where it was not given and Voucherify itself rejected profiles, at these stages."""
+    is_of_use = "--show-values" not in command.flags and not {*REFUSED_STAGES}.isdisjoint(stages)
+    return SHOW_VALUES_WORDS if is_of_use else ""
 
 
 def _flag(name: str, value: int | None) -> list[tuple[str, str]]:

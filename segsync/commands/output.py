@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text, TextType
 
-from segsync.errors import SegsyncError
+from segsync.errors import Problem, SegsyncError
 from segsync.formatting import printable, profiles
 from segsync.models import Outcomes
 from segsync.runtime import to_standard_output
@@ -70,6 +70,12 @@ def add_warnings(table: Table, warnings: Mapping[str, int], warned: int, name: s
 def error_line(error: SegsyncError) -> Text:
     """An error with its code, on one line."""
     return Text(printable(f"Error: {error.with_code}"), style="bold red")
+
+
+def how_to_init(problems: Iterable[Problem], command: str) -> str:
+    """Lines for `command`, which asks for the credentials, where some are missing; "" where that does not help."""
+    is_missing = any(problem.code == "setting-missing" for problem in problems)
+    return f"\nTo enter the credentials and write .env, run:\n  {command}" if command and is_missing else ""
 
 
 def print_json(value: msgspec.Struct) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from segsync.commands import next_steps
 from segsync.commands.next_steps import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, EXIT_USAGE
-from segsync.formatting import minute, printable
+from segsync.formatting import minute, printable, profiles
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
@@ -85,7 +85,7 @@ def _resume(options: ImportOptions, ledger: Ledger, show: Callable[[str], None])
 
 def _described(run: Run) -> str:
     how = {"running": "crashed or was killed", "interrupted": "interrupted"}.get(run.state, "stopped early")
-    done = f"{run.checkpointed.done:,} profiles done, up to offset {run.offset or 'the end'}"
+    done = f"{profiles(run.checkpointed.done)} done, up to offset {run.offset or 'the end'}"
     return f"started at {minute(run.began_at)} UTC, {how}, {done}"
 
 

@@ -12,6 +12,7 @@ import typer
 from segsync.commands.import_ import import_at_terminal
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
 from segsync.errors import SettingsError, StopError
+from segsync.formatting import counted
 from segsync.ledger.sqlite_file import is_in_use
 from segsync.options import ImportOptions
 from segsync.runtime import signals_to
@@ -26,11 +27,11 @@ def serve_until_signal(options: SandboxOptions, port: int) -> None:
     """Serve a sandbox until Ctrl-C or SIGTERM. Raises `StopError` where the port is taken."""
 
     def ready(url: str) -> None:
-        typer.echo(f"# {options.profiles:,} profiles at {url} until Ctrl-C. Settings to use it with, for .env:")
+        typer.echo(f"# {counted(options.profiles, 'profile')} at {url} until Ctrl-C. Settings for .env, to use it:")
         for variable, value in connection(url, options).items():
             typer.echo(f"{variable}={value}")
         typer.echo(f"# To show its faults: curl {url}/sandbox/faults")
-        typer.echo(f"# To switch one: curl -X PUT -d '{{\"refused_later\": 0.05}}' {url}/sandbox/faults")
+        typer.echo(f"# To change one: curl -X PUT -d '{{\"refused_later\": 0.05}}' {url}/sandbox/faults")
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -73,7 +74,7 @@ def import_sandbox(
         first = int(report.offset or 0)
         verdict = sandbox.verdict(first, first + report.outcomes.profiles)
         typer.echo(
-            f"Sandbox: {verdict.expected - verdict.refused} customers should have arrived, {verdict.arrived} did, "
+            f"Sandbox: {counted(verdict.expected - verdict.refused, 'customer')} expected, {verdict.arrived} arrived, "
             f"{verdict.missing_count} missing, {verdict.wrong_count} wrong, {verdict.unexpected_count} unexpected: "
             f"{'that matches' if verdict.is_right else 'that does NOT match'}.",
             err=import_options.use_standard_output,

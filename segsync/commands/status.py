@@ -16,7 +16,7 @@ from rich.text import Text
 from segsync.commands import next_steps
 from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table, plain_table, print_json
 from segsync.errors import OutputError, with_code
-from segsync.formatting import minute, printable
+from segsync.formatting import counted, minute, printable
 from segsync.ledger import profiles, rejections, runs
 from segsync.ledger.database import reading
 from segsync.ledger.sqlite_file import is_in_use
@@ -103,8 +103,9 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
         to_resume = command.knowing(runs.flags_of(db, resumed.id)) if resumed else command
         open_ends = runs.has_open_ends(db)
         state = _state_of_imports(shown)
+        stages = {reason.stage for reason in rejected}
         step = next_steps.of_ledger(
-            to_resume, state, has_open_ends=open_ends, has_rejections=bool(rejected), has_unknown=bool(unknown)
+            to_resume, state, has_open_ends=open_ends, rejected_at=stages, has_unknown=bool(unknown)
         )
         if state == "done" and not step.command and shown[0].ids_from and shown[0].state != "done":
             again = command.knowing(runs.flags_of(db, shown[0].id))
@@ -142,7 +143,7 @@ def print_status(path: Path, *, as_json: bool, command: Invocation | None = None
         _print(status)
     problems = write_lists(path, Path(status.lists)) if writes_lists else ()  # which may take a minute
     if problems:
-        message = f"{'. '.join(problems)}. The ledger has what they would hold: free their names, and try again"
+        message = f"{'. '.join(problems)}. Nothing is lost: the lists come from the ledger. Fix this, and try again"
         raise OutputError(message, code="list-unwritable")
 
 
@@ -194,8 +195,8 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
 def _latest(run: RunStatus, status: Status) -> Table:
     notes = NOTES | {
         "confirmed": "written by Voucherify",
-        "sent": f"result not read, {run.open_upserts:,} bulk upserts open",
-        "profiles": "all of them" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
+        "sent": f"result not read, {counted(run.open_upserts, 'bulk upsert')} open",
+        "profiles": "all listed" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
         "pending": "a resume imports them" if run.ids_from is None else "not done",
     }
     table = outcome_table(f"Run {run.id}{_of_ids(run)}: {_state(run)}", run.outcomes, LABELS, notes)
@@ -221,7 +222,7 @@ def _earlier(run: RunStatus) -> Text:
     where = f" from offset {printable(run.first_offset)}" if run.ids_from is None else _of_ids(run)
     return Text(
         f"Run {run.id} of {minute(run.began_at)}{where}: {_state(run)}, "
-        f"{run.profiles:,} profiles, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
+        f"{counted(run.profiles, 'profile')}, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
         f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
         + (f", {outcomes.unknown:,} with an unknown result" if outcomes.unknown else "")
     )

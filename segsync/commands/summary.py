@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text, TextType
 
 from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table
-from segsync.formatting import duration, minute, printable
+from segsync.formatting import counted, duration, minute, printable
 from segsync.models import LastCheck
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_name
@@ -44,7 +44,7 @@ def summary(report: ImportReport, ledger: Path | None = None) -> Table:
         table.add_row("Traits not imported", f"{report.not_imported.traits:,}", _as_checked(report.not_imported))
     table.add_row("This process:")
     for service, calls in report.calls.items():
-        retries = f"{calls.retries:,} {'retry' if calls.retries == 1 else 'retries'}"
+        retries = counted(calls.retries, "retry", "retries")
         table.add_row(f"{service} calls", f"{calls.calls:,}", f"{retries}, {calls.rate_limited:,} answered 429")
     table.add_row("Time", duration(report.seconds))
     if report.seconds_per_100_customers is not None:
@@ -57,7 +57,7 @@ def summary(report: ImportReport, ledger: Path | None = None) -> Table:
 def _as_checked(check: LastCheck) -> Text:
     more = check.traits - len(check.names)
     names = ", ".join(check.names) + (f" and {more:,} more" if more > 0 else "")
-    return Text(printable(f"check of {minute(check.checked_at)} UTC: {names}; to take them: {check.setting}"))
+    return Text(printable(f"check of {minute(check.checked_at)} UTC: {names}; to import them: {check.setting}"))
 
 
 def _title(report: ImportReport) -> str:

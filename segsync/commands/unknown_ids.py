@@ -38,7 +38,7 @@ def unknown_ids_notes(chosen: ChosenIds, report: ImportReport, options: ImportOp
     where = "" if options.dry_run else f" ({name})"
     notes.append(f"Segment does not know {segment_ids(report.unknown_ids)}{where}: {shown}{more}")
     if report.unknown_ids == chosen.count:
-        notes.append("It knows none of them. Are they segment ids, and are SEGMENT_SPACE_ID and SEGMENT_REGION right?")
+        notes.append("It knows none of them. Are they Segment ids, and are SEGMENT_SPACE_ID and SEGMENT_REGION right?")
     return notes
 
 

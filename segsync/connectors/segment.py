@@ -283,7 +283,7 @@ class _Trail:
         self.cursor = None
         has_more = cursor and cursor.has_more
         if following and has_more is not False:
-            message = f"Segment's cursor for {self._listing} repeats: it would never end"
+            message = f"Segment's cursor for {self._listing} repeats, so it would never end"
             raise AnswerError(message, service=SERVICE, code="cursor-unusable")
         if has_more and not following:
             message = f"Segment returned has_more without a cursor for {self._listing}"

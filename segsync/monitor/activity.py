@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from segsync import events
-from segsync.formatting import in_seconds, per_unit, time_of_day
+from segsync.formatting import counted, in_seconds, per_unit, time_of_day
 from segsync.models import Connector
 
 READING = "reading profiles"
@@ -79,12 +79,12 @@ class Activity:
             service, (since, status) = min(self._outages.items(), key=lambda outage: outage[1][0])
             answer = "does not answer" if status is None else f"answers {status}"
             if status is not None and status < 400:
-                answer += " with something unreadable"
+                answer += " with an unreadable body"
             return f"{service} {answer}, retrying, {now - since:.0f} s so far"
         for pace in self._pace.values():
             if pace.calls_per_second < SLOW * pace.allowed:
                 return self.pace_words(pace)
-        return f"sending to {self._sink}: {held_up:,} customers wait" if held_up else self._doing
+        return f"sending to {self._sink}: {counted(held_up, 'customer')} waiting" if held_up else self._doing
 
     def pace_words(self, pace: events.PaceChanged) -> str:
         """That calls leave more slowly than they may."""
@@ -104,4 +104,4 @@ def rate_words(calls_per_second: float, connector: Connector) -> str:
     if limit is None:
         return f"{per_unit(calls_per_second)} calls per second"
     rate = calls_per_second * limit.calls / limit.per_second
-    return f"{per_unit(rate)} of {limit.calls:,g} calls per {limit.per}"
+    return f"{per_unit(rate)} of {limit.calls:,g} {'call' if limit.calls == 1 else 'calls'} per {limit.per}"

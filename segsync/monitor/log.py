@@ -24,7 +24,7 @@ from msgspec.structs import asdict
 from segsync import events
 from segsync.__about__ import __version__
 from segsync.errors import CallError, with_code
-from segsync.formatting import duration, in_seconds, time_of_day
+from segsync.formatting import counted, duration, in_seconds, time_of_day
 from segsync.mapping.problems import consequence
 from segsync.models import Connector, Cost, Plan, Rejection
 from segsync.monitor.activity import READING, Activity, rate_words
@@ -97,7 +97,7 @@ class Log:
         words = start_words(self.plan, self.connectors, cost=self.cost, **about)
         self._log(
             "run_started",
-            f"segsync {__version__} begins: {self.plan.kind} run {self.run}. {words}",
+            f"segsync {__version__} starts: {self.plan.kind} run {self.run}. {words}",
             at_terminal=words,
             kind=self.plan.kind,
             space=source.identity,
@@ -126,7 +126,7 @@ class Log:
         outcomes, error = report.outcomes, report.error
         for problem in report.unwritten:
             self._log("list_unwritten", f"Error: {problem}", ERROR)
-        done = f"{outcomes.done:,} of {outcomes.profiles:,} profiles done"
+        done = f"{outcomes.done:,} of {counted(outcomes.profiles, 'profile')} done"
         words = f"{report.state} after {duration(report.seconds)}: {done}"
         call = error if isinstance(error, CallError) else None
         self._log(
@@ -181,11 +181,11 @@ class Log:
             case events.TraitLeftOut():
                 self._log_warning(event)
             case events.MetadataUnchecked(reason):
-                words = f"Warning: {reason}, so metadata goes as it is: {self._sink} may refuse it"
+                words = f"Warning: {reason}, so metadata is sent as it is: {self._sink} may refuse it"
                 self._log("metadata_unchecked", words, WARNING, stage="map", reason=reason)
             case events.ListedAnew(done):
-                words = f"{self.connectors[0].name} no longer takes the cursor of the ledger: listing anew from the "
-                words += f"beginning, skipping the {done:,} profiles that are done"
+                words = f"{self.connectors[0].name} no longer accepts the ledger's cursor: listing again from the "
+                words += f"beginning, skipping {counted(done, 'profile')} already done"
                 self._log("listed_anew", words, WARNING, stage="list", profiles=done)
             case events.PageReplayed() | events.ReadingEnded():
                 self._log_stage(event)
@@ -195,10 +195,10 @@ class Log:
     def _log_detail(self, event: events.Event) -> None:
         match event:
             case events.PageListed(cursor, profiles):
-                words = f"Listed {profiles} profiles at offset {cursor}"
+                words = f"Listed {counted(profiles, 'profile')} at offset {cursor}"
                 self._log("page_listed", words, DEBUG, stage="list", offset=cursor, profiles=profiles)
             case events.BatchSent(action_id, sent):
-                words = f"{'Would send' if self.is_dry_run else 'Sent'} {len(sent)} customers as {action_id}"
+                words = f"{'Would send' if self.is_dry_run else 'Sent'} {counted(len(sent), 'customer')} as {action_id}"
                 self._log("batch_sent", words, DEBUG, stage="upsert", action_id=action_id, customers=len(sent))
             case events.PageDone(_, cursor, next_cursor, outcomes):
                 self._log(
@@ -212,22 +212,22 @@ class Log:
                     outcomes=asdict(self.counters.outcomes),
                 )
             case events.ActionEnded(action_id, customers, confirmed, rejected, _, unknown):
-                words = f"{action_id} has ended: {confirmed} of {customers} customers confirmed, {rejected} rejected"
-                words += f", {unknown} unknown" if unknown else ""
+                words = f"{action_id} has ended: {confirmed} of {counted(customers, 'customer')} confirmed"
+                words += f", {rejected} rejected" + (f", {unknown} unknown" if unknown else "")
                 self._log("action_ended", words, DEBUG, stage="confirm", **asdict(event))
             case events.ConcurrencyChanged(profiles):
-                words = f"Reading {profiles} profiles at a time"
+                words = f"Concurrent profile reads: {profiles}"
                 self._log("concurrency_changed", words, DEBUG, stage="read", profiles=profiles)
 
     def _log_stage(self, event: events.PageReplayed | events.ReadingEnded) -> None:
         if isinstance(event, events.PageReplayed):
-            words = f"Replaying {event.profiles:,} profiles"
+            words = f"{'Retrying' if event.is_retry else 'Replaying'} {counted(event.profiles, 'profile')}"
             if event.is_search:
                 words += f" in smaller bulk upserts: {self._sink} refused some and does not say which"
             level = DEBUG if event.is_search and not self._is_due("search") else INFO
             self._log("page_replayed", words, level, profiles=event.profiles)
         elif event.open_upserts:
-            words = f"All is sent. Waiting for the results of {event.open_upserts:,} bulk upserts"
+            words = f"All customers are sent. Waiting for the results of {counted(event.open_upserts, 'bulk upsert')}"
             level = INFO if self._is_due("results") else DEBUG
             outcomes = asdict(self.counters.outcomes)
             self._log("reading_ended", words, level, open_upserts=event.open_upserts, outcomes=outcomes)
@@ -246,7 +246,7 @@ class Log:
     def _log_duplicate(self, event: events.DuplicateIdentifier) -> None:
         is_shown = next(self._count_of["duplicate"]) <= WARNINGS_SHOWN
         if is_shown or LOGGER.isEnabledFor(DEBUG):
-            words = f"Duplicate identifier: {event.segment_id} has that of {event.other}, whose values are kept"
+            words = f"Duplicate identifier: {event.segment_id} has the same as {event.other}, whose values are kept"
             fields = {"segment_id": event.segment_id, "same_identifier_as": event.other}
             self._log("duplicate_identifier", words, WARNING if is_shown else DEBUG, **fields)
         if not is_shown:
@@ -292,7 +292,7 @@ class Log:
     async def _log_stop(self) -> None:
         await self.stop.wait()
         self.activity.is_stopping = True
-        words = f"Stopping: what is under way is {'finished' if self.is_dry_run else 'finished and sent'}"
+        words = f"Stopping: {'finishing' if self.is_dry_run else 'finishing and sending'} what is under way"
         more = f"{words}. Press Ctrl-C again to stop at once."
         self._log("stopping", words, at_terminal=more, outcomes=asdict(self.counters.outcomes))
 
@@ -323,17 +323,18 @@ class Log:
 
     def _progress_words(self, progress: Progress) -> str:
         counters, calls = self.counters, self._calls()
-        sent = f"{counters.confirmed + counters.sent} customers sent, {counters.confirmed} of them confirmed"
+        sent = counted(counters.confirmed + counters.sent, "customer")
+        sent = f"{sent} sent, {counters.confirmed:,} of them confirmed"
         if self.is_dry_run:
-            sent = f"{counters.sent} customers would be sent"
+            sent = f"{counted(counters.sent, 'customer')} would be sent"
         rates = (f"{each.name} {rate_words(progress.calls_per_second[each.name], each)}" for each in self.connectors)
         parts = [
-            f"{counters.profiles_read} profiles read ({progress.profiles_per_second:.0f}/s), {sent}, "
-            f"{counters.without_identifier} without identifier, {counters.rejected} rejected"
-            + (f", {counters.duplicate} with the identifier of another" if counters.duplicate else "")
-            + (f", {counters.unknown} with an unknown result" if counters.unknown else ""),
+            f"{counted(counters.profiles_read, 'profile')} read ({progress.profiles_per_second:.0f}/s), {sent}, "
+            f"{counters.without_identifier:,} without identifier, {counters.rejected:,} rejected"
+            + (f", {counters.duplicate:,} with a duplicate identifier" if counters.duplicate else "")
+            + (f", {counters.unknown:,} with an unknown result" if counters.unknown else ""),
             ", ".join(rates),
-            f"{calls['retries']} retries, {calls['rate_limited']} x 429",
+            f"{counted(calls['retries'], 'retry', 'retries')}, {calls['rate_limited']:,} x 429",
             progress.words(),
             "" if counters.resume_offset is None else f"offset {counters.resume_offset}",
         ]

@@ -101,7 +101,7 @@ class JsonHandler(logging.StreamHandler[TextIO]):
 class LogFile(logging.Handler):
     """Adds to a file that its owner alone may read, in either format; calls `on_failure` once if it no longer can.
 
-    A file that another program renames is written on; one that is copied and emptied is begun anew. Raises
+    A file that another program renames is written on; one that is copied and emptied is started again. Raises
     `SettingsError` where it cannot be opened.
     """
 

@@ -44,9 +44,9 @@ class Metrics:
         prometheus.ProcessCollector(registry=self.registry)
         prometheus.Info("segsync", "The program", registry=self.registry).info({"version": __version__})
         self._profiles = counter("segsync_profiles", "Profiles that have an outcome", ["outcome"])
-        self._stages = counter("segsync_stage_profiles", "Profiles that came through a stage", ["stage"])
+        self._stages = counter("segsync_stage_profiles", "Profiles that passed a stage", ["stage"])
         self._rejections = counter("segsync_rejections", "Profiles rejected, by stage", ["stage"])
-        by_status = "HTTP calls, by status: none where no answer came"
+        by_status = "HTTP calls by status; none: no answer"
         self._calls = counter("segsync_calls", by_status, ["service", "status"])
         self._retries = counter("segsync_retries", "Calls retried", ["service"])
         self._call_seconds = histogram("segsync_call_seconds", "Time of a call", ["service"], buckets=CALL_SECONDS)
@@ -56,11 +56,11 @@ class Metrics:
             ["stage"],
             buckets=STAGE_SECONDS,
         )
-        self._outcomes = gauge("segsync_outcomes", "Profiles by outcome, as the summary adds them up", ["outcome"])
+        self._outcomes = gauge("segsync_outcomes", "Profiles by outcome, as in the summary", ["outcome"])
         self._allowed = gauge("segsync_calls_allowed_per_second", "Calls per second as configured", ["service"])
-        self._pace = gauge("segsync_calls_pace_per_second", "Calls per second that may leave now", ["service"])
-        self._left = gauge("segsync_calls_left", "Calls left, as the service says", ["service", "method"])
-        self._concurrency = gauge("segsync_concurrency", "Profiles read at a time")
+        self._pace = gauge("segsync_calls_pace_per_second", "Calls per second allowed now", ["service"])
+        self._left = gauge("segsync_calls_left", "Calls left, as reported by the service", ["service", "method"])
+        self._concurrency = gauge("segsync_concurrency", "Concurrent profile reads")
         self._under_way: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def show(self, connectors: Sequence[Connector], counters: Counters) -> None:

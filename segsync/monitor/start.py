@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from segsync.formatting import clock, profiles, segment_ids
+from segsync.formatting import clock, counted, profiles, segment_ids
 from segsync.models import FIRST_OFFSET, Connector, Cost, Plan
 from segsync.options import ids_in_words
 
@@ -58,9 +58,9 @@ def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) 
         words = f"the profiles of {segment_ids(plan.expected or 0)}{where}"
         return f"Dry run of {words}, nothing is sent" if is_dry_run else f"Importing only {words}"
     if plan.kind == "resume" and plan.offset is None:
-        return f"Resuming: all {before.profiles:,} profiles are listed; waiting for Voucherify's results"
+        return f"Resuming: all listed ({profiles(before.profiles)}); waiting for Voucherify's results"
     if plan.kind == "resume":
-        return f"Resuming from offset {plan.offset}: {before.done:,} profiles are done"
+        return f"Resuming from offset {plan.offset}: {profiles(before.done)} done"
     words = "Dry run" if is_dry_run else "New import"
     words += " from a sandbox" if is_sandbox else ""
     words += "" if limit is None else f" of the first {profiles(limit)}"
@@ -71,6 +71,6 @@ def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) 
 def _cost_words(cost: Cost | None) -> str:
     if cost is None:
         return ""
-    calls = " and ".join(f"{calls:,} {name}" for name, calls in cost.calls.items())
+    calls = " and ".join(counted(calls, f"{name} call") for name, calls in cost.calls.items())
     most = "about" if cost.is_measured else "up to"
-    return f"{profiles(cost.profiles)}: {most} {calls} calls, about {clock(max(cost.seconds, 1))}."
+    return f"{profiles(cost.profiles)}: {most} {calls}, about {clock(max(cost.seconds, 1))}."

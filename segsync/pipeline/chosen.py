@@ -103,7 +103,7 @@ def chosen(path: Path | None) -> Iterator[ChosenIds | None]:
         return
     with closing(ChosenIds(ids_in(path), str(path))) as ids:
         if not ids.count:
-            raise SettingsError([f"--ids {ids_in_words(str(path))} holds no segment ids"], code="ids-missing")
+            raise SettingsError([f"--ids {ids_in_words(str(path))} holds no Segment ids"], code="ids-missing")
         yield ids
 
 
@@ -183,16 +183,16 @@ def _row(line: str, delimiter: str) -> list[str]:
 def _problem_of(cell: str, *, may_have_spaces: bool) -> str:
     """Why this is not the segment id of a list or of a line; empty where it is."""
     if not cell:
-        return "no segment id"
+        return "no Segment id"
     if not cell.isprintable():
         return "not text in UTF-8 or UTF-16"
     if _ADDRESS.fullmatch(cell):
-        return "an e-mail address instead of a segment id"
+        return "an e-mail address instead of a Segment id"
     if len(cell) > MOST_CHARACTERS and _CUT_OFF.search(cell):
         return f"an id of more than {MOST_CHARACTERS:,} characters, of which the list holds only these"
     if not may_have_spaces and any(sign in cell for sign in _DELIMITERS):
         return "several columns, and none is named segment_id in the first line"
-    return "several words instead of a segment id" if not may_have_spaces and " " in cell else ""
+    return "several words instead of a Segment id" if not may_have_spaces and " " in cell else ""
 
 
 def unescaped(cell: str) -> str:
@@ -233,7 +233,7 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[str]:
 
 def _problem_in(path: Path, line: int, what: str) -> SettingsError:
     where = f"--ids {ids_in_words(str(path))}, line {line}"
-    problem = f"{where}: {what}. It takes one segment id per line, or a list that segsync wrote"
+    problem = f"{where}: {what}. Give one Segment id per line, or a list that segsync wrote"
     return SettingsError([problem], code="ids-invalid")
 
 

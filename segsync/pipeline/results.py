@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from segsync.connectors.base import ActionStatus, Results, UpsertResult
 from segsync.errors import AnswerError, CallError, RefusedError, StopError, TransientError
+from segsync.formatting import counted
 from segsync.ledger import batches
 from segsync.ledger.batches import FIRST_ATTEMPT, LAST_ATTEMPT, Member, OpenBatch
 from segsync.ledger.database import Ledger
@@ -250,8 +251,8 @@ class ResultReader:
         self._failures.hold(reason)
         if self._failures.is_open:
             raise StopError(
-                f"{len(self._failures.held)} bulk upserts in a row failed ({reason}), so "
-                "the import stopped. Their profiles are replayed when it is resumed",
+                f"{counted(len(self._failures.held), 'bulk upsert')} in a row failed ({reason}), so "
+                "the import stopped. A resume replays their profiles",
                 code="upserts-failed",
             )
 
@@ -306,8 +307,9 @@ class ResultReader:
             self._writer.end(batch, request_id, replayed=await self._counting(batch))
         _, last_rejection = refused.rejections[-1]
         raise StopError(
-            f"{self._name} refused all {customers} customers of {len(held)} bulk upserts in a row, so the import "
-            f"stopped instead of rejecting all the others too. They are replayed when it is resumed. "
+            f"{self._name} refused all {counted(customers, 'customer')} of "
+            f"{counted(len(held), 'bulk upsert')} in a row, so the import "
+            f"stopped instead of rejecting all the others too. A resume replays them. "
             f"The last one: {last_rejection.reason}",
             code="all-refused",
         )
@@ -329,8 +331,8 @@ class ResultReader:
         self._failed_alone.clear()
         self._ledger.write(partial(batches.replay_whole, since=self._since))
         raise StopError(
-            f"{self._name} has written nobody of those who were sent again, so the import stopped instead of rejecting "
-            f"them. They are sent once more when it is resumed. The last failure: {self._failure}",
+            f"{self._name} wrote none of the customers that were sent again, so the import stopped instead of "
+            f"rejecting them. A resume sends them once more. The last failure: {self._failure}",
             code="upserts-failed-again",
         )
 
@@ -347,7 +349,7 @@ class ResultReader:
     async def _out_of_patience(self) -> StopError:
         upserts, customers = await self._ledger.ask(partial(batches.count_open, since=self._since))
         return StopError(
-            f"{self._name} has ended none of {upserts} bulk upserts ({customers} customers) for "
-            f"{self._patience_seconds:.0f} s. Their results are read when the import is resumed",
+            f"{self._name} finished none of {counted(upserts, 'bulk upsert')} ({counted(customers, 'customer')}) in "
+            f"{self._patience_seconds:.0f} s. A resume reads their results",
             code="results-overdue",
         )

@@ -38,7 +38,7 @@ def _of_reports(wanted: ReportFiles) -> Iterator[str]:
     files = {f"{flag} {path}": path for flag, path in flags.items() if path and str(path) != STANDARD_OUTPUT}
     yield from _unwritable(files, "Choose another file")
     if wanted.report_ids and not wanted.report:
-        yield "--report-ids says how many profiles a page may name: give --report FILE too"
+        yield "--report-ids needs --report FILE"
 
 
 def _lists(options: ImportOptions) -> list[Path]:

@@ -24,7 +24,7 @@ from yarl import URL
 from segsync.connectors.http.proxy import proxy_for
 from segsync.connectors.http.session import DetachedResolver, open_session
 from segsync.errors import SettingsError, defect
-from segsync.formatting import duration, profiles
+from segsync.formatting import counted, duration, profiles
 from segsync.ledger.rejections import same_for_all
 from segsync.models import NextStep, RejectionGroup
 from segsync.options import ImportOptions
@@ -41,13 +41,13 @@ SLACK_HOSTS: Final = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 """Where a message is `{"text": …}`: Slack, "Sending messages using incoming webhooks"."""
 
 COUNTS: Final = {
-    "confirmed": "customers confirmed",
-    "sent": "customers sent",
-    "without_identifier": "without identifier",
-    "duplicate": "duplicate identifier",
-    "rejected": "rejected",
-    "unknown": "result unknown",
-    "pending": "pending",
+    "confirmed": ("customer confirmed", "customers confirmed"),
+    "sent": ("customer sent", "customers sent"),
+    "without_identifier": ("without identifier", "without identifier"),
+    "duplicate": ("duplicate identifier", "duplicate identifiers"),
+    "rejected": ("rejected", "rejected"),
+    "unknown": ("result unknown", "results unknown"),
+    "pending": ("pending", "pending"),
 }
 
 _PROBLEMS: Final = (
@@ -148,7 +148,7 @@ def _without_home(text: str) -> str:
 
 def _slack_text(report: ImportReport, settings: Settings, steps: Sequence[NextStep]) -> str:
     state, outcomes = state_words(report), report.outcomes
-    counts = [f"{count:,} {words}" for name, words in COUNTS.items() if (count := getattr(outcomes, name))]
+    counts = [counted(count, *words) for name, words in COUNTS.items() if (count := getattr(outcomes, name))]
     lines = [
         f"segsync: {f'dry run, {state.lower()}' if report.is_dry_run else state}",
         f"Segment space {settings.segment_space_id}, Voucherify at {urlsplit(settings.voucherify_url).hostname}",

@@ -112,7 +112,7 @@ def test_results_that_come_late_are_waited_for(segsync: Segsync, start_repairabl
     assert run.code == 3
     seen = moment(sandbox)
     assert seen.pending_actions == 0, "it ended when all actions had"
-    assert "All is sent. Waiting for the results of 3 bulk upserts" in run.stderr
+    assert "All customers are sent. Waiting for the results of 3 bulk upserts" in run.stderr
     verdict = sandbox.verdict()
     assert verdict.is_right
     assert run.row("Customers confirmed") == verdict.arrived

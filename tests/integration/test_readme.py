@@ -206,7 +206,7 @@ def test_the_example_for_other_programs_runs_and_is_logged(segsync: Segsync, sta
     assert run.returncode == 0, run.stderr
     assert "PageDone" in run.stdout
     assert re.search(r"^done Outcomes\(.+\) 100$", run.stdout, re.MULTILINE)
-    assert re.search(r"^INFO:segsync:segsync .+ begins: new run 1-", run.stderr, re.MULTILINE)
+    assert re.search(r"^INFO:segsync:segsync .+ starts: new run 1-", run.stderr, re.MULTILINE)
     assert re.search(r"^INFO:segsync:done after .+: 100 of 100 profiles done$", run.stderr, re.MULTILINE)
     assert sandbox.verdict(last=100).is_right
 

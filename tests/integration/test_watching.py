@@ -109,7 +109,7 @@ def test_a_log_file_has_every_line_of_every_run(segsync: Segsync, start_sandbox:
         assert run.code == 0
     lines = segsync.lines("run.log")
     assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (INFO|WARNING) +", line) for line in lines)
-    assert sum("begins: new run" in line for line in lines) == 2
+    assert sum("starts: new run" in line for line in lines) == 2
     assert re.search(r"done after \d:\d\d:\d\d", lines[-1])
     assert "200 of 200 profiles done" in lines[-1]
     assert stat.S_IMODE((segsync.directory / "run.log").stat().st_mode) == 0o600
@@ -284,7 +284,7 @@ def test_a_program_has_the_log_where_it_configures_logging_and_no_output_where_i
     if not is_configured:
         assert lines == [], "not even warnings, although some profiles were rejected"
         return
-    assert re.match(r"INFO:segsync:segsync \S+ begins: new run 1-", lines[0])
+    assert re.match(r"INFO:segsync:segsync \S+ starts: new run 1-", lines[0])
     assert any(re.match(r"INFO:segsync:\d+ profiles read \(", line) for line in lines)
     assert any(line.startswith("WARNING:segsync:Rejected: ") for line in lines)
     assert re.match(r"INFO:segsync:done after 0:00:\d\d: 600 of 600 profiles done", lines[-1])

@@ -60,6 +60,21 @@ def test_without_settings_all_four_credentials_are_asked_for_at_once(tmp_path: P
     assert ".env-example" in stderr
 
 
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_where_there_is_no_env_file_a_missing_setting_leads_to_init(tmp_path: Path, command: tuple[str, ...]) -> None:
+    def shown(*flags: str) -> str:
+        ended = call(tmp_path, *command, *flags)
+        assert ended.returncode == 2
+        return ended.stdout + ended.stderr
+
+    way_out = r"To enter the credentials and write \.env, run:\n  .+ -m segsync init\n"
+    assert re.search(way_out, shown())
+    (tmp_path / "own.env").touch()
+    assert "segsync init" not in shown("--env-file", "own.env"), "it would write another file"
+    (tmp_path / ".env").touch()
+    assert "segsync init" not in shown(), "it never writes over a file"
+
+
 def test_all_problems_are_named_at_once_by_variable_or_flag_and_no_secret_is_shown(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("VOUCHERIFY_SECRET_KEY=öffentlich\nSEGSYNC_BATCH_SIZE=0\n", encoding="utf-8")
     stderr = refusal(
@@ -115,9 +130,9 @@ def test_a_secret_whose_file_is_not_there_is_a_wrong_setting(tmp_path: Path) -> 
         (["--ids", "a", "--sandbox"], "--sandbox and --ids exclude each other"),
         (["--ids", "missing.txt"], "--ids missing.txt cannot be read: No such file or directory"),
         (["--ids", "."], "--ids . cannot be read: Is a directory"),
-        (["--ids", "-", "--dry-run"], "--ids standard input holds no segment ids"),
+        (["--ids", "-", "--dry-run"], "--ids standard input holds no Segment ids"),
         (["--dry-run", "--report", "a.html"], "--dry-run and --report exclude each other"),
-        (["--output", "a.csv"], "--output is for a --dry-run"),
+        (["--output", "a.csv"], "--output needs --dry-run"),
         (["--dry-run", "--output", "a.xlsx"], "--output a.xlsx must end in .ndjson, .jsonl or .csv"),
         (["--dry-run", "--output", "a"], "--output a must end in .ndjson, .jsonl or .csv"),
         (["check", "--sample", "0"], "--sample"),
@@ -133,8 +148,8 @@ def test_a_secret_whose_file_is_not_there_is_a_wrong_setting(tmp_path: Path) -> 
         (["--sandbox", "check"], "--sandbox is for an import: check has no such flag."),
         (["--limit", "5", "--dry-run", "status"], "--limit is for an import: status has no such flag. --dry-run is"),
         (["--no-input", "sandbox"], "--no-input is for an import: sandbox has no such flag."),
-        (["--ledger", "a.db", "status", "--json"], "--ledger goes behind the command: status --ledger."),
-        (["--env-file", "a", "-q", "check"], "--env-file goes behind the command: check --env-file. --quiet is for"),
+        (["--ledger", "a.db", "status", "--json"], "--ledger goes after the command: status --ledger."),
+        (["--env-file", "a", "-q", "check"], "--env-file goes after the command: check --env-file. --quiet is for"),
         (["sandbox", "--port", "70000"], "--port"),
         (["sandbox", "--hang", "2"], "--hang"),
     ],

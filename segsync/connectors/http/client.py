@@ -257,7 +257,7 @@ class ApiClient:
     def _failure(self, error: Exception, call: Call, answer: object) -> CallError:
         is_network = isinstance(error, OSError)  # the error of a certificate is a ValueError too
         if isinstance(error, ValueError) and not is_network:  # the host is not valid; aiohttp finds that out late
-            message = f"{self._service} is at no address that can be called. Is the base URL right?"
+            message = f"{self._service} cannot be called at this address. Is the base URL right?"
             return AnswerError(message, service=self._service, code="base-url-invalid")
         if how := compressed(error):
             message = f"{self._service} answered {call} {how}"

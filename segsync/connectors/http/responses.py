@@ -88,11 +88,11 @@ def spent_cycle(headers: CIMultiDictProxy[str]) -> str:
     """That the calls of the plan are used up, and until when, as far as the headers say so."""
     kinds = map(identifier, (headers.get("X-Rate-Limit-Type"), headers.get("X-Rate-Limit-Limit")))
     kind = ", ".join(filter(None, kinds))
-    used_up = f"the calls of the plan are used up for this cycle{f' ({kind})' if kind else ''}"
+    used_up = f"the plan's calls for this cycle are used up{f' ({kind})' if kind else ''}"
     wait = limit_wait_seconds(headers)
     if not wait or wait > A_YEAR_SECONDS:
         return used_up
-    return f"{used_up}; it says that the next one may go at {datetime.now(UTC) + timedelta(seconds=wait):%F %R} UTC"
+    return f"{used_up}; the next one is allowed at {datetime.now(UTC) + timedelta(seconds=wait):%F %R} UTC"
 
 
 def limit_wait_seconds(headers: CIMultiDictProxy[str]) -> float | None:

@@ -14,6 +14,7 @@ import tenacity
 from segsync.connectors.base import CONFLICT
 from segsync.errors import RefusedError, TransientError
 from segsync.events import CallRetried, OnEvent
+from segsync.formatting import counted
 
 T = TypeVar("T")
 
@@ -60,9 +61,8 @@ class Retries:
         except TransientError as error:
             last = error
         joint = " It was" if last.message.endswith("?") else ";"
-        message = (
-            f"{last.message}{joint} given up after {retried.elapsed_seconds:.0f} s and {retried.attempts} attempts"
-        )
+        attempts = counted(retried.attempts, "attempt")
+        message = f"{last.message}{joint} given up after {retried.elapsed_seconds:.0f} s and {attempts}"
         if last.status == CONFLICT:
             raise RefusedError(
                 message,

@@ -75,8 +75,9 @@ class Rejections:
         breaker = self._breakers[stage]
         if breaker.is_open:
             _, rejection = breaker.held[-1]
+            were = "was" if len(breaker.held) == 1 else "were"
             raise StopError(
-                f"{len(breaker.held)} profiles in a row were rejected, so the import stopped instead of "
+                f"{profiles(len(breaker.held))} in a row {were} rejected, so the import stopped instead of "
                 f"rejecting all the others too. The last one: {rejection.reason}",
                 code="too-many-rejections",
             )

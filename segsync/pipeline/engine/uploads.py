@@ -146,7 +146,7 @@ class Uploads:
                 return error
             if patience == 1.0:
                 raise
-            return await self._send(batch, 1.0)  # a rate limit, say: that is worth all of the patience
+            return await self._send(batch, 1.0)  # e.g. a rate limit: that is worth all of the patience
         self._accepted += 1
         self._postponed.succeeded("upsert")
         self._known = Batch(batch.items[:1])

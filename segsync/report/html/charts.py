@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segsync.formatting import clock
+from segsync.formatting import clock, counted
 from segsync.report.counters import Throughput
 
 MOST_STEPS = 120
@@ -91,7 +91,7 @@ def throughput_plot(throughput: Throughput, seconds: float, pauses: Sequence[Str
         return round(BOTTOM - (BOTTOM - TOP) * rate / top, 1)
 
     return Plot(
-        description=f"Up to {top:,.0f} profiles per second, over {clock(seconds)}.",
+        description=f"Up to {counted(round(top), 'profile')} per second, over {clock(seconds)}.",
         width=width,
         left=left,
         right=right,

@@ -1,6 +1,6 @@
 """The HTML report of `--report`: one page that needs no other file.
 
-Its words are for the people who asked for the import, not for those who ran it.
+Its words are for people who need not know segsync or a terminal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from segsync.__about__ import __version__
-from segsync.formatting import clock, duration, printable, profiles, share
+from segsync.formatting import clock, counted, duration, printable, profiles, share
 from segsync.models import NextStep, RejectionGroup, WarningGroup
 from segsync.report.html import advice, charts, wording
 from segsync.report.import_report import ImportReport
@@ -65,6 +65,7 @@ def render(
         advice=advice,
         share=share,
         profiles=profiles,
+        counted=counted,
         state="rejected" if report.state == "done" and is_in_doubt else report.state,
         space=printable(settings.segment_space_id),
         host=urlsplit(settings.voucherify_url).hostname or "",
@@ -95,7 +96,7 @@ def _outcome_rows(report: ImportReport) -> list[OutcomeRow]:
         OutcomeRow("Sent, not confirmed", "Accepted by Voucherify; the result was not read.", "sent", outcomes.sent),
         OutcomeRow(
             "Without an identifier",
-            "Nothing to know the customer by, so not sent.",
+            "No customer id in Segment, so not sent.",
             "without-identifier",
             without,
             True,
@@ -125,8 +126,8 @@ def _plots(report: ImportReport, pauses: Sequence[charts.Stretch]) -> dict[str, 
 def _pauses_in_words(pauses: Sequence[charts.Stretch]) -> str:
     if not pauses:
         return ""
-    longest, begun = max((end - begun, begun) for begun, end in pauses)
-    at = f"{clock(longest)}, {clock(begun)} after the start"
+    longest, started = max((end - start, start) for start, end in pauses)
+    at = f"{clock(longest)}, {clock(started)} after the start"
     return f"for {at}" if len(pauses) == 1 else f"{len(pauses)} times, the longest for {at}"
 
 
@@ -144,7 +145,7 @@ def _facts(report: ImportReport) -> Iterator[tuple[str, str]]:
         if (done := report.outcomes.done - report.before.done) > 0:
             yield "Profiles per second", f"{done / report.seconds:,.1f}"
         if (seconds := report.seconds_per_100_customers) is not None:
-            yield "For 100 customers", f"{seconds:,.2f} s"
+            yield "Per 100 customers", f"{seconds:,.2f} s"
 
 
 def _settings(settings: Settings) -> list[tuple[str, str, str]]:

@@ -1,14 +1,14 @@
-"""How an import ended, in sentences for the people who asked for it."""
+"""How an import ended, in sentences for people who need not know segsync."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from segsync.formatting import profiles, share
+from segsync.formatting import counted, profiles, share
 from segsync.models import NextStep, Outcomes
 from segsync.report.import_report import ImportReport
 
-NOTHING_LEFT = NextStep("Nothing is left to do. A look at a few customers in Voucherify does no harm.")
+NOTHING_LEFT = NextStep("Nothing is left to do. You may check a few customers in Voucherify.")
 
 
 def state_words(report: ImportReport) -> str:
@@ -36,8 +36,8 @@ def imported_words(report: ImportReport) -> str:
 
 def headline(report: ImportReport) -> str:
     customers = imported(report)
-    count = f"{customers:,}" if customers else "No"
-    return f"{count} {'customer' if customers == 1 else 'customers'} {imported_words(report)}"
+    count = counted(customers, "customer") if customers else "No customers"
+    return f"{count} {imported_words(report)}"
 
 
 def summary(report: ImportReport) -> str:
@@ -54,10 +54,10 @@ def summary(report: ImportReport) -> str:
         which = "whose ids were read" if are_given_ids else "that Segment had listed"
         words = [f"Of {profiles(outcomes.profiles)} {which} by then; there may be more."]
     if outcomes.sent:
-        which, whether = ("more", "is not known yet") if report.is_confirmed else ("of these", "was not checked")
-        words.append(
-            f"Voucherify accepted {outcomes.sent:,} {which} customers; whether it wrote them to its database {whether}."
-        )
+        sent, whether = f"{outcomes.sent:,} of these customers", "was not checked"
+        if report.is_confirmed:
+            sent, whether = counted(outcomes.sent, "more customer"), "is not known yet"
+        words.append(f"Voucherify accepted {sent}; whether it wrote them {whether}.")
     return " ".join(words)
 
 

@@ -85,7 +85,7 @@ def test_profiles_with_several_identifiers_are_a_warning() -> None:
     findings = findings_of(several=3)
     assert states(findings) == {"identifier": "warning", "live": "warning"}
     assert "each of several user ids is a customer there (3 profiles)" in findings["live"].detail
-    assert "3 carry several, of which the first that Segment lists is used" in findings["identifier"].detail
+    assert "3 carry several; the first that Segment lists is used" in findings["identifier"].detail
 
 
 def test_what_the_live_destination_does_not_read_is_a_warning_with_counts() -> None:
@@ -119,14 +119,14 @@ def test_a_trait_that_is_named_and_that_nobody_has_is_a_warning() -> None:
 
 def test_a_named_birthdate_that_is_not_a_date_is_called_null() -> None:
     [named] = [TraitWarning("dob", NAMED_NOT_A_DATE, 1)]
-    assert "dates, and sent as null" in findings_of(warnings=[named], bad_birthdates=1)["birthdates"].detail
+    assert "an ISO 8601 date, and sent as null" in findings_of(warnings=[named], bad_birthdates=1)["birthdates"].detail
 
 
 def test_birthdates_that_are_left_out_are_not_called_null() -> None:
     warnings = [TraitWarning("birthdate", NOT_A_DATE, 1), TraitWarning("birthday", NOT_A_DATE, 2)]
     assert "left out, or sent as null (1)" in findings_of(warnings=warnings, bad_birthdates=3)["birthdates"].detail
     [omitted] = [TraitWarning("birthdate", NOT_A_DATE_OMITTED, 1)]
-    assert "dates, and left out" in findings_of(warnings=[omitted], bad_birthdates=1)["birthdates"].detail
+    assert "an ISO 8601 date, and left out" in findings_of(warnings=[omitted], bad_birthdates=1)["birthdates"].detail
 
 
 def test_undefined_metadata_is_fatal_only_where_the_schema_allows_no_other() -> None:
@@ -189,7 +189,7 @@ def test_wrong_types_and_missing_keys_are_counted() -> None:
     findings = metadata(wrong_types=[WrongType("spent", 9, "number", ["string"])], missing={"plan": 12})
     assert states(findings) == {"metadata-types": "warning", "metadata-required": "failed"}
     assert "spent is string, not number (9), of 60 customers" in findings["metadata-types"].detail
-    assert "plan 12, of 60 customers, would have no value" in findings["metadata-required"].detail
+    assert "no valid value for plan 12, of 60 customers" in findings["metadata-required"].detail
 
 
 def test_many_keys_are_named_up_to_a_limit() -> None:

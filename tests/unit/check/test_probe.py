@@ -104,7 +104,7 @@ async def test_with_a_base_url_the_credentials_go_there_alone() -> None:
         (raw(b"<html>", "text/html"), "text/html instead of JSON", "Check SEGMENT_REGION or SEGMENT_BASE_URL"),
         (answer({}, 503), "503", "status page"),
         (answer({}, 402), "used up", "next cycle"),
-        (raw(b"<h1>Blocked", "text/html", 403), "a proxy or firewall", "Ask who runs your network"),
+        (raw(b"<h1>Blocked", "text/html", 403), "a proxy or firewall", "Ask your network administrator"),
         (answer({"data": 7, "cursor": {}}), "not what its API documents", "Check SEGMENT_REGION"),
     ],
 )
@@ -195,7 +195,7 @@ async def test_nobody_waits_an_hour_for_a_check() -> None:
     async with scripted_server(Script(answer({"async_actions": []}, 200, **FAR))) as url, asyncio.timeout(5):
         voucherify, schema = await ServiceProbe(settings(voucherify_base_url=url), on_event=events.append).schema()
     assert (voucherify.state, schema) == ("failed", None)
-    assert re.search(r"Voucherify takes no more calls before \d\d:\d\d:\d\d", voucherify.detail)
+    assert re.search(r"Voucherify asks for no calls before \d\d:\d\d:\d\d", voucherify.detail)
     assert voucherify.fix.startswith("Check again then.")
     assert events.of(Throttled)
 

@@ -93,8 +93,8 @@ def test_nothing_is_left_where_metadata_takes_all_others() -> None:
 def test_names_that_may_be_personal_are_counted_and_not_shown(name: str) -> None:
     left = left_of({name: 1, "plan": 1}, {name: 1})
     assert left.traits == {"…": 2, "plan": 1}
-    assert left.number_words == "1 trait and some whose names may be personal"
-    assert left_of({name: 1}).number_words == "some whose names may be personal"
+    assert left.number_words == "1 trait and others with names that may be personal"
+    assert left_of({name: 1}).number_words == "others with names that may be personal"
     assert left.metadata_setting == "METADATA_TRAITS=plan"
     assert name not in str(left)
 

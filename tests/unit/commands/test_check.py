@@ -35,7 +35,14 @@ def printed(findings: list[Finding], *, width: int = 80, is_plain: bool = False)
 
 def test_each_state_is_a_sign_and_a_word_and_what_to_do_stands_below() -> None:
     text = printed(FINDINGS)
-    for shown_text in ("✓ ok", "! warning", "✗ failed", "- not done", "→ Copy the key again.", "Not ready: 1 failed"):
+    for shown_text in (
+        "✓ ok",
+        "! warning",
+        "✗ failed",
+        "- not done",
+        "→ Copy the key again.",
+        "Not ready: 1 check failed",
+    ):
         assert shown_text in text
 
 

@@ -50,7 +50,7 @@ def test_few_traits_are_all_shown_with_the_line_that_takes_them() -> None:
     assert "METADATA_TRAITS=plan,dob" in lines
     assert "ATTRIBUTE_TRAITS=birthdate=dob" in lines
     assert not [line for line in lines if "more (--json" in line]
-    assert "To take all of them:" not in lines
+    assert "To add all of them:" not in lines
 
 
 def test_the_calls_of_the_check_itself_are_counted() -> None:
@@ -80,7 +80,7 @@ def test_the_finding_names_some_with_their_counts_and_what_takes_them() -> None:
     assert (found.id, found.state) == ("not-imported", "warning")
     assert found.detail.startswith("230 traits of 230 customers: computed_trait_000 230, computed_trait_001 229")
     assert found.detail.endswith("and 222 more")
-    assert "METADATA_TRAITS=* takes them all" in found.fix
+    assert "METADATA_TRAITS=* adds them all" in found.fix
     assert "(2.2 instead of 1.0 calls for the traits of a profile)" in found.fix
     assert "instead of" not in of_not_imported(left_of(MANY), calls=1.0, calls_for_all=1.0).fix
     assert of_not_imported(left_of({}), calls=1.0, calls_for_all=1.0).state == "ok"

@@ -157,7 +157,7 @@ async def test_credentials_that_no_region_accepts_are_named_and_written_only_if_
     assert text() == ""
     printed = await run([*TYPED, *[""] * kept], segment, HERE[1])
     assert named in printed
-    assert "they are written as they are" in printed
+    assert "they are written although" in printed
     assert written() == WRITTEN
 
 
@@ -320,5 +320,5 @@ async def test_the_environment_that_wins_over_the_file_is_named(run: Any, monkey
     monkeypatch.setenv("VOUCHERIFY_SECRET_KEY", "key")
     monkeypatch.setenv("VOUCHERIFY_APPLICATION_ID_FILE", "/run/secrets/app")
     printed = await run(TYPED, *HERE)
-    assert "has other values: SEGMENT_ACCESS_TOKEN, VOUCHERIFY_APPLICATION_ID_FILE." in printed
+    assert "has other values, which win over it: SEGMENT_ACCESS_TOKEN, VOUCHERIFY_APPLICATION_ID_FILE." in printed
     assert "another" not in printed

@@ -22,7 +22,7 @@ def test_rejections_of_earlier_runs_are_still_an_exit_code_and_a_way_on() -> Non
     assert exit_code(report, 0) == 3
     assert shown(report, REQUEST)[0] == "Rejected: 23 profiles. After fixing the causes, run:"
     [note] = next_steps.notes_on_lists(REQUEST, report)
-    assert note == "prod-rejected-profiles.csv names 23 profiles: those that earlier runs rejected too."
+    assert note == "prod-rejected-profiles.csv lists 23 profiles, including those that earlier runs rejected."
     assert exit_code(structs.replace(report, rejected_now=0, unknown_now=1), 0) == 3
 
 
@@ -38,7 +38,7 @@ def test_a_list_that_could_not_be_written_is_no_success_and_status_is_the_way_ou
     report = structs.replace(ended("done", outcomes), unwritten=("x cannot be written: Is a directory",))
     assert exit_code(report, 0) == 1
     words, command, *_ = shown(report, REQUEST)
-    assert words.startswith("The ledger has all that the lists of profiles would hold.")
+    assert words.startswith("Nothing is lost: the lists of profiles come from the ledger.")
     assert command == "  python -m segsync status --ledger prod.db"
     there = called("--ledger", "prod.db", "--directory", "my lists")
     elsewhere = shown(report, replace(REQUEST, directory=Path("my lists"), command=there))[1]

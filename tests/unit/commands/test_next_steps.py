@@ -14,7 +14,7 @@ from segsync.commands import next_steps
 from segsync.commands.next_steps import conclusion, could_go_on, dry_run_notes, exit_code
 from segsync.connectors.file import output_at
 from segsync.errors import QuotaError, TransientError
-from segsync.models import Outcomes
+from segsync.models import Outcomes, RejectionGroup, Stage
 from segsync.options import ImportOptions, Invocation
 from segsync.report.import_report import EndState, ImportReport
 from tests.unit.commands.endings import (
@@ -53,6 +53,31 @@ def test_after_rejections_the_way_to_retry_them_is_named() -> None:
     assert exit_code(report, 0) == 3
 
 
+@pytest.mark.parametrize("stage", ["upsert", "confirm"])
+def test_after_rejections_by_voucherify_the_flag_that_shows_its_words_is_named(
+    stage: Stage,
+) -> None:
+    report = ended("done", Outcomes(confirmed=90, rejected=10))
+    refused = msgspec.structs.replace(report, rejections=(RejectionGroup(stage, "… was refused", 10),))
+    [words, command] = shown(refused)
+    assert words == (
+        "Rejected: 10 profiles. After fixing the causes, run (add --show-values to see Voucherify's own words):"
+    )
+    assert "--show-values" not in command, "it is personal data: nobody gets it who does not ask for it"
+    options = replace(REQUEST, show_values=True, command=called("--show-values"))
+    assert shown(refused, options) == [
+        "Rejected: 10 profiles. After fixing the causes, run:",
+        "  python -m segsync --retry-rejected --show-values",
+    ]
+
+
+@pytest.mark.parametrize("stage", ["read", "map"])
+def test_other_rejections_have_no_words_of_voucherify_s(stage: Stage) -> None:
+    report = ended("done", Outcomes(confirmed=90, rejected=10))
+    report = msgspec.structs.replace(report, rejections=(RejectionGroup(stage, "not found", 10),))
+    assert shown(report)[0] == "Rejected: 10 profiles. After fixing the causes, run:"
+
+
 @pytest.mark.parametrize(("cursor", "typed"), [("100", "100"), ("c+/=MTIw&?% é", "'c+/=MTIw&?% é'")])
 def test_a_limit_that_is_reached_is_named_with_the_offset_behind_it(cursor: str, typed: str) -> None:
     report = ended("done", Outcomes(confirmed=90, without_identifier=10), resume_offset=cursor)
@@ -64,7 +89,7 @@ def test_a_limit_that_is_reached_is_named_with_the_offset_behind_it(cursor: str,
     assert exit_code(report, 0) == 0
 
 
-@pytest.mark.parametrize(("offset", "where"), [("0", "in space spa_1:"), ("700", "in space spa_1 from offset 700 on:")])
+@pytest.mark.parametrize(("offset", "where"), [("0", "in space spa_1:"), ("700", "in space spa_1 from offset 700:")])
 def test_a_space_without_profiles_is_named_and_is_not_an_error(offset: str, where: str) -> None:
     report = ended("done", Outcomes(), offset=offset)
     [line] = shown(report)
@@ -226,7 +251,7 @@ def test_a_retry_that_stopped_says_how_to_retry_again(state: EndState) -> None:
     report = ended(state, Outcomes(confirmed=90, pending=10), error=error, offset=None, resume_offset=None)
     assert shown(report, RETRY) == [
         *(["Error: enough"] if error else []),
-        "Profiles that are not done can be retried. To do it, run:",
+        "To retry the profiles that are not done, run:",
         f"  python -m segsync --retry-rejected {FLAGS}",
     ]
 
@@ -236,7 +261,7 @@ def test_a_retry_that_stopped_says_how_to_retry_again(state: EndState) -> None:
     [
         (
             Outcomes(confirmed=90, unknown=10),
-            "Result unknown: 10 profiles. To send them again, which does no harm, run:",
+            "Result unknown: 10 profiles. To send them again, which is safe, run:",
         ),
         (
             Outcomes(confirmed=80, rejected=1, unknown=19),
@@ -271,7 +296,7 @@ def test_a_dry_run_names_its_file_and_says_that_nothing_was_sent(tmp_path: Path)
         assert output is not None
         output.add(b'[{"source_id":"1","metadata":{"two words":1}}]')
     first, second, third = dry_run_notes(path, output)
-    assert "holds what would be sent: 1 customers. It is personal data" in first
+    assert "holds what would be sent: 1 customer. It is personal data" in first
     assert "two words" in second
     assert third.startswith("Nothing was sent to Voucherify")
 
@@ -376,11 +401,11 @@ def test_rejected_profiles_of_given_ids_are_retried_as_all_others() -> None:
 def test_a_run_of_given_ids_that_ended_early_begins_again_with_its_file(state: EndState) -> None:
     report = ended(state, Outcomes(confirmed=5, sent=3), error=ENOUGH, resume_offset="100", unknown_ids=0)
     assert shown(report, IDS)[1:] == [
-        "The profiles of my ids.csv are not all done. To begin again with them, which does no harm, run:",
+        "The profiles of my ids.csv are not all done. To begin again with them, which is safe, run:",
         f"  python -m segsync --ids 'my ids.csv' {FLAGS}",
     ]
     assert not could_go_on(replace(IDS, may_ask=True), report)
     from_standard_input = replace(IDS, ids=Path("-"))
     assert shown(report, from_standard_input)[1:] == [
-        "The profiles of standard input are not all done. Give the same ids again: it does no harm."
+        "The profiles of standard input are not all done. Give the same ids again, which is safe."
     ]

@@ -17,7 +17,8 @@ from segsync.events import BatchSent, PageDone, ProfileRejected, ResultUnknown, 
 from segsync.ledger import batches, recorder, runs
 from segsync.ledger.database import Ledger
 from segsync.ledger.runs import State
-from segsync.models import Outcomes, Rejection
+from segsync.models import Outcomes, Rejection, Stage
+from segsync.options import Invocation
 from tests.support.ledgers import SPACE, begin, open_ledger
 
 
@@ -38,6 +39,7 @@ def play(
     without_identifier: int = 0,
     rejected: int = 0,
     unknown: int = 0,
+    stage: Stage = "read",
     reason: Callable[[int], str] = lambda _number: "answered 404",
     error: str | None = None,
 ) -> int:
@@ -51,9 +53,8 @@ def play(
             number += customers
             record(BatchSent(f"aa_{run}_{what}", tuple(profiles)))
     for i in range(rejected):
-        record(
-            ProfileRejected(Rejection(f"use_{number + i}", "ada@example.com", "read", reason(i), code="not-found"), 1)
-        )
+        rejection = Rejection(f"use_{number + i}", "ada@example.com", stage, reason(i), code="not-found")
+        record(ProfileRejected(rejection, 1))
     outcomes = Outcomes(sent=number, without_identifier=without_identifier, rejected=rejected)
     record(PageDone(1, offset, next_cursor, outcomes))
 
@@ -218,7 +219,7 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
         ({"confirmed": 9, "sent": 1}, "done", "sent but not confirmed.*--resume"),
         ({"confirmed": 9, "pending": 1}, "done", "--resume"),
         ({"confirmed": 9, "rejected": 1}, "done", "To retry rejected profiles:.*--retry-rejected"),
-        ({"confirmed": 9, "unknown": 1}, "done", "To send them again, which does no harm, run:.*--retry-rejected"),
+        ({"confirmed": 9, "unknown": 1}, "done", "To send them again, which is safe, run:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "unknown": 1}, "done", "To retry rejected profiles:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
         ({"confirmed": 9}, "limited", "The profiles of --limit are done. To import the rest, run: .*--resume"),
@@ -235,6 +236,18 @@ def test_it_says_what_to_do_next(
     shown = " ".join(printed(path, capsys).split())
     assert re.search(rf"{following}( --ledger {re.escape(str(path))})?$", shown)
     assert shown.endswith(status.next_command or status.next_step)
+
+
+@pytest.mark.parametrize(("stage", "is_of_use"), [("read", False), ("map", False), ("upsert", True), ("confirm", True)])
+def test_it_names_the_flag_that_shows_voucherify_s_words_where_voucherify_rejected(
+    path: Path, stage: Stage, is_of_use: bool
+) -> None:
+    with open_ledger(path) as ledger:
+        play(ledger, confirmed=9, rejected=1, stage=stage)
+    hint = " (add --show-values to see Voucherify's own words)" * is_of_use
+    assert read_status(path).next_step == f"To retry rejected profiles{hint}:"
+    given = Invocation(["segsync"], {"--show-values": ["--show-values"]})
+    assert read_status(path, given).next_step == "To retry rejected profiles:"
 
 
 def test_upserts_that_nobody_asks_about_are_nothing_to_do(path: Path) -> None:

@@ -65,7 +65,7 @@ def test_else_it_is_to_run_the_ids_again_where_they_are_not_done(path: Path) -> 
 
 def test_ids_from_standard_input_have_to_be_given_again(path: Path) -> None:
     status = status_of(path, "done", "interrupted", "-")
-    assert status.next_step.endswith("of standard input are not all done. Give the same ids again: it does no harm.")
+    assert status.next_step.endswith("of standard input are not all done. Give the same ids again, which is safe.")
     assert status.next_command is None
 
 

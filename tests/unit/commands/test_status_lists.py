@@ -91,7 +91,7 @@ def test_a_list_that_cannot_be_written_is_an_error_once_the_status_is_printed(
 ) -> None:
     warn(path)
     command = called("--directory", str(tmp_path / "nowhere"))
-    with pytest.raises(OutputError, match=f"nowhere/{REJECTED} cannot be written: No such.*The ledger has what"):
+    with pytest.raises(OutputError, match=f"nowhere/{REJECTED} cannot be written: No such.*Nothing is lost"):
         print_status(path, as_json=True, command=command, writes_lists=True)
     assert json.loads(capsys.readouterr().out)["warned_profiles"] == 2
 

@@ -61,7 +61,7 @@ def test_the_services_are_those_of_the_connectors() -> None:
         activity = Activity((CONNECTORS[0], Connector("Table", identity="customers", scope="table")))
         activity.on_event(ReadingEnded(3))
         assert activity.words() == "waiting for Table's results"
-        assert activity.words(held_up=5) == "sending to Table: 5 customers wait"
+        assert activity.words(held_up=5) == "sending to Table: 5 customers waiting"
         activity.on_event(PaceChanged("Table", 2.0, 4.0))
         assert activity.words() == (
             "slowed down to 2.0 calls per second: 429 below the configured rate; another client may be using this table"
@@ -159,7 +159,7 @@ def test_a_pause_of_bulk_upserts_alone_says_so() -> None:
     assert words_after(an_hour) == READING
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "answers 401"), (200, "answers 200 with something unreadable")])
+@pytest.mark.parametrize(("status", "words"), [(401, "answers 401"), (200, "answers 200 with an unreadable body")])
 def test_what_is_retried_though_it_looks_like_an_answer_is_an_outage(status: int, words: str) -> None:
     async def forty_seconds(activity: Activity) -> None:
         for second in range(40):

@@ -121,7 +121,7 @@ def test_where_only_results_are_left_the_share_is_that_of_the_confirmed(width: i
 @pytest.mark.parametrize("width", WIDTHS)
 def test_customers_that_wait_for_the_sink_are_the_activity(width: int) -> None:
     words = " ".join(" ".join(drawn(width, held_up=1450)).split())
-    assert "sending to Voucherify: 1,450 customers wait" in words
+    assert "sending to Voucherify: 1,450 customers waiting" in words
 
 
 @pytest.mark.parametrize("width", [40, 80])

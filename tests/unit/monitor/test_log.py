@@ -108,7 +108,7 @@ def shown(
     assert isinstance(console.file, StringIO)
     first, *lines, stopping, summary = console.file.getvalue().splitlines()
     assert "New import" in first or "Dry run" in first
-    assert "Stopping: what is under way" in stopping
+    assert "what is under way. Press Ctrl-C" in stopping
     assert "stopped after 0:00:01" in summary
     return lines
 
@@ -213,8 +213,8 @@ def test_a_line_has_how_many_of_the_customers_sent_are_confirmed() -> None:
 
 
 def test_it_is_logged_once_that_all_is_sent_and_what_is_waited_for() -> None:
-    [line] = [line for line in shown(all_sent_and_then_confirmed) if "All is sent" in line]
-    assert line.endswith("All is sent. Waiting for the results of 2 bulk upserts")
+    [line] = [line for line in shown(all_sent_and_then_confirmed) if "All customers are sent" in line]
+    assert line.endswith("All customers are sent. Waiting for the results of 2 bulk upserts")
 
 
 def test_nothing_is_logged_of_results_where_none_is_waited_for() -> None:

@@ -18,7 +18,7 @@ def test_the_first_are_shown_with_the_other_profile_and_then_once_the_file_that_
     lines = shown(many_duplicates)
     found = [line for line in lines if "Duplicate identifier: " in line]
     assert len(found) == WARNINGS_SHOWN
-    assert "use_0 has that of use_other, whose values are kept" in found[0]
+    assert "use_0 has the same as use_other, whose values are kept" in found[0]
     assert sum(DUPLICATES in line for line in lines) == 1
 
 

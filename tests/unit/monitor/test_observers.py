@@ -135,7 +135,7 @@ async def test_a_start_is_one_line_for_people(capsys: pytest.CaptureFixture[str]
     [line] = capsys.readouterr().err.splitlines()
     assert line.split(maxsplit=1)[1] == (
         "New import. Segment space spa_1, identifier user_id, into Voucherify at api.voucherify.io, application "
-        "id-of-th…, ledger segsync.db. 50 profiles: up to 101 Segment and 2 Voucherify calls, about 2 s."
+        "id-of-th…, ledger segsync.db. 50 profiles: up to 101 Segment calls and 2 Voucherify calls, about 2 s."
     )
 
 
@@ -210,4 +210,4 @@ async def test_a_program_that_sets_stop_reads_so_in_its_log(
 
     with caplog.at_level(logging.INFO):
         await run_import(settings, stop=stop, on_event=at_once)
-    assert "Stopping: what is under way is finished and sent" in caplog.messages
+    assert "Stopping: finishing and sending what is under way" in caplog.messages

@@ -46,12 +46,12 @@ def words(plan: Plan = NEW, **changed: Any) -> str:
         (
             Plan("resume", (1,), 1, "800", Outcomes(confirmed=700, without_identifier=90, rejected=10)),
             {"limit": 1000},
-            "Resuming from offset 800: 800 profiles are done.",
+            "Resuming from offset 800: 800 profiles done.",
         ),
         (
             Plan("resume", (1,), 1, None, Outcomes(sent=1_200)),
             {},
-            "Resuming: all 1,200 profiles are listed; waiting for Voucherify's results.",
+            "Resuming: all listed (1,200 profiles); waiting for Voucherify's results.",
         ),
         (
             Plan("retry", (1, 2), 1, None, Outcomes(rejected=1_300), retried=Outcomes(rejected=1_200)),
@@ -66,14 +66,14 @@ def words(plan: Plan = NEW, **changed: Any) -> str:
         (
             structs.replace(IDS, ids_from="a b.csv"),
             {},
-            "Importing only the profiles of 1,200 segment ids from a b.csv.",
+            "Importing only the profiles of 1,200 Segment ids from a b.csv.",
         ),
         (
             structs.replace(IDS, ids_from="-"),
             {},
-            "Importing only the profiles of 1,200 segment ids from standard input.",
+            "Importing only the profiles of 1,200 Segment ids from standard input.",
         ),
-        (IDS, {"is_dry_run": True}, "Dry run of the profiles of 1,200 segment ids, nothing is sent."),
+        (IDS, {"is_dry_run": True}, "Dry run of the profiles of 1,200 Segment ids, nothing is sent."),
     ],
 )
 def test_it_says_what_is_about_to_happen_and_where(plan: Plan, changed: dict[str, Any], what: str) -> None:
@@ -83,14 +83,13 @@ def test_it_says_what_is_about_to_happen_and_where(plan: Plan, changed: dict[str
 def test_calls_and_time_follow_where_they_are_known() -> None:
     cost = Cost(400_000, {"Segment": 804_000, "Voucherify": 8_040}, 8_121.0, is_measured=False)
     line = words(cost=cost)
-    assert (
-        line == f"New import. {WHERE} 400,000 profiles: up to 804,000 Segment and 8,040 Voucherify calls, about 2 h 15."
-    )
+    calls = "804,000 Segment calls and 8,040 Voucherify calls"
+    assert line == f"New import. {WHERE} 400,000 profiles: up to {calls}, about 2 h 15."
 
 
 def test_those_of_a_resume_are_measured() -> None:
     cost = Cost(1, {"Segment": 3, "Voucherify": 2}, 0.1, is_measured=True)
-    assert words(cost=cost).endswith(" 1 profile: about 3 Segment and 2 Voucherify calls, about 1 s.")
+    assert words(cost=cost).endswith(" 1 profile: about 3 Segment calls and 2 Voucherify calls, about 1 s.")
 
 
 def test_a_dry_run_has_no_ledger_and_no_calls_to_the_sink() -> None:

@@ -77,9 +77,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
 
 
 def test_ids_without_a_page_to_name_them_are_a_mistake(tmp_path: Path) -> None:
-    assert problems(run(tmp_path, ReportFiles(report_ids=3))) == (
-        "--report-ids says how many profiles a page may name: give --report FILE too",
-    )
+    assert problems(run(tmp_path, ReportFiles(report_ids=3))) == ("--report-ids needs --report FILE",)
 
 
 @pytest.mark.parametrize("name", LISTS)

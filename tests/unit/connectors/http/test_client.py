@@ -132,7 +132,7 @@ async def test_what_will_not_change_is_not_tried_again(refusal: Answer, error: t
 async def test_when_the_tries_run_out_the_last_error_says_what_when_and_for_how_long() -> None:
     script = Script(answer({}, 503, Request_Id="req-1"), answer({"key": "internal"}, 500, Request_Id="req-2"))
     async with client_to(script, retry_seconds=0) as client:
-        with pytest.raises(TransientError, match=r"503 to GET /v1/thing; given up .* 1 attempts \[request id req-1\]"):
+        with pytest.raises(TransientError, match=r"503 to GET /v1/thing; given up .* 1 attempt \[request id req-1\]"):
             await _get(client)
 
 

@@ -136,7 +136,7 @@ def test_a_last_try_is_made_when_the_patience_ends() -> None:
 def test_without_patience_there_is_no_second_try() -> None:
     trial = Trial(trouble(request_id="req-1"), None, patience=0)
     assert trial.tried_at == [0.0]
-    assert str(trial.gave_up) == "Test answered 503; given up after 0 s and 1 attempts [request id req-1]"
+    assert str(trial.gave_up) == "Test answered 503; given up after 0 s and 1 attempt [request id req-1]"
     assert trial.events == []
 
 

@@ -97,7 +97,7 @@ async def test_when_nothing_ends_any_more_the_import_stops_and_the_results_are_r
     await scene.begin()
     scene.send(30, not_ended())
     scene.send(10, not_ended())
-    with pytest.raises(StopError, match=r"ended none of 2 bulk upserts \(40 customers\) for 0 s.*resumed"):
+    with pytest.raises(StopError, match=r"finished none of 2 bulk upserts \(40 customers\) in 0 s.*resume"):
         await scene.follow()
     assert scene.outcomes == Outcomes(sent=40)
     scene.voucherify.results = {"aa_1": done(30), "aa_2": done(10)}

@@ -111,7 +111,7 @@ def test_it_says_how_fast_it_went_and_when_it_stood_still() -> None:
     text = sentences(page())
     assert "Time 0:01:40" in text
     assert "Profiles per second 52.1" in text
-    assert "For 100 customers 2.36 s" in text
+    assert "Per 100 customers 2.36 s" in text
     assert "Standing still: for 20 s, 40 s after the start" in text
     assert "Segment 9,876 54 3" in text
     assert "All profiles were read after" not in text
@@ -147,12 +147,12 @@ def test_it_says_how_fast_it_went_and_when_it_stood_still() -> None:
         (
             {"state": "stopped", "outcomes": Outcomes(sent=5, pending=5)},
             "No customers imported Of 10 profiles that Segment had listed by then; there may be more. "
-            "Voucherify accepted 5 more customers; whether it wrote them to its database is not known yet.",
+            "Voucherify accepted 5 more customers; whether it wrote them is not known yet.",
         ),
         ({"state": "stopped", "outcomes": Outcomes(confirmed=1, sent=5, pending=4)}, "10.0% imported"),
         ({"outcomes": Outcomes(confirmed=99_999, pending=1)}, "over 99.9% of 100,000 profiles"),
         ({"outcomes": Outcomes(confirmed=1, pending=99_999)}, "under 0.1% of 100,000 profiles"),
-        ({"before": Outcomes(confirmed=1_000)}, "Earlier runs of this import had done 1,000 of its profiles."),
+        ({"before": Outcomes(confirmed=1_000)}, "Done by earlier processes: 1,000 profiles."),
     ],
 )
 def test_every_ending_has_its_words(changes: dict[str, object], expected: str) -> None:
