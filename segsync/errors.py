@@ -119,8 +119,8 @@ class CallError(SegsyncError):
     """A call to one of the two services failed.
 
     `service` is the name of its connector, such as "Segment". `status` is the HTTP status, None when no answer came.
-    `request_id` is the id that the service's support asks for, where the service gave one. `words` are what the service
-    itself said, not redacted: they may be personal, so they are in no message and no log.
+    `request_id` is the id that the service's support asks for, where the service gave one. `words` are the service's
+    own, not redacted: they may be personal, so they are in no message and no log.
     """
 
     def __init__(

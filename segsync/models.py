@@ -108,7 +108,7 @@ class RejectionGroup(Struct, frozen=True):
 
 
 class WarningGroup(Struct, frozen=True):
-    """A `trait` had the same `problem` in so many `profiles`; `segment_ids` names some."""
+    """The number of `profiles` in which a `trait` had the same `problem`; `segment_ids` names some."""
 
     trait: str
     problem: str
@@ -165,8 +165,8 @@ class Outcomes(Struct, frozen=True):
 class LastCheck(Struct, frozen=True):
     """What the last check with the settings of an import found that the import leaves behind.
 
-    So many `traits` of its sample are not imported; `names` has the most frequent ones, and `setting` is a line for
-    `.env` that takes them, "" where there are none. `checked_at` is UTC (ISO 8601).
+    `traits` is the number of traits in its sample that are not imported; `names` has the most frequent ones, and
+    `setting` is a line for `.env` that imports them, "" where there are none. `checked_at` is UTC (ISO 8601).
     """
 
     checked_at: str
@@ -260,7 +260,7 @@ class Cost(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True):
-    """How much of what a service allows was used lately: the calls a second, and the share of the allowed ones."""
+    """How much of what a service allows was used lately: the calls per second, and the share of the allowed ones."""
 
     calls_per_second: float
     share: float

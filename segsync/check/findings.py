@@ -160,7 +160,7 @@ def _birthdates(sample: Sample) -> Finding:
 def of_not_imported(left: NotImported, *, calls: float, calls_for_all: float) -> Finding:
     """Which traits exist and are not imported, and what takes them.
 
-    An import makes so many `calls` for the traits of a profile, and `calls_for_all` to read every one.
+    An import makes `calls` for the traits of a profile; it would make `calls_for_all` to read every one.
     """
     if not left.traits:
         return finding("not-imported", "ok", f"nothing: every trait of {counted(left.customers, 'customer')} is mapped")

@@ -14,7 +14,7 @@ from segsync.mapping.problems import MISSING, UNDEFINED
 
 
 class WrongType(Struct, frozen=True):
-    """A key whose value is not as it is defined in so many `customers`. Types and criteria have Voucherify's names."""
+    """A key whose value is not as defined, and in how many `customers`. Types and criteria have Voucherify's names."""
 
     key: str
     customers: int

@@ -44,7 +44,7 @@ class ReadSample(Struct, frozen=True):
 
 
 class TraitWarning(Struct, frozen=True):
-    """A trait that so many `customers` would go without, and why."""
+    """A trait that cannot be used, why, and for how many `customers`."""
 
     trait: str
     problem: str

@@ -50,11 +50,11 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
 
 
 class NotImported(Struct, frozen=True):
-    """The traits that so many of the sample's `customers` have, and that an import reads none of.
+    """The traits of the sample's `customers` (their number) that an import does not read.
 
     `traits` gives the customers by trait, the most frequent first; those whose names may be personal count together, as
-    "…". `metadata_setting` takes all that are named into the metadata, except those `not_nameable`; `frequent_setting`
-    takes the first `FREQUENT`, and `all_setting` all that there are. `attribute_setting` reads attributes from those
+    "…". `metadata_setting` adds all that are named to the metadata, except those `not_nameable`; `frequent_setting`
+    adds the first `FREQUENT`, and `all_setting` all that there are. `attribute_setting` reads attributes from those
     that look as if they were meant for them. Each is a line for `.env` that keeps what the settings name now; "" where
     there is none.
     """

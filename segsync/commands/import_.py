@@ -99,7 +99,7 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
     """The same without sending: what would be sent goes into `options.output`, where there is one.
 
     It asks nothing, and its ledger is a temporary one; that of `options` is read where its rejected profiles are
-    retried. Raises `SettingsError` where the file cannot be made, and in the end `OutputError` where it cannot be
+    retried. Raises `SettingsError` where the file cannot be made, and at the end `OutputError` where it cannot be
     written.
     """
     with (
@@ -182,7 +182,7 @@ async def _nothing_done(
 
 
 async def _of_the_past(options: ImportOptions, ledger: Ledger, unwritten: Sequence[str]) -> ImportReport:
-    """What the last run came to, as the ledger has it: this process has no share in it."""
+    """The report of the last run, as the ledger has it: this process did nothing."""
     run = last_run(ledger)
     report = await read_report(
         options.settings,

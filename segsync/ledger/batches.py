@@ -61,7 +61,7 @@ class Member(Struct, frozen=True, array_like=True):
     folded: bytes | None = None
 
     def row(self, outcome: ProfileOutcome) -> ProfileRow:
-        """The row of the profile, now that it came to this."""
+        """The row of the profile with this outcome."""
         return ProfileRow(self.segment_id, outcome, self.digest, self.content)
 
 
@@ -231,7 +231,7 @@ def end_batch(
 
 
 def _supersede(db: Connection, run: int, segment_ids: Collection[str]) -> None:
-    """What a run of given ids came to is newer than what upserts of other runs may still say of the same profiles.
+    """The outcome of a run of given ids is newer than the results of other runs' open upserts for the same profile.
 
     Their results are read later, by a resume: these profiles do not count in them any more, and are rejected in the
     other runs too where they are now.

@@ -140,7 +140,7 @@ class Ledger:
         return self._submit(question).result()
 
     async def keep_up(self, most_waiting: int = MOST_WAITING) -> None:
-        """Wait until at most so many writes are queued. Raises the error of one of them."""
+        """Wait until at most `most_waiting` writes are queued. Raises the error of one of them."""
         if len(self._queue) > most_waiting or self._failure:
             await self.ask(lambda _db: None)
 

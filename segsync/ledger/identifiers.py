@@ -2,7 +2,7 @@
 
 The table `identifiers` has a row for each customer that was sent from a page that is done: 8 bytes, made of the digest
 of the source id and of the segment id. So one look at a range shows whether another profile may have the identifier,
-for some 14 bytes a profile. Who that is, is searched for only where one may.
+for some 14 bytes per profile. That profile is searched for only where there may be one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _HOLDER_BITS = (1 << 20) - 1
 """What of a key stands for the segment id. Two profiles with the same bits are taken for one: one pair in a million."""
 
 SEARCHES_WITHOUT_INDEX = 20
-"""So often all rows are searched, a second for ten million. Beyond that the ledger gets an index, of about 60 bytes a
-profile: most spaces have few duplicates, and never need it."""
+"""This many times all rows are searched, in a second for ten million. Then the ledger gets an index, of about 60 bytes
+per profile: most spaces have few duplicates, and never need it."""
 
 Sent = tuple[str, str]
 """A profile by its segment id, and the source id of its customer."""
@@ -63,7 +63,7 @@ class SentIdentifiers:
     async def others(self, customers: Sequence[Sent]) -> dict[str, list[str]]:
         """Which other profiles may have been sent with the identifiers of these, by segment id.
 
-        It is one question to the ledger, and no more than digests say: only reading them shows whether they have it.
+        It is one query, and compares digests only: reading the profiles shows whether they have it.
         """
         digests = {segment_id: self._ledger.digest(source_id) for segment_id, source_id in customers}
         return await self._ledger.ask(partial(self.look_up, digests=digests))

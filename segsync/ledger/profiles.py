@@ -17,7 +17,7 @@ from segsync.models import WarningGroup
 
 
 class ProfileOutcome(IntEnum):
-    """What a profile came to, as a number in its row."""
+    """The outcome of a profile, as a number in its row."""
 
     CONFIRMED = 1
     SENT = 2
@@ -59,7 +59,7 @@ FORGET_REJECTED = (
 
 
 def save_profiles(db: Connection, rows: Iterable[ProfileRow]) -> None:
-    """Write what these profiles came to, in place of what they had come to before."""
+    """Write the outcomes of these profiles, in place of earlier ones."""
     db.executemany(
         "INSERT INTO profiles (segment_id, outcome, source, content) VALUES (?, ?, ?, ?) ON CONFLICT (segment_id) "
         "DO UPDATE SET outcome = excluded.outcome, source = excluded.source, content = excluded.content",

@@ -89,12 +89,12 @@ def _add(db: Connection, run: int, page: int, segment_id: str, cause: tuple[str,
 
 
 def forget_rejections(db: Connection, run: int, segment_ids: Iterable[str]) -> None:
-    """These profiles are no dead letters any more."""
+    """These profiles are not dead letters any more."""
     db.executemany("DELETE FROM rejections WHERE run = ? AND segment_id = ?", [(run, each) for each in segment_ids])
 
 
 def resolve(db: Connection, segment_ids: Iterable[str], *, but_in: int) -> Counter[int]:
-    """These profiles are no dead letters of other runs any more, `but_in` one; how many were, by run."""
+    """These profiles are not dead letters of other runs any more, except in `but_in`; how many were, by run."""
     resolved: Counter[int] = Counter()
     for segment_id in segment_ids:
         query = "SELECT run FROM rejections WHERE segment_id = ? AND run != ?"

@@ -31,8 +31,8 @@ REMEMBERED_BATCHES = 20
 class ResultWriter:
     """Ends batches in the ledger.
 
-    `on_event_of` gives the callback for the events of a run, and `keep_words` gets what the sink itself said of one who
-    was refused.
+    `on_event_of` gives the callback for the events of a run, and `keep_words` gets the sink's own words about a
+    rejection.
     """
 
     def __init__(

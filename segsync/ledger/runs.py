@@ -1,4 +1,4 @@
-"""The runs of a ledger, how far each came, and what its profiles came to.
+"""The runs of a ledger, how far each came, and the outcomes of its profiles.
 
 A profile belongs to a page, by its `PageKey`. A listed page is done when each of its profiles has its outcome, the page
 of a replayed batch when that batch is no longer to be replayed. Only what is on pages that are done counts: the rest
@@ -112,7 +112,7 @@ def close_killed_runs_of_ids(db: Connection) -> None:
 
 
 def close_run_of_ids(db: Connection, run: int) -> Run:
-    """What a run of given ids did counts, and no more than that."""
+    """End a run of given ids: only what it did counts."""
     _close_books(db, one_run(db, run))
     return one_run(db, run)
 

@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS codes (
     stage TEXT NOT NULL, reason TEXT NOT NULL, code TEXT NOT NULL, PRIMARY KEY (stage, reason)
 ) WITHOUT ROWID;
 
--- What each profile came to last: `outcome` is a ProfileOutcome, `source` a keyed digest of the source id, `content`
+-- The last outcome of each profile: `outcome` is a ProfileOutcome, `source` a keyed digest of the source id, `content`
 -- one of the customer that was sent. Members of an open batch get their row when the result is read.
 CREATE TABLE IF NOT EXISTS profiles (
     segment_id TEXT PRIMARY KEY, outcome INTEGER NOT NULL, source BLOB, content BLOB

@@ -23,7 +23,7 @@ SURE_SECONDS = 3.0
 """There is no ETA before this much time has passed."""
 
 HELD_UP_BATCHES = 18
-"""More batches than can be on their way at a time: so many wait for the calls that the sink allows."""
+"""More batches than can be on their way at a time: the others wait for calls that the sink allows."""
 
 CALLS_WITHOUT_NEWS = 3
 """As many calls in a row may bring nothing forward: some of them only ask."""

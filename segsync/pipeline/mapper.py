@@ -61,7 +61,7 @@ async def read_metadata_rules(settings: Settings, schemas: Schemas | None, on_ev
 
 
 async def _schema(schemas: Schemas) -> MetadataSchema:
-    """The schema. One answer that cannot be used is no reason to send metadata unchecked: it may be garbled."""
+    """The schema. One answer that cannot be used is not a reason to send metadata unchecked: it may be garbled."""
     for _ in range(TRIES - 1):
         with suppress(AnswerError):
             return await schemas.metadata_schema()

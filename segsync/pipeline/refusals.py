@@ -82,13 +82,13 @@ def _matched(refused: Iterable[RefusedCustomer], members: Sequence[Member], dige
 
 
 def calls_left(upserts: int, calls_spent: int) -> int:
-    """The calls that a search may still make, in an import of so many bulk upserts."""
+    """The calls that a search may still make, in an import of this many bulk upserts."""
     planned = upserts + result_calls(upserts)
     return max(math.floor(SHARE * planned), LEAST_CALLS) - calls_spent
 
 
 def next_step(replays: Sequence[Replay], calls: int) -> list[Replay]:
-    """The batches to halve next, with so many calls left: some of the smallest ones; none where it costs too much.
+    """The batches to halve next, with this many calls left: some of the smallest ones; none where it costs too much.
 
     The smallest come first, so that a search ends before the next one begins.
     """
@@ -106,7 +106,7 @@ def next_step(replays: Sequence[Replay], calls: int) -> list[Replay]:
 
 
 def half(customers: int) -> int:
-    """The size of the batches that so many customers are sent in."""
+    """The size of the larger half of a batch of this many customers."""
     return math.ceil(customers / 2)
 
 

@@ -245,7 +245,7 @@ class ResultReader:
         self._release_failed_alone()
 
     def _count_failure(self, batch: OpenBatch, reason: str) -> None:
-        """Raise `StopError` where so many upserts failed that something is wrong with all."""
+        """Raise `StopError` where enough upserts failed in a row to stop the import."""
         if self._is_of_earlier_process(batch):
             return
         self._failures.hold(reason)

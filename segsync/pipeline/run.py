@@ -48,7 +48,7 @@ async def run_import(
     directory: Path | None = None,
     show_values: bool = False,
 ) -> ImportReport:
-    """Import the profiles of a Segment space into Voucherify; the report says what they came to.
+    """Import the profiles of a Segment space into Voucherify; the report has their outcomes.
 
     A `source` or a `sink` of one's own takes the place of Segment, or of Voucherify. `offset` is where to begin: a
     number of profiles to skip, or any cursor of the source; `limit` is the most profiles to import, in all of an import
@@ -217,7 +217,7 @@ async def read_report(
     that could not be written.
     """
     standing = await ledger.ask_or_salvage(partial(read_standing, of_runs=of_runs, most_ids=most_ids))
-    if standing and not of_runs:  # there was nothing to retry: the counters have what the last run came to
+    if standing and not of_runs:  # there was nothing to retry: the counters have the outcomes of the last run
         standing = structs.replace(standing, outcomes=counters.outcomes)
     return make_report(
         counters,

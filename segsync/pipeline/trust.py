@@ -5,7 +5,7 @@ from __future__ import annotations
 from segsync.ledger.batches import OpenBatch
 
 FIRST_CHECKED, CHECKED_EVERY = 10, 100
-"""The first results that the listing calls a success, and then one of so many, are read singly too."""
+"""This many results that the listing calls a success are read singly too, and then one in this many."""
 
 
 class ListingTrust:

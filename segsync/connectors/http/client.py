@@ -295,7 +295,7 @@ class ApiClient:
         raise self._garbled(answer, message, service=self._service, code=code, **where)
 
     def _garbled(self, answer: object, message: str, *, code: str, **where: Any) -> AnswerError | TransientError:
-        """The error for what is no answer: it may pass where answers of its kind were understood before."""
+        """The error for what is not an answer: it may pass where answers of its kind were understood before."""
         if answer in self._understood:
             return TransientError(message, is_garbled=True, code=code, **where)
         return AnswerError(message, code=code, **where)

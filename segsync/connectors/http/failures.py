@@ -105,7 +105,7 @@ def _compressed(how: str) -> str:
 
 
 def where_from(*, is_first: bool) -> str:
-    """Where what is no answer may come from; `is_first` if none of its kind was understood before."""
+    """Where what is not an answer may come from; `is_first` if none of its kind was understood before."""
     return "Is the base URL right?" if is_first else "A proxy on the way may have answered"
 
 

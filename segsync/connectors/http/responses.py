@@ -76,7 +76,7 @@ def is_web_page(headers: CIMultiDictProxy[str], content: bytes) -> bool:
 
 
 def is_bulk(method: str, headers: CIMultiDictProxy[str]) -> bool:
-    """Whether the limit that an answer tells of is that of bulk calls, which Voucherify counts apart from the others.
+    """Whether the limit that an answer is about is that of bulk calls, which Voucherify counts apart from the others.
 
     `X-Rate-Limit-Type` says which one it is (Voucherify, "Limits"); where it does not, the method of the call does.
     """

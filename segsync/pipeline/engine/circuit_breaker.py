@@ -17,7 +17,7 @@ from segsync.pipeline.engine.checkpoint import Checkpoint, OpenPage
 T = TypeVar("T")
 
 POSTPONED_IN_A_ROW: Final = {"read": 25, "upsert": 3}
-"""So many reads or upserts that are to be made later, with no success between them: the service means all of them."""
+"""After this many reads or upserts that are postponed, with no success between them, the service means all of them."""
 
 
 class CircuitBreaker(Generic[T]):

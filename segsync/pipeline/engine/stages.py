@@ -54,7 +54,7 @@ class Pipeline:
     `to_customer` maps a profile; `concurrency` is how many profiles are read at a time (None: as many as the
     latency asks for), `batch_size` how many customers go in one upsert. `others` asks who was sent with an identifier
     before (None: nobody). `rejected_in_a_row` profiles with no success between them stop the import; None is for
-    profiles that were chosen because they failed before. `keep_words` gets what the sink itself said of a rejection.
+    profiles that were chosen because they failed before. `keep_words` gets the sink's own words about a rejection.
     Where they `are_given_ids`, which nobody listed, an id that the source does not know is left out. `run()` may be
     called once.
     """

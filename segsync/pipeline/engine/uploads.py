@@ -26,11 +26,11 @@ NOT_ABOUT_CUSTOMERS: Final = frozenset({*range(401, 409), 415, 423, 425, 429, 49
 """The 4xx that say nothing about what was sent: they are about credentials, plan, address, form, locks, or limits."""
 
 MOST_SUSPECTS = 25
-"""After so many customers that the sink failed on one by one, with nobody accepted in between, it may be away."""
+"""After this many customers that failed one by one, with none accepted in between, the sink may be away."""
 
 DOUBT_FACTOR, LEAST_DOUBT_SECONDS = 2.0, 60.0
-"""It may be away too where it accepts nobody for this many times what the whole batch took to fail, and at least so
-long. Half the patience each time makes the way down to a single customer about once as long as that."""
+"""It may be away too where it accepts nobody for this many times what the whole batch took to fail, and at least
+this long. Half the patience each time makes the way down to a single customer about once as long as that."""
 
 LAST_PATIENCE = 1 / 8
 """The share of the patience with which a single customer is sent once more, before it is rejected."""
