@@ -90,9 +90,9 @@ def _safe_url(url: str) -> SplitResult:
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or parts.scheme not in ("http", "https"):
-        raise ValueError("must be a URL such as https://profiles.segment.com")
+        raise ValueError("must be a URL that begins with https://")
     if parts.scheme == "http" and not is_this_machine(host):
-        raise ValueError("must begin with https://: over plain http the credentials could be read on the way")
+        raise ValueError("must begin with https://: over plain http others could read the secrets on the way")
     return parts
 
 

@@ -45,14 +45,22 @@ def traits_to_read(settings: Settings) -> tuple[str, ...] | None:
 
 @asynccontextmanager
 async def connect(
-    settings: Settings, on_event: OnEvent, source: Source | None = None, sink: Sink | None = None
+    settings: Settings,
+    on_event: OnEvent,
+    source: Source | None = None,
+    sink: Sink | None = None,
+    *,
+    keep_words: bool = False,
 ) -> AsyncGenerator[tuple[Source, Sink], None]:
-    """The source and the sink of an import, with their connections. Raises as `describe` does."""
+    """The source and the sink of an import, with their connections. Raises as `describe` does.
+
+    Voucherify's own words, which may be personal, are in its errors only if the caller wants to `keep_words`.
+    """
     about_source, about_sink = describe(settings, source, sink)
     async with open_session(settings.request_timeout_seconds) as session:
         yield (
             source or _segment(session, about_source, settings, on_event),
-            sink or _voucherify(session, about_sink, settings, on_event),
+            sink or _voucherify(session, about_sink, settings, on_event, keep_words=keep_words),
         )
 
 
@@ -91,7 +99,7 @@ def _segment(
 
 
 def _voucherify(
-    session: aiohttp.ClientSession, about: Connector, settings: Settings, on_event: OnEvent
+    session: aiohttp.ClientSession, about: Connector, settings: Settings, on_event: OnEvent, *, keep_words: bool = False
 ) -> voucherify.VoucherifySink:
     client = ApiClient(
         session,
@@ -101,5 +109,6 @@ def _voucherify(
         retry_seconds=settings.retry_seconds,
         on_event=on_event,
         download_hosts=voucherify.download_hosts(about.host),
+        keep_words=keep_words,
     )
     return voucherify.VoucherifySink(client)

@@ -36,6 +36,7 @@ _KINDS: Final[dict[str, ProblemKind]] = {
     SEVERAL: "several",
     NOT_A_DATE: "date",
     NOT_A_DATE_OMITTED: "date",
+    NAMED_NOT_A_DATE: "date",
     UNDEFINED: "undefined",
     MISSING: "missing",
 }

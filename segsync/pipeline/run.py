@@ -159,7 +159,10 @@ async def run_plan(
     counters.unknown_ids = None if chosen is None else 0
     observe = both(counters.count, on_event)
     try:
-        async with connect(settings, observe, source, sink) as (from_source, to_sink):
+        async with connect(settings, observe, source, sink, keep_words=bool(lists and lists.shows_values)) as (
+            from_source,
+            to_sink,
+        ):
             schemas = to_sink if isinstance(to_sink, Schemas) else None
             job = ImportJob(
                 settings,

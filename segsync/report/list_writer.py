@@ -46,7 +46,7 @@ class ProfileLists:
     def __init__(self, directory: Path, ledger: Path | None, *, shows_values: bool = False) -> None:
         self._directory = directory
         self._ledger = ledger
-        self._shows_values = shows_values
+        self.shows_values = shows_values
         self._details = RejectionDetails()
 
     def path(self, name: str) -> Path:
@@ -58,7 +58,7 @@ class ProfileLists:
         self._details.add(
             _key(rejection.segment_id, rejection.stage, rejection.reason, rejection.request_id),
             source_id=one_line(rejection.source_id or ""),
-            words=one_line(words or "") if self._shows_values else "",
+            words=one_line(words or "") if self.shows_values else "",
         )
 
     def write(self, db: Connection) -> tuple[str, ...]:

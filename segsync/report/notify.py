@@ -23,9 +23,8 @@ from yarl import URL
 
 from segsync.connectors.http.proxy import proxy_for
 from segsync.connectors.http.session import DetachedResolver, open_session
-from segsync.errors import SettingsError, defect
+from segsync.errors import RefusedError, SettingsError, StopError, defect
 from segsync.formatting import counted, duration, profiles
-from segsync.ledger.rejections import same_for_all
 from segsync.models import NextStep, RejectionGroup
 from segsync.options import ImportOptions
 from segsync.report.html.wording import state_words
@@ -130,14 +129,17 @@ async def _post_unless_stopped(url: str, content: bytes) -> str | None:
 
 
 def _without_profiles(report: ImportReport) -> ImportReport:
-    """The report without segment ids, and without what differs from profile to profile in its reasons."""
+    """The report without segment ids, and with codes for reasons: a name in a service's words may not look like one."""
 
     def anonymous(groups: Sequence[RejectionGroup]) -> tuple[RejectionGroup, ...]:
-        return tuple(structs.replace(each, reason=same_for_all(each.reason), segment_ids=()) for each in groups)
+        return tuple(structs.replace(each, reason=each.code or "", segment_ids=()) for each in groups)
 
     problems = tuple(structs.replace(each, segment_ids=()) for each in report.problems)
     rejected, unknown = anonymous(report.rejections), anonymous(report.unknown)
-    return structs.replace(report, rejections=rejected, unknown=unknown, problems=problems)
+    error = report.error
+    if isinstance(error, StopError | RefusedError):  # these quote the services
+        error = StopError("the log has the message", code=error.code)
+    return structs.replace(report, rejections=rejected, unknown=unknown, problems=problems, error=error)
 
 
 def _without_home(text: str) -> str:
@@ -154,7 +156,7 @@ def _slack_text(report: ImportReport, settings: Settings, steps: Sequence[NextSt
         f"Segment space {settings.segment_space_id}, Voucherify at {urlsplit(settings.voucherify_url).hostname}",
         f"{profiles(outcomes.profiles)} listed{': ' if counts else ''}{', '.join(counts)}",
         f"Time: {duration(report.seconds)}",
-        *([f"Error: {report.error}"] if report.error else []),
+        *([f"Error: {report.error.with_code}"] if report.error else []),
     ]
     for step in steps:
         lines += [step.words, *([f"```{step.command}```"] if step.command else [])]

@@ -70,9 +70,11 @@ def test_two_imports_in_one_folder_have_lists_of_their_own(segsync: Segsync, sta
 def test_a_list_that_cannot_be_written_costs_nothing_and_status_writes_it(
     segsync: Segsync, start_sandbox: StartSandbox
 ) -> None:
-    sandbox = start_sandbox(fast(200))
+    sandbox = start_sandbox(fast(2000))
+    running = segsync.start(sandbox=sandbox)
+    wait_until_accepted(sandbox, 100)
     (segsync.directory / WITHOUT_IDENTIFIER).mkdir()
-    run = segsync(sandbox=sandbox)
+    run = ended(running)
     assert run.code == 1
     assert f"{WITHOUT_IDENTIFIER} cannot be written: Is a directory" in run.stderr
     assert sandbox.verdict().is_right

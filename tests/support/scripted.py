@@ -107,6 +107,7 @@ async def client_at(
     identity: str = "spa/1",
     random: Random | None = None,
     resolver: AbstractResolver | None = None,
+    keep_words: bool = False,
 ) -> AsyncGenerator[ApiClient, None]:
     """A client that does not wait between its tries, except where the server asks for it."""
     async with aiohttp.ClientSession(
@@ -123,6 +124,7 @@ async def client_at(
             retry_seconds=retry_seconds,
             on_event=on_event,
             random=random or NoJitter(),
+            keep_words=keep_words,
         )
 
 
@@ -136,6 +138,7 @@ async def client_to(
     service: str = "Segment",
     identity: str = "spa/1",
     random: Random | None = None,
+    keep_words: bool = False,
 ) -> AsyncGenerator[ApiClient, None]:
     """The same, with a scripted server."""
     async with (
@@ -148,6 +151,7 @@ async def client_to(
             service=service,
             identity=identity,
             random=random,
+            keep_words=keep_words,
         ) as client,
     ):
         yield client

@@ -91,6 +91,7 @@ class ApiClient:
         on_event: OnEvent,
         random: Random | None = None,
         download_hosts: Iterable[str] = (),
+        keep_words: bool = False,
     ) -> None:
         self.about = about
         self._service = about.name
@@ -104,6 +105,7 @@ class ApiClient:
         self._headers = CIMultiDict(headers)  # as aiohttp wants them: it would make one for every call
         self._download_origins = {URL.build(scheme="https", host=host) for host in download_hosts}
         self._understood: set[object] = set()
+        self._keep_words = keep_words
         self._under_way = 0  # calls that have no result yet
         self._credentials = credentials
         self._retry_seconds = retry_seconds
@@ -318,7 +320,9 @@ class ApiClient:
         if status == 402 or (status == 429 and headers.get("X-Rate-Limit-Type") == "api_calls_cycle"):
             return QuotaError(f"{message}: {answers.spent_cycle(headers)}", **where)
         causes = (fields.get("message"), fields.get("details"))
-        reason, where["words"] = (read(*causes, hidden=self.secrets) for read in (answers.reason, answers.words))
+        reason = answers.reason(*causes, hidden=self.secrets)
+        if self._keep_words:
+            where["words"] = answers.words(*causes, hidden=self.secrets)
         refusal = f"{message}: {reason}" if reason else message
         if status in OF_THE_MOMENT:
             wait = answers.retry_after_seconds(headers)

@@ -15,8 +15,11 @@ SLOWER = 0.98
 CAUTIOUS_SECONDS = 7.5
 
 CAUTIOUS_CALLS = 60
-"""After this many seconds, or the time of this many calls if longer, the rate is back where it was refused. It grows
-with the cube of the time: near a limit it creeps, and where the limit has gone it is back within a minute from a tenth."""
+"""After this many seconds, or the time of this many calls if longer, the rate is back where it was refused.
+
+It grows with the cube of the time: near a limit it creeps, and where the limit has gone it is back within a minute from
+a tenth.
+"""
 
 MANY, FEW = 0.10, 4
 """More than this share of refused calls, and more than a few, come from a limit, whatever was allowed before."""

@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from segsync.errors import StopError
+from segsync.errors import OutputError, RefusedError, SegsyncError, StopError
 from segsync.models import NextStep, Outcomes, RejectionGroup
 from segsync.options import ImportOptions, Invocation
 from segsync.report import notify as notifying
@@ -43,8 +43,8 @@ REPORT = ImportReport(
     calls={"Segment": ServiceCalls(200, 3, 1)},
     warnings={"birthdate": 7},
     throughput=Throughput(1.0, (40, 0, 50)),
-    rejections=(RejectionGroup("confirm", "customer use_7 has 12345 points, answered 400", 3, ("use_7", "use_8")),),
-    unknown=(RejectionGroup("confirm", "aa_12 is forgotten", 1, ("use_9",)),),
+    rejections=(RejectionGroup("confirm", "customer use_7 has 12345 points", 3, ("use_7", "use_8"), "refused"),),
+    unknown=(RejectionGroup("confirm", "aa_12 is forgotten", 1, ("use_9",), "action-forgotten"),),
 )
 WEBHOOK = "https://hooks.example/services/T0/B0/s3cret?sig=k3y"
 SLACK = "https://hooks.slack.com/services/T0/B0/s3cret"
@@ -64,13 +64,29 @@ def slack_text(report: ImportReport = REPORT, steps: Sequence[NextStep] = STEPS)
 # --- what is posted -------------------------------------------------------------------------------------------
 
 
-def test_the_summary_is_posted_as_the_json_file_has_it_without_ids_and_what_stands_for_them_in_reasons() -> None:
+def test_the_summary_is_posted_as_the_json_file_has_it_without_ids_and_the_words_of_reasons() -> None:
+    """A name in a reason may look like any other word: the code says what happened."""
     nobody = msgspec.structs.replace(
         REPORT,
-        rejections=(RejectionGroup("confirm", "customer … has … points, answered 400", 3),),
-        unknown=(RejectionGroup("confirm", "… is forgotten", 1),),
+        rejections=(RejectionGroup("confirm", "refused", 3, code="refused"),),
+        unknown=(RejectionGroup("confirm", "action-forgotten", 1, code="action-forgotten"),),
     )
     assert posted() == msgspec.json.decode(encode(nobody, exit_code=3, next_command="segsync --retry-rejected"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StopError("refused all. The last one: customer anna kowalska is invalid", code="refused-all"),
+        RefusedError("Voucherify answered 400: anna kowalska", service="Voucherify", status=400, code="refused-all"),
+    ],
+)
+@pytest.mark.parametrize("url", [WEBHOOK, SLACK])
+def test_an_error_that_may_quote_a_service_is_its_code(error: SegsyncError, url: str) -> None:
+    stopped = msgspec.structs.replace(REPORT, state="stopped", error=error)
+    content = str(posted(url, stopped))
+    assert "kowalska" not in content
+    assert "refused-all" in content
 
 
 @pytest.mark.parametrize("host", ["hooks.slack.com", "hooks.slack-gov.com", "HOOKS.Slack.com", "hooks.slack.com:443"])
@@ -96,10 +112,11 @@ def test_the_text_has_the_state_the_numbers_where_it_went_and_the_next_command()
 
 
 def test_the_text_of_a_stop_has_its_error_escaped_as_slack_wants_it() -> None:
-    stopped = msgspec.structs.replace(REPORT, state="stopped", error=StopError("<a> & b"), outcomes=Outcomes())
+    error = OutputError("<a> & b", code="disk")
+    stopped = msgspec.structs.replace(REPORT, state="stopped", error=error, outcomes=Outcomes())
     lines = slack_text(stopped, []).splitlines()
     assert lines[0] == "segsync: Stopped early"
-    assert lines[2:] == ["0 profiles listed", "Time: 0:01:15", "Error: &lt;a&gt; &amp; b"]
+    assert lines[2:] == ["0 profiles listed", "Time: 0:01:15", "Error: &lt;a&gt; &amp; b [disk]"]
 
 
 def test_a_dry_run_is_called_one() -> None:

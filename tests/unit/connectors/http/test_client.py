@@ -178,12 +178,13 @@ async def test_what_the_service_itself_says_is_beside_the_message_without_our_se
     status: int, kind: type[CallError]
 ) -> None:
     fields = {"message": "bad e-mail ada@example.com", "details": "of Ada, asked with c2VjcmV0"}
-    async with client_to(Script(answer(fields, status)), retry_seconds=0) as client:
-        client.secrets = ("c2VjcmV0",)
-        with pytest.raises(kind) as caught:
-            await _get(client)
-    assert caught.value.words == "bad e-mail ada@example.com: of Ada, asked with …"
-    assert "ada@" not in f"{caught.value} {caught.value!r}"
+    for keep_words in (True, False):
+        async with client_to(Script(answer(fields, status)), retry_seconds=0, keep_words=keep_words) as client:
+            client.secrets = ("c2VjcmV0",)
+            with pytest.raises(kind) as caught:
+                await _get(client)
+        assert caught.value.words == ("bad e-mail ada@example.com: of Ada, asked with …" if keep_words else None)
+        assert "ada@" not in f"{caught.value} {caught.value!r}"
 
 
 @pytest.mark.parametrize("status", [401, 402, 302, 503])
