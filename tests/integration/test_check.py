@@ -35,7 +35,7 @@ def test_a_sound_setup_is_ready_and_nothing_is_sent(segsync: Segsync, start_sand
     assert run.code == 0, run.stdout + run.stderr
     for text in ("✓ ok", "! warning", "carry 'user_id'", "anonymous_id", "becomes the source_id", "birthdate", "Ready"):
         assert text in run.stdout
-    assert "What 50,000 profiles would take" in run.stdout
+    assert "Estimate for 50,000 profiles" in run.stdout
     assert "✗" not in run.stdout
     assert {each.name for each in segsync.directory.iterdir()} == {"segsync.db", "segsync.db-lock"}
     assert moment(sandbox).accepted == 0
@@ -142,7 +142,7 @@ def test_without_a_network_all_that_needs_it_is_not_done(segsync: Segsync) -> No
     assert run.code == 3
     assert run.stdout.count("✗ failed") == 2
     assert run.stdout.count("- not done") == 10
-    assert "Not ready: 2 failed" in run.stdout
+    assert "Not ready: 2 checks failed" in run.stdout
 
 
 async def _space_of_four(request: web.Request) -> web.StreamResponse:

@@ -196,7 +196,7 @@ def test_resume_begins_continues_or_has_nothing_to_do_by_what_the_ledger_holds(
 
     resumed = segsync("--resume", sandbox=sandbox)
     assert resumed.code == 0
-    assert f"Resuming from offset {offset}: {offset} profiles are done." in resumed.stderr
+    assert f"Resuming from offset {offset}: {offset} profiles done." in resumed.stderr
     assert resumed.row("Profiles listed") == 600
     assert sandbox.verdict().is_right
 

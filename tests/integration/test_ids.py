@@ -37,7 +37,7 @@ def test_the_profiles_of_a_list_are_imported_alone_whatever_a_spreadsheet_made_o
     run = segsync("--ids", "to do.csv", sandbox=sandbox)
     after = sandbox.verdict()
     assert run.code == 0, run.stderr
-    assert f"{len(rejected)} segment ids from to do.csv" in run.stderr
+    assert f"{len(rejected)} Segment ids from to do.csv" in run.stderr
     assert run.row("Profiles of --ids") == run.row("Customers confirmed") == len(rejected)
     assert after.is_right
     assert after.segment_calls - before.segment_calls == 2 * len(rejected), "it listed nothing, and read them alone"
@@ -75,7 +75,7 @@ def test_ids_that_segment_does_not_know_are_listed_and_the_others_imported(
     run = segsync("--ids", "ids.txt", "--summary-json", "summary.json", sandbox=sandbox)
     assert run.code == 3
     assert (run.row("Profiles of --ids"), run.row("Customers confirmed"), run.row("Unknown ids")) == (30, 30, 12)
-    assert f"Segment does not know 12 segment ids ({UNKNOWN_IDS}): {', '.join(unknown[:10])} and 2 more" in run.stderr
+    assert f"Segment does not know 12 Segment ids ({UNKNOWN_IDS}): {', '.join(unknown[:10])} and 2 more" in run.stderr
     assert segsync.lines(UNKNOWN_IDS) == unknown
     assert "--retry-rejected" not in run.stderr
     assert segsync.lines(REJECTED) == []
@@ -157,7 +157,7 @@ def test_ctrl_c_names_the_command_that_begins_again_and_kill_9_is_repaired_by_it
         stopped = ended(running)
         if end == "terminate":
             assert stopped.code == 143
-            [command] = re.findall(r"python -m segsync (--ids .+)\n", stopped.stderr)
+            [command] = re.findall(r"python\S* -m segsync (--ids .+)\n", stopped.stderr)
     run = segsync(*shlex.split(command), sandbox=sandbox)
     assert run.code == 0, run.stderr
     assert run.row("Customers confirmed") == len(everybody.customers)

@@ -122,7 +122,7 @@ def test_at_a_terminal_yes_resumes(segsync: Segsync, start_sandbox: StartSandbox
     code, text = terminal.ends()
     verdict = sandbox.verdict()
     assert code == 0, text
-    assert f"Resuming from offset {offset}: {offset} profiles are done." in text
+    assert f"Resuming from offset {offset}: {offset} profiles done." in text
     assert re.search(r"Profiles listed +700", text)
     assert verdict.is_right
     assert verdict.accepted < 2 * verdict.expected - 100, "it did not begin again"

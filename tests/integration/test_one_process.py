@@ -47,7 +47,9 @@ def test_an_import_begins_with_its_line_and_status_repeats_its_flags(
     _, code = import_at_terminal(options(tmp_path, start_sandbox(fast(50)), *flags, limit=20))
     assert code == 0
     first = capsys.readouterr().err.splitlines()[0]
-    assert re.search(r"New import of the first 20 profiles\. .* 20 profiles: up to 41 Segment and \d Voucherify", first)
+    assert re.search(
+        r"New import of the first 20 profiles\. .* 20 profiles: up to 41 Segment calls and \d Voucherify", first
+    )
     status = read_status(tmp_path / "a.db", called("--ledger", "a.db"))
     assert status.next_command == "python -m segsync --resume --batch-size 10 --ledger a.db"
 
@@ -96,5 +98,5 @@ def test_yes_after_an_error_resumes_and_says_so(
     _, code = import_at_terminal(options(tmp_path, sandbox, may_ask=True))
     shown = capsys.readouterr().err
     assert code == 1
-    assert re.findall(r"\d\d:\d\d:\d\d (Resuming from offset 0: 0 profiles are done\.) Segment space", shown)
+    assert re.findall(r"\d\d:\d\d:\d\d (Resuming from offset 0: 0 profiles done\.) Segment space", shown)
     assert shown.count("Do you wish") == 1, "a second error ends it"

@@ -76,8 +76,8 @@ async def test_the_log_says_so_and_how_many_are_skipped(world: World, caplog: py
     assert (report.state, report.outcomes, report.before.profiles) == ("done", Outcomes(confirmed=300), done)
     [record] = [each for each in caplog.records if each.__dict__["event"] == "listed_anew"]
     assert record.getMessage() == (
-        "Memory no longer takes the cursor of the ledger: listing anew from the beginning, "
-        f"skipping the {done} profiles that are done"
+        "Memory no longer accepts the ledger's cursor: listing again from the beginning, "
+        f"skipping {done} profiles already done"
     )
     assert world.source.reads < 2 * 300 - done
     assert world.count(PageDone) == 31

@@ -120,9 +120,9 @@ KINDS = (
         "Voucherify refused the customer",
         "Voucherify checked the customer and did not accept a value, e.g. an invalid e-mail address, or metadata that "
         "its schema does not allow.",
-        "The words below are Voucherify's own. Correct the profiles of rejected-profiles.csv in Segment. If they name "
-        "metadata, its definition in Voucherify can be wrong instead, under Project settings > Metadata schema > "
-        f"Customer. {RETRY}",
+        "The words below are Voucherify's, without values. Correct the profiles of rejected-profiles.csv in Segment. "
+        "If they name metadata, its definition in Voucherify can be wrong instead, under Project settings > Metadata "
+        f"schema > Customer. {RETRY}",
     ),
     Kind(
         ("read", "map", "upsert", "confirm"),
