@@ -96,7 +96,7 @@ def test_the_latency_decides_how_many_profiles_are_read_at_a_time(
     run = segsync("--verbose", sandbox=sandbox, SEGMENT_REQUESTS_PER_SECOND="500")
     assert run.code == 0
     assert sandbox.verdict().is_right
-    assert "Reading 64 profiles at a time" in run.stderr
+    assert "Concurrent profile reads: 64" in run.stderr
 
 
 def test_a_strict_limit_is_used_and_hardly_ever_overrun(segsync: Segsync, start_sandbox: StartSandbox) -> None:

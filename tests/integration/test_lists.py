@@ -28,7 +28,7 @@ def test_the_rejected_stay_listed_through_a_run_of_a_few_profiles_and_keep_their
     run = segsync("--limit", "10", "--offset", "0", sandbox=sandbox)
     assert run.code == 3
     assert rejected(segsync) == everybody
-    assert f"{REJECTED} names {len(everybody)} profiles" in run.stderr
+    assert f"{REJECTED} lists {len(everybody)} profiles" in run.stderr
 
 
 def test_what_a_killed_run_did_not_write_the_status_writes(segsync: Segsync, start_sandbox: StartSandbox) -> None:
