@@ -146,7 +146,7 @@ def import_command(
         metrics_port=metrics_port,
         metrics_host=metrics_host,
         outputs=outputs,
-        has_notify_flag=notify is not None,
+        has_notify_flag=bool(notify),
     )
     flags = {SETTINGS[flag]: (words[0], words[1]) for flag, words in given.items() if flag in SETTINGS}
     with errors_in_words(as_json=stderr_is_json, env_file=env_file):
