@@ -8,8 +8,10 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from sqlite3 import Connection
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -31,12 +33,23 @@ FORMAT = 3
 
 REASONS_SHOWN, EARLIER_SHOWN = 10, 5
 
+SHORT: Final = {
+    "confirmed": "confirmed",
+    "sent": "sent",
+    "without_identifier": "without identifier",
+    "duplicate": "with a duplicate identifier",
+    "rejected": "rejected",
+    "unknown": "with an unknown result",
+    "pending": "pending",
+}
+"""The outcomes in the line of an earlier run."""
+
 
 class RunStatus(Struct, frozen=True):
     """One import. `state` is "running", "done", "limited" (by `--limit`), "interrupted", "stopped" or "killed".
 
-    `offset` is where it would resume, None at the end of the space, and `profiles` how many are before it. `outcomes`
-    are those of these profiles; of a run that ended early they are as it reported them, beyond `offset` too.
+    `offset` is where it would resume, None at the end of the space. `outcomes` add up to `profiles`. Those of a run
+    that ended early are as it reported them, beyond `offset` too.
     `open_upserts` are the bulk upserts whose result is not read yet. Times are UTC.
     `ids_from` is the file of `--ids`, None for an import of the space; its run is never resumed, so `offset` is None
     then.
@@ -184,7 +197,7 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
         source=f"{run.source.name} {run.source.identity}",
         first_offset=run.first_offset,
         offset=run.offset,
-        profiles=run.checkpointed.profiles,
+        profiles=run.outcomes.profiles,
         outcomes=run.outcomes,
         open_upserts=run.open_upserts,
         error=run.error,
@@ -218,14 +231,10 @@ def _state(run: RunStatus) -> str:
 
 
 def _earlier(run: RunStatus) -> Text:
-    outcomes = run.outcomes
     where = f" from offset {printable(run.first_offset)}" if run.ids_from is None else _of_ids(run)
-    return Text(
-        f"Run {run.id} of {minute(run.began_at)}{where}: {_state(run)}, "
-        f"{counted(run.profiles, 'profile')}, {outcomes.confirmed:,} confirmed, {outcomes.sent:,} sent, "
-        f"{outcomes.without_identifier:,} without identifier, {outcomes.rejected:,} rejected"
-        + (f", {outcomes.unknown:,} with an unknown result" if outcomes.unknown else "")
-    )
+    counts = [f"{count:,} {SHORT[name]}" for name, count in asdict(run.outcomes).items() if count]
+    what = ", ".join([_state(run), counted(run.profiles, "profile"), *counts])
+    return Text(f"Run {run.id} of {minute(run.began_at)}{where}: {what}")
 
 
 def _reasons(db: Connection, kind: str) -> list[RejectionReason]:

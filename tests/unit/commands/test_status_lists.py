@@ -108,5 +108,5 @@ def test_an_interrupted_run_has_what_it_said_of_the_pages_that_are_not_done(path
         story.done("aa_1")
         confirmed = Outcomes(confirmed=1, sent=2, without_identifier=1, rejected=1, pending=1)
         [run] = read_status(path).runs
-        assert (run.outcomes, run.profiles) == (confirmed, 1)
+        assert (run.outcomes, run.profiles) == (confirmed, 6)
         assert story.crash().outcomes == Outcomes(confirmed=1), "a resume repeats those pages"
