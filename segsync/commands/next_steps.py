@@ -180,8 +180,10 @@ def _steps(options: ImportOptions, report: ImportReport) -> Iterator[NextStep]:
         yield from (_when_done if report.state == "done" else _when_stopped)(options, report)
         rejected, unknown = report.rejected_now, report.unknown_now
         if rejected or unknown:
-            counts = [f"Rejected: {profiles(rejected)}."] if rejected else []
-            counts += [f"Result unknown: {profiles(unknown)}."] if unknown else []
+            whose = "Rejected" if report.outcomes.rejected else "Rejected by earlier runs"
+            counts = [f"{whose}: {profiles(rejected)}."] if rejected else []
+            whose = "Result unknown" if report.outcomes.unknown else "Result unknown, of earlier runs"
+            counts += [f"{whose}: {profiles(unknown)}."] if unknown else []
             stages = {group.stage for group in report.rejections}
             words = f"{RETRY_WORDS}{_hint(options.command, stages)}:" if rejected else SEND_AGAIN_WORDS
             yield _step(f"{' '.join(counts)} {words}", options.command.command(RETRY))

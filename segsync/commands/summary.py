@@ -62,9 +62,6 @@ def _as_checked(check: LastCheck) -> Text:
 
 def _title(report: ImportReport) -> str:
     title = {"interrupted": "Interrupted", "stopped": "Stopped early"}.get(report.state, "Done")
-    outcomes = report.outcomes
-    left = "rejected profiles" if outcomes.rejected else "unknown results" if outcomes.unknown else ""
-    left = left or ("unknown ids" if report.unknown_ids else "")
-    if report.state == "done" and left:
-        title = f"Done, with {left}"
+    if report.state == "done" and report.left:
+        title = f"Done, with {report.left}"
     return f"Dry run: {title.lower()}, nothing was sent" if report.is_dry_run else title

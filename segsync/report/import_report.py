@@ -65,6 +65,16 @@ class ImportReport(Struct, frozen=True):
     unknown_ids: int | None = None
 
     @property
+    def left(self) -> str:
+        """Why a run that is done is no full success, in two words, "" where it is one: exit code 3."""
+        counts = {
+            "rejected profiles": self.rejected_now or self.outcomes.rejected,
+            "unknown results": self.unknown_now or self.outcomes.unknown,
+            "unknown ids": self.unknown_ids,
+        }
+        return next((words for words, count in counts.items() if count), "")
+
+    @property
     def seconds_per_100_profiles(self) -> float | None:
         """Wall-clock seconds for 100 profiles of this process, None where there were fewer."""
         return self._seconds_per_100(self.outcomes.done - self.before.done)

@@ -55,7 +55,7 @@ def render(
     named = chain(without_identifier, *(group.segment_ids for group in groups))
     pauses = charts.standstills(report.throughput, until_the_end=report.state != "done")
     rows = _outcome_rows(report)
-    is_in_doubt = report.outcomes.rejected or report.outcomes.unknown or not wording.imported(report)
+    is_in_doubt = report.left or not wording.imported(report)
     return environment.get_template("report.html.j2").render(
         report=report,
         outcomes=report.outcomes,

@@ -16,12 +16,8 @@ def state_words(report: ImportReport) -> str:
         return {"interrupted": "Interrupted", "stopped": "Stopped early"}[report.state]
     if report.resume_offset is not None:
         return "First part done"
-    if report.outcomes.rejected:
-        return "Done, with rejected profiles"
-    if report.outcomes.unknown:
-        return "Done, with unknown results"
-    if report.unknown_ids:
-        return "Done, with unknown ids"
+    if report.left:
+        return f"Done, with {report.left}"
     return "Done" if imported(report) else "Done, but with no customers"
 
 

@@ -20,7 +20,7 @@ REQUEST = replace(ANY_REQUEST, ledger=Path("prod.db"), command=called("--ledger"
 def test_rejections_of_earlier_runs_are_still_an_exit_code_and_a_way_on() -> None:
     report = structs.replace(ended("done", Outcomes(confirmed=10)), rejected_now=23)
     assert exit_code(report, 0) == 3
-    assert shown(report, REQUEST)[0] == "Rejected: 23 profiles. After fixing the causes, run:"
+    assert shown(report, REQUEST)[0] == "Rejected by earlier runs: 23 profiles. After fixing the causes, run:"
     [note] = next_steps.notes_on_lists(REQUEST, report)
     assert note == "prod-rejected-profiles.csv lists 23 profiles, including those that earlier runs rejected."
     assert exit_code(structs.replace(report, rejected_now=0, unknown_now=1), 0) == 3
