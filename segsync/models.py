@@ -179,10 +179,11 @@ class Plan(Struct, frozen=True):
     """What to do for which runs of the ledger.
 
     "new" lists the space from `offset` on; "resume" goes on with a run, whose listing is complete where `offset` is
-    None; "retry" replays the profiles of `runs` that are rejected or whose result is unknown, and `retried` counts them
-    as such, each once; "ids" reads the ids that `ids_from` names, and `offset` is how many of them are before the first
-    that is read. `before` are the outcomes of these runs so far. Results are read for all runs from `followed_since`
-    on. `expected` is the number of profiles that an earlier process was given, or that of the ids.
+    None; "retry" replays the profiles of `runs` that are rejected or whose result is unknown; "ids" reads the ids that
+    `ids_from` names, and `offset` is how many of them are before the first that is read. `retried` counts the profiles
+    of a retry, or of its dry run, by what they are, each once. `before` are the outcomes of these runs so far. Results
+    are read for all runs from `followed_since` on. `expected` is the number of profiles that an earlier process was
+    given, or that of the ids.
     """
 
     kind: Literal["new", "resume", "retry", "ids"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
+from sqlite3 import Connection
 
 from msgspec import structs
 from rich.console import Console
@@ -25,8 +27,8 @@ from segsync.errors import OutputError
 from segsync.formatting import printable
 from segsync.ledger import runs
 from segsync.ledger.database import Ledger, reading
-from segsync.ledger.rejections import to_retry
-from segsync.models import FIRST_OFFSET, NextStep, Plan
+from segsync.ledger.rejections import UNKNOWN, to_retry
+from segsync.models import FIRST_OFFSET, NextStep, Outcomes, Plan
 from segsync.monitor.observers import Streams, channels, observing
 from segsync.options import ImportOptions
 from segsync.pipeline.chosen import ChosenIds
@@ -103,7 +105,7 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
     written.
     """
     with (
-        _chosen_for_dry_run(options) as chosen,
+        _chosen_for_dry_run(options) as (chosen, retried),
         channels(options) as streams,
         open_ledger(options.settings, None) as ledger,
     ):
@@ -112,6 +114,7 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
             return None, EXIT_DONE
         with output_at(options.output) as output:
             plan = plan_ids(ledger, chosen) if chosen else plan_new(ledger, options.offset or FIRST_OFFSET)
+            plan = structs.replace(plan, retried=retried)
             counters = Counters(plan.offset, plan.before)
             watched = _watched(options, ledger, plan, counters, streams, sink=DryRunSink(output), chosen=chosen)
             report, code = run_event_loop(watched)
@@ -121,17 +124,24 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
 
 
 @contextmanager
-def _chosen_for_dry_run(options: ImportOptions) -> Iterator[ChosenIds | None]:
-    """The ids of `--ids`, or of the profiles that a retry would take; None where all profiles are listed."""
+def _chosen_for_dry_run(options: ImportOptions) -> Iterator[tuple[ChosenIds | None, Outcomes]]:
+    """The ids of `--ids`, or of the profiles that a retry would take, and what these are; None where all are listed."""
     if not options.retry_rejected:
         with chosen_ids(options.ids) as chosen:
-            yield chosen
+            yield chosen, Outcomes()
         return
     source, _ = describe(options.settings)
+    stages: Counter[str] = Counter()
+
+    def ids(db: Connection) -> Iterator[str]:
+        for letter in to_retry(db, source):
+            stages[letter.stage] += 1
+            yield letter.segment_id
+
     with reading(options.ledger) as db:
-        rejected = ChosenIds((letter.segment_id for letter in to_retry(db, source)), f"the ledger {options.ledger}")
+        rejected = ChosenIds(ids(db), f"the ledger {options.ledger}")
     with closing(rejected):
-        yield rejected
+        yield rejected, Outcomes(rejected=stages.total() - stages[UNKNOWN], unknown=stages[UNKNOWN])
 
 
 def _finish(
@@ -149,7 +159,7 @@ def _finish(
     The summary is posted where that was asked for, unless it `is_notified` already.
     """
     if report.outcomes.profiles or report.state == "done":
-        _show(summary(report, options.ledger), options, console)
+        _show(summary(report, options.ledger, is_retry=options.retry_rejected), options, console)
     notes = [*notes, *next_steps.notes_on_lists(options, report)]
     steps = next_steps.of_run(options, report)
     steps += [step for step in more if step.command not in {each.command for each in steps}]

@@ -14,7 +14,7 @@ from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_name
 
 
-def summary(report: ImportReport, ledger: Path | None = None) -> Table:
+def summary(report: ImportReport, ledger: Path | None = None, *, is_retry: bool = False) -> Table:
     """What an import did, as a table in which the outcomes add up to the profiles.
 
     Outcomes and warnings are those of the whole import, as `status` shows them; the rest is about this process. The
@@ -30,7 +30,8 @@ def summary(report: ImportReport, ledger: Path | None = None) -> Table:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
         lists = {"without_identifier": WITHOUT_IDENTIFIER, "duplicate": DUPLICATES, "rejected": REJECTED}
         notes |= {outcome: Text(list_name(name, ledger)) for outcome, name in lists.items()}
-    profiles = "Profiles listed" if report.unknown_ids is None else "Profiles of --ids"
+    given = "Rejected profiles" if is_retry else "Profiles of --ids"  # whose ids a dry run of a retry was given
+    profiles = "Profiles listed" if report.unknown_ids is None else given
     labels = LABELS | {"profiles": profiles} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
     optional = "sent" if report.is_confirmed else "confirmed"
     table = outcome_table(_title(report), report.outcomes, labels, notes, optional)

@@ -29,7 +29,7 @@ from segsync.mapping.problems import consequence
 from segsync.models import Connector, Cost, Plan, Rejection
 from segsync.monitor.activity import READING, Activity, rate_words
 from segsync.monitor.progress import Progress, ProgressMeter
-from segsync.monitor.start import shown_id, start_words
+from segsync.monitor.start import kind_words, shown_id, start_words
 from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
 from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, list_name
@@ -97,7 +97,7 @@ class Log:
         words = start_words(self.plan, self.connectors, cost=self.cost, **about)
         self._log(
             "run_started",
-            f"segsync {__version__} starts: {self.plan.kind} run {self.run}. {words}",
+            f"segsync {__version__} starts: {kind_words(self.plan)} {self.run}. {words}",
             at_terminal=words,
             kind=self.plan.kind,
             space=source.identity,

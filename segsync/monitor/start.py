@@ -38,6 +38,13 @@ def start_words(
     return " ".join(filter(None, (f"{what}.", f"{', '.join(filter(None, where))}.", _cost_words(cost))))
 
 
+def kind_words(plan: Plan) -> str:
+    """What the plan is, in the log, before the number of its run."""
+    if plan.retried.profiles:
+        return "retry of rejected profiles, run"
+    return {"resume": "resumed run", "ids": "import of given ids, run"}.get(plan.kind, f"{plan.kind} run")
+
+
 def host_of(connector: Connector) -> str:
     """The host that is called, with its port where it has one."""
     return urlsplit(connector.host).netloc or connector.host
@@ -50,9 +57,12 @@ def shown_id(connector: Connector) -> str:
 
 def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) -> str:
     before = plan.before
+    unknown = f", and {plan.retried.unknown:,} whose result is unknown" if plan.retried.unknown else ""
     if plan.kind == "retry":
-        unknown = f", and {plan.retried.unknown:,} whose result is unknown" if plan.retried.unknown else ""
         return f"Retrying rejected profiles: {plan.retried.rejected:,}{unknown}"
+    if plan.retried.profiles:
+        words = counted(plan.retried.rejected, "rejected profile") + unknown
+        return f"Dry run of {words}, from {plan.ids_from}, nothing is sent"
     if plan.kind == "ids":
         where = f" from {ids_in_words(plan.ids_from)}" if plan.ids_from else ""
         words = f"the profiles of {segment_ids(plan.expected or 0)}{where}"

@@ -123,6 +123,10 @@ def test_dry_runs_of_both_read_and_map_and_change_nothing(segsync: Segsync, star
         assert run.code == 3
         assert run.row("Would be sent") == len(ids) - len(gone)
         assert run.row("Unknown ids") == len(gone)
+        is_retry = "--retry-rejected" in flags
+        assert run.row("Rejected profiles" if is_retry else "Profiles of --ids") == len(ids) - len(gone)
+        what = f"{len(ids)} rejected profiles" if is_retry else f"the profiles of {len(ids)} Segment ids"
+        assert f"Dry run of {what}" in run.stderr
         assert len(segsync.lines(name)) == len(ids) - len(gone)
         (segsync.directory / name).unlink()
         run = segsync("--dry-run", *flags, "--ledger", "prod.db", sandbox=sandbox)

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from segsync.models import Connector, Cost, Outcomes, Plan
-from segsync.monitor.start import start_words
+from segsync.monitor.start import kind_words, start_words
 
 CONNECTORS = (
     Connector("Segment", "spa_1", "https://profiles.segment.com", scope="space"),
@@ -74,10 +74,34 @@ def words(plan: Plan = NEW, **changed: Any) -> str:
             "Importing only the profiles of 1,200 Segment ids from standard input.",
         ),
         (IDS, {"is_dry_run": True}, "Dry run of the profiles of 1,200 Segment ids, nothing is sent."),
+        (
+            structs.replace(IDS, ids_from="the ledger a.db", retried=Outcomes(rejected=1_200)),
+            {"is_dry_run": True},
+            "Dry run of 1,200 rejected profiles, from the ledger a.db, nothing is sent.",
+        ),
+        (
+            structs.replace(IDS, ids_from="the ledger a.db", retried=Outcomes(rejected=1, unknown=2)),
+            {"is_dry_run": True},
+            "Dry run of 1 rejected profile, and 2 whose result is unknown, from the ledger a.db, nothing is sent.",
+        ),
     ],
 )
 def test_it_says_what_is_about_to_happen_and_where(plan: Plan, changed: dict[str, Any], what: str) -> None:
     assert words(plan, **changed) == f"{what} {WHERE}"
+
+
+@pytest.mark.parametrize(
+    ("plan", "kind"),
+    [
+        (NEW, "new run"),
+        (Plan("resume", (1,), 1, None, Outcomes()), "resumed run"),
+        (IDS, "import of given ids, run"),
+        (Plan("retry", (1,), 1, None, Outcomes(), retried=Outcomes(unknown=1)), "retry of rejected profiles, run"),
+        (structs.replace(IDS, retried=Outcomes(rejected=1)), "retry of rejected profiles, run"),
+    ],
+)
+def test_the_log_names_the_kind_of_a_run_in_plain_words(plan: Plan, kind: str) -> None:
+    assert kind_words(plan) == kind
 
 
 def test_calls_and_time_follow_where_they_are_known() -> None:
