@@ -97,9 +97,9 @@ class ImportOptions:
 
     `offset` is None where none was given. `ids` is a file of segment ids: these profiles alone are imported. An import
     from a sandbox (`is_sandbox`) ignores an unfinished one, and cannot be resumed. `command` is how this program was
-    called. The files that list profiles go into `directory`; with `show_values` the list of rejected ones has the
-    services' own words. A `dry_run` changes no ledger, writes no list, and sends nothing: customers go into the file
-    `output`, where one is given, or to standard output. `profiles` is the expected total.
+    called. The files that list profiles go into `directory`, beside the ledger where it is None; with `show_values` the
+    list of rejected ones has the services' own words. A `dry_run` changes no ledger, writes no list, and sends nothing:
+    customers go into the file `output`, where one is given, or to standard output. `profiles` is the expected total.
     """
 
     settings: Settings
@@ -110,7 +110,7 @@ class ImportOptions:
     verbose: bool
     may_ask: bool
     command: Invocation
-    directory: Path = Path()
+    directory: Path | None = None
     resume: bool = False
     retry_rejected: bool = False
     ids: Path | None = None
@@ -127,6 +127,11 @@ class ImportOptions:
     metrics_host: str = METRICS_HOST
     outputs: ReportFiles = field(default_factory=ReportFiles)
     has_notify_flag: bool = False
+
+    @property
+    def lists_directory(self) -> Path:
+        """The folder of the lists of profiles."""
+        return self.ledger.parent if self.directory is None else self.directory
 
     @property
     def use_standard_output(self) -> bool:

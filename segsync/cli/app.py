@@ -138,7 +138,7 @@ def import_command(
         verbose=verbose,
         may_ask=not (no_input or stderr_is_json) and sys.stdin.isatty() and is_terminal,
         command=invocation(given),
-        directory=directory or (SANDBOX_DIRECTORY if sandbox else Path()),
+        directory=directory,
         profiles=profiles,
         log_format=log_format,
         log_file=log_file,

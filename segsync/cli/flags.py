@@ -41,7 +41,7 @@ def option(text: str, metavar: str | None = None, *names: str, **others: Any) ->
 
 
 LedgerFile = Annotated[str | None, option("The ledger, a checkpoint file. [SEGSYNC_LEDGER, segsync.db]", "FILE")]
-ListsDirectory = Annotated[Path | None, option("Folder for the lists of profiles. [.]", "DIR")]
+ListsDirectory = Annotated[Path | None, option("Folder for the lists of profiles. [that of the ledger]", "DIR")]
 EnvFile = Annotated[Path | None, option("Read settings from FILE instead of .env.", "FILE")]
 Profiles = Annotated[int | None, option("Expected total, for the progress bar and ETA.", "N", min=1)]
 Directory = Annotated[

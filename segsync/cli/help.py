@@ -43,7 +43,7 @@ EXIT_CODES: Final[Mapping[str, str]] = {
     "130 or 143": "ended by Ctrl-C or SIGTERM, after finishing and sending what was under way",
 }
 
-LISTS: Final = """A run and status write these lists into the working directory or --directory:
+LISTS: Final = """A run and status write these lists beside the ledger, or into --directory:
 profiles-without-identifier.txt, duplicate-profiles.csv, rejected-profiles.csv and profiles-with-warnings.csv. A run
 with --ids also writes unknown-ids.txt. With --ledger prod.db their names begin with it: prod-rejected-profiles.csv."""
 

@@ -57,7 +57,7 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     with (
         chosen_ids(options.ids) as chosen,
         channels(options) as streams,
-        closing(ProfileLists(options.directory, options.ledger, shows_values=options.show_values)) as lists,
+        closing(ProfileLists(options.lists_directory, options.ledger, shows_values=options.show_values)) as lists,
         open_ledger(options.settings, options.ledger) as ledger,
     ):
         console = streams.console
@@ -159,7 +159,8 @@ def _finish(
     The summary is posted where that was asked for, unless it `is_notified` already.
     """
     if report.outcomes.profiles or report.state == "done":
-        _show(summary(report, options.ledger, is_retry=options.retry_rejected), options, console)
+        table = summary(report, options.ledger, options.lists_directory, is_retry=options.retry_rejected)
+        _show(table, options, console)
     notes = [*notes, *next_steps.notes_on_lists(options, report)]
     steps = next_steps.of_run(options, report)
     steps += [step for step in more if step.command not in {each.command for each in steps}]

@@ -16,7 +16,7 @@ from segsync.formatting import counted, printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
 from segsync.options import STANDARD_INPUT, STANDARD_OUTPUT, ImportOptions, Invocation, ids_in_words
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import REJECTED, list_name
+from segsync.report.profile_lists import REJECTED, list_path
 
 EXIT_DONE, EXIT_STOPPED, EXIT_USAGE, EXIT_REJECTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -77,7 +77,7 @@ def notes_on_lists(options: ImportOptions, report: ImportReport) -> Iterator[str
     """What to know about the list of rejected profiles: whom it names, and that it may hold values."""
     if report.is_dry_run or report.unwritten or not report.rejected_now:
         return
-    name = list_name(REJECTED, options.ledger)
+    name = list_path(REJECTED, options.lists_directory, options.ledger)
     if report.rejected_now > report.outcomes.rejected:
         yield f"{name} lists {profiles(report.rejected_now)}, including those that earlier runs rejected."
     if options.show_values:

@@ -64,7 +64,7 @@ def add_warnings(table: Table, warnings: Mapping[str, int], warned: int, name: s
     """
     where = f": {name}" if name else ""
     count = sum(warnings.values())
-    table.add_row("Warnings", f"{count:,}", Text(f"in {profiles(warned)}{where}") if count else None)
+    table.add_row("Warnings", f"{count:,}", Text(f"in {profiles(warned)}{printable(where)}") if count else None)
 
 
 def error_line(error: SegsyncError) -> Text:

@@ -25,7 +25,7 @@ from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import NextStep, Outcomes, by_trait
 from segsync.options import Invocation, ids_in_words
 from segsync.report.list_writer import ProfileLists
-from segsync.report.profile_lists import WARNINGS, list_name
+from segsync.report.profile_lists import WARNINGS, list_path
 from segsync.runtime import standard_output
 
 FORMAT = 3
@@ -138,10 +138,9 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
 
 
 def _lists(path: Path, command: Invocation) -> Path:
-    """Where the lists go: into the folder that was named now or when the last run began, that of a sandbox, or here."""
-    if named := command.flags.get("--directory"):
-        return Path(named[-1])
-    return path.parent if "--sandbox" in command.flags else Path()
+    """Where the lists go: into the folder that was named now or when the last run began, or beside the ledger."""
+    named = command.flags.get("--directory")
+    return Path(named[-1]) if named else path.parent
 
 
 def print_status(path: Path, *, as_json: bool, command: Invocation | None = None, writes_lists: bool = False) -> None:
@@ -213,7 +212,12 @@ def _latest(run: RunStatus, status: Status) -> Table:
         "pending": "a resume imports them" if run.ids_from is None else "not done",
     }
     table = outcome_table(f"Run {run.id}{_of_ids(run)}: {_state(run)}", run.outcomes, LABELS, notes)
-    add_warnings(table, status.warnings, status.warned_profiles, list_name(WARNINGS, Path(status.ledger)))
+    add_warnings(
+        table,
+        status.warnings,
+        status.warned_profiles,
+        str(list_path(WARNINGS, Path(status.lists), Path(status.ledger))),
+    )
     table.add_row("Source", "", Text(printable(run.source)))
     table.add_row("Started", "", f"{minute(run.began_at)} UTC")
     table.add_row("Ended", "", f"{minute(run.ended_at)} UTC" if run.ended_at else "")

@@ -11,15 +11,21 @@ from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table
 from segsync.formatting import counted, duration, minute, printable
 from segsync.models import LastCheck
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_name
+from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_path
 
 
-def summary(report: ImportReport, ledger: Path | None = None, *, is_retry: bool = False) -> Table:
+def summary(
+    report: ImportReport, ledger: Path | None = None, directory: Path = Path(), *, is_retry: bool = False
+) -> Table:
     """What an import did, as a table in which the outcomes add up to the profiles.
 
     Outcomes and warnings are those of the whole import, as `status` shows them; the rest is about this process. The
-    lists are those of the `ledger`.
+    lists are those of the `ledger`, in `directory`.
     """
+
+    def shown(name: str) -> str:
+        return printable(str(list_path(name, directory, ledger)))
+
     offset = "to be replayed" if report.resume_offset is None else f"from offset {printable(report.resume_offset)}"
     if report.unknown_ids is not None:
         offset = "to be sent again"
@@ -29,16 +35,16 @@ def summary(report: ImportReport, ledger: Path | None = None, *, is_retry: bool 
     if not report.is_dry_run:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
         lists = {"without_identifier": WITHOUT_IDENTIFIER, "duplicate": DUPLICATES, "rejected": REJECTED}
-        notes |= {outcome: Text(list_name(name, ledger)) for outcome, name in lists.items()}
+        notes |= {outcome: Text(shown(name)) for outcome, name in lists.items()}
     given = "Rejected profiles" if is_retry else "Profiles of --ids"  # whose ids a dry run of a retry was given
     profiles = "Profiles listed" if report.unknown_ids is None else given
     labels = LABELS | {"profiles": profiles} | ({"sent": "  Would be sent"} if report.is_dry_run else {})
     optional = "sent" if report.is_confirmed else "confirmed"
     table = outcome_table(_title(report), report.outcomes, labels, notes, optional)
     if report.unknown_ids:
-        name = None if report.is_dry_run else list_name(UNKNOWN_IDS, ledger)
-        table.add_row("Unknown ids", f"{report.unknown_ids:,}", name)
-    name = None if report.is_dry_run else list_name(WARNINGS, ledger)
+        where = None if report.is_dry_run else Text(shown(UNKNOWN_IDS))
+        table.add_row("Unknown ids", f"{report.unknown_ids:,}", where)
+    name = None if report.is_dry_run else shown(WARNINGS)
     add_warnings(table, report.warnings, report.warned_profiles, name)
     table.add_section()
     if report.not_imported and report.not_imported.traits:

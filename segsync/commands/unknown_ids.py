@@ -13,7 +13,7 @@ from segsync.options import ImportOptions
 from segsync.pipeline.chosen import ChosenIds
 from segsync.report.import_report import ImportReport
 from segsync.report.list_writer import one_line
-from segsync.report.profile_lists import UNKNOWN_IDS, list_name
+from segsync.report.profile_lists import UNKNOWN_IDS, list_path
 from segsync.runtime import open_private, writing
 
 MOST_SHOWN: Final = 10
@@ -25,17 +25,17 @@ def unknown_ids_notes(chosen: ChosenIds, report: ImportReport, options: ImportOp
 
     All of them are left in a list, but not by a dry run. One that cannot be written is named, and nothing else is lost.
     """
-    name, notes = list_name(UNKNOWN_IDS, options.ledger), list[str]()
+    path, notes = list_path(UNKNOWN_IDS, options.lists_directory, options.ledger), list[str]()
     if not options.dry_run:
         try:
-            _leave(options.directory / name, chosen)
+            _leave(path, chosen)
         except OutputError as error:
             notes.append(f"Error: {error.with_code}")
     if not report.unknown_ids:
         return notes
     shown = ", ".join(map(one_line, islice(chosen.unknown(), MOST_SHOWN)))
     more = f" and {report.unknown_ids - MOST_SHOWN:,} more" if report.unknown_ids > MOST_SHOWN else ""
-    where = "" if options.dry_run else f" ({name})"
+    where = "" if options.dry_run else f" ({path})"
     notes.append(f"Segment does not know {segment_ids(report.unknown_ids)}{where}: {shown}{more}")
     if report.unknown_ids == chosen.count:
         notes.append("It knows none of them. Are they Segment ids, and are SEGMENT_SPACE_ID and SEGMENT_REGION right?")

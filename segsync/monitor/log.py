@@ -32,7 +32,7 @@ from segsync.monitor.progress import Progress, ProgressMeter
 from segsync.monitor.start import kind_words, shown_id, start_words
 from segsync.report.counters import Counters
 from segsync.report.import_report import ImportReport, make_report
-from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, list_name
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, list_path
 
 LOGGER: Final = logging.getLogger("segsync")
 LOGGER.addHandler(logging.NullHandler())  # without it, Python prints the warnings of programs that configure no logging
@@ -51,9 +51,10 @@ class Log:
     """Logs one import while it is `running`; its `on_event` takes the import's events after `counters` has had them.
 
     `connectors` are the source and the sink, `profiles` the number that the user expects, `limit` the most that are
-    imported. Where the import `has_lists`, they name all rejected profiles and all warnings. `activity` and `meter` are
-    for a display too. `run` is the number in the ledger and a random mark of this process. `identifier` and `cost` are
-    for the first line: the type of external id, and what is ahead, where that is known.
+    imported. Where the import `has_lists`, they name all rejected profiles and all warnings, in the
+    folder `lists`. `activity` and `meter` are for a display too. `run` is the number in the ledger and a random mark of
+    this process. `identifier` and `cost` are for the first line: the type of external id, and what is ahead, where that
+    is known.
     """
 
     plan: Plan
@@ -71,6 +72,7 @@ class Log:
     is_dry_run: bool = False
     is_sandbox: bool = False
     has_lists: bool = True
+    lists: Path | None = None
 
     def __post_init__(self) -> None:
         self.run = f"{self.plan.runs[-1] if self.plan.runs else 0}-{secrets.token_hex(4)}"
@@ -268,7 +270,7 @@ class Log:
 
     def _log_more_in(self, file: str) -> None:
         """Once for each file: that it has more than are shown."""
-        file = list_name(file, self.ledger)
+        file = str(list_path(file, self.lists or Path(), self.ledger))
         if next(self._count_of[file]) == 1 and not LOGGER.isEnabledFor(DEBUG):
             where = f"in {file}" if self.has_lists else "at level DEBUG (--verbose)"
             self._log("more_in_file", f"More of these are {where}", file=file if self.has_lists else None)

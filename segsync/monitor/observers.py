@@ -99,6 +99,7 @@ def observing(
         is_dry_run=options.dry_run,
         is_sandbox=options.is_sandbox,
         has_lists=not options.dry_run,
+        lists=options.lists_directory,
     )
     metrics = streams.metrics
     with log.running(), ExitStack() as stack:

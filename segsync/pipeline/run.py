@@ -82,6 +82,7 @@ async def run_import(
             identifier=None if source else settings.identifier_saved_as_source_id,
             confirms=confirm,
             has_lists=directory is not None,
+            lists=directory,
         )
         with log.running():
             try:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from errno import ENAMETOOLONG, ENOENT, ENOTDIR
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Final
 
 from segsync.errors import Problem, SettingsError, how_to_install
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
-from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_name
+from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_path
 from segsync.report.writer import is_file, try_to_write
 from segsync.runtime import cannot_write
 
+_NO_FOLDER: Final = (ENOENT, ENOTDIR, ENAMETOOLONG)
+
 
 def check_destinations(options: ImportOptions) -> None:
-    """Make the folder of the lists, and find what this run could not write, beside its ledger, log and dry-run file.
+    """Make the `--directory` of the lists, and find what this run could not write, but for its ledger, log and dry run.
 
     Those are opened before anything is read. Raises `SettingsError` with every problem.
     """
@@ -43,17 +47,21 @@ def _of_reports(wanted: ReportFiles) -> Iterator[str]:
 
 def _lists(options: ImportOptions) -> list[Path]:
     names = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS, *([UNKNOWN_IDS] if options.ids else []))
-    return [options.directory / list_name(name, options.ledger) for name in names]
+    return [list_path(name, options.lists_directory, options.ledger) for name in names]
 
 
 def _of_lists(options: ImportOptions) -> Iterator[str]:
-    directory = options.directory
+    directory, is_beside_ledger = options.lists_directory, options.directory is None
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_beside_ledger:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         TemporaryFile(dir=directory).close()
     except OSError as error:
+        if is_beside_ledger and error.errno in _NO_FOLDER:
+            return  # it may be a slip, and the ledger itself says so
         what = f"The folder {directory} for the lists of profiles"
-        yield Problem(cannot_write(what, error, "Choose another: --directory DIR"), code="file-unwritable")
+        way_out = "Choose another: --directory DIR" + (", or another ledger: --ledger FILE" if is_beside_ledger else "")
+        yield Problem(cannot_write(what, error, way_out), code="file-unwritable")
     else:
         files = {f"The list {path}": path for path in _lists(options)}
         yield from _unwritable(files, "Rename it, or choose another folder: --directory DIR")

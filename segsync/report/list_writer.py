@@ -24,7 +24,7 @@ from segsync.formatting import printable
 from segsync.ledger import profiles, sqlite_file
 from segsync.ledger.rejections import IS_DUPLICATE, holder_of, unresolved
 from segsync.models import Rejection
-from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, WORDS, list_name
+from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, WORDS, list_path
 from segsync.report.rejection_details import Key, RejectionDetails
 from segsync.runtime import cannot_write
 
@@ -51,7 +51,7 @@ class ProfileLists:
 
     def path(self, name: str) -> Path:
         """The file of the list that is usually named so."""
-        return self._directory / list_name(name, self._ledger)
+        return list_path(name, self._directory, self._ledger)
 
     def keep(self, rejection: Rejection, words: str | None = None) -> None:
         """Keep what the ledger does not hold of a rejection; `words` are the service's own, not redacted."""

@@ -36,8 +36,14 @@ def list_name(name: str, ledger: Path | None) -> str:
     """The name of a list of this ledger; None is a temporary one.
 
     With another name than `segsync.db` it begins with the ledger's, so that two imports in one folder have lists of
-    their own: `prod-rejected-profiles.csv` for `prod.db`.
+    their own: `prod-rejected-profiles.csv` for `prod.db`, and `prod.sqlite_rejected-profiles.csv` for `prod.sqlite`.
+    The signs differ, so that `prod` and `prod.db` do too.
     """
     if ledger is None or ledger.name == USUAL_LEDGER:
         return name
-    return f"{ledger.stem if ledger.suffix == '.db' else ledger.name}-{name}"
+    return f"{ledger.stem}-{name}" if ledger.suffix == ".db" else f"{ledger.name}_{name}"
+
+
+def list_path(name: str, directory: Path, ledger: Path | None) -> Path:
+    """The file of a list of this ledger: as messages name it, one can open it."""
+    return directory / list_name(name, ledger)

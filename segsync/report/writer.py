@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -19,7 +20,7 @@ from segsync.formatting import printable
 from segsync.models import NextStep
 from segsync.options import STANDARD_OUTPUT, ImportOptions
 from segsync.report.import_report import ImportReport
-from segsync.report.profile_lists import WITHOUT_IDENTIFIER, list_name
+from segsync.report.profile_lists import WITHOUT_IDENTIFIER, list_path
 from segsync.report.summary_json import encode
 from segsync.runtime import to_standard_output, writing
 
@@ -112,11 +113,11 @@ def _write(path: Path, content: Callable[[], bytes], console: Console) -> bool:
 def _page(options: ImportOptions, report: ImportReport, steps: Sequence[NextStep]) -> bytes:
     from segsync.report.html.page import render  # noqa: PLC0415 - needs an extra, and takes long to import
 
+    lists = partial(list_path, directory=options.lists_directory, ledger=options.ledger)
     ids: list[str] = []
     if not report.is_dry_run:  # which leaves no lists
-        without = options.directory / list_name(WITHOUT_IDENTIFIER, options.ledger)
-        ids = [*islice(_lines(without), options.outputs.report_ids)]
-    page = render(report, options.settings, steps=steps, without_identifier=ids)
+        ids = [*islice(_lines(lists(WITHOUT_IDENTIFIER)), options.outputs.report_ids)]
+    page = render(report, options.settings, steps=steps, without_identifier=ids, lists=lists)
     return page.encode("utf-8", "replace")
 
 

@@ -140,7 +140,7 @@ def test_results_that_a_killed_run_waited_for_are_read_by_the_resume_which_sends
     run = segsync("--resume", sandbox=sandbox)
     after = sandbox.verdict()
     assert run.code == 3
-    assert "Resuming: all 300 profiles are listed; waiting for Voucherify's results." in run.stderr
+    assert "Resuming: all listed (300 profiles); waiting for Voucherify's results." in run.stderr
     assert after.is_right
     assert after.accepted == before.accepted
     assert after.segment_calls == before.segment_calls
@@ -188,7 +188,7 @@ def test_actions_that_never_end_stop_the_run_when_patience_is_out(
     run = segsync(sandbox=sandbox, SEGSYNC_CONFIRM_SECONDS="1")
     customers = moment(sandbox).accepted
     assert run.code == 1
-    assert f"Voucherify has ended none of 1 bulk upserts ({customers} customers) for 1 s." in run.stderr
+    assert f"Voucherify has ended none of 1 bulk upsert ({customers} customers) for 1 s." in run.stderr
     assert run.row("Customers sent") == customers
     assert segsync.status().next_command == RESUME
 

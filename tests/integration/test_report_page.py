@@ -59,7 +59,7 @@ async def test_it_renders_with_the_numbers_of_the_run(directory: Path, tab: Tab,
     text = await tab.ask("document.body.innerText")
     outcomes = report.outcomes
     assert f"{outcomes.customers:,} customers imported" in text
-    assert f"Outcomes of the {outcomes.profiles:,} profiles" in text
+    assert f"Outcomes of {outcomes.profiles:,} profiles" in text
     assert f"Rejected profiles: {outcomes.rejected:,}" in text
     assert f"Profiles without an identifier: {outcomes.without_identifier:,}" in text
     assert f"Warnings: {sum(report.warnings.values()):,}" in text

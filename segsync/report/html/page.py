@@ -5,9 +5,11 @@ Its words are for people who need not know segsync or a terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from segsync.formatting import clock, counted, duration, printable, profiles, sh
 from segsync.models import NextStep, RejectionGroup, WarningGroup
 from segsync.report.html import advice, charts, wording
 from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import HEADERS
 from segsync.settings import AUTO, Settings
 
 MOST_REASONS = 5
@@ -44,8 +47,10 @@ def render(
     *,
     steps: Sequence[NextStep],
     without_identifier: Sequence[str] = (),
+    lists: Callable[[str], Path] = Path,
 ) -> str:
     """The page, as HTML. It names the profiles in `without_identifier`, and those in the groups of the report.
+    `lists` gives the path of a list by its usual name.
 
     Text in what the template gets is text: the template escapes it.
     """
@@ -63,6 +68,7 @@ def render(
         steps=steps or [wording.NOTHING_LEFT],
         wording=wording,
         advice=advice,
+        located=lambda text: _located(text, lists),
         share=share,
         profiles=profiles,
         counted=counted,
@@ -84,6 +90,11 @@ def render(
         names_profiles=any(named),
         version=__version__,
     )
+
+
+def _located(text: str, lists: Callable[[str], Path]) -> str:
+    """A text with the path of each list in place of its usual name."""
+    return re.sub("|".join(map(re.escape, HEADERS)), lambda name: printable(str(lists(name[0]))), text)
 
 
 def _outcome_rows(report: ImportReport) -> list[OutcomeRow]:

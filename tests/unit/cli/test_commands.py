@@ -95,9 +95,24 @@ def test_lists_go_to_the_directory_and_a_sandbox_keeps_its_ledger_where_no_impor
         assert run(*flags).exit_code == 0
         assert run("--sandbox", *flags).exit_code == 0
     here, in_sandbox, there, of_sandbox = asked
-    assert (here.directory, there.directory) == (Path(), Path("lists"))
-    assert (in_sandbox[0]["directory"], of_sandbox[0]["directory"]) == (Path("segsync-sandbox"), Path("lists"))
+    assert (here.lists_directory, there.lists_directory) == (Path(), Path("lists"))
+    assert (in_sandbox[0]["directory"], of_sandbox[0]["directory"]) == (None, Path("lists"))
     assert {str(others["directory"]) for _, _, others in (in_sandbox, of_sandbox)} == {"segsync-sandbox"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "directory"),
+    [
+        (["--ledger", "eu/prod.db"], "eu"),
+        (["--ledger", "/data/segsync.db"], "/data"),
+        (["--ledger", "eu/prod.db", "--directory", "."], "."),
+    ],
+)
+def test_the_lists_lie_beside_their_ledger_unless_a_directory_is_named(
+    asked: list[Any], flags: list[str], directory: str
+) -> None:
+    assert run(*flags).exit_code == 0
+    assert asked[0].lists_directory == Path(directory)
 
 
 @pytest.mark.parametrize(

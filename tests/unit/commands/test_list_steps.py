@@ -24,6 +24,10 @@ def test_rejections_of_earlier_runs_are_still_an_exit_code_and_a_way_on() -> Non
     [note] = next_steps.notes_on_lists(REQUEST, report)
     assert note == "prod-rejected-profiles.csv lists 23 profiles, including those that earlier runs rejected."
     assert exit_code(structs.replace(report, rejected_now=0, unknown_now=1), 0) == 3
+    [note] = next_steps.notes_on_lists(replace(REQUEST, ledger=Path("eu/prod.db")), report)
+    assert note.startswith("eu/prod-rejected-profiles.csv lists 23 profiles")
+    [note] = next_steps.notes_on_lists(replace(REQUEST, directory=Path("lists")), report)
+    assert note.startswith("lists/prod-rejected-profiles.csv lists 23 profiles")
 
 
 def test_rejections_that_a_later_run_has_resolved_are_none() -> None:

@@ -98,7 +98,7 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", time) for time in times)
     assert status == {
         "format": 3,
-        "lists": ".",
+        "lists": str(path.parent),
         "ledger": str(path),
         "runs": [
             {

@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
 
 
 def warn(path: Path) -> None:
@@ -46,13 +46,23 @@ def test_the_warnings_are_counted_with_their_unit(path: Path, capsys: pytest.Cap
     status = read_status(path)
     assert (status.warnings, status.warned_profiles) == ({"phone": 2, "birthdate": 1}, 2)
     print_status(path, as_json=False)
+    assert f"in 2 profiles: {path.with_name(WARNINGS)}" in capsys.readouterr().out
+
+
+def test_lists_of_the_working_directory_are_named_without_it(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warn(path)
+    monkeypatch.chdir(path.parent)
+    print_status(Path(path.name), as_json=False)
     assert re.search(r"Warnings +3 +in 2 profiles: profiles-with-warnings.csv", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
     ("of_the_run", "of_status", "expected"),
     [
-        ((), (), "."),
+        ((), (), "data"),
+        ((), ("--directory", "."), "."),
         (("--directory", "lists"), (), "lists"),
         (("--directory", "lists"), ("--directory", "others"), "others"),
         (("--sandbox",), (), "data"),

@@ -248,6 +248,15 @@ def test_the_lists_have_the_names_that_they_have_on_disk() -> None:
     assert not any(f" {name}" in shown for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS))
 
 
+def test_the_lists_of_another_folder_are_named_with_it() -> None:
+    result = report(Outcomes(confirmed=5, without_identifier=4, duplicate=3, rejected=2), unknown_ids=1)
+    console = Console(width=120, file=StringIO())
+    console.print(summary(result, Path("eu/segsync.db"), Path("eu")))
+    assert isinstance(console.file, StringIO)
+    names = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS, UNKNOWN_IDS)
+    assert [name for name in names if f" eu/{name}" not in console.file.getvalue()] == []
+
+
 def test_a_run_of_given_ids_counts_the_known_ones_and_apart_from_them_the_unknown() -> None:
     table = rows(report(Outcomes(confirmed=20, rejected=3), unknown_ids=0))
     assert table["Profiles of --ids"] == ["23"]

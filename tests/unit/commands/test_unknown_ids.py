@@ -38,7 +38,7 @@ def test_ten_are_shown_and_all_are_in_a_private_list_with_the_name_of_the_ledger
     options = replace(REQUEST, ledger=Path("prod.db"), directory=tmp_path)
     name = f"prod-{UNKNOWN_IDS}"
     assert unknown_ids_notes(chosen, REPORT, options) == [
-        f"Segment does not know 12 Segment ids ({name}): {SHOWN} and 2 more"
+        f"Segment does not know 12 Segment ids ({tmp_path / name}): {SHOWN} and 2 more"
     ]
     [path] = tmp_path.iterdir()
     assert (path.name, stat.S_IMODE(path.stat().st_mode)) == (name, 0o600)
@@ -56,7 +56,7 @@ def test_where_all_are_unknown_the_space_may_be_wrong(tmp_path: Path) -> None:
         ids.mark_unknown("=use\x1b")
         report = structs.replace(REPORT, unknown_ids=1)
         first, second = unknown_ids_notes(ids, report, replace(REQUEST, ledger=Path("segsync.db"), directory=tmp_path))
-    assert first == f"Segment does not know 1 Segment id ({UNKNOWN_IDS}): '=use\\x1b"
+    assert first == f"Segment does not know 1 Segment id ({tmp_path / UNKNOWN_IDS}): '=use\\x1b"
     assert "SEGMENT_SPACE_ID and SEGMENT_REGION" in second
 
 

@@ -62,6 +62,7 @@ def logged(
     total: int | None = None,
     is_dry_run: bool = False,
     error: SegsyncError = THE_END,
+    lists: Path | None = None,
 ) -> None:
     """Have the events of `scenario` logged, until `error` ends it."""
 
@@ -77,6 +78,7 @@ def logged(
             profiles=total,
             is_dry_run=is_dry_run,
             has_lists=not is_dry_run,
+            lists=lists,
         )
 
         def emit(event: Event) -> None:
@@ -101,10 +103,12 @@ def shown(
     before: Outcomes = NOTHING_BEFORE,
     total: int | None = None,
     is_dry_run: bool = False,
+    lists: Path | None = None,
 ) -> list[str]:
     """The lines of text on a console, between the first and the two at the end: of stopping, and the summary."""
     console = Console(file=StringIO(), width=300, color_system=None)
-    logged(scenario, ConsoleHandler(console), verbose=verbose, before=before, total=total, is_dry_run=is_dry_run)
+    about: dict[str, Any] = {"before": before, "total": total, "is_dry_run": is_dry_run, "lists": lists}
+    logged(scenario, ConsoleHandler(console), verbose=verbose, **about)
     assert isinstance(console.file, StringIO)
     first, *lines, stopping, summary = console.file.getvalue().splitlines()
     assert "New import" in first or "Dry run" in first
@@ -354,6 +358,11 @@ def test_hundreds_of_keys_leave_a_terminal_readable_and_each_is_in_the_log() -> 
     assert len(lines) == WARNINGS_SHOWN + 2
     traits = [line["trait"] for line in records(metadata_of_hundreds_of_keys) if line["event"] == "trait_left_out"]
     assert traits == [*(f"metadata.key_{key}" for key in range(200)), "birthdate"]
+
+
+def test_a_list_that_is_elsewhere_is_named_with_its_folder() -> None:
+    lines = shown(metadata_of_hundreds_of_keys, lists=Path("eu"))
+    assert lines[-2].endswith(f"More of these are in eu/{WARNINGS}")
     assert sum("Warning: " in line for line in shown(metadata_of_hundreds_of_keys, verbose=True)) == 201
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import stat
 import sys
@@ -128,6 +129,33 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     check_destinations(run(tmp_path))
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_the_folder_of_the_ledger_is_not_made_since_it_may_be_a_slip(tmp_path: Path) -> None:
+    for ledger in ("nowhere/a.db", "file/a.db", f"{'n' * 300}/a.db"):
+        (tmp_path / "file").touch()
+        check_destinations(run(tmp_path, directory=None, ledger=tmp_path / ledger))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_list_beside_the_ledger_whose_place_is_taken_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "eu" / f"prod-{REJECTED}"
+    place.mkdir(parents=True)
+    [problem] = problems(run(tmp_path, directory=None, ledger=tmp_path / "eu" / "prod.db"))
+    assert problem.startswith(f"The list {place} cannot be written: Is a directory.")
+
+
+def test_a_folder_of_the_ledger_that_cannot_be_written_is_named_with_both_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("segsync.report.destinations.TemporaryFile", refused)
+    assert problems(run(tmp_path, directory=None)) == (
+        f"The folder {tmp_path} for the lists of profiles cannot be written: Permission denied. "
+        "Choose another: --directory DIR, or another ledger: --ledger FILE",
+    )
 
 
 @pytest.mark.parametrize(

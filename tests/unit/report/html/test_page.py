@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,6 +20,7 @@ from segsync.models import NextStep, Outcomes, RejectionGroup, WarningGroup
 from segsync.report.counters import ServiceCalls, Throughput
 from segsync.report.html.page import MOST_WARNINGS, render
 from segsync.report.import_report import ImportReport
+from segsync.report.profile_lists import REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_path
 from segsync.settings import Settings
 
 SECRETS: dict[str, Any] = {
@@ -295,3 +298,12 @@ def test_nothing_is_loaded_from_anywhere() -> None:
     html = page()
     assert "default-src 'none'" in html
     assert not re.search(r"<(?:script|link|img|iframe)|@import|url\(|\b(?:src|href)=", html)
+
+
+def test_the_lists_are_named_by_their_paths() -> None:
+    groups = (NOT_FOUND, RejectionGroup("read", "Segment did not answer", 3, (), "no-answer"))
+    report = msgspec.structs.replace(REPORT, rejections=groups)
+    lists = partial(list_path, directory=Path("eu"), ledger=Path("eu/prod.db"))
+    named = render(report, SETTINGS, steps=RETRY, lists=lists)
+    for name in (REJECTED, WITHOUT_IDENTIFIER, WARNINGS):
+        assert named.count(name) == named.count(f"eu/prod-{name}") == page(rejections=groups).count(name) > 0
