@@ -32,8 +32,21 @@ def refuse_folders(path: Path) -> None:
     if path.is_dir():
         raise LedgerError(_unwritable(path, os.strerror(EISDIR)), code="ledger-unwritable")
     for suffix in ("-wal", "-shm", "-lock"):
-        if Path(f"{path}{suffix}").is_dir():
-            raise LedgerError(_unwritable(path, f"{path}{suffix} is a folder"), code="ledger-unwritable")
+        if (beside := _beside(path, suffix)).is_dir():
+            raise LedgerError(_unwritable(path, f"{beside} is a folder"), code="ledger-unwritable")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """A file beside the ledger, under its own name: a link to it is the same ledger.
+
+    SQLite puts its files there too ("File locking and concurrency": symbolic links are resolved).
+    """
+    return Path(f"{_target(path)}{suffix}")
+
+
+def _target(path: Path) -> Path:
+    """Where a link leads, also where there is no file yet; another path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path  # unlike `resolve`, also for one in a circle
 
 
 def make(path: Path) -> None:
@@ -42,7 +55,7 @@ def make(path: Path) -> None:
     An existing one is not even opened: closing it would end this process's locks on it.
     """
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(_target(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def check(path: Path) -> None:
@@ -67,7 +80,7 @@ def locked(path: Path, *, timeout_seconds: float, what: str = "lock") -> sqlite3
     The lock is a file of its own, since readers may look at the ledger while it is held, and other programs may lock
     the ledger itself. `what` is the end of its name. Raises `LedgerError` where another segsync holds it.
     """
-    lock_path = Path(f"{path}-{what}")
+    lock_path = _beside(path, f"-{what}")
     make(lock_path)
     lock = sqlite3.connect(
         sqlite_name(lock_path), isolation_level=None, timeout=timeout_seconds, check_same_thread=False
@@ -88,7 +101,7 @@ def locked(path: Path, *, timeout_seconds: float, what: str = "lock") -> sqlite3
 
 def is_in_use(path: Path) -> bool:
     """Whether a run holds this ledger now."""
-    if not Path(f"{path}-lock").exists():
+    if not _beside(path, "-lock").exists():
         return False
     try:
         locked(path, timeout_seconds=0).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -94,7 +95,7 @@ def _of_shared_files(options: ImportOptions) -> Iterator[str]:
     for name, path in files.items():
         with suppress(OSError):  # such a path cannot be written either, which is another problem
             if path and str(path) != STANDARD_OUTPUT and is_file(path):
-                places[path.resolve()].append(name)
+                places[Path(os.path.realpath(path))].append(name)
     if str(options.output) == str(options.outputs.summary_json) == STANDARD_OUTPUT:
         yield "--output - and --summary-json - exclude each other: write one of them into a file"
     for path, names in places.items():

@@ -20,6 +20,7 @@ CASES: list[tuple[list[str], list[str], str, str]] = [
     ([], ["--ledger", "nowhere/a.db"], "The ledger nowhere/a.db cannot be written: No such file", LEDGER),
     ([], ["--ledger", "file/a.db"], "The ledger file/a.db cannot be written: Not a directory", LEDGER),
     ([], ["--ledger", f"{LONG}/a.db"], f"The ledger {LONG}/a.db cannot be written: File name too long", LEDGER),
+    ([], ["--ledger", "loop.db"], "The ledger loop.db cannot be written: Too many levels of symbolic links", LEDGER),
     (["segsync.db"], [], "The ledger segsync.db cannot be written: Is a directory", LEDGER),
     *(
         ([f"a.db{suffix}"], ["--ledger", "a.db"], f"a.db cannot be written: a.db{suffix} is a folder", LEDGER)
@@ -72,6 +73,7 @@ def test_it_is_named_and_nothing_is_read(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "segsync-sandbox").touch()
+    (tmp_path / "loop.db").symlink_to("loop.db")
     for folder in folders:
         (tmp_path / folder).mkdir(parents=True)
     ended = CliRunner().invoke(app, [*command, *arguments], prog_name=IMPORT, env=CREDENTIALS)
