@@ -256,10 +256,21 @@ SECRETS: Final = tuple(entry.metadata["variable"] for entry in fields(Settings) 
 """The variables whose values are never shown. Each may be in a file that the variable with `_FILE` names."""
 
 
-def one_setting(variable: str, *, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> str:
-    """A setting that has a default and is text, without a look at the others."""
-    [default] = [entry.default for entry in fields(Settings) if entry.metadata["variable"] == variable]
-    return read_variables(environ, env_file).get(variable, str(default))
+def one_setting(
+    variable: str,
+    *,
+    flags: Mapping[str, tuple[str, str]] | None = None,
+    environ: Mapping[str, str] | None = None,
+    env_file: Path | None = None,
+) -> str:
+    """A setting that has a default, as text, without a look at the others.
+
+    The arguments are those of `Settings.load`. Raises `SettingsError` as that does.
+    """
+    [entry] = [each for each in fields(Settings) if each.metadata["variable"] == variable]
+    text = read_variables(environ, env_file).get(variable)
+    given = (flags or {}).get(variable) or (None if text is None else (variable, text))
+    return str(_checked({entry: given}, [])[entry.name] if given else entry.default)
 
 
 def read_variables(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segsync.cli.errors import errors_in_words
+from segsync.cli.errors import errors_in_words, warn
 from segsync.cli.flags import AsJson, EnvFile, LedgerFile, ListsDirectory, given_flags, option
 from segsync.cli.invocation import init_command, invocation
 
@@ -24,10 +24,13 @@ def status_command(
     The lists of profiles are written as the ledger has them now, even while an import runs.
     """
     with errors_in_words():
+        from segsync.check.misspelt import misspelt_settings
         from segsync.commands.status import print_status
         from segsync.settings import one_setting
 
-        path = Path(ledger or one_setting("SEGSYNC_LEDGER", env_file=env_file))
+        for warning in misspelt_settings(env_file=env_file):
+            warn(warning, as_json=False)
+        path = Path(one_setting("SEGSYNC_LEDGER", flags=_ledger_flag(ledger), env_file=env_file))
         given = {flag: words for flag, words in given_flags(context).items() if flag != "--json"}
         print_status(path, as_json=as_json, command=invocation(given), writes_lists=True)
 
@@ -47,14 +50,18 @@ def check_command(
     with errors_in_words():
         from segsync.commands.check import check_at_terminal
 
-        flags = {"SEGSYNC_LEDGER": ("--ledger", ledger)} if ledger is not None else {}
         raise typer.Exit(
             check_at_terminal(
                 env_file=env_file,
                 sample=sample,
                 profiles=profiles,
                 as_json=as_json,
-                flags=flags,
+                flags=_ledger_flag(ledger),
                 init_command=init_command(env_file),
             )
         )
+
+
+def _ledger_flag(ledger: str | None) -> dict[str, tuple[str, str]]:
+    """What `--ledger` sets, as `Settings.load` takes it."""
+    return {} if ledger is None else {"SEGSYNC_LEDGER": ("--ledger", ledger)}

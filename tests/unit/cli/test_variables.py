@@ -1,4 +1,4 @@
-"""Settings that are missing, and variables that are nearly settings, as import and `check` answer them."""
+"""Settings that are missing, and variables that are nearly settings, as import, `check` and `status` answer them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 from segsync.check.findings import Finding, finding
 from segsync.check.run import FORMAT, CheckReport
 from segsync.cli.app import app
+from segsync.commands.status import Status
 from tests.support.cli import CREDENTIALS
+from tests.support.ledgers import begin, open_ledger
 from tests.support.program import DEFAULTS, IMPORT
 
 SLIPS = {"SEGMENT_REQUEST_PER_SECOND": "5-a-value", "SEGSYNC_LEDGR": "a-value.db"}
@@ -102,6 +104,27 @@ def test_a_check_prints_them_for_people() -> None:
     assert "Correct it" in words
     assert ended.stderr == ""
     assert "a-value" not in ended.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
+def test_the_status_warns_beside_what_it_prints(tmp_path: Path, arguments: list[str]) -> None:
+    with open_ledger(tmp_path / "segsync.db") as ledger:
+        begin(ledger)
+    ended = run("status", *arguments)
+    assert ended.exit_code == 0
+    assert sorted(ended.stderr.splitlines()) == [f"Warning: {each}" for each in WARNINGS]
+    assert "not a setting" not in ended.stdout
+    if arguments:
+        assert msgspec.json.decode(ended.stdout, type=Status).ledger == "segsync.db"
+    assert "a-value" not in ended.output
+
+
+def test_a_status_that_finds_no_ledger_has_warned_of_the_name_that_was_meant() -> None:
+    ended = run("status")
+    assert ended.exit_code == 2
+    warnings, problem = ended.stderr.split("Error: ")
+    assert sorted(warnings.splitlines()) == [f"Warning: {each}" for each in WARNINGS]
+    assert "There is no ledger at segsync.db" in problem
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("failed", 3)])
