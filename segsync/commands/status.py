@@ -26,7 +26,7 @@ from segsync.models import NextStep, Outcomes, by_trait
 from segsync.options import Invocation, ids_in_words
 from segsync.report.list_writer import ProfileLists
 from segsync.report.profile_lists import WARNINGS, list_path
-from segsync.runtime import standard_output
+from segsync.runtime import QuietConsole, standard_output
 
 FORMAT = 3
 """The format of the JSON that `--json` prints: raised when a field changes its meaning or goes."""
@@ -160,9 +160,15 @@ def print_status(path: Path, *, as_json: bool, command: Invocation | None = None
 
 
 def write_lists(path: Path, directory: Path) -> Sequence[str]:
-    """Write the lists of profiles of the ledger at `path`; a sentence for each that cannot be written."""
+    """Write the lists of profiles of the ledger at `path`; a sentence for each that cannot be written.
+
+    A warning on standard error names what was in the place of a list and is kept under another name.
+    """
     with closing(ProfileLists(directory, path)) as lists:
-        return lists.write_from(partial(reading, path))
+        problems = lists.write_from(partial(reading, path))
+        for note in lists.notes:
+            QuietConsole(stderr=True).print(Text(printable(f"Warning: {note}")), soft_wrap=True)
+        return problems
 
 
 def _print(status: Status) -> None:

@@ -5,36 +5,21 @@ The file has a segment id per line, or is a list that segsync wrote, as it is or
 
 from __future__ import annotations
 
-import codecs
-import csv
 import re
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from io import IncrementalNewlineDecoder
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from segsync.errors import OutputError, SettingsError
 from segsync.models import Page
 from segsync.options import STANDARD_INPUT, ids_in_words
 from segsync.report.list_writer import MOST_CHARACTERS
+from segsync.report.table_text import AROUND, DELIMITERS, NotTextError, cells, folded, is_beside_rows, lines_of
 
 PROFILES_PER_PAGE = 100
-
-MOST_LINE_CHARACTERS = 1 << 20
-"""The longest line: a row of a list has at most a tenth of it, and memory has a bound."""
-
-_CHUNK_BYTES = 1 << 16
-
-_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-_DELIMITERS: Final = ",;\t"
-"""What spreadsheets put between columns, by the language of their user."""
-
-_AROUND: Final = " \t\u00a0\ufeff"
-"""What may be around a value: also a byte order mark in the middle, where files were joined."""
 
 _COLUMN: Final = "segmentid"
 """The name of the column, without its case and what stands between its words."""
@@ -116,7 +101,9 @@ def ids_in(path: Path) -> Iterator[str]:
     is_standard_input = str(path) == STANDARD_INPUT
     try:
         with nullcontext(sys.stdin.buffer) if is_standard_input else path.open("rb") as file:
-            yield from _ids(path, _lines(path, file))
+            yield from _ids(path, lines_of(file))
+    except NotTextError as error:
+        raise _problem_in(path, error.line, "not text in UTF-8 or UTF-16") from None
     except OSError as error:
         problem = f"--ids {ids_in_words(str(path))} cannot be read: {error.strerror}"
         raise SettingsError([problem], code="ids-unreadable") from None
@@ -132,7 +119,7 @@ class _Table(NamedTuple):
 def _ids(path: Path, lines: Iterable[str]) -> Iterator[str]:
     table: _Table | None = None
     for number, line in enumerate(lines, 1):
-        if not line.strip(_DELIMITERS + _AROUND + '"') or (table is None and re.fullmatch(r'"?sep=."?', line.strip())):
+        if is_beside_rows(line):
             continue
         if table is None:
             table = _table(line)
@@ -150,34 +137,26 @@ def _ids(path: Path, lines: Iterable[str]) -> Iterator[str]:
 
 def _table(line: str) -> _Table:
     """What the first line that is not blank says."""
-    for delimiter in _DELIMITERS:
-        are_headers = [_is_header(cell) for cell in _row(line, delimiter)]
+    for delimiter in DELIMITERS:
+        are_headers = [_is_header(cell) for cell in cells(line, delimiter)]
         if any(are_headers):
             return _Table(delimiter, are_headers.index(True))
     return _Table(",", None)
 
 
 def _is_header(cell: str) -> bool:
-    return re.sub(r"[\s_-]", "", cell).casefold() == _COLUMN
+    return folded(cell) == _COLUMN
 
 
 def _plain(line: str) -> str:
     """The value of a line without columns: spreadsheets put quotes around it, or delimiters of empty cells behind."""
-    value = line.strip(_AROUND).rstrip(_DELIMITERS).strip(_AROUND)
-    return next(iter(_row(value, ",")), "").strip() if value.startswith('"') and value.endswith('"') else value
+    value = line.strip(AROUND).rstrip(DELIMITERS).strip(AROUND)
+    return next(iter(cells(value, ",")), "").strip() if value.startswith('"') and value.endswith('"') else value
 
 
 def _cell(line: str, table: _Table) -> str:
-    row = _row(line, table.delimiter)
-    return row[table.column or 0].strip(_AROUND) if len(row) > (table.column or 0) else ""
-
-
-def _row(line: str, delimiter: str) -> list[str]:
-    """The cells of one line: a quote that is not closed must not swallow the lines behind it."""
-    try:
-        return next(csv.reader([line.strip("\ufeff")], delimiter=delimiter), [])
-    except csv.Error:  # more than 128 KB in a field
-        return []
+    row = cells(line, table.delimiter)
+    return row[table.column or 0].strip(AROUND) if len(row) > (table.column or 0) else ""
 
 
 def _problem_of(cell: str, *, may_have_spaces: bool) -> str:
@@ -190,7 +169,7 @@ def _problem_of(cell: str, *, may_have_spaces: bool) -> str:
         return "an e-mail address instead of a Segment id"
     if len(cell) > MOST_CHARACTERS and _CUT_OFF.search(cell):
         return f"an id of more than {MOST_CHARACTERS:,} characters, of which the list holds only these"
-    if not may_have_spaces and any(sign in cell for sign in _DELIMITERS):
+    if not may_have_spaces and any(sign in cell for sign in DELIMITERS):
         return "several columns, and none is named segment_id in the first line"
     return "several words instead of a Segment id" if not may_have_spaces and " " in cell else ""
 
@@ -207,28 +186,6 @@ def _is_utf_8(text: str) -> bool:
         return bool(text.encode())
     except UnicodeEncodeError:
         return False
-
-
-def _lines(path: Path, file: IO[bytes]) -> Iterator[str]:
-    """The lines of a file in UTF-8, or in UTF-16 where it begins like that, whatever ends them.
-
-    What is not UTF-8 becomes surrogates: the columns beside the ids may be in another encoding.
-    """
-    chunk = file.read(_CHUNK_BYTES)
-    is_utf_16 = chunk.startswith(_UTF_16)
-    decoder = codecs.getincrementaldecoder("utf-16" if is_utf_16 else "utf-8-sig")(
-        "replace" if is_utf_16 else "surrogateescape"
-    )
-    text = IncrementalNewlineDecoder(decoder, translate=True)
-    rest, number = "", 1
-    while chunk:
-        *lines, rest = (rest + text.decode(chunk)).split("\n")
-        number += len(lines)
-        yield from lines
-        if len(rest) > MOST_LINE_CHARACTERS:
-            raise _problem_in(path, number, "not text in UTF-8 or UTF-16")
-        chunk = file.read(_CHUNK_BYTES)
-    yield from (rest + text.decode(b"", final=True)).split("\n")
 
 
 def _problem_in(path: Path, line: int, what: str) -> SettingsError:

@@ -21,7 +21,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.rejections import IS_REJECTED, IS_UNKNOWN
 from segsync.ledger.runs import State
 from segsync.models import FIRST_OFFSET, Outcomes, Plan
-from segsync.monitor.log import Log
+from segsync.monitor.log import LOGGER, Log
 from segsync.pipeline.chosen import ChosenIds
 from segsync.pipeline.job import ImportJob
 from segsync.pipeline.plan import plan_ids, plan_new, plan_resume, plan_retry
@@ -255,6 +255,8 @@ async def write_lists(lists: ProfileLists | None, ledger: Ledger) -> Sequence[st
     if lists is None:
         return ()
     written = await ledger.ask_or_salvage(lists.write)
+    while lists.notes:
+        LOGGER.warning(lists.notes.pop(0), extra={"event": "message"})
     return ("The lists of profiles cannot be written: the ledger cannot be read",) if written is None else written
 
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from functools import lru_cache
 from glob import escape
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from sqlite3 import Connection
 from tempfile import NamedTemporaryFile
@@ -25,7 +25,7 @@ from segsync.ledger import profiles, sqlite_file
 from segsync.ledger.rejections import IS_DUPLICATE, holder_of, unresolved
 from segsync.models import Rejection
 from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, WORDS, list_path
-from segsync.report.rejection_details import Key, RejectionDetails
+from segsync.report.rejection_details import Key, RejectionDetails, UnreadableListError
 from segsync.runtime import cannot_write
 
 _NEW: Final = ".segsync-new"
@@ -48,6 +48,8 @@ class ProfileLists:
         self._ledger = ledger
         self.shows_values = shows_values
         self._details = RejectionDetails()
+        self.notes: list[str] = []
+        """A sentence for each file that was in the place of a list and is kept under another name."""
 
     def path(self, name: str) -> Path:
         """The file of the list that is usually named so."""
@@ -122,13 +124,31 @@ class ProfileLists:
 
     def _rejected(self, db: Connection) -> Iterator[Sequence[str]]:
         """With the services' own words in a last column, if any are known."""
-        self._details.carry_over(self.path(REJECTED))
+        self._carry_over_details()
         has_words = self._details.have_words()
         for letter in unresolved(db):
             key = _key(letter.segment_id, letter.stage, letter.reason, letter.request_id)
             source_id, words = self._details.of(key)
             row = (key.segment_id, source_id, key.stage, key.reason, key.request_id)
             yield (*row, words) if has_words else row
+
+    def _carry_over_details(self) -> None:
+        """Keep what the list on disk has; one that cannot be read may be all that is left of it, and is kept whole."""
+        path = self.path(REJECTED)
+        try:
+            self._details.carry_over(path)
+        except UnreadableListError as error:
+            kept = next(free for free in _backups(path) if not free.exists())
+            path.rename(kept).chmod(0o600)
+            self.notes.append(
+                f"{path} cannot be read: {error}. It is now {kept}, and the new list has none of its source ids and "
+                "words. Delete it when you do not need it: it may hold personal data"
+            )
+
+
+def _backups(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.bak")
+    yield from (path.with_name(f"{path.name}.bak{number}") for number in count(2))
 
 
 def _key(segment_id: str, stage: str, reason: str, request_id: str | None) -> Key:

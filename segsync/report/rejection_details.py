@@ -6,13 +6,15 @@ the list that it wrote.
 
 from __future__ import annotations
 
-import csv
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 from pathlib import Path
 from typing import NamedTuple
 
 from segsync.ledger.sqlite_file import errors_in_words
+from segsync.report.profile_lists import WORDS
+from segsync.report.table_text import AROUND, DELIMITERS, NotTextError, cells, folded, is_beside_rows, lines_of
 
 
 class Key(NamedTuple):
@@ -22,6 +24,10 @@ class Key(NamedTuple):
     stage: str
     reason: str
     request_id: str
+
+
+class UnreadableListError(ValueError):
+    """What is in the place of the list of rejected profiles is something else, or was saved as something else."""
 
 
 class RejectionDetails:
@@ -62,9 +68,10 @@ class RejectionDetails:
         return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM details WHERE words != '')").fetchone()[0])
 
     def carry_over(self, path: Path) -> None:
-        """Keep what the list at `path` has, where nothing is known of a rejection. Raises `OSError`.
+        """Keep what the list at `path` has, where nothing is known of a rejection.
 
-        Somebody may have sorted, cut or saved it in a spreadsheet: what cannot be read is left out.
+        Somebody may have sorted, cut or saved it in a spreadsheet: a line that cannot be read is left out. Raises
+        `UnreadableListError` where it is there and is no such list, and `OSError`.
         """
         self._db.executemany(
             "INSERT INTO details VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -81,18 +88,39 @@ def _details_in(path: Path) -> Iterator[tuple[str, ...]]:
     """The details in a list, each behind its key; none where it is not there."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        columns = _row(next(file, "").removeprefix("\ufeff"))
-        for line in file:
-            row = dict(zip(columns, _row(line), strict=False))
-            source_id, words = row.get("source_id", ""), row.get("words", "")
-            if (source_id or words) and {*Key._fields} <= row.keys():
-                yield (*(row[name] for name in Key._fields), source_id, words)
+    with path.open("rb") as file:
+        try:
+            yield from _details(lines_of(file))
+        except NotTextError as error:
+            raise UnreadableListError(str(error)) from None
 
 
-def _row(line: str) -> list[str]:
-    """The values of a line. No value has a line break, and a quote that is not closed must not swallow what follows."""
+def _details(lines: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    delimiter, columns = "", list[str]()
+    for line in filterfalse(is_beside_rows, map(_text, lines)):
+        if not columns:
+            delimiter, columns = _header(line)
+            continue
+        row = dict(zip(columns, cells(line, delimiter), strict=False))
+        source_id, words = row.get("source_id", ""), row.get("words", "")
+        if (source_id or words) and {*Key._fields} <= row.keys():
+            yield (*(row[name] for name in Key._fields), source_id, words)
+
+
+def _header(line: str) -> tuple[str, list[str]]:
+    """The delimiter of a list and the names of its columns, as segsync writes them."""
+    names = {folded(name): name for name in (*Key._fields, "source_id", WORDS)}
+    for delimiter in DELIMITERS:
+        columns = [names.get(folded(cell.strip(AROUND)), cell) for cell in cells(line, delimiter)]
+        if {*Key._fields} <= {*columns}:
+            return delimiter, columns
+    raise UnreadableListError("its first line does not name the columns")
+
+
+def _text(line: str) -> str:
+    """A line as it was written: spreadsheets that do not save UTF-8 save the code page of Western Windows."""
     try:
-        return next(csv.reader([line]), [])
-    except csv.Error:  # more than 128 KB in a field: something else wrote that
-        return []
+        line.encode()
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return line

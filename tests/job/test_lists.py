@@ -152,6 +152,17 @@ async def test_a_list_that_cannot_be_written_is_named_and_the_import_is_done(wor
     assert (report.unwritten, len(lists(world.directory)[WITHOUT_IDENTIFIER])) == ((), 6)
 
 
+async def test_what_is_kept_from_the_place_of_a_list_is_a_warning_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.directory / REJECTED).write_bytes(b"a workbook")
+    report = await world.run()
+    assert (report.state, report.unwritten) == ("done", ())
+    [warning] = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warning.startswith(f"{world.directory / REJECTED} cannot be read: ")
+    assert (world.directory / f"{REJECTED}.bak").read_bytes() == b"a workbook"
+
+
 async def test_the_lists_of_two_ledgers_in_one_folder_are_two(world: World) -> None:
     troubled(world)
     await world.run()

@@ -135,6 +135,9 @@ def test_whatever_is_in_the_place_of_a_list_is_replaced_whole(ledger: Ledger, di
     for name in HEADERS:
         (directory / name).write_bytes(content)
     assert write(ledger, directory) == ()
+    kept = directory / f"{REJECTED}.bak"
+    assert (kept.read_bytes() if kept.exists() else b"") == content
+    kept.unlink(missing_ok=True)
     assert lines(directory) == before
 
 
@@ -196,7 +199,7 @@ def test_a_list_that_somebody_saved_from_a_spreadsheet_keeps_what_can_be_read(le
     saved = [header, "Jos\xe9,use_bad,read,answered 404,,", '"half,use_x', "u2,use_worse,read,answered 404,,mine"]
     (directory / REJECTED).write_bytes("".join(f"{row}\r\n" for row in saved).encode("cp1252"))
     assert write(ledger, directory) == ()
-    assert source_ids(directory) == {"use_bad": "Jos�", "use_worse": "u2"}
+    assert source_ids(directory) == {"use_bad": "José", "use_worse": "u2"}
 
 
 @pytest.mark.parametrize("length", [1_000, 140_000, 1_100_000])
