@@ -16,7 +16,7 @@ from rich.text import Text
 
 from segsync.commands import next_steps
 from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
-from segsync.commands.output import error_line
+from segsync.commands.output import error_line, print_outcomes
 from segsync.commands.prompt import ask, choose, nothing_to_retry, resume_question
 from segsync.commands.summary import summary
 from segsync.commands.unknown_ids import unknown_ids_notes
@@ -283,6 +283,6 @@ def _show(table: Table, options: ImportOptions, console: Console) -> None:
     """The summary, where standard output is for it."""
     try:
         with nullcontext(console) if options.use_standard_output else standard_output() as output:
-            output.print(table)
+            print_outcomes(output, table)
     except OutputError as error:  # the next steps follow
         console.print(error_line(error), soft_wrap=True)

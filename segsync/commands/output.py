@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 from rich import box
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text, TextType
 
@@ -65,6 +68,18 @@ def add_warnings(table: Table, warnings: Mapping[str, int], warned: int, name: s
     where = f": {name}" if name else ""
     count = sum(warnings.values())
     table.add_row("Warnings", f"{count:,}", Text(f"in {profiles(warned)}{printable(where)}") if count else None)
+
+
+def print_outcomes(output: Console, table: Table) -> None:
+    """Print a table of outcomes. Paths in its last column stay whole: a terminal wraps a line that is too long."""
+    unbounded = output.options.update(max_width=sys.maxsize)
+    notes = [Measurement.get(output, unbounded, cell) for cell in table.columns[-1].cells]
+    beside = Measurement.get(output, unbounded, table).maximum - max(note.maximum for note in notes)
+    width = max(output.width, beside + max(note.minimum for note in notes))
+    for line in output.render_lines(table, output.options.update(width=width), pad=False):
+        text = Text.assemble(*((part.text, part.style or "") for part in line))
+        text.rstrip()
+        output.print(text, soft_wrap=True)
 
 
 def error_line(error: SegsyncError) -> Text:

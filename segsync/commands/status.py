@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.commands import next_steps
-from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table, plain_table, print_json
+from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table, plain_table, print_json, print_outcomes
 from segsync.errors import OutputError, with_code
 from segsync.formatting import counted, minute, printable
 from segsync.ledger import profiles, rejections, runs
@@ -175,7 +175,7 @@ def _print(status: Status) -> None:
     with standard_output() as console:
         console.print(Text(printable(f"Ledger {status.ledger}"), style="bold"))
         for run in status.runs[:1]:
-            console.print(_latest(run, status))
+            print_outcomes(console, _latest(run, status))
         if status.rejections:
             console.print(_reason_table("Rejected", status.rejections))
         if status.unknown:

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.console import Console
+from rich.text import Text
 
+from segsync.commands.output import print_outcomes
 from segsync.commands.summary import summary
 from segsync.errors import StopError
 from segsync.formatting import duration
@@ -248,13 +250,29 @@ def test_the_lists_have_the_names_that_they_have_on_disk() -> None:
     assert not any(f" {name}" in shown for name in (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS))
 
 
-def test_the_lists_of_another_folder_are_named_with_it() -> None:
+@pytest.mark.parametrize("folder", ["eu", "/data/" + "f" * 70])
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_lists_of_another_folder_are_named_with_it_in_one_piece(width: int, folder: str) -> None:
     result = report(Outcomes(confirmed=5, without_identifier=4, duplicate=3, rejected=2), unknown_ids=1)
-    console = Console(width=120, file=StringIO())
-    console.print(summary(result, Path("eu/segsync.db"), Path("eu")))
+    console = Console(width=width, file=StringIO())
+    print_outcomes(console, summary(result, Path(folder, "segsync.db"), Path(folder)))
     assert isinstance(console.file, StringIO)
+    lines = console.file.getvalue().splitlines()
     names = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS, UNKNOWN_IDS)
-    assert [name for name in names if f" eu/{name}" not in console.file.getvalue()] == []
+    assert [name for name in names if not any(line.endswith(f" {folder}/{name}") for line in lines)] == []
+    assert not any(line.endswith(" ") for line in lines), "which a narrow terminal would show as an empty line"
+
+
+def test_a_table_is_printed_as_it_is_drawn() -> None:
+    result = report(Outcomes(confirmed=5, without_identifier=4), unknown_ids=1)
+    drawn, shown = (Console(width=80, file=StringIO(), force_terminal=True) for _ in range(2))
+    drawn.print(summary(result), highlight=False)
+    print_outcomes(shown, summary(result))
+    assert isinstance(drawn.file, StringIO)
+    assert isinstance(shown.file, StringIO)
+    plain = [Text.from_ansi(file.getvalue()).plain for file in (drawn.file, shown.file)]
+    assert [line.rstrip() for line in plain[0].splitlines()] == plain[1].splitlines()
+    assert "\x1b[2m" in shown.file.getvalue(), "the notes are dim"
 
 
 def test_a_run_of_given_ids_counts_the_known_ones_and_apart_from_them_the_unknown() -> None:
