@@ -188,7 +188,7 @@ def test_actions_that_never_end_stop_the_run_when_patience_is_out(
     run = segsync(sandbox=sandbox, SEGSYNC_CONFIRM_SECONDS="1")
     customers = moment(sandbox).accepted
     assert run.code == 1
-    assert f"Voucherify has ended none of 1 bulk upsert ({customers} customers) for 1 s." in run.stderr
+    assert f"Voucherify finished none of 1 bulk upsert ({customers} customers) in 1 s." in run.stderr
     assert run.row("Customers sent") == customers
     assert segsync.status().next_command == RESUME
 

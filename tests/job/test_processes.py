@@ -141,7 +141,7 @@ async def test_when_voucherify_ends_nothing_any_more_each_process_reports_it(wor
         report = await world.run(resume=resume, settings=hurried)
         assert (report.state, report.outcomes) == ("stopped", Outcomes(sent=300))
         assert isinstance(report.error, StopError)
-        assert str(report.error).startswith("Voucherify has ended none of 15 bulk upserts (300 customers)")
+        assert str(report.error).startswith("Voucherify finished none of 15 bulk upserts (300 customers)")
     assert world.status().error == f"{report.error} [results-overdue]"
 
 
