@@ -136,7 +136,7 @@ async def test_bulk_upserts_that_fail_for_everybody_reject_nobody(world: World, 
     for resume in (False, True, True):
         report = await world.run(resume=resume)
         assert (report.state, report.outcomes.rejected, report.outcomes.unknown) == ("stopped", 0, 0)
-        assert "has written nobody of those who were sent again" in str(report.error)
+        assert "wrote none of the customers that were sent again" in str(report.error)
     world.voucherify.verdict = poison()
     report = await world.run(resume=True)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=profiles))
