@@ -183,7 +183,7 @@ class Plan(Struct, frozen=True):
     `ids_from` names, and `offset` is how many of them are before the first that is read. `retried` counts the profiles
     of a retry, or of its dry run, by what they are, each once. `before` are the outcomes of these runs so far. Results
     are read for all runs from `followed_since` on. `expected` is the number of profiles that an earlier process was
-    given, or that of the ids.
+    given, or that of the ids. `ids_left` is how many ids the resumed run did not read, nor will it.
     """
 
     kind: Literal["new", "resume", "retry", "ids"]
@@ -199,6 +199,7 @@ class Plan(Struct, frozen=True):
     expected: int | None = None
     retried: Outcomes = Outcomes()
     ids_from: str = ""
+    ids_left: int = 0
 
     def total(self, profiles: int | None, limit: int | None) -> int | None:
         """How many profiles the whole import has, where that is known: as the user expects it, or a limit."""

@@ -36,7 +36,7 @@ class Run(Struct, frozen=True):
     `expected` is how many profiles it will have, None where nobody gave it. `checkpointed` are the outcomes of the
     profiles before `offset`. Those of a run that ended early are `outcomes` as it reported them, beyond `offset` too.
     `ids_from` is where the ids of a run came from that reads given ones, None where the source lists them. Such a run
-    is never continued: its `offset` is None.
+    is never continued: its `offset` is None, and those of its `expected` ids that it did not read are pending.
     """
 
     id: int
@@ -62,6 +62,11 @@ class Run(Struct, frozen=True):
         return self.ids_from is None
 
     @property
+    def ids_left(self) -> int:
+        """How many given ids it did not read: nobody does, unless they are given again."""
+        return 0 if self.is_listing else self.outcomes.pending - self.checkpointed.pending
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether it was to do more than it did, and did something."""
         return self.state not in ("done", "limited") and self.done_pages > 0
@@ -71,16 +76,19 @@ class Run(Struct, frozen=True):
         return (self.source.name, self.source.identity) == (source.name, source.identity)
 
 
-def begin_run(db: Connection, first_offset: str, source: Connector, *, ids_from: str | None = None) -> Run:
-    """A new run. The import before it will hardly be resumed any more, unless this is a run of given ids."""
+def begin_run(
+    db: Connection, first_offset: str, source: Connector, *, ids_from: str | None = None, ids: int | None = None
+) -> Run:
+    """A new run. The import before it will hardly be resumed any more, unless this is a run of given `ids`."""
     close_killed_runs_of_ids(db)
     if ids_from is None:
         last_import = f"SELECT max(id) FROM runs WHERE {_IS_IMPORT} HAVING max(id)"  # noqa: S608 - a condition of ours
         for (last,) in db.execute(last_import).fetchall():
             _close_books(db, one_run(db, last))
     db.execute(
-        "INSERT INTO runs (began_at, state, source_name, source_identity, first_cursor) VALUES (?, 'running', ?, ?, ?)",
-        (now(), source.name, source.identity, first_offset),
+        "INSERT INTO runs (began_at, state, source_name, source_identity, first_cursor, expected) "
+        "VALUES (?, 'running', ?, ?, ?, ?)",
+        (now(), source.name, source.identity, first_offset, ids),
     )
     if ids_from is not None:
         db.execute("INSERT INTO runs_of_ids SELECT max(id), ? FROM runs", (ids_from,))
@@ -112,8 +120,11 @@ def close_killed_runs_of_ids(db: Connection) -> None:
 
 
 def close_run_of_ids(db: Connection, run: int) -> Run:
-    """End a run of given ids: only what it did counts."""
-    _close_books(db, one_run(db, run))
+    """End a run of given ids: what it did counts, and the ids that it did not read stay pending."""
+    before = one_run(db, run)
+    _close_books(db, before)
+    if (left := before.outcomes.profiles - _checkpointed(db, run).profiles) > 0:
+        _save_beyond(db, run, Outcomes(pending=left))
     return one_run(db, run)
 
 
@@ -175,8 +186,7 @@ def end_run(db: Connection, run: int, state: State, error: str | None, outcomes:
     if not one_run(db, run).is_listing:
         close_run_of_ids(db, run)
     if outcomes and state in ("interrupted", "stopped"):
-        difference = json.dumps(astuple(outcomes - _checkpointed(db, run)))
-        db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, difference))
+        _save_beyond(db, run, outcomes - _checkpointed(db, run))
     db.execute("UPDATE runs SET state = ?, ended_at = ?, error = ? WHERE id = ?", (state, now(), error, run))
     if state == "done":
         db.execute("DELETE FROM listed WHERE run = ?", (run,))
@@ -200,7 +210,9 @@ def one_run(db: Connection, run: int) -> Run:
     ).fetchall()
     last = db.execute("SELECT number, next_cursor FROM pages WHERE run = ? ORDER BY number DESC LIMIT 1", (run,))
     done_pages, offset = last.fetchone() or (0, first)
-    checkpointed = _checkpointed(db, run)
+    checkpointed, beyond = _checkpointed(db, run), _beyond(db, run)
+    if ids_from is not None and state == "running" and offset is not None and beyond == Outcomes():
+        beyond = Outcomes(pending=max((expected or 0) - int(offset), 0))
     return Run(
         id=run,
         began_at=began_at,
@@ -214,7 +226,7 @@ def one_run(db: Connection, run: int) -> Run:
         done_pages=done_pages,
         has_listed=bool(listed or done_pages),
         checkpointed=checkpointed,
-        outcomes=checkpointed + _beyond(db, run),
+        outcomes=checkpointed + beyond,
         open_upserts=opened,
         replays=replays,
         ids_from=ids_from,
@@ -241,6 +253,21 @@ def first_followed_run(db: Connection) -> int:
     [(retried,)] = db.execute(query).fetchall()
     current = first_current_run(db)
     return current if retried is None else min(retried, current)
+
+
+def ids_left(db: Connection) -> Run | None:
+    """The last run of a file of ids that has not read them all.
+
+    None where they were read since: by another run of that file, or by an import of the whole space.
+    """
+    later = set[str | None]()
+    for run in runs(db):
+        if run.is_listing and run.state == "done" and run.first_offset == FIRST_OFFSET:
+            return None
+        if run.ids_from and run.ids_from not in later and run.ids_left:
+            return run
+        later.add(run.ids_from)
+    return None
 
 
 def outcomes_of(db: Connection, of_runs: Iterable[int]) -> Outcomes:
@@ -278,6 +305,10 @@ def _checkpointed(db: Connection, run: int) -> Outcomes:
         pending=pending,
         **letters,
     )
+
+
+def _save_beyond(db: Connection, run: int, difference: Outcomes) -> None:
+    db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, json.dumps(astuple(difference))))
 
 
 def _beyond(db: Connection, run: int) -> Outcomes:

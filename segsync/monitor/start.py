@@ -67,6 +67,8 @@ def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) 
         where = f" from {ids_in_words(plan.ids_from)}" if plan.ids_from else ""
         words = f"the profiles of {segment_ids(plan.expected or 0)}{where}"
         return f"Dry run of {words}, nothing is sent" if is_dry_run else f"Importing only {words}"
+    if plan.ids_left:
+        return f"Reading the results of given ids; {profiles(plan.ids_left)} of them stay pending"
     if plan.kind == "resume" and plan.offset is None:
         return f"Resuming: all listed ({profiles(before.profiles)}); waiting for Voucherify's results"
     if plan.kind == "resume":

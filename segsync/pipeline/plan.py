@@ -180,14 +180,14 @@ def plan_resume(ledger: Ledger) -> Plan | None:
 def _plan_results_of_ids(ledger: Ledger) -> Plan | None:
     """Read the results that a run of given ids has left open; None where there are none.
 
-    The ids that it has not read are not pending any more: nobody reads them now.
+    The ids that it has not read stay pending: they have to be given again.
     """
     found = next((run for run in ledger.read(runs.runs) if run.open_upserts or run.replays), None)
     if found is None:
         return None
     check_source(ledger, begins_anew=False)
     run = ledger.read(partial(runs.close_run_of_ids, run=found.id))
-    return Plan("resume", (run.id,), 0, None, run.outcomes)
+    return Plan("resume", (run.id,), 0, None, run.outcomes, ids_left=run.ids_left)
 
 
 def plan_ids(ledger: Ledger, chosen: ChosenIds) -> Plan:
@@ -196,10 +196,11 @@ def plan_ids(ledger: Ledger, chosen: ChosenIds) -> Plan:
     It is a run beside the imports: an unfinished one can be resumed as before. Only its own results are read.
     """
     check_source(ledger, begins_anew=False)
-    begin = partial(runs.begin_run, first_offset=FIRST_OFFSET, source=ledger.source, ids_from=chosen.name)
-    run = ledger.read(begin)
+    run = ledger.read(
+        lambda db: runs.begin_run(db, FIRST_OFFSET, ledger.source, ids_from=chosen.name, ids=chosen.count)
+    )
     offset = FIRST_OFFSET if chosen.count else None
-    return Plan("ids", (run.id,), run.id, offset, run.outcomes, expected=chosen.count, ids_from=chosen.name)
+    return Plan("ids", (run.id,), run.id, offset, Outcomes(), expected=chosen.count, ids_from=chosen.name)
 
 
 def plan_retry(ledger: Ledger) -> Plan:

@@ -181,14 +181,18 @@ async def run_plan(
             # In a task of its own: what stops it leaves no mark of a cancellation on the caller's.
             await asyncio.ensure_future(job.run(limit))
             if plan.kind != "retry" and not stop.is_set():
-                _account_for_all(counters)
+                _account_for_all(counters, plan)
+            if plan.ids_left:
+                state = "interrupted"  # as it was before: the results alone were read
     except SegsyncError as error:
         state, failure = "stopped", error
     except asyncio.CancelledError:
+        _count_given(counters, plan)
         _queue_end(ledger, plan, "interrupted", None, counters.outcomes)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the report says how far the import came
         state, failure = "stopped", defect(error)
+    _count_given(counters, plan)
     outcomes, has_more = counters.outcomes, counters.resume_offset is not None
     if stop.is_set() and (has_more or outcomes.pending or (confirm and outcomes.sent)):
         state = "interrupted"
@@ -267,9 +271,15 @@ def _queue_end(ledger: Ledger, plan: Plan, state: State, failure: SegsyncError |
         ledger.write(partial(runs.end_run, run=run, state=state, error=error, outcomes=outcomes))
 
 
-def _account_for_all(counters: Counters) -> None:
+def _count_given(counters: Counters, plan: Plan) -> None:
+    """Ids that were given and not read are pending, as profiles are that were listed and not read."""
+    if plan.kind == "ids":
+        counters.listed = (plan.expected or 0) - (counters.unknown_ids or 0)
+
+
+def _account_for_all(counters: Counters, plan: Plan) -> None:
     """Raise `StopError` where an import that is through with its pages has left profiles without an outcome."""
-    if forgotten := counters.outcomes.pending:
+    if forgotten := counters.outcomes.pending - plan.ids_left:
         raise StopError(
             f"Profiles that were listed and have no outcome: {forgotten:,}. This is a defect: please report it. "
             "A resume imports them",

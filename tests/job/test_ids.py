@@ -144,13 +144,16 @@ async def test_so_it_does_after_a_run_that_left_profiles_unread(world: World) ->
     world.at_event = lambda _event: stop.set() if world.count(ProfileRead) == 30 else None
     report = await world.run(ids=ids(*range(300)), stop=stop)
     assert (report.state, report.outcomes) == ("interrupted", world.status().outcomes)
-    assert report.outcomes.pending > 0
+    assert report.outcomes.profiles == 300
+    left = report.outcomes.pending
+    assert left > 0
     world.at_event = lambda _event: None
     for action_id, sent in world.voucherify.customers_of.items():
         world.voucherify.results[action_id] = done(len(sent), [each for each in sent if each == "user-4"])
     world.voucherify.verdict = poison()
     report = await world.run(resume=True)
-    assert (report.state, report.outcomes.sent, report.outcomes.pending) == ("done", 0, 0)
+    assert (report.state, report.outcomes.sent, report.outcomes.pending) == ("interrupted", 0, left)
+    assert (world.status().state, world.status().outcomes) == ("interrupted", report.outcomes)
     assert unresolved_in(world) == ["4"]
 
 
@@ -164,6 +167,8 @@ async def test_after_a_kill_at_any_moment_running_the_same_again_does_all_of_it(
     given = ids(*range(0, 300, 2), 5, 7, 9)
     assert await world.run_killed(event, f"{kind.__name__}-{event}", kind=kind, ids=given)
     assert (world.status().state, world.status(1).offset) == ("killed", offset)
+    killed = world.status()
+    assert killed.profiles == len({*given}) >= killed.outcomes.pending > 0
     report = await world.run(ids=given)
     assert (report.state, report.outcomes) == ("done", Outcomes(confirmed=153))
     assert unresolved_in(world) == []

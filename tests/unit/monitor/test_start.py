@@ -54,6 +54,11 @@ def words(plan: Plan = NEW, **changed: Any) -> str:
             "Resuming: all listed (1,200 profiles); waiting for Voucherify's results.",
         ),
         (
+            Plan("resume", (1,), 0, None, Outcomes(sent=5, pending=1_200), ids_left=1_200),
+            {},
+            "Reading the results of given ids; 1,200 profiles of them stay pending.",
+        ),
+        (
             Plan("retry", (1, 2), 1, None, Outcomes(rejected=1_300), retried=Outcomes(rejected=1_200)),
             {},
             "Retrying rejected profiles: 1,200.",
