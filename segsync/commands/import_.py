@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from segsync.commands import next_steps
-from segsync.commands.next_steps import EXIT_DONE, EXIT_STOPPED
+from segsync.commands.ledger_steps import Left, of_left, read_left
+from segsync.commands.next_steps import EXIT_DONE, EXIT_REJECTED, EXIT_STOPPED
 from segsync.commands.output import error_line, print_outcomes
 from segsync.commands.prompt import ask, choose, nothing_to_retry, resume_question
 from segsync.commands.summary import summary
@@ -23,7 +24,7 @@ from segsync.commands.unknown_ids import unknown_ids_notes
 from segsync.connectors.cost import cost_of_rest
 from segsync.connectors.factory import describe
 from segsync.connectors.file import DryRunSink, output_at
-from segsync.errors import OutputError
+from segsync.errors import OutputError, SegsyncError
 from segsync.formatting import printable
 from segsync.ledger import runs
 from segsync.ledger.database import Ledger, reading
@@ -86,7 +87,9 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
                 report, code = run_event_loop(_watched(options, ledger, later, counters, streams, lists=lists))
         more = [next_steps.to_begin_anew(options)] if wants_more is False and not options.is_sandbox else []
         notes = unknown_ids_notes(chosen, report, options) if chosen else []
-    return report, _finish(options, report, code, console, notes=notes, more=more, is_notified=report is notified)
+        left = _read_left(options, ledger)
+    is_notified = report is notified
+    return report, _finish(options, report, code, console, notes=notes, more=more, is_notified=is_notified, left=left)
 
 
 def _wants_to_resume(report: ImportReport) -> bool | None:
@@ -153,8 +156,11 @@ def _finish(
     notes: Sequence[str] = (),
     more: Sequence[NextStep] = (),
     is_notified: bool = False,
+    left: Left | None = None,
 ) -> int:
     """Show how the import ended, and `more` steps than follow from that; write its files, and give the exit code.
+
+    `left` is what its ledger has left, None where that is not known.
 
     The summary is posted where that was asked for, unless it `is_notified` already.
     """
@@ -162,7 +168,7 @@ def _finish(
         table = summary(report, options.ledger, options.lists_directory, is_retry=options.retry_rejected)
         _show(table, options, console)
     notes = [*notes, *next_steps.notes_on_lists(options, report)]
-    steps = next_steps.of_run(options, report)
+    steps = next_steps.of_run(options, report, left)
     steps += [step for step in more if step.command not in {each.command for each in steps}]
     if options.has_notify_flag and any(step.command for step in steps):
         notes = [*notes, "--notify is left out of the commands below, since its URL is a secret: add it again."]
@@ -186,10 +192,25 @@ async def _nothing_done(
     past = await _of_the_past(options, ledger, await write_lists(lists, ledger))
     for problem in past.unwritten:
         console.print(error_line(OutputError(problem, code="list-unwritable")), soft_wrap=True)
-    code = EXIT_STOPPED if past.unwritten else code
+    left = _read_left(options, ledger)
+    # A retry that found nothing to do has none to name: what is rejected is from another space.
+    steps = [*of_left(left)] if left and options.retry_rejected else next_steps.of_run(options, past, left)
+    is_left = past.rejected_now or past.unknown_now
+    code = EXIT_STOPPED if past.unwritten else EXIT_REJECTED if is_left else EXIT_DONE
+    for line in (line for step in steps for line in next_steps.step_lines(step)):
+        console.print(line, soft_wrap=True)
     if options.outputs.are_wanted:
-        leave(options, past, code, console, steps=next_steps.of_run(options, past))
+        leave(options, past, code, console, steps=steps)
     return code
+
+
+def _read_left(options: ImportOptions, ledger: Ledger) -> Left | None:
+    """What the ledger has left, None where it cannot be read."""
+    question = partial(read_left, command=options.command)
+    try:
+        return ledger.read(question)
+    except SegsyncError:
+        return ledger.salvage(question)
 
 
 async def _of_the_past(options: ImportOptions, ledger: Ledger, unwritten: Sequence[str]) -> ImportReport:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Final
@@ -16,6 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from segsync.commands import next_steps
+from segsync.commands.ledger_steps import of_ledger, read_left
 from segsync.commands.output import LABELS, NOTES, add_warnings, outcome_table, plain_table, print_json, print_outcomes
 from segsync.errors import OutputError, with_code
 from segsync.formatting import counted, minute, printable
@@ -110,23 +110,12 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
         shown = [_status_of(run, is_running=run.id == live) for run in found]
         rejected, unknown = (_reasons(db, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         warnings = profiles.count_warnings(db)
-        imports = [run for run in found if run.is_listing]
-        # An import that listed nothing is not resumed, nor is a run of given ids.
-        resumed = next(iter([*filter(attrgetter("has_listed"), imports), *imports, *found]), None)
-        to_resume = command.knowing(runs.flags_of(db, resumed.id)) if resumed else command
-        open_ends = runs.has_open_ends(db)
-        state = _state_of_imports(shown)
-        stages = {reason.stage for reason in rejected}
-        step = next_steps.of_ledger(
-            to_resume, state, has_open_ends=open_ends, rejected_at=stages, has_unknown=bool(unknown)
-        )
-        if state == "done" and not step.command and shown[0].ids_from and shown[0].state != "done":
-            again = command.knowing(runs.flags_of(db, shown[0].id))
-            step = next_steps.of_ids(again, shown[0].ids_from)
+        left = read_left(db, command, live=live)
+    step = of_ledger(left, rejected_at={reason.stage for reason in rejected}, has_unknown=bool(unknown))
     return Status(
         format=FORMAT,
         ledger=str(path),
-        lists=str(_lists(path, to_resume)),
+        lists=str(_lists(path, left.command)),
         runs=shown,
         rejections=rejected,
         unknown=unknown,
@@ -186,13 +175,6 @@ def _print(status: Status) -> None:
             console.print(line, soft_wrap=True)
 
 
-def _state_of_imports(shown: list[RunStatus]) -> str | None:
-    """The state of the last import, None where there was no run: runs of given ids leave an import as it is."""
-    if any(run.state == "running" for run in shown):
-        return "running"
-    return next((run.state for run in shown if run.ids_from is None), "done" if shown else None)
-
-
 def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
     return RunStatus(
         id=run.id,
@@ -217,6 +199,8 @@ def _latest(run: RunStatus, status: Status) -> Table:
         "profiles": "all listed" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
         "pending": "a resume imports them" if run.ids_from is None else "not done",
     }
+    if run.ids_from is not None:
+        notes["profiles"] = "given, and known to Segment" if run.state == "done" else "given"
     table = outcome_table(f"Run {run.id}{_of_ids(run)}: {_state(run)}", run.outcomes, LABELS, notes)
     add_warnings(
         table,

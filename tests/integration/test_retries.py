@@ -71,7 +71,7 @@ def test_what_is_still_refused_stays_on_the_list(segsync: Segsync, start_sandbox
         assert run.row("Customers confirmed") == arrived == sandbox.verdict().arrived
         assert run.row("Profiles listed") == 500
         assert_files_match(expected, segsync)
-    assert segsync("--resume", sandbox=sandbox).code == 0
+    assert segsync("--resume", sandbox=sandbox).code == 3, "it has nothing to do, and they are rejected still"
 
 
 @pytest.mark.parametrize("ways_on", [("--resume", "--retry-rejected"), ("--retry-rejected", "--resume")])

@@ -399,13 +399,13 @@ def test_rejected_profiles_of_given_ids_are_retried_as_all_others() -> None:
 
 @pytest.mark.parametrize("state", ["interrupted", "stopped"])
 def test_a_run_of_given_ids_that_ended_early_begins_again_with_its_file(state: EndState) -> None:
-    report = ended(state, Outcomes(confirmed=5, sent=3), error=ENOUGH, resume_offset="100", unknown_ids=0)
+    report = ended(state, Outcomes(confirmed=5, sent=3, pending=92), error=ENOUGH, unknown_ids=0)
     assert shown(report, IDS)[1:] == [
-        "The profiles of my ids.csv are not all done. To begin again with them, which is safe, run:",
+        "The profiles of my ids.csv are not all done: 92 profiles left. To begin again with them, which is safe, run:",
         f"  python -m segsync --ids 'my ids.csv' {FLAGS}",
     ]
     assert not could_go_on(replace(IDS, may_ask=True), report)
     from_standard_input = replace(IDS, ids=Path("-"))
     assert shown(report, from_standard_input)[1:] == [
-        "The profiles of standard input are not all done. Give the same ids again, which is safe."
+        "The profiles of standard input are not all done: 92 profiles left. Give the same ids again, which is safe."
     ]

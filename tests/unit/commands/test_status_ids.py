@@ -36,11 +36,14 @@ def imported(ledger: Ledger, state: State | None) -> None:
 
 
 def with_ids(ledger: Ledger, state: State | None, name: str = "my ids.txt") -> None:
-    """A run of given ids that ended so; None for one that has not ended."""
-    with closing(ChosenIds(["ada"], name)) as chosen:
+    """A run of three given ids that ended so; None for one that has not ended. Segment knows two if it is done."""
+    with closing(ChosenIds(["ada", "bob", "eve"], name)) as chosen:
         [run] = plan_ids(ledger, chosen).runs
     ledger.read(partial(runs.keep_flags, run=run, flags=[["--quiet"]]))
-    recorder.for_ids(ledger, run, is_followed=True).record(PageDone(1, "0", None, Outcomes()))
+    done, next_cursor = (2, None) if state == "done" else (1, "1")
+    recorder.for_ids(ledger, run, is_followed=True).record(
+        PageDone(1, "0", next_cursor, Outcomes(without_identifier=done))
+    )
     if state:
         ledger.read(partial(runs.end_run, run=run, state=state, error=None))
 
@@ -59,13 +62,13 @@ def test_the_next_step_is_that_of_the_import_where_it_is_not_finished(path: Path
 
 def test_else_it_is_to_run_the_ids_again_where_they_are_not_done(path: Path) -> None:
     status = status_of(path, "done", "interrupted")
-    assert status.next_step.startswith("The profiles of my ids.txt are not all done.")
+    assert status.next_step.startswith("The profiles of my ids.txt are not all done: 2 profiles left.")
     assert status.next_command == "python -m segsync --ids 'my ids.txt' --quiet"
 
 
 def test_ids_from_standard_input_have_to_be_given_again(path: Path) -> None:
     status = status_of(path, "done", "interrupted", "-")
-    assert status.next_step.endswith("of standard input are not all done. Give the same ids again, which is safe.")
+    assert status.next_step.endswith("not all done: 2 profiles left. Give the same ids again, which is safe.")
     assert status.next_command is None
 
 
@@ -95,5 +98,49 @@ def test_both_say_what_they_are(path: Path, capsys: pytest.CaptureFixture[str]) 
     print_status(path, as_json=False)
     printed = capsys.readouterr().out
     assert "Run 2 of the ids in second.txt: done" in printed
-    assert "of the ids in first.txt: done, 0 profiles" in printed
-    assert [run.outcomes for run in read_status(path).runs] == [Outcomes(), Outcomes()]
+    assert "of the ids in first.txt: done, 2 profiles, 2 without identifier" in printed
+    assert [run.outcomes for run in read_status(path).runs] == [Outcomes(without_identifier=2)] * 2
+
+
+# --- ids that were not read ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["interrupted", "stopped", None])
+@pytest.mark.parametrize("import_state", ["done", "limited"])
+def test_the_profiles_of_a_run_are_the_ids_that_were_given_also_after_a_kill(
+    path: Path, state: State | None, import_state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = status_of(path, import_state, state)
+    assert (status.runs[0].profiles, status.runs[0].outcomes) == (3, Outcomes(without_identifier=1, pending=2))
+    assert status.next_command == "python -m segsync --ids 'my ids.txt' --quiet"
+    print_status(path, as_json=False)
+    assert "all listed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("state", "is_left"), [("limited", True), ("done", False)])
+def test_they_are_left_until_the_whole_space_is_imported(path: Path, state: State, is_left: bool) -> None:
+    with open_ledger(path) as ledger:
+        with_ids(ledger, None)
+        imported(ledger, state)
+    status = read_status(path, called())
+    assert (status.next_command == "python -m segsync --ids 'my ids.txt' --quiet") == is_left
+    assert status.runs[1].outcomes == Outcomes(without_identifier=1, pending=2)
+
+
+def test_an_import_that_stopped_after_them_is_resumed_first(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        with_ids(ledger, None)
+        ledger.read(lambda db: db.execute("UPDATE runs SET began_at = '2026-01-01T00:00:00+00:00'"))
+        imported(ledger, "stopped")
+    assert read_status(path, called()).next_command == "python -m segsync --resume --limit 100"
+
+
+def test_another_run_of_the_same_file_takes_their_place_and_one_of_another_file_does_not(path: Path) -> None:
+    for name, is_left in (("my ids.txt", False), ("others.txt", True)):
+        path.unlink(missing_ok=True)
+        with open_ledger(path) as ledger:
+            with_ids(ledger, None)
+            with_ids(ledger, "done", name)
+        status = read_status(path, called())
+        assert (status.next_command == "python -m segsync --ids 'my ids.txt' --quiet") == is_left
+        assert status.runs[1].state == "interrupted"
