@@ -13,6 +13,7 @@ from segsync.commands import next_steps
 from segsync.commands.next_steps import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, EXIT_USAGE
 from segsync.formatting import minute, printable, profiles
 from segsync.ledger.database import Ledger
+from segsync.ledger.rejections import IS_UNKNOWN, count_unresolved
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Plan
 from segsync.options import ImportOptions
@@ -37,7 +38,8 @@ def choose(options: ImportOptions, ledger: Ledger, console: Console, chosen: Cho
         plan = plan_retry(ledger)
         if plan.has_work:
             return plan
-        show(nothing_to_retry(options))
+        of_others = ledger.read(lambda db: count_unresolved(db) + count_unresolved(db, IS_UNKNOWN))
+        show(nothing_to_retry(options, of_others))
         return EXIT_DONE
     if not options.resume and options.offset is None and not options.is_sandbox:
         last = last_run(ledger)
@@ -68,7 +70,11 @@ def _asked(
     return code if wants_it is None else EXIT_STOPPED
 
 
-def nothing_to_retry(options: ImportOptions) -> str:
+def nothing_to_retry(options: ImportOptions, of_others: int = 0) -> str:
+    """`of_others` is how many profiles of another space are rejected, or have an unknown result."""
+    if of_others:
+        those = f"those of {profiles(of_others)} are from another Segment space, whose settings retry them"
+        return f"The ledger {options.ledger} has no rejections from this Segment space: nothing to retry; {those}."
     return f"The ledger {options.ledger} has no rejected profiles: nothing to retry."
 
 

@@ -56,7 +56,6 @@ def shown_id(connector: Connector) -> str:
 
 
 def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) -> str:
-    before = plan.before
     unknown = f", and {plan.retried.unknown:,} whose result is unknown" if plan.retried.unknown else ""
     if plan.kind == "retry":
         return f"Retrying rejected profiles: {plan.retried.rejected:,}{unknown}"
@@ -67,17 +66,21 @@ def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) 
         where = f" from {ids_in_words(plan.ids_from)}" if plan.ids_from else ""
         words = f"the profiles of {segment_ids(plan.expected or 0)}{where}"
         return f"Dry run of {words}, nothing is sent" if is_dry_run else f"Importing only {words}"
-    if plan.ids_left:
-        return f"Reading the results of given ids; {profiles(plan.ids_left)} of them stay pending"
-    if plan.kind == "resume" and plan.offset is None:
-        return f"Resuming: all listed ({profiles(before.profiles)}); waiting for Voucherify's results"
     if plan.kind == "resume":
-        return f"Resuming from offset {plan.offset}: {profiles(before.done)} done"
+        return _resumed(plan)
     words = "Dry run" if is_dry_run else "New import"
     words += " from a sandbox" if is_sandbox else ""
     words += "" if limit is None else f" of the first {profiles(limit)}"
     words += "" if plan.offset == FIRST_OFFSET else f" from offset {plan.offset}"
     return f"{words}, nothing is sent" if is_dry_run else words
+
+
+def _resumed(plan: Plan) -> str:
+    if plan.ids_left:
+        return f"Reading the results of given ids; {profiles(plan.ids_left)} of them stay pending"
+    if plan.offset is None:
+        return f"Resuming: all listed ({profiles(plan.before.profiles)}); waiting for Voucherify's results"
+    return f"Resuming from offset {plan.offset}: {profiles(plan.before.done)} done"
 
 
 def _cost_words(cost: Cost | None) -> str:

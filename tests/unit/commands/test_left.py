@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec import structs
 
 from segsync.commands.next_steps import exit_code
 from segsync.models import Outcomes
 from segsync.report.html.wording import state_words
-from tests.unit.commands.endings import FLAGS, ended, shown
+from tests.support.ledgers import open_ledger
+from tests.unit.commands.endings import FLAGS, RETRY, ended, shown
+from tests.unit.commands.test_prompt import chosen
+from tests.unit.commands.test_status import play
 from tests.unit.commands.test_summary import printed
 
 
@@ -49,3 +54,13 @@ def test_what_this_run_left_too_is_not_called_that_of_earlier_ones() -> None:
 def test_where_nothing_is_left_the_heading_is_done() -> None:
     report = ended("done", Outcomes(confirmed=10))
     assert printed(report).splitlines()[0].strip() == state_words(report) == "Done"
+
+
+def test_a_retry_says_whose_rejections_it_cannot_take(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "segsync.db") as ledger:
+        play(ledger, confirmed=1, rejected=2, unknown=1)
+    with open_ledger(tmp_path / "segsync.db", space_id="spa_1") as ledger:
+        play(ledger, confirmed=1)
+        choice, lines = chosen(RETRY, ledger)
+    assert choice == 0, "the exit code is that of what is left"
+    assert "no rejections from this Segment space: nothing to retry; those of 3 profiles" in " ".join(lines)
