@@ -13,8 +13,10 @@ import pytest
 from segsync.commands import import_
 from segsync.commands.import_ import import_at_terminal
 from segsync.options import ImportOptions, Invocation
+from segsync.pipeline.run import open_ledger
 from segsync.report.import_report import ImportReport
 from tests.support.configured import settings
+from tests.unit.commands.test_status import play
 
 NOWHERE = "http://127.0.0.1:1"
 URL = "https://hooks.example/s3cret"
@@ -100,3 +102,14 @@ def test_the_next_command_goes_without_the_secret_flag_and_that_is_printed(
     printed = capsys.readouterr().err
     assert ("--notify is left out of the commands below" in printed) == has_flag
     assert "s3cret" not in printed
+
+
+@pytest.mark.usefixtures("posted")
+@pytest.mark.parametrize(("rejected", "unknown", "code"), [(1, 0, 3), (0, 1, 3), (0, 0, 0)])
+def test_a_resume_with_nothing_to_do_exits_with_3_while_profiles_are_left(
+    options: ImportOptions, rejected: int, unknown: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(options.settings, options.ledger) as ledger:
+        play(ledger, confirmed=1, rejected=rejected, unknown=unknown)
+    assert import_at_terminal(replace(options, resume=True)) == (None, code)
+    assert ("--retry-rejected" in capsys.readouterr().err) == bool(code)
