@@ -93,9 +93,8 @@ class Log:
         """Log the beginning, and for as long as this is open how far the import is."""
         source, sink = self.connectors
         allowed = {each.name: round(each.limit.per_second, 2) for each in self.connectors if each.limit}
-        ledger = None if self.ledger is None else str(self.ledger)
-        about: dict[str, Any] = {"identifier": self.identifier, "ledger": ledger, "limit": self.limit}
-        about |= {"is_dry_run": self.is_dry_run, "is_sandbox": self.is_sandbox}
+        about: dict[str, Any] = {"identifier": self.identifier, "limit": self.limit, "is_dry_run": self.is_dry_run}
+        about |= {"ledger": self.ledger and str(self.ledger), "is_sandbox": self.is_sandbox}
         words = start_words(self.plan, self.connectors, cost=self.cost, **about)
         self._log(
             "run_started",

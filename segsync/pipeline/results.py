@@ -26,11 +26,8 @@ from segsync.pipeline.engine.circuit_breaker import CircuitBreaker
 from segsync.pipeline.refusals import named_refusals
 from segsync.pipeline.trust import ListingTrust
 
-LOOK_SECONDS = 0.5
-
-LONGEST_LOOK_SECONDS = 30.0
-
-LOOK_GROWTH = 1.6
+LOOK_SECONDS, LONGEST_LOOK_SECONDS, LOOK_GROWTH = 0.5, 30.0, 1.6
+"""The first and the longest wait between two looks, and the factor from one to the next."""
 
 CALLS_PER_LOOK = 5
 """While customers are still sent, there is time for this many calls between two looks."""
@@ -142,8 +139,7 @@ class ResultReader:
                 unlisted.append(batch)
             elif listed.has_ended:
                 has_ended |= await self._read_listed(batch, listed)
-        # Those that are too old for the listing: in their order as far as they have ended, and in case an old one is
-        # stuck, from any other one on as well.
+        # Too old for the listing: in their order as far as they have ended, and in case one is stuck, behind it too.
         left = await self._read_in_order(unlisted)
         has_ended |= len(left) < len(unlisted)
         if len(left) > 1:
@@ -209,8 +205,8 @@ class ResultReader:
 
     async def _forgotten(self, batch: OpenBatch) -> bool:
         """The sink does not know the action: not yet, or not any more; whether that is certain."""
-        age_seconds = (datetime.now(UTC) - datetime.fromisoformat(batch.sent_at)).total_seconds()
-        if age_seconds < YOUNG_SECONDS:
+        age = datetime.now(UTC) - datetime.fromisoformat(batch.sent_at)
+        if age.total_seconds() < YOUNG_SECONDS:
             return False
         await self._writer.end_unknown(batch, f"{self._name} does not know the bulk upsert {batch.action_id} any more")
         return True
@@ -307,9 +303,8 @@ class ResultReader:
             self._writer.end(batch, request_id, replayed=await self._counting(batch))
         _, last_rejection = refused.rejections[-1]
         raise StopError(
-            f"{self._name} refused all {counted(customers, 'customer')} of "
-            f"{counted(len(held), 'bulk upsert')} in a row, so the import "
-            f"stopped instead of rejecting all the others too. A resume replays them. "
+            f"{self._name} refused all {counted(customers, 'customer')} of {counted(len(held), 'bulk upsert')} in a "
+            f"row, so the import stopped instead of rejecting all the others too. A resume replays them. "
             f"The last one: {last_rejection.reason}",
             code="all-refused",
         )

@@ -23,21 +23,23 @@ from segsync.connectors.http import lenient
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.credentials import FOR_DOWNLOADS, file_url, secrets_in
 from segsync.connectors.http.failures import (
+    NO_ACCESS,
     OF_THE_MOMENT,
     Call,
     compressed,
+    given_up,
     may_pass,
     no_access,
     no_answer,
     not_decoded,
     where_from,
+    where_of,
 )
 from segsync.connectors.http.proxy import proxy_for
 from segsync.connectors.http.rate_limiter import RateLimiter
 from segsync.connectors.http.retry import Retries
 from segsync.errors import (
     AccessError,
-    AccessLostError,
     AnswerError,
     BlockedError,
     CallError,
@@ -64,8 +66,6 @@ FIRST_ANSWERS_SECONDS = 5.0
 
 NO_LIMIT = CallLimit(1_000_000, "second")
 """A limit that is never reached, for a service that names none."""
-
-_NO_ACCESS = (401, 403, 407)
 
 
 class ApiClient:
@@ -150,7 +150,7 @@ class ApiClient:
             last = error
         finally:
             self._under_way -= 1
-        raise _given_up(last, is_write=body is not None)
+        raise given_up(last, is_write=body is not None)
 
     async def _once_understood(self, error: AnswerError, answer: object, patience: float) -> TransientError:
         """The error as one that may pass, where other calls of the kind are understood meanwhile. Else raises it.
@@ -164,7 +164,7 @@ class ApiClient:
             if self._under_way < 2 or self._clock() >= ends_at:
                 raise error
             await asyncio.sleep(FIRST_ANSWERS_SECONDS / 50)
-        return TransientError(error.message, is_garbled=True, **_where(error))
+        return TransientError(error.message, is_garbled=True, **where_of(error))
 
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, on any host.
@@ -311,7 +311,7 @@ class ApiClient:
         where: dict[str, Any] = {"service": self._service, "status": status, "request_id": request_id}
         key = answers.identifier(fields.get("key")) or answers.identifier(fields.get("code"))
         message = f"{self._service} answered {status}{f' ({key})' if key else ''} to {call}"
-        if status in _NO_ACCESS:
+        if status in NO_ACCESS:
             is_blocked = status == 407 or (not fields and answers.is_web_page(headers, content))
             may_pass_now = bool(self._understood) and (is_blocked or not has_own_right)
             why = no_access(call, status, self._credentials, is_blocked=is_blocked, was_accepted=may_pass_now)
@@ -340,17 +340,3 @@ class ApiClient:
             return self._garbled(answer, message, code="redirected", **where)
         code = {404: "not-found", 410: "not-found", 413: "too-large"}.get(status, "refused")
         return RefusedError(refusal, code=code, **where)
-
-
-def _given_up(error: TransientError, *, is_write: bool) -> CallError:
-    """What a caller gets when the retries have run out."""
-    if error.status in _NO_ACCESS:
-        return AccessLostError(error.message, **_where(error))
-    if is_write and error.is_garbled:
-        return AnswerError(error.message, **_where(error))
-    return error
-
-
-def _where(error: CallError) -> dict[str, Any]:
-    """What another error about the same answer says too."""
-    return {name: getattr(error, name) for name in ("service", "status", "request_id", "code")}

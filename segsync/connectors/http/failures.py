@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -13,12 +13,15 @@ from yarl import URL
 from segsync.connectors.base import CONFLICT
 from segsync.connectors.http import responses as answers
 from segsync.connectors.http.proxy import Proxy
+from segsync.errors import AccessLostError, AnswerError, CallError, TransientError
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """The longest header that is read: a proxy's policies and cookies can be long."""
 
 OF_THE_MOMENT: Final = frozenset({CONFLICT, 423, 499})
 """Refusals that may be of this moment: a conflict, something that is locked, a connection closed in between."""
+
+NO_ACCESS: Final = (401, 403, 407)
 
 _BY_PROXY: Final = "the proxy answered 407: it wants a user name and password, or refuses those given"
 
@@ -182,3 +185,17 @@ def _certificate_problem(error: ssl.CertificateError, url: URL) -> NoAnswer:
         f"your company's, name a file with the company's authority in SSL_CERT_FILE{unreadable}"
     )
     return NoAnswer(problem, may_pass=False, code="certificate-untrusted")
+
+
+def given_up(error: TransientError, *, is_write: bool) -> CallError:
+    """What a caller gets when the retries have run out."""
+    if error.status in NO_ACCESS:
+        return AccessLostError(error.message, **where_of(error))
+    if is_write and error.is_garbled:
+        return AnswerError(error.message, **where_of(error))
+    return error
+
+
+def where_of(error: CallError) -> dict[str, Any]:
+    """What another error about the same answer says too."""
+    return {name: getattr(error, name) for name in ("service", "status", "request_id", "code")}
