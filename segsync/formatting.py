@@ -57,6 +57,10 @@ def profiles(count: int) -> str:
     return counted(count, "profile")
 
 
+def first_profiles(count: int) -> str:
+    return "the first profile" if count == 1 else f"the first {profiles(count)}"
+
+
 def segment_ids(count: int) -> str:
     return counted(count, "Segment id")
 

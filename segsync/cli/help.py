@@ -83,8 +83,10 @@ class Commands(ImportHelp, TyperGroup):
         word = args[0]
         if word.isdecimal():
             ctx.fail(f"There is no command '{word}'. To begin at an offset: --offset {word}")
-        if word not in self.commands and any(f"--{word}" in parameter.opts for parameter in self.get_params(ctx)):
-            ctx.fail(f"There is no command '{word}'. Did you mean '--{word}'?")
+        if word not in self.commands and len(word) > 2:
+            flags = [flag for parameter in self.get_params(ctx) for flag in parameter.opts]
+            if meant := [flag for flag in flags if flag.partition(word)[0] == "--"]:  # `retry` for --retry-rejected
+                ctx.fail(f"There is no command '{word}'. Did you mean '{min(meant, key=len)}'?")
         return super().resolve_command(ctx, args)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from segsync.formatting import clock, counted, profiles, segment_ids
+from segsync.formatting import clock, counted, first_profiles, profiles, segment_ids
 from segsync.models import FIRST_OFFSET, Connector, Cost, Plan
 from segsync.options import ids_in_words
 
@@ -70,7 +70,7 @@ def _what(plan: Plan, *, limit: int | None, is_dry_run: bool, is_sandbox: bool) 
         return _resumed(plan)
     words = "Dry run" if is_dry_run else "New import"
     words += " from a sandbox" if is_sandbox else ""
-    words += "" if limit is None else f" of the first {profiles(limit)}"
+    words += "" if limit is None else f" of {first_profiles(limit)}"
     words += "" if plan.offset == FIRST_OFFSET else f" from offset {plan.offset}"
     return f"{words}, nothing is sent" if is_dry_run else words
 

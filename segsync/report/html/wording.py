@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from segsync.formatting import counted, profiles, share
+from segsync.formatting import counted, first_profiles, profiles, share
 from segsync.models import NextStep, Outcomes
 from segsync.report.import_report import ImportReport
 
@@ -43,9 +43,8 @@ def summary(report: ImportReport) -> str:
     which = "whose ids were given" if are_given_ids else "that Segment listed"
     words = [f"That is {share(imported(report), outcomes.profiles)} of {profiles(outcomes.profiles)} {which}."]
     if report.state == "done" and report.resume_offset is not None:
-        words = [
-            f"Of the first {profiles(outcomes.profiles)} in Segment, as requested; the others were not imported yet."
-        ]
+        first = first_profiles(outcomes.profiles)
+        words = [f"Of {first} in Segment, as requested; the others were not imported yet."]
     elif report.state != "done":
         which = "whose ids were read" if are_given_ids else "that Segment had listed"
         words = [f"Of {profiles(outcomes.profiles)} {which} by then; there may be more."]

@@ -128,15 +128,22 @@ def test_a_mistyped_command_gets_the_one_that_was_meant(asked: list[Any], typed:
     assert not asked
 
 
-@pytest.mark.parametrize("word", ["resume", "retry-rejected", "dry-run", "help", "version"])
-def test_a_flag_without_its_dashes_gets_the_flag(asked: list[Any], word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "flag"),
+    [
+        *((word, f"--{word}") for word in ("resume", "retry-rejected", "dry-run", "help", "version", "report")),
+        ("retry", "--retry-rejected"),
+        ("show", "--show-values"),
+    ],
+)
+def test_a_flag_without_its_dashes_gets_the_flag(asked: list[Any], word: str, flag: str) -> None:
     refused = run(word)
     assert refused.exit_code == 2
-    assert f"There is no command '{word}'. Did you mean '--{word}'?" in refused.stderr
+    assert f"There is no command '{word}'. Did you mean '{flag}'?" in refused.stderr
     assert not asked
 
 
-@pytest.mark.parametrize("word", ["c+/=&?", "abc", "4OO", "prod.env"])
+@pytest.mark.parametrize("word", ["c+/=&?", "abc", "4OO", "prod.env", "re"])
 def test_a_word_that_is_near_to_no_command_gets_no_hint(asked: list[Any], word: str) -> None:
     refused = run(word)
     assert refused.exit_code == 2

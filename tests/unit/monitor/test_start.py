@@ -39,7 +39,7 @@ def words(plan: Plan = NEW, **changed: Any) -> str:
     [
         (NEW, {}, "New import."),
         (NEW, {"limit": 100}, "New import of the first 100 profiles."),
-        (Plan("new", (1,), 1, "c+/=", Outcomes()), {"limit": 1}, "New import of the first 1 profile from offset c+/=."),
+        (Plan("new", (1,), 1, "c+/=", Outcomes()), {"limit": 1}, "New import of the first profile from offset c+/=."),
         (NEW, {"is_sandbox": True}, "New import from a sandbox."),
         (NEW, {"is_dry_run": True}, "Dry run, nothing is sent."),
         (NEW, {"is_dry_run": True, "is_sandbox": True}, "Dry run from a sandbox, nothing is sent."),
