@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 
 def clock(seconds: float) -> str:
-    """A time in few characters: "5 s", "2 min", "2:30 min", "1 h", "1 h 30"."""
+    """A time in few characters: "5 s", "2 min", "2:30 min", "34 min", "1 h", "1 h 30"."""
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 10:
+        minutes, rest = round(seconds / 60), 0  # a guess of so long is not known by the second
     if minutes == 0:
         return f"{rest} s" if rest else "0"
     if minutes < 60:

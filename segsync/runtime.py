@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from errno import EEXIST
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +59,12 @@ def to_standard_output(content: bytes) -> None:
 
 def cannot_write(what: object, error: OSError, way_out: str = "") -> str:
     """The words for what cannot be written, why, and the way out where a user has to know one."""
-    return ". ".join(filter(None, (f"{what} cannot be written: {error.strerror}", way_out)))
+    return ". ".join(filter(None, (f"{what} cannot be written: {why_not(error)}", way_out)))
+
+
+def why_not(error: OSError) -> str:
+    """Why a file or a folder cannot be made."""
+    return "A file has this name" if error.errno == EEXIST else f"{error.strerror}"
 
 
 @contextmanager

@@ -132,7 +132,9 @@ def _traits(sample: Sample) -> Finding:
     if not sample.traits:
         fix = "Customers would have nothing but a source_id: check the names of your traits."
         return finding("traits", "warning", "no customer has any of the traits that are mapped", fix)
-    detail = f"{len(sample.traits)} of the mapped traits seen, in {counted(sample.customers, 'customer')}"
+    have = "has" if sample.customers == 1 else "have"
+    traits = counted(len(sample.traits), "trait")
+    detail = f"{counted(sample.customers, 'customer')} {have} {traits} that an import reads"
     fixes = []
     if sample.absent:
         detail += f". ATTRIBUTE_TRAITS names {_named(sample.absent, ', ')}, which none of them has"
@@ -164,7 +166,8 @@ def of_not_imported(left: NotImported, *, calls: float, calls_for_all: float) ->
     """
     if not left.traits:
         return finding("not-imported", "ok", f"nothing: every trait of {counted(left.customers, 'customer')} is mapped")
-    detail = f"{left.number_words} of {counted(left.customers, 'customer')}: {_counted(left.traits)}"
+    customers = counted(left.customers, "customer")
+    detail = f"{left.number_words}, and how many of {customers} have each: {_counted(left.traits)}"
     extra = ""
     if round(calls_for_all, 1) > round(calls, 1):
         extra = f" ({calls_for_all:.1f} instead of {calls:.1f} calls for the traits of a profile)"

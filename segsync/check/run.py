@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -56,10 +57,17 @@ class CheckReport(Struct, frozen=True):
     calls: dict[str, int] = {}
 
 
-def report_of_settings(problems: Sequence[Problem], misspelt: Sequence[str] = ()) -> CheckReport:
+def report_of_settings(
+    problems: Sequence[Problem], misspelt: Sequence[str] = (), *, env_file: Path | None = None
+) -> CheckReport:
     """The report where the settings cannot be used: nothing else is looked at but the `misspelt` ones."""
-    fix = "Fix it in the environment or in .env; .env-example lists and explains all settings."
-    failed = [finding("settings", "failed", problem.with_code, fix) for problem in problems]
+    where = env_file or ".env"
+    fix = f"Fix it in the environment or in {where}; .env-example lists and explains all settings."
+    no_file = "Check the name after --env-file."
+    failed = [
+        finding("settings", "failed", problem.with_code, no_file if problem.code == "env-file-unreadable" else fix)
+        for problem in problems
+    ]
     return CheckReport(FORMAT, is_ok=False, findings=complete([*failed, *of_misspelt(misspelt)], "needs the settings"))
 
 

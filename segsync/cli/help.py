@@ -38,8 +38,8 @@ EXIT_CODES: Final[Mapping[str, str]] = {
     "0": "done",
     "1": "stopped early; the message says how to resume",
     "2": "usage or configuration error; retrying won't help",
-    "3": "done, but profiles are rejected, by this run or an earlier one, or their result or id is unknown; or a "
-    "check found what would fail",
+    "3": "done, but profiles are rejected, by this run or an earlier one, or their results are unknown, or --ids named "
+    "unknown ids; or a check found what would fail",
     "130 or 143": "ended by Ctrl-C or SIGTERM, after finishing and sending what was under way",
 }
 

@@ -19,7 +19,7 @@ def sandbox_command(
     anonymous: Annotated[float, option("Share of profiles without that id.", "SHARE", min=0, max=1)] = 0.15,
     messy: Annotated[bool, typer.Option("--messy", help="Traits of every kind, most with odd values.")] = False,
     identifier_trait: Annotated[
-        float, option("Share of the others that have it as a trait.", "SHARE", min=0, max=1)
+        float, option("Share of profiles with that id that have it as a trait too.", "SHARE", min=0, max=1)
     ] = 0.0,
     segment_requests_per_second: Annotated[
         int, option("Segment's limit of calls; 0 for none.", "N", "--requests-per-second", min=0)
@@ -41,18 +41,22 @@ def sandbox_command(
     failed_actions: Annotated[float, option("Share of bulk upserts that end FAILED.", "SHARE", min=0, max=1)] = 0.0,
     errors_listed: Annotated[int, option("Refused customers named per result, at most.", "N", min=0)] = 1000,
     report_columns: Annotated[str, option("Columns of a report.", "NAMES")] = "source_id,found,updated",
-    foreign_reports: Annotated[bool, typer.Option("--foreign-reports", help="Reports are on another host.")] = False,
+    foreign_reports: Annotated[
+        bool, typer.Option("--foreign-reports", help="Voucherify's reports are on another host.")
+    ] = False,
     reports_want_credentials: Annotated[
         bool, typer.Option("--reports-want-credentials", help="Reports are answered 401 without credentials.")
     ] = False,
     short_listing: Annotated[
-        bool, typer.Option("--short-listing", help="The listing of actions has no operation_status.")
+        bool, typer.Option("--short-listing", help="Voucherify's listing of actions has no operation_status.")
     ] = False,
     take_nulls: Annotated[bool, typer.Option("--take-nulls", help="A customer's attributes may be null.")] = False,
     defined_metadata_only: Annotated[
         bool, typer.Option("--defined-metadata-only", help="Refuse undefined metadata.")
     ] = False,
-    ignore_include: Annotated[bool, typer.Option("--ignore-include", help="Answer all, ignoring include.")] = False,
+    ignore_include: Annotated[
+        bool, typer.Option("--ignore-include", help="Segment ignores include, and answers with everything.")
+    ] = False,
 ) -> None:
     """Serve both APIs on this machine, to try segsync against. Ctrl-C ends it."""
     with errors_in_words():

@@ -63,7 +63,7 @@ def check_at_terminal(
     def on_event(event: Event) -> None:
         if isinstance(event, CallRetried) and event.service not in troubled:
             troubled.add(event.service)
-            message = printable(f"{event.reason}; retrying for up to {PATIENCE_SECONDS:.0f} s")
+            message = printable(f"{event.reason}. Retrying for up to {PATIENCE_SECONDS:.0f} s".replace("?.", "?"))
             console.print(Text(message), soft_wrap=True)
         elif isinstance(event, Throttled) and event.seconds <= PATIENCE_SECONDS:  # a longer wait becomes a finding
             console.print(f"{event.service} asks to wait {event.seconds:.0f} s")
@@ -74,7 +74,7 @@ def check_at_terminal(
         misspelt = misspelt_settings(env_file=env_file)
         settings = Settings.load(flags=flags, env_file=env_file)
     except SettingsError as error:
-        report = report_of_settings(error.problems, misspelt)
+        report = report_of_settings(error.problems, misspelt, env_file=env_file)
         how_to_begin = how_to_init(error.problems, init_command).strip()
     else:
         check = run_check(settings, misspelt=misspelt, sample=sample, profiles=profiles, on_event=on_event)
@@ -105,7 +105,7 @@ def _keep(left: NotImported, settings: Settings, console: Console) -> None:
                 console.print(Text(printable(migrated)), soft_wrap=True)
             ledger.read(partial(keep, key=settings_key(ledger, settings), found=left.at(now())))
     except (LedgerError, OutputError) as error:
-        message = f"The summary of an import cannot repeat which traits are not imported. {error}"
+        message = f"{error}. So the summary of an import cannot repeat which traits are not imported"
         console.print(Text(printable(message)), soft_wrap=True)
 
 
@@ -192,10 +192,10 @@ def _estimate(cost: Estimate) -> Table:
     parts = {"pages": cost.listing_calls, "external ids": cost.external_ids_calls, "traits": cost.traits_calls}
     notes = ", ".join(f"{calls:,} for {name}" for name, calls in parts.items())
     table.add_row("Segment calls", f"{cost.segment_calls:,}", notes)
-    table.add_row("  at the limit", duration(cost.segment_seconds))
+    table.add_row("  near the limit", duration(cost.segment_seconds))
     notes = f"{counted(cost.upserts, 'bulk upsert')}, {cost.result_calls:,} to read their results"
     table.add_row("Voucherify calls", f"{cost.voucherify_calls:,}", notes)
-    table.add_row("  at the limit", duration(cost.voucherify_seconds))
+    table.add_row("  near the limit", duration(cost.voucherify_seconds))
     slower = "Segment" if cost.segment_seconds >= cost.voucherify_seconds else "Voucherify"
     table.add_row("Time, estimated", duration(cost.seconds), f"in parallel; {slower}'s limit decides")
     return table

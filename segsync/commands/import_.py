@@ -27,7 +27,7 @@ from segsync.connectors.file import DryRunSink, output_at
 from segsync.errors import OutputError, SegsyncError
 from segsync.formatting import printable
 from segsync.ledger import runs
-from segsync.ledger.database import Ledger, reading
+from segsync.ledger.database import Ledger, check_exists, reading
 from segsync.ledger.rejections import UNKNOWN, to_retry
 from segsync.models import FIRST_OFFSET, NextStep, Outcomes, Plan
 from segsync.monitor.observers import Streams, channels, observing
@@ -55,6 +55,8 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
     check_destinations(options)
     if options.dry_run:
         return _dry_run(options)
+    if options.retry_rejected:
+        check_exists(options.ledger)  # a mistyped name has nothing to retry, and becomes no ledger
     with (
         chosen_ids(options.ids) as chosen,
         channels(options) as streams,

@@ -166,7 +166,7 @@ def _where(connector: str, failures: Mapping[str, CallError]) -> str:
 def _chosen(connector: str, failures: Mapping[str, CallError]) -> str:
     """The region to write unchecked, "" to ask the service again."""
     choices = list(REGIONS[connector]) if "" not in failures else [UNCHECKED]
-    question = f"Enter asks again. To write them unchecked, type {' or '.join(choices)}: "
+    question = f"Press Enter to ask again, or type {' or '.join(choices)} to write the credentials unchecked: "
     while True:
         answer = _line(question).strip().lower()
         if not answer or answer in choices:

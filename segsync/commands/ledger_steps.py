@@ -95,12 +95,12 @@ def to_read_results(left: Left, unread: str = "") -> NextStep:
     return _step(words, left.command.command(RESUME, *limit, without={"--limit", "--no-confirm"}))
 
 
-def of_ledger(left: Left, *, rejected_at: Collection[str] = (), has_unknown: bool = False) -> NextStep:
-    """The next step for a ledger. `rejected_at` are the stages of the rejections that are left."""
+def of_ledger(left: Left, *, rejected_at: Collection[str] = (), has_unknown: bool = False) -> list[NextStep]:
+    """The next steps for a ledger, the first one first. `rejected_at` are the stages of rejections that are left."""
     if left.state is None:
-        return _step("No import has run yet. To begin, run:", left.command.command())
+        return [_step("No import has run yet. To begin, run:", left.command.command())]
     if left.state == "running":
-        return _step("An import is running.")
+        return [_step("An import is running.")]
     steps = [*of_left(left)]
     if rejected_at:
         words = f"To retry rejected profiles{hint(left.command, rejected_at)}:"
@@ -108,9 +108,8 @@ def of_ledger(left: Left, *, rejected_at: Collection[str] = (), has_unknown: boo
     elif has_unknown:
         steps.append(_step(f"Results are unknown. {SEND_AGAIN_WORDS}", left.command.command(RETRY)))
     if steps and "--sandbox" in left.command.flags:
-        return _step("Its sandbox ended with the import, which cannot be resumed.")
-    steps.append(_step("Nothing is left to do."))
-    return next((step for step in steps if step.command), steps[0])
+        return [_step("Its sandbox ended with the import, which cannot be resumed.")]
+    return sorted(steps, key=lambda step: not step.command) or [_step("Nothing is left to do.")]
 
 
 def of_ids(command: Invocation, file: str, left: int) -> NextStep:

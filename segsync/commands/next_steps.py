@@ -100,8 +100,10 @@ def flags_to_keep(command: Invocation) -> list[Sequence[str]]:
     return [words for flag, words in command.flags.items() if flag not in left_out]
 
 
-def to_resume(options: ImportOptions) -> NextStep:
-    return _step("To resume the import, run:", options.command.command(RESUME, *flag("--limit", options.limit)))
+def to_resume(options: ImportOptions, listed: int) -> NextStep:
+    """The step that resumes an import that has `listed` so many profiles: a `--limit` below that leaves nothing."""
+    limit = options.limit if options.limit and options.limit > listed else None
+    return _step("To resume the import, run:", options.command.command(RESUME, *flag("--limit", limit)))
 
 
 def to_begin_anew(options: ImportOptions) -> NextStep:
@@ -207,7 +209,7 @@ def _when_stopped(options: ImportOptions, report: ImportReport) -> Iterator[Next
     elif offset is not None and (left or profiles_left != 0):
         words = f"The current offset is: {offset}. To resume from it, run:"
         yield _step(words, command.command(RESUME, *flag("--limit", options.limit)))
-        if profiles_left != 0:
+        if profiles_left != 0 and offset != FIRST_OFFSET:
             expected = options.profiles and max(options.profiles - report.checkpointed.profiles, 1)
             new_run = [("--offset", offset), *flag("--limit", profiles_left), *flag("--profiles", expected)]
             yield _step("To start a new run at this offset:", command.command(*new_run))

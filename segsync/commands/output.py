@@ -65,7 +65,7 @@ def add_warnings(table: Table, warnings: Mapping[str, int], warned: int, name: s
 
     `name` is None where there is no list.
     """
-    where = f": {name}" if name else ""
+    where = f" of this ledger: {name}" if name else ""
     count = sum(warnings.values())
     table.add_row("Warnings", f"{count:,}", Text(f"in {profiles(warned)}{printable(where)}") if count else None)
 

@@ -64,7 +64,7 @@ def _asked(
     console.print("Nothing was done.")
     steps = [next_steps.to_begin_anew(options)]
     if wants_it is None:
-        steps.insert(0, next_steps.to_resume(options))
+        steps.insert(0, next_steps.to_resume(options, last.outcomes.profiles))
     for line in (line for step in steps for line in next_steps.step_lines(step)):
         console.print(line, soft_wrap=True)
     return code if wants_it is None else EXIT_STOPPED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from errno import EEXIST
 from pathlib import Path
 
 import typer
@@ -15,7 +16,7 @@ from segsync.errors import SettingsError, StopError
 from segsync.formatting import counted
 from segsync.ledger.sqlite_file import is_in_use
 from segsync.options import ImportOptions
-from segsync.runtime import signals_to
+from segsync.runtime import signals_to, why_not
 from segsync.sandbox.options import SandboxOptions, connection
 from segsync.sandbox.process import SandboxProcess
 from segsync.sandbox.server import serve_until
@@ -56,7 +57,8 @@ def import_sandbox(
     try:
         directory.mkdir(exist_ok=True)
     except OSError as error:
-        problem = f"The folder {directory} of --sandbox cannot be made: {error.strerror}. Rename what is there"
+        way_out = "Rename it" if error.errno == EEXIST else "Change to a folder that you may write to"
+        problem = f"The folder {directory} of --sandbox cannot be made: {why_not(error)}. {way_out}"
         raise SettingsError([problem], code="file-unwritable") from None
     with SandboxProcess(SandboxOptions(profiles=profiles)) as sandbox:
         # Only segsync's own settings count here: no credential of a real account goes to a sandbox.

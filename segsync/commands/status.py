@@ -25,7 +25,7 @@ from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import NextStep, Outcomes, by_trait
 from segsync.options import Invocation, ids_in_words
 from segsync.report.list_writer import ProfileLists
-from segsync.report.profile_lists import WARNINGS, list_path
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_path
 from segsync.runtime import QuietConsole, standard_output
 
 FORMAT = 3
@@ -82,7 +82,8 @@ class Status(Struct, frozen=True):
     """A ledger: its runs, the latest first, and the reasons for which profiles are rejected, or results unknown, now.
 
     `lists` is the folder of its lists of profiles. `warnings` counts by trait what `warned_profiles` were sent without.
-    `next_step` says in words what to do next, `next_command` is the command for it, None where there is none.
+    `next_step` says in words what to do next, `next_command` is the command for it, None where there is none. They are
+    the first of `steps`.
     """
 
     format: int
@@ -95,6 +96,7 @@ class Status(Struct, frozen=True):
     warned_profiles: int
     next_step: str
     next_command: str | None
+    steps: list[NextStep]
 
 
 def read_status(path: Path, command: Invocation | None = None) -> Status:
@@ -111,7 +113,7 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
         rejected, unknown = (_reasons(db, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         warnings = profiles.count_warnings(db)
         left = read_left(db, command, live=live)
-    step = of_ledger(left, rejected_at={reason.stage for reason in rejected}, has_unknown=bool(unknown))
+    steps = of_ledger(left, rejected_at={reason.stage for reason in rejected}, has_unknown=bool(unknown))
     return Status(
         format=FORMAT,
         ledger=str(path),
@@ -121,8 +123,9 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
         unknown=unknown,
         warnings=by_trait(warnings.problems),
         warned_profiles=warnings.profiles,
-        next_step=step.words,
-        next_command=step.command,
+        next_step=steps[0].words,
+        next_command=steps[0].command,
+        steps=steps,
     )
 
 
@@ -171,7 +174,7 @@ def _print(status: Status) -> None:
             console.print(_reason_table("Result unknown", status.unknown))
         for run in status.runs[1 : 1 + EARLIER_SHOWN]:
             console.print(_earlier(run), soft_wrap=True)
-        for line in next_steps.step_lines(NextStep(status.next_step, status.next_command)):
+        for line in (line for step in status.steps for line in next_steps.step_lines(step)):
             console.print(line, soft_wrap=True)
 
 
@@ -199,21 +202,22 @@ def _latest(run: RunStatus, status: Status) -> Table:
         "profiles": "all listed" if run.offset is None else Text(f"done up to offset {printable(run.offset)}"),
         "pending": "a resume imports them" if run.ids_from is None else "not done",
     }
+    names = {"without_identifier": WITHOUT_IDENTIFIER, "duplicate": DUPLICATES, "rejected": REJECTED}
+    notes |= {outcome: Text(_list(name, status)) for outcome, name in names.items()}
     if run.ids_from is not None:
         notes["profiles"] = "given, and known to Segment" if run.state == "done" else "given"
     table = outcome_table(f"Run {run.id}{_of_ids(run)}: {_state(run)}", run.outcomes, LABELS, notes)
-    add_warnings(
-        table,
-        status.warnings,
-        status.warned_profiles,
-        str(list_path(WARNINGS, Path(status.lists), Path(status.ledger))),
-    )
+    add_warnings(table, status.warnings, status.warned_profiles, _list(WARNINGS, status))
     table.add_row("Source", "", Text(printable(run.source)))
     table.add_row("Started", "", f"{minute(run.began_at)} UTC")
     table.add_row("Ended", "", f"{minute(run.ended_at)} UTC" if run.ended_at else "")
     if run.error:
         table.add_row("Error", "", Text(printable(run.error)))
     return table
+
+
+def _list(name: str, status: Status) -> str:
+    return printable(str(list_path(name, Path(status.lists), Path(status.ledger))))
 
 
 def _of_ids(run: RunStatus) -> str:

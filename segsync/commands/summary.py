@@ -31,7 +31,7 @@ def summary(
         offset = "to be sent again"
     notes: dict[str, TextType] = {**NOTES, "pending": Text(offset)}  # brackets in a cursor are not markup
     if report.before.done:
-        notes["profiles"] = f"{report.before.done:,} of them by earlier processes"
+        notes["profiles"] = f"{report.before.done:,} of them done by earlier processes"
     if not report.is_dry_run:
         notes["confirmed"], notes["sent"] = "written by Voucherify", "accepted by Voucherify, result not read"
         lists = {"without_identifier": WITHOUT_IDENTIFIER, "duplicate": DUPLICATES, "rejected": REJECTED}

@@ -251,12 +251,17 @@ async def _unless_cancelled(work: Future[T]) -> T:
     return await asyncio.shield(ended)
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that looks at a ledger and changes nothing, even while an import writes it. Raises `LedgerError`."""
+def check_exists(path: Path) -> None:
+    """Raises `LedgerError` where there is no ledger."""
     if not path.exists():
         message = f"There is no ledger at {path}: no import has run here, or it has another one (--ledger)"
         raise LedgerError(message, code="ledger-missing")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that looks at a ledger and changes nothing, even while an import writes it. Raises `LedgerError`."""
+    check_exists(path)
     with sqlite_file.errors_in_words(path), ExitStack() as stack:
         sqlite_file.check(path)
         # Not mode=ro: such a connection would leave SQLite's -wal and -shm behind, which the last one to close removes.

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SHOWN_OTHERWISE = "summary"
 """At a terminal the summary's table says the same."""
 
+ALL_IS_WELL = frozenset({"run_started", "page_replayed", "reading_ended"})
+"""Events that `--quiet` hides at a terminal, beside the progress: they are no problems."""
+
 
 @dataclass(frozen=True, slots=True)
 class Streams:
@@ -53,7 +56,7 @@ def channels(options: ImportOptions) -> Iterator[Streams]:
         console = console_for(json)
     else:
         handlers.append(ConsoleHandler(console))
-        hidden |= {SHOWN_OTHERWISE, "run_started"} if options.mode == "quiet" else {SHOWN_OTHERWISE}
+        hidden |= {SHOWN_OTHERWISE, *ALL_IS_WELL} if options.mode == "quiet" else {SHOWN_OTHERWISE}
     handlers[0].addFilter(lambda record: getattr(record, "event", None) not in hidden)
     if options.log_file:
         handlers.append(

@@ -104,6 +104,10 @@ class ProgressMeter:
         def rate(old: int, new: int) -> float:
             return (new - old) / (seconds or math.inf)
 
+        def calls_rate(each: Connector) -> float:  # two calls in the first second are not 120 in the minute
+            least = min(each.limit.window_seconds, WINDOW_SECONDS) if each.limit else 0.0
+            return (now.calls[each.name] - before.calls[each.name]) / (max(seconds, least) or math.inf)
+
         counters, outcomes = self.counters, self.counters.outcomes
         total = counters.listed if counters.resume_offset is None else self.total
         more_than = total if total is not None and counters.listed > total else None
@@ -123,7 +127,7 @@ class ProgressMeter:
             eta_seconds = self._eta_seconds(total - outcomes.done, pace, unread)
         return Progress(
             profiles_per_second=reading,
-            calls_per_second={name: rate(before.calls[name], calls) for name, calls in now.calls.items()},
+            calls_per_second={each.name: calls_rate(each) for each in self.connectors},
             done=counters.confirmed if waits_for_results else outcomes.done,
             total=outcomes.customers if waits_for_results else total,
             eta_seconds=eta_seconds,

@@ -203,7 +203,7 @@ def test_a_file_where_the_sandbox_wants_its_folder_is_named(segsync: Segsync) ->
     (segsync.directory / "segsync-sandbox").touch()
     run = segsync("--sandbox")
     assert run.code == 2
-    assert "The folder segsync-sandbox of --sandbox cannot be made: File exists" in run.stderr
+    assert "The folder segsync-sandbox of --sandbox cannot be made: A file has this name" in run.stderr
 
 
 def test_an_offset_typed_as_for_the_node_script_gets_a_hint(segsync: Segsync) -> None:

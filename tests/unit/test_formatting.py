@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import segsync
-from segsync.formatting import counted, profiles, segment_ids
+from segsync.formatting import clock, counted, first_profiles, profiles, segment_ids
 
 PACKAGE = Path(segsync.__file__).parent
 COUNTABLE = r"(?:profile|customer|call|upsert|page|trait|id|attempt|warning|check|key|reason|result)s\b|retries\b"
@@ -32,6 +32,21 @@ NO_COUNT = {"service", "per_unit(calls_per_second)", "calls"}
 )
 def test_one_is_singular(number: int, words: tuple[str, ...], expected: str) -> None:
     assert counted(number, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0, "0"), (5, "5 s"), (59.6, "1 min"), (150, "2:30 min"), (599, "9:59 min"), (600, "10 min")),
+        *((2030, "34 min"), (3599, "1 h"), (8121, "2 h 15"), (7200, "2 h")),
+    ],
+)
+def test_a_time_is_as_fine_as_its_length_wants(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_the_first_of_one_has_no_number() -> None:
+    assert (first_profiles(1), first_profiles(1000)) == ("the first profile", "the first 1,000 profiles")
 
 
 def test_profiles_and_their_ids_are_counted_alike() -> None:

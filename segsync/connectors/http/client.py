@@ -32,8 +32,8 @@ from segsync.connectors.http.failures import (
     no_access,
     no_answer,
     not_decoded,
+    same_where,
     where_from,
-    where_of,
 )
 from segsync.connectors.http.proxy import proxy_for
 from segsync.connectors.http.rate_limiter import RateLimiter
@@ -164,7 +164,7 @@ class ApiClient:
             if self._under_way < 2 or self._clock() >= ends_at:
                 raise error
             await asyncio.sleep(FIRST_ANSWERS_SECONDS / 50)
-        return TransientError(error.message, is_garbled=True, **where_of(error))
+        return TransientError(error.message, is_garbled=True, **same_where(error))
 
     async def download(self, url: str) -> bytes:
         """The content of a file that an answer names, on any host.

@@ -190,12 +190,12 @@ def _certificate_problem(error: ssl.CertificateError, url: URL) -> NoAnswer:
 def given_up(error: TransientError, *, is_write: bool) -> CallError:
     """What a caller gets when the retries have run out."""
     if error.status in NO_ACCESS:
-        return AccessLostError(error.message, **where_of(error))
+        return AccessLostError(error.message, **same_where(error))
     if is_write and error.is_garbled:
-        return AnswerError(error.message, **where_of(error))
+        return AnswerError(error.message, **same_where(error))
     return error
 
 
-def where_of(error: CallError) -> dict[str, Any]:
+def same_where(error: CallError) -> dict[str, Any]:
     """What another error about the same answer says too."""
     return {name: getattr(error, name) for name in ("service", "status", "request_id", "code")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -144,3 +145,16 @@ def test_settings_that_are_wrong_are_all_named_and_nothing_else_is_tried() -> No
     failed = [each.detail for each in report.findings if each.state == "failed"]
     assert failed == ["A is missing. [a]", "B=0 must be 1 [b]"]
     assert sum(each.state == "not done" for each in report.findings) == len(TITLES) - 1
+
+
+@pytest.mark.parametrize(
+    ("code", "env_file", "fix"),
+    [
+        ("setting-missing", None, "in the environment or in .env; "),
+        ("setting-missing", Path("prod.env"), "in the environment or in prod.env; "),
+        ("env-file-unreadable", Path("prod.env"), "the name after --env-file."),
+    ],
+)
+def test_the_way_out_names_the_file_of_settings_that_was_given(code: str, env_file: Path | None, fix: str) -> None:
+    report = report_of_settings([Problem("A", code=code)], env_file=env_file)
+    assert fix in report.findings[0].fix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import EACCES
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,12 @@ CASES: list[tuple[list[str], list[str], str, str]] = [
         )
     ),
     (["lists/rejected-profiles.csv"], ["--directory", "lists"], "The list lists/rejected-profiles.csv cannot", FOLDER),
-    ([], ["--directory", "file"], "The folder file for the lists of profiles cannot be written: File exists", FOLDER),
+    (
+        [],
+        ["--directory", "file"],
+        "The folder file for the lists of profiles cannot be written: A file has this name",
+        FOLDER,
+    ),
     ([], ["--directory", "file/a"], "The folder file/a for the lists of profiles cannot be written", FOLDER),
     *(
         (["folder.csv"], [*flags, path], f"{flags[-1]} {path} cannot be written", "Choose another file")
@@ -51,7 +57,7 @@ CASES: list[tuple[list[str], list[str], str, str]] = [
         *([], ["--dry-run", "--output", "-", "--summary-json", "-"]),
         *("--output - and --summary-json - exclude each other", "into a file"),
     ),
-    ([], ["--sandbox"], "The folder segsync-sandbox of --sandbox cannot be made: File exists", "Rename what is there"),
+    ([], ["--sandbox"], "The folder segsync-sandbox of --sandbox cannot be made: A file has this name", "Rename it"),
 ]
 
 
@@ -64,6 +70,25 @@ def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something is read")
 
     monkeypatch.setattr("segsync.commands.import_.run_event_loop", run_event_loop)
+
+
+def test_the_way_out_of_a_folder_that_one_may_not_write_to_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mkdir(*_: object, **_options: object) -> None:
+        raise PermissionError(EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    ended = CliRunner().invoke(app, ["--sandbox"], prog_name=IMPORT)
+    assert ended.exit_code == 2
+    problem = "The folder segsync-sandbox of --sandbox cannot be made: Permission denied."
+    assert f"{problem} Change to a folder that you may write to" in ended.stderr
+
+
+def test_a_retry_makes_no_ledger_of_a_mistyped_name(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["--retry-rejected", "--ledger", "typo.db"], prog_name=IMPORT, env=CREDENTIALS)
+    assert ended.exit_code == 2
+    assert "There is no ledger at typo.db" in ended.stderr
+    assert "[ledger-missing]" in ended.stderr
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(("folders", "arguments", "named", "way_out"), CASES, ids=lambda each: str(each)[:40])

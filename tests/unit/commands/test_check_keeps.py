@@ -153,5 +153,5 @@ def test_where_it_cannot_be_kept_the_findings_stand_and_a_line_says_so(
     shown = capsys.readouterr()
     assert "METADATA_TRAITS=plan,vip" in shown.out
     [line] = shown.err.splitlines()
-    assert line.startswith("The summary of an import cannot repeat which traits are not imported. ")
+    assert line.endswith(". So the summary of an import cannot repeat which traits are not imported")
     assert why in line

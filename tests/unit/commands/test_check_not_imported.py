@@ -78,7 +78,9 @@ def test_the_verdict_says_what_is_not_imported() -> None:
 def test_the_finding_names_some_with_their_counts_and_what_takes_them() -> None:
     found = of_not_imported(left_of(MANY), calls=1.0, calls_for_all=2.25)
     assert (found.id, found.state) == ("not-imported", "warning")
-    assert found.detail.startswith("230 traits of 230 customers: computed_trait_000 230, computed_trait_001 229")
+    assert found.detail.startswith(
+        "230 traits, and how many of 230 customers have each: computed_trait_000 230, computed_trait_001 229"
+    )
     assert found.detail.endswith("and 222 more")
     assert "METADATA_TRAITS=* adds them all" in found.fix
     assert "(2.2 instead of 1.0 calls for the traits of a profile)" in found.fix

@@ -89,6 +89,7 @@ def test_a_dry_run_ends_there_too(options: ImportOptions, posted: list[tuple[Imp
 def test_nothing_to_do_is_not_posted(
     options: ImportOptions, posted: list[tuple[ImportReport, int, str | None]]
 ) -> None:
+    open_ledger(options.settings, options.ledger).close()
     assert import_at_terminal(replace(options, retry_rejected=True)) == (None, 0)
     assert posted == []
 

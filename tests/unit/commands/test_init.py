@@ -240,7 +240,7 @@ async def test_a_file_that_somebody_else_made_meanwhile_stays(run: Any, monkeypa
         return env_text(settings)
 
     monkeypatch.setattr(init, "env_text", made_meanwhile)
-    with pytest.raises(OutputError, match=r"\.env cannot be written: File exists"):
+    with pytest.raises(OutputError, match=r"\.env cannot be written: A file has this name"):
         await run(TYPED, *HERE)
     assert text() == "theirs"
 

@@ -347,6 +347,14 @@ def test_the_end_of_the_input_and_ctrl_c_do_nothing(
     assert runs_in(ledger) == [(run, "interrupted")]
 
 
+@pytest.mark.parametrize(("limit", "flags"), [(10, ""), (200, ""), (201, " --limit 201")])
+def test_the_command_that_resumes_has_no_limit_that_is_reached_already(ledger: Ledger, limit: int, flags: str) -> None:
+    ran(ledger, "interrupted")
+    _, lines = chosen(replace(REQUEST, limit=limit), ledger)
+    assert f"  segsync --resume{flags} --ledger 'a b.db'" in lines
+    assert f"  segsync --offset 0 --limit {limit} --ledger 'a b.db'" in lines
+
+
 # --- the question after an error ------------------------------------------------------------------------------------
 
 

@@ -148,6 +148,10 @@ def test_the_json_has_a_version_and_all_that_is_known(path: Path, capsys: pytest
         "warned_profiles": 0,
         "next_step": "To resume, run:",
         "next_command": f"segsync --resume --ledger {path}",
+        "steps": [
+            {"words": "To resume, run:", "command": f"segsync --resume --ledger {path}"},
+            {"words": "To retry rejected profiles:", "command": f"segsync --retry-rejected --ledger {path}"},
+        ],
     }
 
 
@@ -217,14 +221,19 @@ def test_to_ask_for_the_status_is_in_nobodys_way(path: Path) -> None:
     [
         ({"confirmed": 9}, "done", "Nothing is left to do."),
         ({"confirmed": 9, "sent": 1}, "done", "sent but not confirmed.*--resume"),
-        ({"confirmed": 9, "pending": 1}, "done", "--resume"),
+        ({"confirmed": 9, "pending": 1}, "done", "or pending. To resume, run: .*--resume"),
         ({"confirmed": 9, "rejected": 1}, "done", "To retry rejected profiles:.*--retry-rejected"),
         ({"confirmed": 9, "unknown": 1}, "done", "To send them again, which is safe, run:.*--retry-rejected"),
         ({"confirmed": 9, "rejected": 1, "unknown": 1}, "done", "To retry rejected profiles:.*--retry-rejected"),
-        ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume"),
+        ({"confirmed": 9, "rejected": 1, "sent": 1}, "done", "--resume .*To retry .*--retry-rejected"),
+        (
+            {"confirmed": 9, "rejected": 1},
+            "limited",
+            "To import the rest, run: .*--resume .*To retry .*--retry-rejected",
+        ),
         ({"confirmed": 9}, "limited", "The profiles of --limit are done. To import the rest, run: .*--resume"),
         ({"confirmed": 9}, "interrupted", "To resume, run: .*--resume"),
-        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume, run: .*--resume"),
+        ({"confirmed": 9, "rejected": 1}, "stopped", "To resume, run: .*--resume .*To retry .*--retry-rejected"),
     ],
 )
 def test_it_says_what_to_do_next(
@@ -235,7 +244,8 @@ def test_it_says_what_to_do_next(
     status = read_status(path)
     shown = " ".join(printed(path, capsys).split())
     assert re.search(rf"{following}( --ledger {re.escape(str(path))})?$", shown)
-    assert shown.endswith(status.next_command or status.next_step)
+    assert shown.endswith(status.steps[-1].command or status.next_step)
+    assert (status.steps[0].words, status.steps[0].command) == (status.next_step, status.next_command)
 
 
 @pytest.mark.parametrize(("stage", "is_of_use"), [("read", False), ("map", False), ("upsert", True), ("confirm", True)])

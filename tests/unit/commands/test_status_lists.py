@@ -11,10 +11,10 @@ import pytest
 
 from segsync.commands.status import print_status, read_status
 from segsync.errors import OutputError
-from segsync.events import TraitLeftOut
+from segsync.events import ProfileWithoutIdentifier, TraitLeftOut
 from segsync.ledger import runs
 from segsync.models import Outcomes
-from segsync.report.profile_lists import REJECTED, WARNINGS
+from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER
 from tests.support.ledgers import begin, open_ledger
 from tests.unit.commands.endings import called
 from tests.unit.ledger.steps import Story
@@ -46,7 +46,20 @@ def test_the_warnings_are_counted_with_their_unit(path: Path, capsys: pytest.Cap
     status = read_status(path)
     assert (status.warnings, status.warned_profiles) == ({"phone": 2, "birthdate": 1}, 2)
     print_status(path, as_json=False)
-    assert f"in 2 profiles: {path.with_name(WARNINGS)}" in capsys.readouterr().out
+    assert f"in 2 profiles of this ledger: {path.with_name(WARNINGS)}" in capsys.readouterr().out
+
+
+def test_the_other_lists_are_named_beside_what_they_hold(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_ledger(path) as ledger:
+        story = Story(ledger)
+        story.record(ProfileWithoutIdentifier("use_2"))
+        story.rejected(1, "use_bad")
+        story.page_done(1, without_identifier=1, rejected=1)
+    print_status(path, as_json=False)
+    shown = capsys.readouterr().out
+    assert re.search(rf"Without identifier +1 +{re.escape(str(path.with_name(WITHOUT_IDENTIFIER)))}", shown)
+    assert re.search(rf"Rejected +1 +{re.escape(str(path.with_name(REJECTED)))}", shown)
+    assert DUPLICATES not in shown, "there are none"
 
 
 def test_lists_of_the_working_directory_are_named_without_it(
@@ -55,7 +68,7 @@ def test_lists_of_the_working_directory_are_named_without_it(
     warn(path)
     monkeypatch.chdir(path.parent)
     print_status(Path(path.name), as_json=False)
-    assert re.search(r"Warnings +3 +in 2 profiles: profiles-with-warnings.csv", capsys.readouterr().out)
+    assert re.search(r"Warnings +3 +in 2 profiles of this ledger: profiles-with-warnings.csv", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

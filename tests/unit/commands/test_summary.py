@@ -217,7 +217,7 @@ def test_a_check_that_found_nothing_or_was_never_made_is_not_mentioned(checked: 
 def test_it_says_which_numbers_are_of_the_whole_import_and_which_of_this_process() -> None:
     before = Outcomes(confirmed=900, without_identifier=100)
     lines = printed(report(Outcomes(confirmed=990, without_identifier=110), before=before)).splitlines()
-    assert re.search(r"Profiles listed +1,100 +1,000 of them by earlier processes", "\n".join(lines))
+    assert re.search(r"Profiles listed +1,100 +1,000 of them done by earlier processes", "\n".join(lines))
     [at] = [number for number, line in enumerate(lines) if line.strip() == "This process:"]
     names = ("Segment calls", "Voucherify calls", "Time", "per 100 customers")
     assert [any(name in line for line in lines[at:]) for name in names] == [True] * 4
@@ -228,9 +228,9 @@ def test_it_says_which_numbers_are_of_the_whole_import_and_which_of_this_process
 
 def test_warnings_are_counted_with_their_unit() -> None:
     text = printed(report(Outcomes(confirmed=5)), width=100)
-    assert re.search(r"Warnings +1,234 +in 1,210 profiles: profiles-with-warnings.csv", text)
+    assert re.search(r"Warnings +1,234 +in 1,210 profiles of this ledger: profiles-with-warnings.csv", text)
     one = replace(report(Outcomes(confirmed=5)), warnings={"name": 1}, warned_profiles=1)
-    assert re.search(r"Warnings +1 +in 1 profile: profiles-with-warnings.csv", printed(one, width=100))
+    assert re.search(r"Warnings +1 +in 1 profile of this ledger: profiles-with-warnings.csv", printed(one, width=100))
     none = replace(report(Outcomes(confirmed=5)), warnings={}, warned_profiles=0)
     assert rows(none)["Warnings"] == ["0"]
 

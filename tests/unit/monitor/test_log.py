@@ -288,7 +288,7 @@ async def an_outage_of_a_minute(emit: OnEvent) -> None:
 def test_an_outage_is_logged_now_and_then_and_not_recited() -> None:
     lines = [line for line in shown(an_outage_of_a_minute) if "attempt" in line]
     assert len(lines) == 60 // LINE_SECONDS
-    assert lines[0].endswith("Segment answered 429; attempt 1 in 1.0 s, 0 s so far")
+    assert lines[0].endswith("Segment answered 429; attempt 1 follows in 1.0 s, 0 s so far")
     assert lines[-1].endswith("55 s so far")
 
 

@@ -144,6 +144,13 @@ async def test_a_quiet_start_says_nothing(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == ""
 
 
+def test_quiet_hides_what_is_no_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    with channels(options("quiet")):
+        for event in ("reading_ended", "page_replayed", "stopping", "pace_changed"):
+            LOGGER.info(event, extra={"event": event, "run": "1-abc"})
+    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["stopping", "pace_changed"]
+
+
 async def test_a_start_is_an_event_with_fields_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     await begin(options("lines", stderr_is_json=True, is_sandbox=True))
     [line] = capsys.readouterr().err.splitlines()

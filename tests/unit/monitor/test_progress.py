@@ -89,6 +89,17 @@ def test_rates_are_those_of_the_last_ten_seconds() -> None:
     assert (idle.profiles_per_second, {*idle.calls_per_second.values()}) == (0, {0})
 
 
+def test_a_few_calls_at_the_start_are_no_breach_of_a_limit_per_minute() -> None:
+    async def two_calls_in_half_a_second(counters: Counters, _meter: ProgressMeter) -> None:
+        for service in ("Segment", "Voucherify"):
+            for _ in range(2):
+                counters.count(CallAnswered(service, 200, 0.1))
+        await asyncio.sleep(0.5)
+
+    rates = progress_after(two_calls_in_half_a_second).calls_per_second
+    assert rates == pytest.approx({"Segment": 2, "Voucherify": 0.2})
+
+
 def test_there_is_no_eta_at_the_start() -> None:
     assert progress_after(nothing, total=1000).eta_seconds is None
     assert progress_after(ten_a_second(int(SURE_SECONDS) - 1), total=1000).eta_seconds is None

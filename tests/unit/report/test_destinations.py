@@ -160,7 +160,7 @@ def test_a_folder_of_the_ledger_that_cannot_be_written_is_named_with_both_ways_o
 
 @pytest.mark.parametrize(
     ("folder", "why"),
-    [("file", "File exists"), ("file/a", "Not a directory"), ("n" * 300, "File name too long")],
+    [("file", "A file has this name"), ("file/a", "Not a directory"), ("n" * 300, "File name too long")],
     ids=["a file", "in a file", "too long"],
 )
 def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path: Path, folder: str, why: str) -> None:
