@@ -155,11 +155,9 @@ class Log:
         if kind in CALLS:
             return
         match event:
-            case events.CallRetried(service, reason, attempt, wait_seconds, elapsed_seconds):
+            case events.CallRetried(service, reason, attempt, wait, so_far):
                 level = WARNING if self._is_due(service) else DEBUG
-                words = (
-                    f"{reason}; attempt {attempt + 1} follows in {wait_seconds:.1f} s, {elapsed_seconds:.0f} s so far"
-                )
+                words = f"{reason}; attempt {attempt + 1} follows in {wait:.1f} s, {so_far:.0f} s so far"
                 self._log("call_retried", words, level, **asdict(event))
             case events.Throttled(service, seconds, method):
                 level = INFO if self._is_due(f"{service} {method} pause", ahead_seconds=seconds) else DEBUG
@@ -273,10 +271,8 @@ class Log:
         """Once for each file: that it has more than are shown."""
         file = str(list_path(file, self.lists or Path(), self.ledger))
         if next(self._count_of[file]) == 1 and not LOGGER.isEnabledFor(DEBUG):
-            words = (
-                f"More of these are in {file}" if self.has_lists else "More of these are not shown: --verbose shows all"
-            )
-            self._log("more_in_file", words, file=file if self.has_lists else None)
+            where = f"in {file}" if self.has_lists else "not shown: --verbose shows all"
+            self._log("more_in_file", f"More of these are {where}", file=file if self.has_lists else None)
 
     def _is_due(self, topic: str, ahead_seconds: float = 0.0) -> bool:
         """True once in any `LINE_SECONDS` for each topic; what is `ahead` is due only if it comes later than before."""
