@@ -209,7 +209,7 @@ def _when_stopped(options: ImportOptions, report: ImportReport) -> Iterator[Next
     elif offset is not None and (left or profiles_left != 0):
         words = f"The current offset is: {offset}. To resume from it, run:"
         yield _step(words, command.command(RESUME, *flag("--limit", options.limit)))
-        if profiles_left != 0 and offset != FIRST_OFFSET:
+        if profiles_left != 0:
             expected = options.profiles and max(options.profiles - report.checkpointed.profiles, 1)
             new_run = [("--offset", offset), *flag("--limit", profiles_left), *flag("--profiles", expected)]
             yield _step("To start a new run at this offset:", command.command(*new_run))
