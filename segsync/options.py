@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from segsync.formatting import printable
 
@@ -23,6 +24,26 @@ METRICS_HOST = "127.0.0.1"
 
 STANDARD_INPUT = STANDARD_OUTPUT = "-"
 """The name that stands for standard input, or output."""
+
+
+PATH_FLAGS: Final = frozenset({"--directory", "--env-file", "--log-file", "--output", "--report", "--summary-json"})
+"""Flags whose value is a path. That of the ledger is known where its flags are read."""
+
+
+def beside_ledger(path: str, ledger: Path) -> str:
+    """A path as the ledger stores it: a relative one begins at the ledger's folder."""
+    is_as_it_is = path == STANDARD_OUTPUT or Path(path).is_absolute() or _is_here(ledger)
+    return path if is_as_it_is else os.path.relpath(path, ledger.parent)
+
+
+def from_here(path: str, ledger: Path) -> str:
+    """A path that the ledger stores, as it is named in this working directory."""
+    is_as_it_is = path == STANDARD_OUTPUT or Path(path).is_absolute() or _is_here(ledger)
+    return path if is_as_it_is else os.path.relpath(ledger.parent / path)
+
+
+def _is_here(ledger: Path) -> bool:
+    return os.path.realpath(ledger.parent) == os.path.realpath(".")
 
 
 def ids_in_words(file: str) -> str:
@@ -49,13 +70,14 @@ class Invocation:
 
     `program` has the words before the arguments: `.venv/bin/python -m segsync`. `flags` has the words of each flag that
     was given, by its name. Those in `of_one_run` are for the run that was called alone. A command has at most one of
-    each group in `exclusive`.
+    each group in `exclusive`, and none that is `secret`.
     """
 
     program: Sequence[str]
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     of_one_run: Collection[str] = ()
     exclusive: Sequence[Collection[str]] = ()
+    secret: Collection[str] = ()
 
     def command(self, *step: Sequence[str], without: Collection[str] = ()) -> str:
         """The command for a step, to paste into a shell: its flags, then all given ones that it takes.
@@ -73,12 +95,14 @@ class Invocation:
         return self._joined([[name], *(self.flags[flag] for flag in flags if flag in self.flags)])
 
     def knowing(self, flags: Iterable[Sequence[str]]) -> Invocation:
-        """The same with flags of an earlier process, where this one was not given its own."""
-        return replace(self, flags={words[0]: words for words in flags} | dict(self.flags))
+        """The same with flags of an earlier process, where this one was not given its own, or one that excludes it."""
+        kept = self.flags.keys() - {*self.of_one_run}
+        excluded = {flag for group in self.exclusive if kept & {*group} for flag in group}
+        return replace(self, flags={words[0]: words for words in flags if words[0] not in excluded} | dict(self.flags))
 
     def again(self) -> str:
-        """The command that does the same once more."""
-        return self._joined(self.flags.values())
+        """The command that does the same once more. A secret is left out."""
+        return self._joined(words for flag, words in self.flags.items() if flag not in self.secret)
 
     def _joined(self, flags: Iterable[Sequence[str]]) -> str:
         return " ".join(map(_quoted, [*self.program, *chain.from_iterable(flags)]))

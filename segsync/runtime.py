@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from errno import EEXIST
 from io import BytesIO, TextIOWrapper
@@ -103,6 +103,30 @@ def signals_to(handler: Callable[[int], None]) -> Iterator[None]:
         for number, previous in before.items():
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
+            signal.signal(number, previous)
+
+
+@contextmanager
+def ignoring_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM do nothing but where `signals_to` or `hearing_signals` takes them."""
+    with _signals({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
+        yield
+
+
+@contextmanager
+def hearing_signals() -> Iterator[None]:
+    """Ctrl-C raises `KeyboardInterrupt` and SIGTERM ends the process, as they usually do."""
+    with _signals({signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}):
+        yield
+
+
+@contextmanager
+def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
             signal.signal(number, previous)
 
 

@@ -68,4 +68,5 @@ def _text_in(path: str) -> str:
 
 def _shown(path: str) -> str:
     """The path as a problem shows it: not at all where it could be the secret itself, put there by mistake."""
-    return f"={printable(path)}" if re.search(r"[/\\.]", path) and "://" not in path else ""
+    is_path = re.fullmatch(r"(~|\.{1,2})?/[\w./ -]*", path) or ("/" in path and Path(path).parent.is_dir())
+    return f"={printable(path)}" if is_path else ""

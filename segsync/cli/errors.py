@@ -27,7 +27,9 @@ def errors_in_words(*, as_json: bool = False, env_file: Path | None = None) -> I
         if isinstance(error, SettingsError):
             from segsync.commands.output import how_to_init
 
-            text = "\n".join(["Invalid configuration:", *(f"  {problem.with_code}" for problem in error.problems)])
+            are_settings = {"setting-missing", "setting-invalid"} & {problem.code for problem in error.problems}
+            heading = f"Invalid configuration{' (.env-example lists the settings)' if are_settings else ''}:"
+            text = "\n".join([heading, *(f"  {problem.with_code}" for problem in error.problems)])
             text += how_to_init(error.problems, init_command(env_file))
         _print(text, "ERROR", error.code, as_json=as_json)
         raise typer.Exit(2 if isinstance(error, SettingsError | LedgerError) else 1) from None

@@ -19,13 +19,17 @@ EXCLUSIVE: Final = (
     ("--dry-run", "--show-values"),
     ("--retry-rejected", "--profiles"),
     ("--ids", "--profiles"),
+    ("--retry-rejected", "--no-confirm"),  # only a result resolves a dead letter
 )
 """Groups of flags of which at most one may be given."""
 
 OF_ONE_RUN: Final = frozenset(
     {"--offset", "--limit", "--resume", "--retry-rejected", "--ids", "--dry-run", "--output", "--notify"}
 )
-"""Flags that say what one run does: the command for the next step has its own. The URL of --notify is a secret."""
+"""Flags that say what one run does: the command for the next step has its own."""
+
+SECRET: Final = frozenset({"--notify"})
+"""Flags with a value that no command may show: who has the URL of a webhook can post there."""
 
 SETTINGS: Final = {
     "--concurrency": "SEGSYNC_CONCURRENCY",

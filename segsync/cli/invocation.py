@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segsync.cli.flags import EXCLUSIVE, OF_ONE_RUN
+from segsync.cli.flags import EXCLUSIVE, OF_ONE_RUN, SECRET
 from segsync.options import Invocation
 
 MODULE = "__main__.py"
@@ -24,7 +24,7 @@ def invocation(given: Mapping[str, Sequence[str]]) -> Invocation:
     ledger = os.environ.get("SEGSYNC_LEDGER", "").strip()
     if ledger and not {"--ledger", "--sandbox"} & flags.keys():
         flags["--ledger"] = ["--ledger", ledger]
-    return Invocation(program(sys.argv, sys.orig_argv), flags, OF_ONE_RUN, EXCLUSIVE)
+    return Invocation(program(sys.argv, sys.orig_argv), flags, OF_ONE_RUN, EXCLUSIVE, SECRET)
 
 
 def init_command(env_file: Path | None) -> str:

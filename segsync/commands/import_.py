@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from sqlite3 import Connection
 
@@ -38,11 +38,11 @@ from segsync.pipeline.plan import last_run, plan_ids, plan_new, plan_resume
 from segsync.pipeline.run import open_ledger, read_report, run_plan, write_lists
 from segsync.report.counters import Counters, measured
 from segsync.report.destinations import check_destinations
-from segsync.report.import_report import ImportReport
+from segsync.report.import_report import EndState, ImportReport
 from segsync.report.list_writer import ProfileLists
 from segsync.report.notify import notify
 from segsync.report.writer import leave
-from segsync.runtime import run_event_loop, signals_to, standard_output
+from segsync.runtime import hearing_signals, ignoring_signals, run_event_loop, signals_to, standard_output
 
 
 def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int]:
@@ -57,6 +57,12 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         return _dry_run(options)
     if options.retry_rejected:
         check_exists(options.ledger)  # a mistyped name has nothing to retry, and becomes no ledger
+    with ExitStack() as the_end:
+        return _import(options, the_end)
+
+
+def _import(options: ImportOptions, the_end: ExitStack) -> tuple[ImportReport | None, int]:
+    """`import_at_terminal`, but for a dry run; `the_end` closes what is open until all is shown."""
     with (
         chosen_ids(options.ids) as chosen,
         channels(options) as streams,
@@ -73,10 +79,12 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
         if options.profiles:
             ledger.write(partial(runs.expect, run=plan.runs[-1], profiles=options.profiles))
         if plan.kind != "retry":
-            ledger.write(partial(runs.keep_flags, run=plan.runs[-1], flags=next_steps.flags_to_keep(options.command)))
+            flags = next_steps.flags_to_keep(options.command, options.ledger)
+            ledger.write(partial(runs.keep_flags, run=plan.runs[-1], flags=flags))
         counters = Counters(plan.offset, plan.before)
         wants_more = None
         watched = _watched(options, ledger, plan, counters, streams, lists=lists, chosen=chosen)
+        the_end.enter_context(ignoring_signals())  # which a run takes itself: how it ended is always shown
         report, code = run_event_loop(watched)
         notified: ImportReport | None = None
         if report.error and report.state == "stopped" and next_steps.could_go_on(options, report):
@@ -97,7 +105,8 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
 def _wants_to_resume(report: ImportReport) -> bool | None:
     """The answer to the question after an error; None for Ctrl-C and the end of the input."""
     try:
-        return ask(resume_question(report.resume_offset))
+        with hearing_signals():
+            return ask(resume_question(report.resume_offset))
     except KeyboardInterrupt:
         return None
 
@@ -109,6 +118,11 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
     retried. Raises `SettingsError` where the file cannot be made, and at the end `OutputError` where it cannot be
     written.
     """
+    with ExitStack() as the_end:
+        return _import_without_sending(options, the_end)
+
+
+def _import_without_sending(options: ImportOptions, the_end: ExitStack) -> tuple[ImportReport | None, int]:
     with (
         _chosen_for_dry_run(options) as (chosen, retried),
         channels(options) as streams,
@@ -122,6 +136,7 @@ def _dry_run(options: ImportOptions) -> tuple[ImportReport | None, int]:
             plan = structs.replace(plan, retried=retried)
             counters = Counters(plan.offset, plan.before)
             watched = _watched(options, ledger, plan, counters, streams, sink=DryRunSink(output), chosen=chosen)
+            the_end.enter_context(ignoring_signals())
             report, code = run_event_loop(watched)
         notes = unknown_ids_notes(chosen, report, options) if chosen else []
     notes += next_steps.dry_run_notes(options.output, output)
@@ -198,7 +213,8 @@ async def _nothing_done(
     # A retry that found nothing to do has none to name: what is rejected is from another space.
     steps = [*of_left(left)] if left and options.retry_rejected else next_steps.of_run(options, past, left)
     is_left = past.rejected_now or past.unknown_now
-    code = EXIT_STOPPED if past.unwritten else EXIT_REJECTED if is_left else EXIT_DONE
+    has_open_results = bool(options.retry_rejected and left and left.has_open_ends)  # which may reject them again
+    code = EXIT_STOPPED if past.unwritten or has_open_results else EXIT_REJECTED if is_left else EXIT_DONE
     for line in (line for step in steps for line in next_steps.step_lines(step)):
         console.print(line, soft_wrap=True)
     if options.outputs.are_wanted:
@@ -208,7 +224,7 @@ async def _nothing_done(
 
 def _read_left(options: ImportOptions, ledger: Ledger) -> Left | None:
     """What the ledger has left, None where it cannot be read."""
-    question = partial(read_left, command=options.command)
+    question = partial(read_left, command=options.command, ledger=options.ledger)
     try:
         return ledger.read(question)
     except SegsyncError:
@@ -253,7 +269,16 @@ async def _watched(
     connectors = describe(options.settings)
     total = plan.total(options.profiles, options.limit)
     cost = cost_of_rest(plan, total, options.settings, confirm=options.confirm, sends=not options.dry_run)
-    with observing(options, plan, counters, connectors, stop, to, cost) as (log, on_event):
+    running: asyncio.Future[tuple[EndState, SegsyncError | None]] | None = None
+
+    def on_signal(number: int) -> None:
+        if received and running:
+            running.cancel()
+        else:
+            stop.set()
+        received.append(number)
+
+    with signals_to(on_signal), observing(options, plan, counters, connectors, stop, to, cost) as (log, on_event):
         running = asyncio.ensure_future(
             run_plan(
                 options.settings,
@@ -269,35 +294,26 @@ async def _watched(
                 chosen=chosen,
             )
         )
-
-        def on_signal(number: int) -> None:
-            if received:
-                running.cancel()
-            else:
-                stop.set()
-            received.append(number)
-
-        with signals_to(on_signal):
-            with measured(counters):
-                try:
-                    state, error = await running
-                except asyncio.CancelledError:
-                    if not received:
-                        raise
-                    state, error = "interrupted", None
-            unwritten = await write_lists(lists, ledger)
-            report = await read_report(
-                options.settings,
-                counters,
-                ledger,
-                plan.runs,
-                state=state,
-                error=error,
-                is_confirmed=options.confirm,
-                is_dry_run=options.dry_run,
-                most_ids=options.outputs.report_ids,
-                unwritten=unwritten,
-            )
+        with measured(counters):
+            try:
+                state, error = await running
+            except asyncio.CancelledError:
+                if not received:
+                    raise
+                state, error = "interrupted", None
+        unwritten = await write_lists(lists, ledger)
+        report = await read_report(
+            options.settings,
+            counters,
+            ledger,
+            plan.runs,
+            state=state,
+            error=error,
+            is_confirmed=options.confirm,
+            is_dry_run=options.dry_run,
+            most_ids=options.outputs.report_ids,
+            unwritten=unwritten,
+        )
         log.ended(report)
     return report, next_steps.exit_code(report, received[0] if received else 0)
 

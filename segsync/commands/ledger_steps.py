@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Final, NamedTuple
 
@@ -10,7 +11,7 @@ from segsync.formatting import counted, printable, profiles
 from segsync.ledger import runs
 from segsync.ledger.runs import Run
 from segsync.models import NextStep
-from segsync.options import STANDARD_INPUT, Invocation, ids_in_words
+from segsync.options import PATH_FLAGS, STANDARD_INPUT, Invocation, from_here, ids_in_words
 
 REFUSED_STAGES = ("upsert", "confirm")
 """The stages of rejections by Voucherify: in the words that are shown, its own are redacted."""
@@ -42,15 +43,15 @@ class Left(NamedTuple):
     are_ids_newest: bool = False
 
 
-def read_left(db: Connection, command: Invocation, *, live: int | None = None) -> Left:
-    """What the ledger has left; `live` is the number of the run that works on it at this moment."""
+def read_left(db: Connection, command: Invocation, ledger: Path, *, live: int | None = None) -> Left:
+    """What the ledger at this path has left; `live` is the number of the run that works on it at this moment."""
     found = runs.runs(db)
     imports = [run for run in found if run.is_listing]
     # An import that listed nothing is not resumed, nor is a run of given ids.
     resumed = next(iter([*(run for run in imports if run.has_listed), *imports, *found]), None)
     state: str | None = imports[0].state if imports else "ids" if found else None
     state = "running" if live is not None else "killed" if state == "running" else state
-    known = command.knowing(runs.flags_of(db, resumed.id)) if resumed else command
+    known = command.knowing(_flags_of(db, resumed, ledger)) if resumed else command
     limit = int(known.flags["--limit"][-1]) if "--limit" in known.flags else None
     if state == "limited" and limit is None and resumed:
         limit = resumed.outcomes.profiles
@@ -60,9 +61,20 @@ def read_left(db: Connection, command: Invocation, *, live: int | None = None) -
         known,
         limit,
         has_open_ends=runs.has_open_ends(db),
-        ids_step=of_ids(command.knowing(runs.flags_of(db, ids.id)), ids.ids_from or "", ids.ids_left) if ids else None,
+        ids_step=_ids_step(db, command, ids, ledger) if ids else None,
         are_ids_newest=bool(ids and resumed and _last_seen(ids) >= _last_seen(resumed)),
     )
+
+
+def _flags_of(db: Connection, run: Run, ledger: Path) -> list[list[str]]:
+    """The flags of the last process that worked on a run, as `flags_to_keep` stores them."""
+    flags = runs.flags_of(db, run.id)
+    return [[words[0], from_here(words[1], ledger)] if words[0] in PATH_FLAGS else words for words in flags]
+
+
+def _ids_step(db: Connection, command: Invocation, run: Run, ledger: Path) -> NextStep:
+    file = from_here(run.ids_from, ledger) if run.ids_from else ""
+    return of_ids(command.knowing(_flags_of(db, run, ledger)), file, run.ids_left)
 
 
 def _last_seen(run: Run) -> str:
@@ -115,7 +127,7 @@ def of_ledger(left: Left, *, rejected_at: Collection[str] = (), has_unknown: boo
 def of_ids(command: Invocation, file: str, left: int) -> NextStep:
     """The next step after a run of the ids in `file` that left some of their profiles."""
     words = f"The profiles of {ids_in_words(file)} are not all done: {profiles(left)} left."
-    if file == STANDARD_INPUT:
+    if file == STANDARD_INPUT or file.startswith("/dev/fd/"):  # which a shell makes of <(command)
         return _step(f"{words} Give the same ids again, which is safe.")
     return _step(f"{words} To begin again with them, which is safe, run:", command.command(("--ids", file)))
 

@@ -24,7 +24,7 @@ from segsync.connectors.file import Output
 from segsync.errors import AccessError
 from segsync.formatting import counted, printable, profiles
 from segsync.models import FIRST_OFFSET, NextStep
-from segsync.options import STANDARD_OUTPUT, ImportOptions, Invocation
+from segsync.options import PATH_FLAGS, STANDARD_OUTPUT, ImportOptions, Invocation, beside_ledger
 from segsync.report.import_report import ImportReport
 from segsync.report.profile_lists import REJECTED, list_path
 
@@ -94,10 +94,14 @@ def dry_run_notes(path: Path | None, output: Output | None) -> list[str]:
     return [f"{about}: delete it when you have looked at it.", *output.notes, nothing]
 
 
-def flags_to_keep(command: Invocation) -> list[Sequence[str]]:
+def flags_to_keep(command: Invocation, ledger: Path) -> list[Sequence[str]]:
     """The flags that a later process repeats, all but the ledger, which it is asked about."""
     left_out = {*command.of_one_run} - {"--limit"} | {"--ledger"}
-    return [words for flag, words in command.flags.items() if flag not in left_out]
+    return [
+        [flag, beside_ledger(words[-1], ledger)] if flag in PATH_FLAGS else words
+        for flag, words in command.flags.items()
+        if flag not in left_out
+    ]
 
 
 def to_resume(options: ImportOptions, listed: int) -> NextStep:
@@ -190,7 +194,7 @@ def _when_done(options: ImportOptions, report: ImportReport) -> Iterator[NextSte
             "Check SEGMENT_SPACE_ID and SEGMENT_REGION if you expected some."
         )
     if outcomes.profiles and outcomes.without_identifier == outcomes.profiles:
-        check = options.command.other("check", "--env-file")
+        check = options.command.other("check", "--ledger", "--env-file")
         yield _step(
             f"No profile has an external id of type '{settings.identifier_saved_as_source_id}', so nothing was sent. "
             f"Check IDENTIFIER_SAVED_AS_SOURCE_ID: `{check}` shows which external ids your profiles carry."

@@ -23,7 +23,7 @@ from segsync.ledger import profiles, rejections, runs
 from segsync.ledger.database import reading
 from segsync.ledger.sqlite_file import is_in_use
 from segsync.models import NextStep, Outcomes, by_trait
-from segsync.options import Invocation, ids_in_words
+from segsync.options import Invocation, from_here, ids_in_words
 from segsync.report.list_writer import ProfileLists
 from segsync.report.profile_lists import DUPLICATES, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, list_path
 from segsync.runtime import QuietConsole, standard_output
@@ -109,10 +109,10 @@ def read_status(path: Path, command: Invocation | None = None) -> Status:
     with reading(path) as db:
         found = runs.runs(db)
         live = next((run.id for run in found if run.state == "running"), None) if is_running else None
-        shown = [_status_of(run, is_running=run.id == live) for run in found]
+        shown = [_status_of(run, path, is_running=run.id == live) for run in found]
         rejected, unknown = (_reasons(db, kind) for kind in (rejections.IS_REJECTED, rejections.IS_UNKNOWN))
         warnings = profiles.count_warnings(db)
-        left = read_left(db, command, live=live)
+        left = read_left(db, command, path, live=live)
     steps = of_ledger(left, rejected_at={reason.stage for reason in rejected}, has_unknown=bool(unknown))
     return Status(
         format=FORMAT,
@@ -178,7 +178,7 @@ def _print(status: Status) -> None:
             console.print(line, soft_wrap=True)
 
 
-def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
+def _status_of(run: runs.Run, ledger: Path, *, is_running: bool) -> RunStatus:
     return RunStatus(
         id=run.id,
         state="killed" if run.state == "running" and not is_running else run.state,
@@ -191,7 +191,7 @@ def _status_of(run: runs.Run, *, is_running: bool) -> RunStatus:
         outcomes=run.outcomes,
         open_upserts=run.open_upserts,
         error=run.error,
-        ids_from=run.ids_from,
+        ids_from=run.ids_from and from_here(run.ids_from, ledger),
     )
 
 

@@ -23,10 +23,13 @@ MOST_SHOWN: Final = 10
 def unknown_ids_notes(chosen: ChosenIds, report: ImportReport, options: ImportOptions) -> list[str]:
     """What to know of the unknown ids; none where all are known.
 
-    All of them are left in a list, but not by a dry run. One that cannot be written is named, and nothing else is lost.
+    All of them are left in a list, but not by a dry run, nor in the place of the ids that have to be given again. One
+    that cannot be written is named, and nothing else is lost.
     """
     path, notes = list_path(UNKNOWN_IDS, options.lists_directory, options.ledger), list[str]()
-    if not options.dry_run:
+    is_input = bool(options.ids) and os.path.realpath(path) == os.path.realpath(options.ids or "")
+    is_left = not options.dry_run and (report.state == "done" or not is_input)
+    if is_left:
         try:
             _leave(path, chosen)
         except OutputError as error:
@@ -35,7 +38,7 @@ def unknown_ids_notes(chosen: ChosenIds, report: ImportReport, options: ImportOp
         return notes
     shown = ", ".join(map(one_line, islice(chosen.unknown(), MOST_SHOWN)))
     more = f" and {report.unknown_ids - MOST_SHOWN:,} more" if report.unknown_ids > MOST_SHOWN else ""
-    where = "" if options.dry_run else f" ({path})"
+    where = f" ({path})" if is_left else ""
     notes.append(f"Segment does not know {segment_ids(report.unknown_ids)}{where}: {shown}{more}")
     if report.unknown_ids == chosen.count:
         notes.append("It knows none of them. Are they Segment ids, and are SEGMENT_SPACE_ID and SEGMENT_REGION right?")

@@ -120,11 +120,15 @@ def close_killed_runs_of_ids(db: Connection) -> None:
 
 
 def close_run_of_ids(db: Connection, run: int) -> Run:
-    """End a run of given ids: what it did counts, and the ids that it did not read stay pending."""
+    """End a run of given ids: what it did counts, and the ids that it did not read stay pending.
+
+    One that has ended before keeps the outcomes that it reported then.
+    """
     before = one_run(db, run)
     _close_books(db, before)
-    if (left := before.outcomes.profiles - _checkpointed(db, run).profiles) > 0:
-        _save_beyond(db, run, Outcomes(pending=left))
+    beyond = before.outcomes - _checkpointed(db, run)
+    if before.state != "running" or beyond.profiles > 0:
+        _save_beyond(db, run, Outcomes(pending=beyond.profiles) if before.state == "running" else beyond)
     return one_run(db, run)
 
 

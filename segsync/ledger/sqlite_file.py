@@ -32,11 +32,15 @@ def refuse_folders(path: Path) -> None:
     if path.is_dir():
         raise LedgerError(_unwritable(path, os.strerror(EISDIR)), code="ledger-unwritable")
     for suffix in ("-wal", "-shm", "-lock"):
-        if (beside := _beside(path, suffix)).is_dir():
-            raise LedgerError(_unwritable(path, f"{beside} is a folder"), code="ledger-unwritable")
+        if (name := beside(path, suffix)).is_dir():
+            raise LedgerError(_unwritable(path, f"{name} is a folder"), code="ledger-unwritable")
 
 
-def _beside(path: Path, suffix: str) -> Path:
+LISTS_LOCK = "-lists-lock"
+"""The end of the name of the lock that processes hold while they write lists of profiles."""
+
+
+def beside(path: Path, suffix: str) -> Path:
     """A file beside the ledger, under its own name: a link to it is the same ledger.
 
     SQLite puts its files there too ("File locking and concurrency": symbolic links are resolved).
@@ -74,13 +78,13 @@ def sqlite_name(path: Path | None) -> str:
     return str(path.absolute()) if path else ""
 
 
-def locked(path: Path, *, timeout_seconds: float, what: str = "lock") -> sqlite3.Connection:
+def locked(path: Path, *, timeout_seconds: float, suffix: str = "-lock") -> sqlite3.Connection:
     """Hold the ledger for this process: the operating system releases it however the process ends.
 
     The lock is a file of its own, since readers may look at the ledger while it is held, and other programs may lock
-    the ledger itself. `what` is the end of its name. Raises `LedgerError` where another segsync holds it.
+    the ledger itself. `suffix` is the end of its name. Raises `LedgerError` where another segsync holds it.
     """
-    lock_path = _beside(path, f"-{what}")
+    lock_path = beside(path, suffix)
     make(lock_path)
     lock = sqlite3.connect(
         sqlite_name(lock_path), isolation_level=None, timeout=timeout_seconds, check_same_thread=False
@@ -101,7 +105,7 @@ def locked(path: Path, *, timeout_seconds: float, what: str = "lock") -> sqlite3
 
 def is_in_use(path: Path) -> bool:
     """Whether a run holds this ledger now."""
-    if not _beside(path, "-lock").exists():
+    if not beside(path, "-lock").exists():
         return False
     try:
         locked(path, timeout_seconds=0).close()

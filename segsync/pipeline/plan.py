@@ -17,6 +17,7 @@ from segsync.ledger.database import Ledger
 from segsync.ledger.identifiers import forget_identifiers
 from segsync.ledger.runs import Run
 from segsync.models import FIRST_OFFSET, Outcomes, Page, Plan
+from segsync.options import beside_ledger
 from segsync.pipeline.chosen import PROFILES_PER_PAGE, ChosenIds
 
 
@@ -196,9 +197,8 @@ def plan_ids(ledger: Ledger, chosen: ChosenIds) -> Plan:
     It is a run beside the imports: an unfinished one can be resumed as before. Only its own results are read.
     """
     check_source(ledger, begins_anew=False)
-    run = ledger.read(
-        lambda db: runs.begin_run(db, FIRST_OFFSET, ledger.source, ids_from=chosen.name, ids=chosen.count)
-    )
+    name = beside_ledger(chosen.name, ledger.path) if ledger.path and chosen.name else chosen.name
+    run = ledger.read(lambda db: runs.begin_run(db, FIRST_OFFSET, ledger.source, ids_from=name, ids=chosen.count))
     offset = FIRST_OFFSET if chosen.count else None
     return Plan("ids", (run.id,), run.id, offset, Outcomes(), expected=chosen.count, ids_from=chosen.name)
 

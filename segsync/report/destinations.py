@@ -12,10 +12,13 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from segsync.errors import Problem, SettingsError, how_to_install
+from segsync.ledger import sqlite_file
 from segsync.options import STANDARD_OUTPUT, ImportOptions, ReportFiles
 from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER, list_path
 from segsync.report.writer import is_file, try_to_write
 from segsync.runtime import cannot_write
+from segsync.secret_files import SUFFIX
+from segsync.settings import ENV_FILE, SECRETS, read_variables
 
 _NO_FOLDER: Final = (ENOENT, ENOTDIR, ENAMETOOLONG)
 
@@ -65,6 +68,9 @@ def _of_lists(options: ImportOptions) -> Iterator[str]:
         yield Problem(cannot_write(what, error, way_out), code="file-unwritable")
     else:
         files = {f"The list {path}": path for path in _lists(options)}
+        lock = sqlite_file.beside(options.ledger, sqlite_file.LISTS_LOCK)
+        if lock.parent.is_dir():
+            files[f"The lock {lock}"] = lock
         yield from _unwritable(files, "Rename it, or choose another folder: --directory DIR")
 
 
@@ -74,6 +80,15 @@ def _unwritable(files: Mapping[str, Path], way_out: str) -> Iterator[str]:
             try_to_write(path)
         except OSError as error:
             yield Problem(cannot_write(what, error, way_out), code="file-unwritable")
+
+
+def _files_of_settings(options: ImportOptions) -> dict[str, Path]:
+    """The file of settings, and those of secrets."""
+    given = options.command.flags.get("--env-file")
+    env_file = Path(given[-1]) if given else None
+    variables = read_variables(None, env_file)
+    secrets = {label: Path(variables[label]) for name in SECRETS if (label := name + SUFFIX) in variables}
+    return {"the settings": env_file or ENV_FILE, **secrets}
 
 
 def _of_shared_files(options: ImportOptions) -> Iterator[str]:
@@ -89,6 +104,7 @@ def _of_shared_files(options: ImportOptions) -> Iterator[str]:
         "--summary-json": options.outputs.summary_json,
         "--log-file": options.log_file,
         "--output": options.output,
+        **({} if options.is_sandbox else _files_of_settings(options)),
         **lists,
     }
     places = defaultdict[Path, list[str]](list)

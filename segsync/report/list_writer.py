@@ -21,9 +21,10 @@ from typing import Final
 
 from segsync.errors import LedgerError, OutputError
 from segsync.formatting import printable
-from segsync.ledger import profiles, sqlite_file
+from segsync.ledger import profiles, runs, sqlite_file
 from segsync.ledger.rejections import IS_DUPLICATE, holder_of, unresolved
 from segsync.models import Rejection
+from segsync.options import from_here
 from segsync.report.profile_lists import DUPLICATES, HEADERS, REJECTED, WARNINGS, WITHOUT_IDENTIFIER, WORDS, list_path
 from segsync.report.rejection_details import Key, RejectionDetails, UnreadableListError
 from segsync.runtime import cannot_write
@@ -76,7 +77,7 @@ class ProfileLists:
         """
         try:
             with self._turn(), looking() as db:
-                problems = [self._replace(name, db) for name in HEADERS]
+                problems = [self._replace(name, db) for name in HEADERS if not self._is_to_be_read(name, db)]
         except (LedgerError, OutputError) as error:
             return (f"The lists of profiles cannot be written: {error}",)
         return tuple(filter(None, problems))
@@ -92,9 +93,16 @@ class ProfileLists:
             return
         with sqlite_file.errors_in_words(self._ledger):
             seconds = sqlite_file.FOREIGN_LOCK_SECONDS
-            lock = sqlite_file.locked(self._ledger, timeout_seconds=seconds, what="lists-lock")
+            lock = sqlite_file.locked(self._ledger, timeout_seconds=seconds, suffix=sqlite_file.LISTS_LOCK)
         with closing(lock):
             yield
+
+    def _is_to_be_read(self, name: str, db: Connection) -> bool:
+        """Whether the ids in the file of a list have to be given again: it may be all that names them."""
+        run = runs.ids_left(db)
+        if not (run and run.ids_from and self._ledger):
+            return False
+        return os.path.realpath(from_here(run.ids_from, self._ledger)) == os.path.realpath(self.path(name))
 
     def _replace(self, name: str, db: Connection) -> str | None:
         path = self.path(name)

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from segsync import ImportReport
 from segsync.commands.status import read_status
-from segsync.events import BatchSent, PageDone, ProfileRead, ReadingEnded
+from segsync.connectors.base import UpsertResult
+from segsync.events import ActionEnded, BatchSent, PageDone, ProfileRead, ReadingEnded
 from segsync.ledger.database import reading
 from segsync.ledger.profiles import ProfileOutcome
 from segsync.ledger.rejections import unresolved
@@ -155,6 +156,28 @@ async def test_so_it_does_after_a_run_that_left_profiles_unread(world: World) ->
     assert (report.state, report.outcomes.sent, report.outcomes.pending) == ("interrupted", 0, left)
     assert (world.status().state, world.status().outcomes) == ("interrupted", report.outcomes)
     assert unresolved_in(world) == ["4"]
+
+
+async def test_what_was_confirmed_before_a_stop_stays_so_when_the_results_that_are_left_are_read(world: World) -> None:
+    accepted: list[list[str]] = []
+
+    def verdict(sent: list[str]) -> UpsertResult:
+        accepted.append(sent)
+        return done(len(sent), []) if len(accepted) == 1 else not_ended()
+
+    world.voucherify.verdict = verdict
+    stop = asyncio.Event()
+    world.source.seconds = lambda _index: 0.002
+    world.at_event = lambda event: stop.set() if isinstance(event, ActionEnded) else None
+    before = (await world.run(ids=ids(*range(300)), stop=stop)).outcomes
+    assert (before.confirmed, before.profiles) == (len(accepted[0]), 300)
+    assert before.pending > 0
+    world.at_event = lambda _event: None
+    for action_id, sent in world.voucherify.customers_of.items():
+        world.voucherify.results[action_id] = done(len(sent), [])
+    report = await world.run(resume=True)
+    assert report.outcomes == Outcomes(confirmed=before.confirmed + before.sent, pending=before.pending)
+    assert world.status().outcomes == report.outcomes
 
 
 @pytest.mark.parametrize("kind", [BatchSent, PageDone])

@@ -34,7 +34,7 @@ def test_help_names_every_flag_and_what_each_exit_code_means(tmp_path: Path) -> 
         "0 done",
         "1 stopped early",
         "2 usage or configuration error",
-        "3 done, but profiles are rejected, by this run or an earlier one, or their result or id is unknown",
+        "3 done, but profiles are rejected, by this run or an earlier one, or their results are unknown, or --ids",
         "130 or 143 ended by Ctrl-C",
     ):
         assert meaning in words
@@ -236,10 +236,10 @@ def test_a_path_that_cannot_be_written_is_a_wrong_setting_and_nothing_is_done(
     assert ('"code":"file-unwritable"' in stderr) == ("json" in arguments)
 
 
-def test_without_an_import_there_is_nothing_to_retry_and_nobody_is_called(tmp_path: Path) -> None:
+def test_without_a_ledger_there_is_nothing_to_retry_and_nobody_is_called(tmp_path: Path) -> None:
     ended = call(tmp_path, "--retry-rejected", environ=CREDENTIALS)
-    assert (ended.returncode, ended.stdout) == (0, "")
-    assert "The ledger segsync.db has no rejected profiles: nothing to retry." in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "There is no ledger at segsync.db" in ended.stderr
 
 
 def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 
-from segsync.cli.flags import EXCLUSIVE, OF_ONE_RUN
+from segsync.cli.flags import EXCLUSIVE, OF_ONE_RUN, SECRET
 from segsync.cli.invocation import invocation, program
 from segsync.options import Invocation
 from tests.support.program import COMMAND, complaint
@@ -84,6 +84,25 @@ def test_what_one_run_does_is_not_repeated_with_the_next_step(flag: str) -> None
 def test_the_same_once_more_has_every_flag_as_it_was_given() -> None:
     flags = {flag: FLAGS[flag] for flag in ("--offset", "--limit", "--sandbox")}
     assert Invocation(["segsync"], flags, OF_ONE_RUN, EXCLUSIVE).again() == "segsync --offset 50 --limit 7 --sandbox"
+
+
+def test_a_secret_is_in_no_command() -> None:
+    called = Invocation(["segsync"], {flag: [flag, "https://x/s3cret"] for flag in SECRET}, OF_ONE_RUN, (), SECRET)
+    assert {called.again(), called.command(("--resume",))} == {"segsync", "segsync --resume"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("--quiet", "--resume --report-ids 7 --quiet"),
+        ("--retry-rejected", "--resume --verbose --report-ids 7"),  # a flag of one run excludes none of the next
+    ],
+)
+def test_flags_of_an_earlier_run_give_way_to_those_that_exclude_them(given: str, expected: str) -> None:
+    called = Invocation(["segsync"], {given: [given]}, OF_ONE_RUN, EXCLUSIVE)
+    known = called.knowing([["--verbose"], ["--report-ids", "7"], ["--limit", "9"]])
+    assert known.command(("--resume",)) == f"segsync {expected}"
+    assert known.flags["--limit"] == ["--limit", "9"]
 
 
 @pytest.mark.parametrize(

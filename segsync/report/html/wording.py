@@ -59,12 +59,12 @@ def summary(report: ImportReport) -> str:
 def identifier_advice(outcomes: Outcomes) -> str:
     if outcomes.without_identifier == outcomes.profiles:
         return (
-            'No profile has it, so it is most likely the wrong type. "segsync check" shows which identifiers the '
+            "No profile has it, so it is most likely the wrong type. A check by segsync shows which identifiers the "
             "profiles have; the setting IDENTIFIER_SAVED_AS_SOURCE_ID chooses the right one."
         )
     return (
         "Nothing, if they are anonymous visitors. If customers are missing, their id may be of another type: "
-        '"segsync check" shows which identifiers the profiles have, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID '
+        "A check by segsync shows which identifiers the profiles have, and the setting IDENTIFIER_SAVED_AS_SOURCE_ID "
         "chooses one. Visitors who sign in later are imported by Segment's live Voucherify destination."
     )
 

@@ -42,12 +42,12 @@ def printed(text: str) -> list[list[str]]:
 
 def test_an_unfinished_import_is_answered_with_the_two_whole_commands(directory: Path) -> None:
     flags = ("--ledger", LEDGER, "--env-file", "my settings", "--log-file", "a b.log", "--no-input")
-    ended = call(directory, *flags, "--limit", "7")
+    ended = call(directory, *flags, "--limit", "700")
     assert (ended.returncode, ended.stdout) == (2, "")
     *_, resume, anew = printed(ended.stderr)
     assert resume[: len(PROGRAM)] == PROGRAM
-    assert resume[len(PROGRAM) :][:3] == ["--resume", "--limit", "7"]
-    assert anew[len(PROGRAM) :][:4] == ["--offset", "0", "--limit", "7"]
+    assert resume[len(PROGRAM) :][:3] == ["--resume", "--limit", "700"]
+    assert anew[len(PROGRAM) :][:4] == ["--offset", "0", "--limit", "700"]
     assert sorted(resume[len(PROGRAM) + 3 :]) == sorted(anew[len(PROGRAM) + 4 :]) == sorted(flags)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +94,54 @@ def test_nothing_to_do_is_not_posted(
     open_ledger(options.settings, options.ledger).close()
     assert import_at_terminal(replace(options, retry_rejected=True)) == (None, 0)
     assert posted == []
+
+
+@pytest.mark.usefixtures("posted")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_ctrl_c_while_the_end_is_shown_hides_nothing_of_it(
+    options: ImportOptions,
+    number: signal.Signals,
+    *,
+    dry_run: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = []
+
+    def leave(*_: object, **_options: object) -> None:
+        os.kill(os.getpid(), number)
+        left.append(number)
+
+    monkeypatch.setattr(import_, "leave", leave)
+    report, code = import_at_terminal(replace(options, dry_run=dry_run))
+    assert (code, report and report.state, left) == (1, "stopped", [number])
+    assert "Error: " in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("posted")
+def test_ctrl_c_ends_the_question_after_an_error(
+    options: ImportOptions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed() -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return "yes\n"
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(readline=typed))
+    report, code = import_at_terminal(replace(options, may_ask=True))
+    assert (code, report and report.state) == (1, "stopped")
+    assert "segsync --resume" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("posted")
+def test_a_retry_that_finds_only_results_to_read_is_not_done(
+    options: ImportOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(options.settings, options.ledger) as ledger:
+        play(ledger, confirmed=1, sent=1, state="done")
+    assert import_at_terminal(replace(options, retry_rejected=True)) == (None, 1)
+    assert "To resume, run:\n  segsync --resume" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("posted")

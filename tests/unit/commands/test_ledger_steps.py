@@ -88,7 +88,7 @@ def test_ids_from_standard_input_hide_no_command() -> None:
     again = of_ids(called(), "-", 1)
     assert of_ledger(DONE._replace(ids_step=again)) == [again]
     assert commands(of_ledger(DONE._replace(ids_step=again), rejected_at=["read"])) == [
-        f"python -m segsync --retry-rejected {FLAGS} --no-confirm",
+        f"python -m segsync --retry-rejected {FLAGS}",  # without --no-confirm: only a result resolves a dead letter
         None,
     ]
     assert commands(of_ledger(LIMITED._replace(ids_step=again))) == [REST, None]

@@ -101,7 +101,10 @@ def test_an_identifier_that_nobody_has_is_questioned() -> None:
     options = replace(REQUEST, command=called("--env-file", "my settings", "--ledger", "a.db", "--limit", "100"))
     [line] = shown(ended("done", Outcomes(without_identifier=100)), options)
     assert "No profile has an external id of type 'email', so nothing was sent" in line
-    assert "Check IDENTIFIER_SAVED_AS_SOURCE_ID: `python -m segsync check --env-file 'my settings'` shows" in line
+    assert (
+        "Check IDENTIFIER_SAVED_AS_SOURCE_ID: `python -m segsync check --ledger a.db --env-file 'my settings'` shows"
+        in line
+    )
 
 
 def test_an_identifier_that_a_few_have_is_not_questioned() -> None:

@@ -37,7 +37,7 @@ def ran(path: Path, state: State, outcomes: dict[str, Any], *flags: str) -> None
     """A run that was called with these flags, and ended so; "running" is one that was killed."""
     with open_ledger(path) as ledger:
         run = play(ledger, state=None if state == "running" else state, **outcomes)
-        ledger.read(partial(runs.keep_flags, run=run, flags=flags_to_keep(called(*flags))))
+        ledger.read(partial(runs.keep_flags, run=run, flags=flags_to_keep(called(*flags), path)))
 
 
 @pytest.mark.parametrize(("state", "outcomes", "step"), STATES)
@@ -65,7 +65,34 @@ def test_the_limit_of_a_run_that_reached_it_is_no_flag_of_the_rest(path: Path) -
 
 def test_a_retry_takes_no_flag_of_the_run_that_it_excludes(path: Path) -> None:
     ran(path, "done", {"confirmed": 9, "rejected": 1}, "--limit", "100", "--profiles", "1000", "--no-confirm")
-    assert read_status(path, called()).next_command == "python -m segsync --retry-rejected --no-confirm"
+    assert read_status(path, called()).next_command == "python -m segsync --retry-rejected"
+
+
+@pytest.mark.parametrize(
+    ("here", "ledger", "lists", "command"),
+    [
+        (".", "data/a.db", "lists", "--directory lists --env-file a.env --summary-json - --log-file /var/log/a"),
+        (
+            "b",
+            "../data/a.db",
+            "../lists",
+            "--directory ../lists --env-file ../a.env --summary-json - --log-file /var/log/a",
+        ),
+        ("data", "a.db", "../lists", "--directory ../lists --env-file ../a.env --summary-json - --log-file /var/log/a"),
+    ],
+)
+def test_paths_of_a_run_are_named_as_one_reaches_them(
+    tmp_path: Path, here: str, ledger: str, lists: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("data", "b"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    flags = ("--directory", "lists", "--env-file", "a.env", "--summary-json", "-", "--log-file", "/var/log/a")
+    ran(Path("data/a.db"), "interrupted", {"confirmed": 9}, *flags)
+    monkeypatch.chdir(tmp_path / here)
+    status = read_status(Path(ledger), called())
+    assert status.next_command == f"python -m segsync --resume {command}"
+    assert status.lists == lists
 
 
 def test_without_an_import_the_command_begins_one(path: Path) -> None:

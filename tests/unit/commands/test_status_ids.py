@@ -16,6 +16,7 @@ from segsync.ledger.runs import State
 from segsync.models import Outcomes
 from segsync.pipeline.chosen import ChosenIds
 from segsync.pipeline.plan import plan_ids
+from segsync.report.profile_lists import DUPLICATES, REJECTED
 from tests.support.ledgers import open_ledger
 from tests.unit.commands.endings import called
 from tests.unit.ledger.steps import Story
@@ -70,6 +71,40 @@ def test_ids_from_standard_input_have_to_be_given_again(path: Path) -> None:
     status = status_of(path, "done", "interrupted", "-")
     assert status.next_step.endswith("not all done: 2 profiles left. Give the same ids again, which is safe.")
     assert status.next_command is None
+
+
+def test_ids_of_another_command_have_to_be_given_again_too(path: Path) -> None:
+    assert status_of(path, "done", "interrupted", "/dev/fd/63").next_command is None
+
+
+@pytest.mark.parametrize("state", ["interrupted", "stopped", None])
+def test_a_list_whose_ids_are_left_stays_as_it_is_until_they_are_read(path: Path, state: State | None) -> None:
+    """It may be of another ledger, and all that names them."""
+    given, other = path.with_name(REJECTED), path.with_name(DUPLICATES)
+    for each in (given, other):
+        each.write_text("segment_id\nada\nbob\neve\n")
+    with open_ledger(path) as ledger:
+        with_ids(ledger, state, str(given))
+    print_status(path, as_json=True, writes_lists=True)
+    assert (given.exists(), other.exists()) == (True, False)
+    with open_ledger(path) as ledger:
+        with_ids(ledger, "done", str(given))
+    print_status(path, as_json=True, writes_lists=True)
+    assert not given.exists()
+
+
+@pytest.mark.parametrize("state", ["interrupted", "stopped"])
+def test_from_another_folder_the_file_is_named_as_one_reaches_it(
+    path: Path, tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_ledger(path) as ledger:
+        with_ids(ledger, state, "lists/ids.txt")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status = read_status(Path("../segsync.db"), called())
+    assert status.next_command == "python -m segsync --ids ../lists/ids.txt --quiet"
+    assert status.runs[0].ids_from == "../lists/ids.txt"
 
 
 @pytest.mark.parametrize(("state", "name"), [("done", "ids.txt"), ("interrupted", "")])

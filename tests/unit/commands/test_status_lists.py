@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from segsync.commands.next_steps import flags_to_keep
 from segsync.commands.status import print_status, read_status
 from segsync.errors import OutputError
 from segsync.events import ProfileWithoutIdentifier, TraitLeftOut
@@ -93,7 +94,7 @@ def test_they_go_where_those_of_the_last_run_went(
     (tmp_path / "data").mkdir()
     ledger_file = Path("data/segsync.db")
     with open_ledger(ledger_file) as ledger:
-        flags = [*called(*of_the_run).flags.values()]
+        flags = flags_to_keep(called(*of_the_run), ledger_file)
         ledger.read(partial(runs.keep_flags, run=begin(ledger), flags=flags))
     assert read_status(ledger_file, called(*of_status)).lists == expected
 

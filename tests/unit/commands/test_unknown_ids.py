@@ -14,7 +14,7 @@ from msgspec import structs
 from segsync.commands.unknown_ids import unknown_ids_notes
 from segsync.models import Outcomes
 from segsync.pipeline.chosen import ChosenIds
-from segsync.report.import_report import ImportReport
+from segsync.report.import_report import EndState, ImportReport
 from segsync.report.profile_lists import UNKNOWN_IDS
 from tests.unit.commands.endings import REQUEST, ended
 
@@ -43,6 +43,18 @@ def test_ten_are_shown_and_all_are_in_a_private_list_with_the_name_of_the_ledger
     [path] = tmp_path.iterdir()
     assert (path.name, stat.S_IMODE(path.stat().st_mode)) == (name, 0o600)
     assert path.read_text().splitlines() == [f"use_{number:02}" for number in range(12)]
+
+
+@pytest.mark.parametrize(("state", "is_written"), [("done", True), ("interrupted", False), ("stopped", False)])
+def test_the_list_that_has_to_be_given_again_stays_as_it_is(
+    chosen: ChosenIds, tmp_path: Path, state: EndState, is_written: bool
+) -> None:
+    path = tmp_path / UNKNOWN_IDS
+    path.write_text("use_00\nuse_19\n")
+    options = replace(REQUEST, ledger=Path("segsync.db"), directory=tmp_path, ids=path)
+    [note] = unknown_ids_notes(chosen, ended(state, Outcomes(confirmed=8), unknown_ids=12), options)
+    assert (path.read_text() == "use_00\nuse_19\n") is not is_written
+    assert (f"({path})" in note) is is_written
 
 
 def test_a_dry_run_leaves_no_list(chosen: ChosenIds, tmp_path: Path) -> None:

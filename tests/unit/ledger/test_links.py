@@ -48,7 +48,7 @@ def test_lists_of_the_same_ledger_are_written_in_turn(path: Path, link: Path, mo
     open_ledger(path).close()
     monkeypatch.setattr(sqlite_file, "FOREIGN_LOCK_SECONDS", 0)
     with (
-        closing(sqlite_file.locked(path, timeout_seconds=0, what="lists-lock")),
+        closing(sqlite_file.locked(path, timeout_seconds=0, suffix=sqlite_file.LISTS_LOCK)),
         closing(ProfileLists(path.parent, link)) as lists,
     ):
         [problem] = lists.write_from(lambda: reading(link))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from segsync.errors import SettingsError
-from segsync.options import ImportOptions, ReportFiles
+from segsync.options import ImportOptions, Invocation, ReportFiles
 from segsync.report.destinations import check_destinations
 from segsync.report.profile_lists import DUPLICATES, REJECTED, UNKNOWN_IDS, WARNINGS, WITHOUT_IDENTIFIER
 from tests.support.configured import settings
@@ -23,7 +23,11 @@ LISTS = (WITHOUT_IDENTIFIER, DUPLICATES, REJECTED, WARNINGS)
 
 def run(folder: Path, outputs: ReportFiles | None = None, **options: Any) -> ImportOptions:
     """A run whose lists and ledger are in a folder."""
-    defaults: dict[str, Any] = {"directory": folder, "ledger": folder / "segsync.db", "command": ["segsync"]}
+    defaults: dict[str, Any] = {
+        "directory": folder,
+        "ledger": folder / "segsync.db",
+        "command": Invocation(["segsync"]),
+    }
     quiet: dict[str, Any] = {"offset": None, "limit": None, "mode": "quiet", "verbose": False, "may_ask": False}
     return ImportOptions(settings=settings(), outputs=outputs or ReportFiles(), **{**quiet, **defaults, **options})
 
@@ -208,6 +212,33 @@ def test_only_what_is_for_standard_output_takes_it(tmp_path: Path) -> None:
         tmp_path, ReportFiles(summary_json=Path("a")), dry_run=True, output=Path("b.csv")
     ).use_standard_output
     assert not run(tmp_path).use_standard_output
+
+
+@pytest.mark.parametrize("flag", ["--summary-json", "--report", "--log-file"])
+def test_the_files_of_settings_and_secrets_are_not_written_over(
+    tmp_path: Path, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_file, secret = tmp_path / "my.env", tmp_path / "token"
+    secret.touch()
+    env_file.write_text(f"SEGMENT_ACCESS_TOKEN_FILE={secret}")
+    command = Invocation(["segsync"], {"--env-file": ["--env-file", str(env_file)]})
+    for name, path in (("the settings", env_file), ("SEGMENT_ACCESS_TOKEN_FILE", secret)):
+        outputs = {"--summary-json": ReportFiles(summary_json=path), "--report": ReportFiles(report=path)}
+        log_file = path if flag == "--log-file" else None
+        options = run(tmp_path, outputs.get(flag), command=command, log_file=log_file)
+        same = f"are the same file, {path}: choose another for one of them"
+        assert [each for each in problems(options) if flag in each and name in each and same in each]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").touch()
+    [problem] = problems(run(tmp_path, ReportFiles(summary_json=Path(".env"))))
+    assert problem.startswith("--summary-json and the settings are the same file")
+
+
+def test_the_lock_of_the_lists_needs_its_place(tmp_path: Path) -> None:
+    lock = tmp_path / "segsync.db-lists-lock"
+    lock.mkdir()
+    [problem] = problems(run(tmp_path))
+    assert problem.startswith(f"The lock {lock} cannot be written: Is a directory")
 
 
 def test_devices_may_be_named_more_than_once(tmp_path: Path) -> None:

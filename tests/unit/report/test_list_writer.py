@@ -353,7 +353,7 @@ def test_one_that_never_ends_is_named(
 ) -> None:
     monkeypatch.setattr(sqlite_file, "FOREIGN_LOCK_SECONDS", 0)
     play(ledger)
-    with closing(sqlite_file.locked(path, timeout_seconds=0, what="lists-lock")):
+    with closing(sqlite_file.locked(path, timeout_seconds=0, suffix=sqlite_file.LISTS_LOCK)):
         [problem] = write(ledger, directory, path=path)
     assert problem.startswith("The lists of profiles cannot be written: Another segsync ")
     assert lines(directory) == {}
