@@ -168,7 +168,7 @@ def test_ctrl_c_names_the_command_that_begins_again_and_kill_9_is_repaired_by_it
     assert sandbox.verdict().is_right
     runs = segsync("status", "--json", "--ledger", "prod.db").stdout
     assert [each["state"] for each in msgspec.json.decode(runs)["runs"]] == ["done", *["interrupted"] * 3]
-    assert segsync.status_output("prod.db", as_json=True).count('"my ids.txt"') == 3
+    assert segsync("status", "--json", "--ledger", "prod.db").stdout.count('"my ids.txt"') == 3
     resumed = segsync("--resume", "--ledger", "prod.db", "--no-input", sandbox=sandbox)
     assert f"Resuming from offset {offset}" in resumed.stderr
     assert (resumed.code, resumed.row("Profiles listed")) == (0, 400)
