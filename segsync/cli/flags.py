@@ -48,9 +48,6 @@ LedgerFile = Annotated[str | None, option("The ledger, a checkpoint file. [SEGSY
 ListsDirectory = Annotated[Path | None, option("Folder for the lists of profiles. [that of the ledger]", "DIR")]
 EnvFile = Annotated[Path | None, option("Read settings from FILE instead of .env.", "FILE")]
 Profiles = Annotated[int | None, option("Expected total, for the progress bar and ETA.", "N", min=1)]
-Directory = Annotated[
-    Path, option("Folder for the lists of profiles.", "DIR", show_default=False, exists=True, file_okay=False)
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

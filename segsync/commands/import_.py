@@ -62,7 +62,7 @@ def import_at_terminal(options: ImportOptions) -> tuple[ImportReport | None, int
 
 
 def _import(options: ImportOptions, the_end: ExitStack) -> tuple[ImportReport | None, int]:
-    """`import_at_terminal`, but for a dry run; `the_end` closes what is open until all is shown."""
+    """`import_at_terminal`, but for a dry run; `the_end` holds off signals from the run on, until all is shown."""
     with (
         chosen_ids(options.ids) as chosen,
         channels(options) as streams,
@@ -175,11 +175,10 @@ def _finish(
     is_notified: bool = False,
     left: Left | None = None,
 ) -> int:
-    """Show how the import ended, and `more` steps than follow from that; write its files, and give the exit code.
+    """Show how the import ended, and `more` steps that follow from that; write its files, and give the exit code.
 
-    `left` is what its ledger has left, None where that is not known.
-
-    The summary is posted where that was asked for, unless it `is_notified` already.
+    `left` is what its ledger has left, None where that is not known. The summary is posted where that was asked for,
+    unless it `is_notified` already.
     """
     if report.outcomes.profiles or report.state == "done":
         table = summary(report, options.ledger, options.lists_directory, is_retry=options.retry_rejected)

@@ -77,7 +77,8 @@ class ProfileLists:
         """
         try:
             with self._turn(), looking() as db:
-                problems = [self._replace(name, db) for name in HEADERS if not self._is_to_be_read(name, db)]
+                given = self._ids_to_give_again(db)
+                problems = [self._replace(name, db) for name in HEADERS if os.path.realpath(self.path(name)) != given]
         except (LedgerError, OutputError) as error:
             return (f"The lists of profiles cannot be written: {error}",)
         return tuple(filter(None, problems))
@@ -97,12 +98,12 @@ class ProfileLists:
         with closing(lock):
             yield
 
-    def _is_to_be_read(self, name: str, db: Connection) -> bool:
-        """Whether the ids in the file of a list have to be given again: it may be all that names them."""
+    def _ids_to_give_again(self, db: Connection) -> str | None:
+        """The file whose ids have to be given again: where it is a list, that may be all that names them."""
         run = runs.ids_left(db)
-        if not (run and run.ids_from and self._ledger):
-            return False
-        return os.path.realpath(from_here(run.ids_from, self._ledger)) == os.path.realpath(self.path(name))
+        return (
+            os.path.realpath(from_here(run.ids_from, self._ledger)) if run and run.ids_from and self._ledger else None
+        )
 
     def _replace(self, name: str, db: Connection) -> str | None:
         path = self.path(name)

@@ -20,26 +20,16 @@ from segsync.ledger.runs import State
 from segsync.models import Outcomes, Plan, Rejection
 from segsync.options import ImportOptions, Invocation
 from segsync.pipeline.chosen import ChosenIds
-from segsync.settings import Settings
 from tests.support.ledgers import open_ledger
+from tests.unit.commands import endings
 
 QUESTION = "Resume at offset {}? [Y/n] "
 AGAIN = "Please answer yes or no.\n"
 TO_RESUME = ["To resume the import, run:", "  segsync --resume --ledger 'a b.db'"]
 TO_BEGIN_ANEW = ["To begin again from the first profile, run:", "  segsync --offset 0 --ledger 'a b.db'"]
-REQUEST = ImportOptions(
-    settings=Settings(
-        segment_access_token="token",
-        segment_space_id="spa_1",
-        voucherify_application_id="id",
-        voucherify_secret_key="key",
-    ),
+REQUEST = replace(
+    endings.REQUEST,
     ledger=Path("segsync.db"),
-    offset=None,
-    limit=None,
-    mode="quiet",
-    verbose=False,
-    may_ask=False,
     command=Invocation(["segsync"], {"--ledger": ["--ledger", "a b.db"]}),
 )
 RESUME, RETRY = replace(REQUEST, resume=True), replace(REQUEST, retry_rejected=True)
